@@ -1,0 +1,130 @@
+#include "lnn_runtime.h"
+
+static void store(int16_t *data, const uint32_t slot, const uint32_t channels, const int16_t *frame)
+{
+    for (uint32_t c = 0; c < channels; c++)
+    {
+        data[slot * channels + c] = frame[c];
+    }
+}
+
+void lnn_ring_push(lnn_ring_t *ring, int16_t *data, const uint32_t length, const uint32_t channels,
+                   const int16_t *frame)
+{
+    if (ring->primed == 0U)
+    {
+        for (uint32_t slot = 0; slot < length; slot++)
+        {
+            store(data, slot, channels, frame);
+        }
+        ring->primed = 1U;
+    }
+    store(data, ring->frames % length, channels, frame);
+    ring->frames++;
+}
+
+void lnn_ring_skip(lnn_ring_t *ring, int16_t *data, const uint32_t length, const uint32_t channels,
+                   const uint32_t count)
+{
+    const int16_t *const last   = &data[((ring->frames + length - 1U) % length) * channels];
+    const uint32_t       copies = (count < length) ? count : length;
+    /* An unprimed ring holds nothing yet: the first frame will fill it. With copies == length every slot gets the
+     * last frame, its own slot included. */
+    for (uint32_t i = 0; (ring->primed != 0U) && (i < copies); i++)
+    {
+        store(data, (ring->frames + i) % length, channels, last);
+    }
+    ring->frames += count;
+}
+
+void lnn_ring_slice(const lnn_ring_t *ring, const int16_t *data, const uint32_t length, const uint32_t channels,
+                    const uint32_t first, const uint32_t count, int16_t *out)
+{
+    /* Counted back from the newest frame, so that an index before frame 0 wraps to the right slot. */
+    uint32_t slot = (ring->frames % length + length - (ring->frames - first) % length) % length;
+    for (uint32_t i = 0; i < count; i++)
+    {
+        for (uint32_t c = 0; c < channels; c++)
+        {
+            out[i * channels + c] = data[slot * channels + c];
+        }
+        slot = (slot + 1U == length) ? 0U : (slot + 1U);
+    }
+}
+
+static void drop_head(lnn_events_t *events, uint32_t *stamps)
+{
+    for (uint32_t i = 1; i < events->count; i++)
+    {
+        stamps[i - 1U] = stamps[i];
+    }
+    events->count--;
+    stamps[events->count] = 0U;
+}
+
+lnn_status_t lnn_events_push(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger,
+                             lnn_counters_t *counters, const uint32_t stamp)
+{
+    const uint32_t known  = events->has_last + events->count;
+    const uint32_t newest = (events->count > 0U) ? stamps[events->count - 1U] : events->last;
+    if ((known > 0U) && (stamp <= newest))
+    {
+        counters->events_rejected++;
+        return LNN_ERR_EVENT_ORDER;
+    }
+    if (events->count == trigger->capacity)
+    {
+        counters->event_overflows++;
+        return LNN_ERR_EVENT_FULL;
+    }
+    stamps[events->count] = stamp;
+    events->count++;
+    return LNN_OK;
+}
+
+static uint16_t limit(const uint32_t value, const uint32_t low, const uint32_t high, lnn_counters_t *counters)
+{
+    const uint32_t limited = (value < low) ? low : ((value > high) ? high : value);
+    counters->dt_saturations += (limited != value) ? 1U : 0U;
+    return (uint16_t) limited;
+}
+
+static uint32_t is_ready(const lnn_events_t *events, const uint32_t *stamps, const lnn_trigger_t *trigger,
+                         const uint32_t frames)
+{
+    if ((events->count == 0U) || (frames < stamps[0] + trigger->post))
+    {
+        return 0U;
+    }
+    return ((trigger->wait == 0U) || (events->count > 1U) || (frames >= stamps[0] + trigger->wait)) ? 1U : 0U;
+}
+
+lnn_status_t lnn_events_take(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger,
+                             lnn_counters_t *counters, const uint32_t frames, lnn_firing_t *firing)
+{
+    while (is_ready(events, stamps, trigger, frames) != 0U)
+    {
+        const uint32_t stamp = stamps[0];
+        const uint32_t gap   = (events->count > 1U) ? (stamps[1] - stamp) : trigger->wait;
+        if (frames + trigger->pre > stamp + trigger->ring_length)
+        {
+            counters->events_rejected++;
+            drop_head(events, stamps);
+            continue;
+        }
+        firing->stamp   = stamp;
+        firing->dt      = limit((events->has_last != 0U) ? (stamp - events->last) : trigger->first_dt, trigger->dt_min,
+                                trigger->dt_max, counters);
+        firing->dt_next = 0U;
+        if (trigger->wait > 0U)
+        {
+            firing->dt_next = limit((gap < trigger->wait) ? gap : trigger->wait, trigger->next_min, trigger->next_max,
+                                    counters);
+        }
+        events->last     = stamp;
+        events->has_last = 1U;
+        drop_head(events, stamps);
+        return LNN_OK;
+    }
+    return LNN_IDLE;
+}

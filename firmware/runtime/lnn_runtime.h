@@ -1,0 +1,89 @@
+/**
+ * @file lnn_runtime.h
+ * @brief Rings of samples and the event queue: what joins the stages of a generated model.
+ *
+ * Twin of lnn_edge/stream.py. The memory is the caller's; nothing here allocates.
+ */
+#ifndef LNN_RUNTIME_H
+#define LNN_RUNTIME_H
+
+#include <stdint.h>
+
+/** Generated files name the version that they were made for and refuse another. */
+#define LNN_RUNTIME_VERSION 1
+
+typedef enum
+{
+    LNN_OK              = 0,
+    LNN_IDLE            = 1,  /**< nothing is ready */
+    LNN_ERR_EVENT_FULL  = -1, /**< event dropped: too many undecided events */
+    LNN_ERR_EVENT_ORDER = -2, /**< event dropped: its stamp is not after the last one */
+    LNN_ERR_RANGE       = -3  /**< argument outside its range; nothing was changed */
+} lnn_status_t;
+
+typedef struct
+{
+    uint32_t event_overflows; /**< events dropped because the queue was full */
+    uint32_t events_rejected; /**< events dropped because of their stamp: not ascending, or window gone */
+    uint32_t frames_skipped;  /**< frames reported lost */
+    uint32_t dt_saturations;  /**< elapsed times outside their range */
+} lnn_counters_t;
+
+/** @brief Ring of frames; the data lie beside it. */
+typedef struct
+{
+    uint32_t frames; /**< index of the next frame */
+    uint32_t primed; /**< 1 once a frame has arrived */
+} lnn_ring_t;
+
+/** @brief Undecided events in stamp order; the stamps lie beside it. */
+typedef struct
+{
+    uint32_t count;
+    uint32_t last;     /**< stamp of the last decided event */
+    uint32_t has_last; /**< 1 once an event has been decided */
+} lnn_events_t;
+
+/** @brief What the deciding stage waits for, and the formats of its times. */
+typedef struct
+{
+    uint32_t pre;
+    uint32_t post;
+    uint32_t wait; /**< 0: decide without the next event */
+    uint32_t first_dt;
+    uint32_t dt_min;
+    uint32_t dt_max;
+    uint32_t next_min;
+    uint32_t next_max;
+    uint32_t capacity;
+    uint32_t ring_length;
+} lnn_trigger_t;
+
+/** @brief One decision: the event and its elapsed times, saturated. */
+typedef struct
+{
+    uint32_t stamp;
+    uint16_t dt;
+    uint16_t dt_next;
+} lnn_firing_t;
+
+/** @brief Append a frame; the first one fills the whole ring. */
+void lnn_ring_push(lnn_ring_t *ring, int16_t *data, uint32_t length, uint32_t channels, const int16_t *frame);
+
+/** @brief Account for lost frames: the ring holds the last frame in their place. */
+void lnn_ring_skip(lnn_ring_t *ring, int16_t *data, uint32_t length, uint32_t channels, uint32_t count);
+
+/** @brief Copy `count` frames from index `first` (modulo 2^32) on. */
+void lnn_ring_slice(const lnn_ring_t *ring, const int16_t *data, uint32_t length, uint32_t channels, uint32_t first,
+                    uint32_t count, int16_t *out);
+
+/** @brief Queue an event. */
+lnn_status_t lnn_events_push(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger,
+                             lnn_counters_t *counters, uint32_t stamp);
+
+/** @brief Take the next event that is ready; LNN_IDLE if there is none. Events whose window has left the ring are
+ * dropped and counted. */
+lnn_status_t lnn_events_take(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger,
+                             lnn_counters_t *counters, uint32_t frames, lnn_firing_t *firing);
+
+#endif

@@ -1,0 +1,265 @@
+"""QGraph -> C: the model, its binding to the firmware, the board's header and linker script.
+
+The only module that renders templates; no arithmetic beyond offsets happens in them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+import lnn_edge
+from lnn_edge import resources
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lnn_edge.board import Board
+from lnn_edge.errors import UsageError
+from lnn_edge.graphio import graph_sha256, save_graph
+from lnn_edge.ir import AbstractOp, QGraph, QTensor
+from lnn_edge.kernels import Core, Kernel, select
+from lnn_edge.memory import ArenaPlan, plan_arena
+from lnn_edge.stream import state_layout
+
+RUNTIME_VERSION = 1
+C_TYPES = {
+    "int8": "int8_t",
+    "int16": "int16_t",
+    "uint16": "uint16_t",
+    "int32": "int32_t",
+    "uint32": "uint32_t",
+}
+
+
+@dataclass(frozen=True)
+class OperatorCode:
+    """One operator as the template sees it.
+
+    Attributes:
+        op: The operator.
+        kernel: The kernel that computes it.
+        symbol: Name of its C function.
+        constants: C symbol of each packed constant, by the kernel's name for it.
+        arguments: Memory of each input, output and scratch: (C type, parameter, expression).
+    """
+
+    op: AbstractOp
+    kernel: Kernel
+    symbol: str
+    constants: dict[str, str]
+    arguments: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class ModelCode:
+    """Everything the model templates need.
+
+    Attributes:
+        graph: The graph.
+        core: The core it is generated for.
+        operators: In execution order.
+        constants: Arrays by C symbol; equal arrays share one symbol.
+        arena: Places of the event stage's tensors.
+        sha256: Hash of the graph.
+        trace: Whether this is a diagnostic build.
+    """
+
+    graph: QGraph
+    core: Core
+    operators: tuple[OperatorCode, ...]
+    constants: dict[str, np.ndarray]
+    arena: ArenaPlan
+    sha256: str
+    trace: bool
+
+    @property
+    def state_prefix_bytes(self) -> int:
+        """Bytes of the state tensors, padded to a word."""
+        size = sum(s.tensor.bytes for s in self.graph.event_stage.states)
+        return -(-size // 4) * 4
+
+    @property
+    def padding(self) -> int:
+        """Bytes that fill the state tensors up to a word."""
+        return self.state_prefix_bytes - sum(s.tensor.bytes for s in self.graph.event_stage.states)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the whole state blob."""
+        words = 2 + 3 + 4 + self.graph.event_trigger.capacity
+        ring = self.graph.ring(self.graph.event_trigger.ring)
+        return self.state_prefix_bytes + 4 * words + ring.bytes
+
+    @property
+    def probe_bytes(self) -> int:
+        """Bytes of the probe tensors."""
+        return sum(t.bytes for t in self.graph.event_stage.probes)
+
+    @property
+    def trace_points(self) -> tuple[tuple[int, QTensor], ...]:
+        """(operator index, output tensor) in the order they are written."""
+        ops = self.graph.event_stage.ops
+        return tuple((i, t) for i, op in enumerate(ops) for t in op.outputs)
+
+
+def generate(graph: QGraph, core: Core, trace: bool = False) -> ModelCode:
+    """Choose kernels, pack constants and plan memory for a core."""
+    stage = graph.event_stage
+    kernels = {op.name: select(op, core) for op in stage.ops}
+    arena = plan_arena(stage, {op.name: kernels[op.name].scratch(op) for op in stage.ops})
+    pool: dict[tuple[str, bytes], str] = {}
+    constants: dict[str, np.ndarray] = {}
+    operators = []
+    for op in stage.ops:
+        kernel = kernels[op.name]
+        names = {}
+        for label, array in kernel.pack(op).items():
+            key = (str(array.dtype), array.tobytes())
+            names[label] = pool.setdefault(key, f"{graph.name}_{stage.name}_{op.name}_{label}")
+            constants[names[label]] = array
+        symbol = f"{graph.name}_op_{stage.name}_{op.name}"
+        arguments = tuple(_arguments(graph, arena, op))
+        operators.append(OperatorCode(op, kernel, symbol, names, arguments))
+    return ModelCode(graph, core, tuple(operators), constants, arena, graph_sha256(graph), trace)
+
+
+def _arguments(graph: QGraph, arena: ArenaPlan, op: AbstractOp) -> Iterator[tuple[str, str, str]]:
+    states = {s.tensor.name for s in graph.event_stage.states}
+    for prefix, tensors in (("x", op.inputs), ("y", op.outputs)):
+        for index, tensor in enumerate(tensors):
+            const = "const " if prefix == "x" else ""
+            ctype = f"{const}{C_TYPES[tensor.dtype]}"
+            place = _place(arena, tensor.name, ctype, states)
+            yield ctype, f"{prefix}{index}", place
+    if f"{op.name}.scratch" in arena.slots:
+        offset = arena.offset(f"{op.name}.scratch")
+        yield "int16_t", "scratch", f"(int16_t *) &ctx->arena[{offset}]"
+
+
+def _place(arena: ArenaPlan, name: str, ctype: str, states: set[str]) -> str:
+    if name in states:
+        return f"ctx->state.{name}"
+    return f"({ctype} *) &ctx->arena[{arena.offset(name)}]"
+
+
+def render_model(code: ModelCode) -> dict[str, str]:
+    """Return the generated C files by name."""
+    env = _environment()
+    name = code.graph.name
+    states = [s.tensor for s in state_layout(code.graph)]
+    context: dict[str, Any] = {"code": code, "graph": code.graph, "states": states}
+    context |= {"version": lnn_edge.__version__, "runtime_version": RUNTIME_VERSION}
+    files = {
+        f"{name}.h": "model.h.j2",
+        f"{name}.c": "model.c.j2",
+        f"{name}_weights.h": "model_weights.h.j2",
+        f"{name}_weights.c": "model_weights.c.j2",
+        "model_binding.h": "model_binding.h.j2",
+    }
+    return {file: env.get_template(template).render(context) for file, template in files.items()}
+
+
+def render_operator(operator: OperatorCode) -> str:
+    """Return the body of one operator's C function."""
+    return _render_body(_environment(), operator)
+
+
+def render_board(board: Board) -> dict[str, str]:
+    """Return the board's header and linker script by name."""
+    env = _environment()
+    files = {"lnn_board.h": "board.h.j2", "linker.ld": "linker.ld.j2"}
+    return {file: env.get_template(t).render(board=board) for file, t in files.items()}
+
+
+def export(graph: QGraph, board: Board, folder: Path, trace: bool = False) -> None:
+    """Write a self-contained firmware project, all of it or nothing.
+
+    Raises:
+        UsageError: The folder holds something else than an earlier export.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / "export.json").is_file():
+        raise UsageError(f"{folder} is not empty and no earlier export; choose another -o folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        temporary.chmod(0o755)
+        _write_project(graph, board, temporary, trace)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_project(graph: QGraph, board: Board, folder: Path, trace: bool) -> None:
+    core = Core(board.mcu.cpu, board.mcu.dsp)
+    code = generate(graph, core, trace)
+    firmware = resources.path("firmware")
+    shutil.copytree(
+        firmware, folder / "firmware", ignore=shutil.ignore_patterns("build*", "Cmake*")
+    )
+    for file in ("CMakeLists.txt", "CMakePresets.json"):
+        shutil.copyfile(firmware / file, folder / file)
+    _write_all(folder / "model", render_model(code))
+    _write_all(folder / "board", render_board(board))
+    save_graph(graph, folder / "model.qgraph")
+    provenance = {
+        "lnn_edge": lnn_edge.__version__,
+        "model": graph.name,
+        "model_sha256": code.sha256,
+        "board": board.name,
+        "core": core.name,
+        "trace": trace,
+        "kernels": {o.op.name: o.kernel.name for o in code.operators},
+    }
+    (folder / "export.json").write_text(json.dumps(provenance, indent=1, sort_keys=True) + "\n")
+
+
+def _write_all(folder: Path, files: dict[str, str]) -> None:
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
+def _environment() -> jinja2.Environment:
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resources.path("templates")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    env.filters.update(ctype=_ctype, cinit=_cinit, cbytes=_cbytes)
+    env.globals["body"] = lambda operator: _render_body(env, operator)
+    return env
+
+
+def _render_body(env: jinja2.Environment, operator: OperatorCode) -> str:
+    op = operator.op
+    template = env.get_template(f"ops/{operator.kernel.template}")
+    return template.render(op=op, x=op.inputs[0], y=op.outputs[0], c=operator.constants)
+
+
+def _ctype(value: QTensor | np.ndarray) -> str:
+    return C_TYPES[str(value.dtype)]
+
+
+def _cinit(array: np.ndarray) -> str:
+    rows = array.reshape(array.shape[0], -1) if array.ndim > 1 else array.reshape(-1, 1)
+    if array.ndim == 1:
+        chunks = [array[i : i + 16] for i in range(0, array.size, 16)]
+        return ",\n    ".join(", ".join(map(str, c.tolist())) for c in chunks)
+    return ",\n    ".join(", ".join(map(str, row.tolist())) for row in rows)
+
+
+def _cbytes(digest: str) -> str:
+    return ", ".join(f"0x{b:02x}" for b in bytes.fromhex(digest))

@@ -1,0 +1,148 @@
+"""Integer arithmetic shared by the simulator and the generated C.
+
+Every function has a twin of the same name in firmware/runtime/lnn_fixed.h. Arrays are int64, of
+numpy or torch alike; neither library is imported here.
+
+There is one rounding rule, `requantize` (docs/adr/0001-one-rounding-rule.md):
+
+    y = saturate(((acc << shift) * multiplier + 2**31) >> 32)
+
+that is round-half-up of acc * M with M = multiplier * 2**(shift - 32), rounded once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from array_api_compat import array_namespace
+
+from lnn_edge.errors import QuantizationError
+
+Array = Any
+"""An int64 (or float64) array of numpy or torch."""
+
+INT32_LIMIT = 1 << 31
+EXACT_FLOAT64_LIMIT = 1 << 53
+RANGES = {
+    "int8": (-128, 127),
+    "int16": (-32768, 32767),
+    "uint16": (0, 65535),
+    "int32": (-(1 << 31), (1 << 31) - 1),
+    "uint32": (0, (1 << 32) - 1),
+}
+ITEM_BYTES = {"int8": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4}
+
+
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """Split a real factor into (multiplier, shift) with the smallest shift.
+
+    shift = max(0, floor(log2 real) + 2), multiplier = round(real * 2**(32 - shift)) < 2**31.
+    The multiplier's own error is at most 2**-33 of the shifted accumulator's range: 0.25 LSB.
+
+    Raises:
+        QuantizationError: real is not positive and finite, rounds to zero, or needs a shift
+            above 30.
+    """
+    if not (math.isfinite(real) and real > 0):
+        raise QuantizationError(f"multiplier must be positive and finite, got {real}")
+    shift = max(0, math.frexp(real)[1] + 1)
+    multiplier = round(math.ldexp(real, 32 - shift))
+    if multiplier == INT32_LIMIT:
+        shift += 1
+        multiplier = round(math.ldexp(real, 32 - shift))
+    if multiplier == 0 or shift > 30:
+        raise QuantizationError(
+            f"factor {real} does not fit a 31-bit multiplier with a shift of 0 to 30; "
+            "choose scales closer to each other"
+        )
+    return multiplier, shift
+
+
+def real_multiplier(multiplier: Array, shift: Array) -> Array:
+    """Return M = multiplier * 2**(shift - 32), the factor that the integers mean."""
+    return multiplier * 2.0 ** (shift - 32.0)
+
+
+def saturate(x: Array, low: int, high: int) -> Array:
+    """Return x limited to [low, high]."""
+    return x.clip(low, high)
+
+
+def requantize(acc: Array, multiplier: Array, shift: Array) -> Array:
+    """Return round-half-up(acc * multiplier * 2**(shift - 32)), not saturated.
+
+    Args:
+        acc: Accumulator; |acc| << shift must stay below 2**31 (proved by the operator).
+        multiplier: In [1, 2**31), per tensor or per channel (last axis).
+        shift: Left shift in [0, 30], same shape.
+    """
+    return ((acc << shift) * multiplier + (1 << 31)) >> 32
+
+
+def requantize_sum(*terms: tuple[Array, Array, Array]) -> Array:
+    """Return round-half-up of the sum of acc_i * M_i, rounded once, not saturated.
+
+    Args:
+        terms: (acc, multiplier, shift) each; the operator proves that the 64-bit sum holds.
+    """
+    total: Array = 1 << 31
+    for acc, multiplier, shift in terms:
+        total = total + (acc << shift) * multiplier
+    return total >> 32
+
+
+def divide(numerator: Array, denominator: Array) -> Array:
+    """Return floor((2 n + d) / (2 d)): n / d rounded half up, for d > 0."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def interpolate(x: Array, table: Array, low: int, step_bits: int) -> Array:
+    """Read a table with linear interpolation, rounded once (half up).
+
+    With u = x - low, i = u >> n, f = u & (2**n - 1), n = step_bits:
+    y = ((t[i] << n) + (t[i + 1] - t[i]) * f + 2**(n - 1)) >> n, and y = t[i] for n = 0.
+
+    Args:
+        x: Values in [low, low + (len(table) - 1) << n) (upper end exclusive when n > 0).
+        table: int64 array of the function's values at low + (i << n).
+        low: Smallest value of x.
+        step_bits: n, the distance between table entries is 2**n.
+    """
+    u = x - low
+    if step_bits == 0:
+        return table[u]
+    index = u >> step_bits
+    fraction = u & ((1 << step_bits) - 1)
+    left = table[index]
+    return (
+        (left << step_bits) + (table[index + 1] - left) * fraction + (1 << (step_bits - 1))
+    ) >> (step_bits)
+
+
+def like(x: Array, constant: Array) -> Array:
+    """Return a constant as an array of the same library as x."""
+    return array_namespace(x).asarray(constant)
+
+
+def to_int(x: Array) -> Array:
+    """Return x as int64."""
+    xp = array_namespace(x)
+    return xp.astype(x, xp.int64)
+
+
+def to_float(x: Array) -> Array:
+    """Return x as float64."""
+    xp = array_namespace(x)
+    return xp.astype(x, xp.float64)
+
+
+def dot(x: Array, weight: Array) -> Array:
+    """Return x @ weight.T exactly, computed in float64.
+
+    Args:
+        x: (..., K) int64.
+        weight: (O, K) int64; the operator proves that every sum stays below 2**53.
+    """
+    xp = array_namespace(x)
+    return to_int(xp.matmul(to_float(x), to_float(like(x, weight)).T))

@@ -1,0 +1,241 @@
+"""Reading and writing `model.qgraph`: a zip of graph.json and .npy files, the same bytes each time.
+
+The format is specified in docs/graph.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lnn_edge.errors import GraphError
+from lnn_edge.ir import (
+    AbstractOp,
+    EventTrigger,
+    InputTrigger,
+    QGraph,
+    QTensor,
+    Ring,
+    Stage,
+    State,
+)
+from lnn_edge.ops import OPERATORS
+
+FORMAT = 1
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+_BASE_FIELDS = ("name", "inputs", "outputs")
+
+
+def save_graph(graph: QGraph, path: Path) -> str:
+    """Write a graph atomically and return its sha256."""
+    document, arrays = _encode(graph)
+    text = _canonical(document)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            _add(archive, "graph.json", text)
+            for name, data in sorted(arrays.items()):
+                _add(archive, name, data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return hashlib.sha256(text).hexdigest()
+
+
+def graph_sha256(graph: QGraph) -> str:
+    """Return the hash that names a graph: of graph.json, which holds the hash of every constant."""
+    return hashlib.sha256(_canonical(_encode(graph)[0])).hexdigest()
+
+
+def load_graph(path: Path) -> QGraph:
+    """Read, check and prove a graph.
+
+    Raises:
+        GraphError: The file is missing, damaged, of a newer format, or fails a proof.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+        document = json.loads(files["graph.json"])
+    except FileNotFoundError:
+        raise GraphError(f"{path}: no such graph; make one with `lnn-edge quantize`") from None
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+        raise GraphError(
+            f"{path}: damaged graph file ({error}); quantize the model again"
+        ) from None
+    _check_format(path, document)
+    try:
+        return _decode(document, _constants(path, document["constants"], files))
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise GraphError(f"{path}: malformed graph ({error!r}); quantize the model again") from None
+
+
+def _check_format(path: Path, document: Any) -> None:
+    version = document.get("format") if isinstance(document, dict) else None
+    if not isinstance(version, int):
+        raise GraphError(f"{path}: not a graph file of lnn-edge (no format number)")
+    if version > FORMAT:
+        raise GraphError(
+            f"{path}: graph format {version}, this lnn-edge reads up to {FORMAT}; upgrade lnn-edge"
+        )
+    if version < FORMAT:
+        raise GraphError(
+            f"{path}: graph format {version}, needed {FORMAT}; quantize the model again"
+        )
+
+
+def _canonical(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True, indent=1, allow_nan=False).encode()
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name, _ZIP_TIME)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = 0o644 << 16
+    info.create_system = 3
+    archive.writestr(info, data)
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0))
+    return buffer.getvalue()
+
+
+def _encode(graph: QGraph) -> tuple[dict[str, Any], dict[str, bytes]]:
+    arrays: dict[str, bytes] = {}
+    tensors: dict[str, QTensor] = {}
+    stages = [_encode_stage(stage, arrays, tensors) for stage in graph.stages]
+    for ring in graph.rings:
+        tensors[ring.frame.name] = ring.frame
+    document = {
+        "format": FORMAT,
+        "name": graph.name,
+        "metadata": graph.metadata,
+        "tensors": {t.name: _encode_tensor(t) for t in tensors.values()},
+        "rings": [{"name": r.name, "frame": r.frame.name, "length": r.length} for r in graph.rings],
+        "stages": stages,
+        "constants": {name: hashlib.sha256(data).hexdigest() for name, data in arrays.items()},
+    }
+    return document, arrays
+
+
+def _encode_tensor(tensor: QTensor) -> dict[str, Any]:
+    return {f.name: getattr(tensor, f.name) for f in fields(tensor) if f.name != "name"}
+
+
+def _encode_stage(
+    stage: Stage, arrays: dict[str, bytes], tensors: dict[str, QTensor]
+) -> dict[str, Any]:
+    named = [*stage.inputs, *(s.tensor for s in stage.states)]
+    named += [t for op in stage.ops for t in op.outputs]
+    tensors.update({t.name: t for t in named})
+    return {
+        "name": stage.name,
+        "trigger": _encode_trigger(stage.trigger),
+        "operators": [_encode_op(op, f"{stage.name}.{op.name}", arrays) for op in stage.ops],
+        "states": [
+            {"tensor": s.tensor.name, "update": s.update.name, "initial": s.initial}
+            for s in stage.states
+        ],
+        "outputs": [t.name for t in stage.outputs],
+        "probes": [t.name for t in stage.probes],
+    }
+
+
+def _encode_trigger(trigger: InputTrigger | EventTrigger) -> dict[str, Any]:
+    kind = "input" if isinstance(trigger, InputTrigger) else "event"
+    values = {f.name: getattr(trigger, f.name) for f in fields(trigger)}
+    plain = {k: v.name if isinstance(v, QTensor) else v for k, v in values.items()}
+    return {"kind": kind, **plain}
+
+
+def _encode_op(op: AbstractOp, prefix: str, arrays: dict[str, bytes]) -> dict[str, Any]:
+    attributes, constants = {}, {}
+    for f in fields(op):
+        value = getattr(op, f.name)
+        if isinstance(value, np.ndarray):
+            constants[f.name] = f"constants/{prefix}.{f.name}.npy"
+            arrays[constants[f.name]] = _npy(value)
+        elif f.name not in _BASE_FIELDS:
+            attributes[f.name] = value
+    return {
+        "kind": op.kind,
+        "name": op.name,
+        "inputs": [t.name for t in op.inputs],
+        "outputs": [t.name for t in op.outputs],
+        "attributes": attributes,
+        "constants": constants,
+    }
+
+
+def _constants(
+    path: Path, hashes: dict[str, str], files: dict[str, bytes]
+) -> dict[str, np.ndarray]:
+    arrays = {}
+    for name, expected in hashes.items():
+        data = files.get(name)
+        if data is None or hashlib.sha256(data).hexdigest() != expected:
+            raise GraphError(f"{path}: damaged graph file ({name}); quantize the model again")
+        arrays[name] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    return arrays
+
+
+def _decode(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> QGraph:
+    tensors = {name: _decode_tensor(name, t) for name, t in document["tensors"].items()}
+    rings = tuple(Ring(r["name"], tensors[r["frame"]], r["length"]) for r in document["rings"])
+    stages = tuple(_decode_stage(s, tensors, arrays) for s in document["stages"])
+    return QGraph(document["name"], stages, rings, document["metadata"])
+
+
+def _decode_tensor(name: str, values: dict[str, Any]) -> QTensor:
+    return QTensor(name=name, **{k: _tuple(v) for k, v in values.items()})
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(v) for v in value) if isinstance(value, list) else value
+
+
+def _decode_stage(
+    stage: dict[str, Any], tensors: dict[str, QTensor], arrays: dict[str, np.ndarray]
+) -> Stage:
+    ops = tuple(_decode_op(op, tensors, arrays) for op in stage["operators"])
+    states = tuple(
+        State(tensors[s["tensor"]], tensors[s["update"]], s["initial"]) for s in stage["states"]
+    )
+    outputs = tuple(tensors[name] for name in stage["outputs"])
+    probes = tuple(tensors[name] for name in stage["probes"])
+    trigger = _decode_trigger(stage["trigger"], tensors)
+    return Stage(stage["name"], trigger, ops, states, outputs, probes)
+
+
+def _decode_trigger(
+    values: dict[str, Any], tensors: dict[str, QTensor]
+) -> InputTrigger | EventTrigger:
+    if values["kind"] == "input":
+        return InputTrigger(tensors[values["frame"]], values["ring"])
+    plain = {k: v for k, v in values.items() if k != "kind"}
+    for key in ("window", "dt", "dt_next"):
+        plain[key] = None if plain[key] is None else tensors[plain[key]]
+    return EventTrigger(**plain)
+
+
+def _decode_op(
+    op: dict[str, Any], tensors: dict[str, QTensor], arrays: dict[str, np.ndarray]
+) -> AbstractOp:
+    kind = OPERATORS.get(op["kind"])
+    if kind is None:
+        raise GraphError(f"operator {op['name']}: unknown kind {op['kind']!r}; upgrade lnn-edge")
+    attributes = {k: _tuple(v) for k, v in op["attributes"].items()}
+    constants = {k: arrays[name] for k, name in op["constants"].items()}
+    inputs = tuple(tensors[name] for name in op["inputs"])
+    outputs = tuple(tensors[name] for name in op["outputs"])
+    return kind(op["name"], inputs, outputs, **attributes, **constants)

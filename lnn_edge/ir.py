@@ -1,0 +1,365 @@
+"""The quantized graph: tensors, operators, stages, rings. The product of the toolchain.
+
+Simulator, passes, planner, code generator and exporters read this and nothing else; no torch.
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from lnn_edge.errors import GraphError
+from lnn_edge.fixed import INT32_LIMIT, ITEM_BYTES, RANGES, Array
+
+Role = Literal["input", "scratch", "state"]
+
+
+@dataclass(frozen=True)
+class QTensor:
+    """An integer tensor. real = scale * (q - zero_point).
+
+    Attributes:
+        name: C identifier, unique in its graph.
+        shape: Static shape, without a batch axis.
+        dtype: int8, int16, uint16, int32 or uint32.
+        scale: Real value of one step; a tuple is per element of the last axis.
+        zero_point: Integer that means 0.0; a tuple is per element of the last axis.
+        qmin: Smallest value ever stored (proved or saturated); dtype's minimum if None is given.
+        qmax: Largest value ever stored.
+        role: input (written by the run time), scratch (arena) or state (kept between steps).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | tuple[float, ...] = 1.0
+    zero_point: int | tuple[int, ...] = 0
+    qmin: int = field(default=None)  # type: ignore[assignment]
+    qmax: int = field(default=None)  # type: ignore[assignment]
+    role: Role = "scratch"
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or not self.name.isascii():
+            raise GraphError(f"tensor name {self.name!r} is not a C identifier; rename it")
+        if self.dtype not in RANGES:
+            raise GraphError(f"{self.name}: dtype {self.dtype!r}, needed one of {sorted(RANGES)}")
+        low, high = RANGES[self.dtype]
+        object.__setattr__(self, "qmin", low if self.qmin is None else self.qmin)
+        object.__setattr__(self, "qmax", high if self.qmax is None else self.qmax)
+        if not low <= self.qmin <= self.qmax <= high:
+            raise GraphError(
+                f"{self.name}: range [{self.qmin}, {self.qmax}] is empty or outside {self.dtype}"
+            )
+        if not self.shape or min(self.shape) < 1:
+            raise GraphError(f"{self.name}: shape {self.shape}, needed positive sizes")
+        scales, points = self.scales, self.zero_points
+        if not all(math.isfinite(s) and s > 0 for s in scales):
+            raise GraphError(f"{self.name}: scale {self.scale} must be positive and finite")
+        if not all(low <= z <= high for z in points):
+            raise GraphError(f"{self.name}: zero point {self.zero_point} is outside {self.dtype}")
+        for values in (scales, points):
+            if len(values) not in (1, self.shape[-1]):
+                raise GraphError(
+                    f"{self.name}: {len(values)} scales or zero points for {self.shape[-1]} channels"
+                )
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """Scales of the last axis, or one."""
+        return self.scale if isinstance(self.scale, tuple) else (self.scale,)
+
+    @property
+    def zero_points(self) -> tuple[int, ...]:
+        """Zero points of the last axis, or one."""
+        return self.zero_point if isinstance(self.zero_point, tuple) else (self.zero_point,)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Size in memory."""
+        return self.size * ITEM_BYTES[self.dtype]
+
+    @property
+    def magnitude(self) -> int:
+        """Largest |q - zero_point| that can be stored."""
+        return max(max(abs(self.qmin - z), abs(self.qmax - z)) for z in self.zero_points)
+
+    def dequantize(self, q: Array) -> Array:
+        """Return real values of integers."""
+        return (q - np.asarray(self.zero_points)) * np.asarray(self.scales)
+
+    def quantize(self, real: Array) -> Array:
+        """Return the nearest integers of real values (ties up), saturated to [qmin, qmax]."""
+        q = np.floor(np.asarray(real) / np.asarray(self.scales) + 0.5) + np.asarray(
+            self.zero_points
+        )
+        return np.clip(q, self.qmin, self.qmax).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class AbstractOp(abc.ABC):
+    """One integer operator: its exact meaning, and its formula in real numbers.
+
+    Fields of type numpy array are constants of the graph; everything else is an attribute. Both are
+    stored by graphio without further code.
+    """
+
+    kind: ClassVar[str]
+    name: str
+    inputs: tuple[QTensor, ...]
+    outputs: tuple[QTensor, ...]
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or not self.name.isascii():
+            raise GraphError(f"operator name {self.name!r} is not a C identifier; rename it")
+        self.check()
+
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Raise GraphError unless shapes, formats and accumulator bounds are sound."""
+
+    @abc.abstractmethod
+    def reference(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return the exact integer outputs: the definition of the operator.
+
+        Args:
+            inputs: int64 arrays of numpy or torch, shapes (..., *tensor.shape) with any leading
+                batch axes.
+        """
+
+    @abc.abstractmethod
+    def real(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return the same formula in real numbers, on float64 arrays (dequantized values)."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one run."""
+        return 0
+
+    def require(self, condition: bool, problem: str) -> None:
+        """Raise GraphError naming this operator unless condition holds."""
+        if not condition:
+            raise GraphError(f"{self.kind} {self.name}: {problem}")
+
+    def require_bound(self, bound: int, what: str = "accumulator") -> None:
+        """Prove that a 32-bit quantity cannot overflow."""
+        self.require(
+            bound < INT32_LIMIT,
+            f"{what} can reach {bound}, needed below {INT32_LIMIT}; reduce the input range or "
+            "the number of terms",
+        )
+
+
+@dataclass(frozen=True)
+class State:
+    """A tensor kept between steps: starts at `initial`, becomes `update` after each step.
+
+    Reset rule: `reset` of the model sets every element to `initial`.
+    """
+
+    tensor: QTensor
+    update: QTensor
+    initial: int
+
+    def __post_init__(self) -> None:
+        a, b = self.tensor, self.update
+        if (a.shape, a.dtype, a.scale, a.zero_point) != (b.shape, b.dtype, b.scale, b.zero_point):
+            raise GraphError(f"state {a.name} and its update {b.name} have different formats")
+        if not a.qmin <= self.initial <= a.qmax or b.qmin < a.qmin or b.qmax > a.qmax:
+            raise GraphError(f"state {a.name}: initial value or update leaves its range")
+
+
+@dataclass(frozen=True)
+class Ring:
+    """The last `length` frames of a stage's frame tensor, planned memory.
+
+    Before the first frame the ring is filled with that frame (edge extension), so a window that
+    begins before the record reads the first sample, never an arbitrary zero. Lost frames hold the
+    last sample.
+    """
+
+    name: str
+    frame: QTensor
+    length: int
+
+    @property
+    def bytes(self) -> int:
+        """Size in memory."""
+        return self.length * self.frame.bytes
+
+
+@dataclass(frozen=True)
+class InputTrigger:
+    """Fires on each frame that arrives and appends it to its ring."""
+
+    frame: QTensor
+    ring: str
+
+
+@dataclass(frozen=True)
+class EventTrigger:
+    """Fires once per event stamp t, in stamp order.
+
+    Ready when the ring holds frame t + post - 1, and with wait > 0 besides when the next event is
+    known or frame t + wait - 1 has arrived: a decision sees nothing after the next event and
+    nothing after t + max(post, wait).
+
+    Attributes:
+        ring: Name of the ring that `window` reads.
+        window: Frames [t - pre, t + post), shape (pre + post, channels).
+        dt: t minus the stamp of the event before, in samples, saturated to [qmin, qmax] (counted).
+        dt_next: min(next stamp - t, wait), saturated; None without waiting.
+        first_dt: dt of the first event after a reset.
+        pre: Frames before the event.
+        post: Frames from the event on.
+        wait: Longest wait for the next event in frames, 0 to decide at t + post.
+        capacity: Length of the event FIFO; further events are dropped and counted.
+    """
+
+    ring: str
+    window: QTensor
+    dt: QTensor
+    dt_next: QTensor | None
+    first_dt: int
+    pre: int
+    post: int
+    wait: int
+    capacity: int
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        """Tensors that the run time writes before the stage runs."""
+        both = (self.window, self.dt)
+        return both if self.dt_next is None else (*both, self.dt_next)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A straight list of operators that computes one step when its trigger fires."""
+
+    name: str
+    trigger: InputTrigger | EventTrigger
+    ops: tuple[AbstractOp, ...] = ()
+    states: tuple[State, ...] = ()
+    outputs: tuple[QTensor, ...] = ()
+    probes: tuple[QTensor, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        """Tensors written by the run time."""
+        trigger = self.trigger
+        return (trigger.frame,) if isinstance(trigger, InputTrigger) else trigger.inputs
+
+    @property
+    def kept(self) -> tuple[QTensor, ...]:
+        """Tensors that must survive to the end of the step."""
+        return (*self.outputs, *self.probes, *(s.update for s in self.states))
+
+
+@dataclass(frozen=True)
+class QGraph:
+    """A model: stages joined by rings, plus what a user of its outputs must know.
+
+    Attributes:
+        name: Prefix of every C symbol.
+        stages: In data-flow order; the first has an InputTrigger, the last gives the outputs.
+        rings: Memory between stages.
+        metadata: JSON values: classes, sample_rate_hz, leads, adc_gain, adc_zero, output scale...
+    """
+
+    name: str
+    stages: tuple[Stage, ...]
+    rings: tuple[Ring, ...]
+    metadata: dict[str, object]
+
+    def __post_init__(self) -> None:
+        _check_graph(self)
+
+    @property
+    def frame(self) -> QTensor:
+        """One frame of the model's input, shape (channels,)."""
+        trigger = self.stages[0].trigger
+        assert isinstance(trigger, InputTrigger)
+        return trigger.frame
+
+    @property
+    def event_stage(self) -> Stage:
+        """The stage that decides."""
+        return self.stages[-1]
+
+    @property
+    def event_trigger(self) -> EventTrigger:
+        """Trigger of the deciding stage."""
+        trigger = self.stages[-1].trigger
+        assert isinstance(trigger, EventTrigger)
+        return trigger
+
+    @property
+    def output(self) -> QTensor:
+        """The model's output, int16 scores of its classes."""
+        return self.stages[-1].outputs[0]
+
+    def ring(self, name: str) -> Ring:
+        """Return the ring of that name."""
+        return next(r for r in self.rings if r.name == name)
+
+
+def _check_graph(graph: QGraph) -> None:
+    if not graph.name.isidentifier() or not graph.name.isascii():
+        raise GraphError(f"graph name {graph.name!r} is not a C identifier; rename it")
+    if len(graph.stages) != 2 or not isinstance(graph.stages[0].trigger, InputTrigger):
+        raise GraphError(f"{graph.name}: needed an input stage and one event stage")
+    if not isinstance(graph.stages[1].trigger, EventTrigger):
+        raise GraphError(f"{graph.name}: stage {graph.stages[1].name} must fire on events")
+    known = {r.name for r in graph.rings}
+    names: set[str] = set()
+    for stage in graph.stages:
+        if stage.trigger.ring not in known:
+            raise GraphError(f"stage {stage.name}: no ring named {stage.trigger.ring}")
+        _check_stage(stage, names)
+    _check_event(graph)
+
+
+def _check_stage(stage: Stage, names: set[str]) -> None:
+    known = {t.name: t for t in stage.inputs} | {s.tensor.name: s.tensor for s in stage.states}
+    for op in stage.ops:
+        for tensor in op.inputs:
+            if known.get(tensor.name) != tensor:
+                raise GraphError(f"{op.name} reads {tensor.name}, which nothing wrote before it")
+        for tensor in op.outputs:
+            if tensor.name in known:
+                raise GraphError(f"{op.name} writes {tensor.name} a second time")
+            known[tensor.name] = tensor
+    for tensor in stage.kept:
+        if known.get(tensor.name) != tensor:
+            raise GraphError(f"stage {stage.name}: nothing writes {tensor.name}")
+    both = names & known.keys()
+    if both:
+        raise GraphError(f"tensor {min(both)} is defined in two stages")
+    names |= known.keys()
+    ops = [op.name for op in stage.ops]
+    if len(set(ops)) != len(ops):
+        raise GraphError(f"stage {stage.name}: two operators have the same name")
+
+
+def _check_event(graph: QGraph) -> None:
+    trigger = graph.event_trigger
+    ring = graph.ring(trigger.ring)
+    needed = trigger.pre + max(trigger.post, trigger.wait)
+    if ring.length < needed:
+        raise GraphError(f"ring {ring.name} has {ring.length} frames, needed at least {needed}")
+    if trigger.window.shape != (trigger.pre + trigger.post, *ring.frame.shape):
+        raise GraphError(f"window shape {trigger.window.shape} does not fit the ring's frames")
+    if (trigger.dt_next is None) != (trigger.wait == 0):
+        raise GraphError("dt_next needs wait > 0, and wait > 0 needs dt_next")
+    outputs = graph.event_stage.outputs
+    if len(outputs) != 1 or outputs[0].dtype != "int16" or len(outputs[0].shape) != 1:
+        raise GraphError(f"{graph.name}: needed one int16 vector as output")

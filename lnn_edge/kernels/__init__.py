@@ -1,0 +1,16 @@
+"""Which kernels exist for which operator. Adding a family adds a line here."""
+
+from lnn_edge.ir import AbstractOp
+from lnn_edge.kernels import plain, rows
+from lnn_edge.kernels.kernel import HOST, Core, Kernel
+
+KERNELS: dict[str, tuple[Kernel, ...]] = {**plain.KERNELS, **rows.KERNELS}
+"""Kernels by operator kind, the preferred one first; the last is portable."""
+
+
+def select(op: AbstractOp, core: Core) -> Kernel:
+    """Return the preferred kernel of an operator on a core."""
+    return next(kernel for kernel in KERNELS[op.kind] if kernel.fits(op, core))
+
+
+__all__ = ["HOST", "KERNELS", "Core", "Kernel", "select"]

@@ -1,0 +1,67 @@
+"""What a kernel is: one way to compute an operator on a kind of core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from lnn_edge.ir import AbstractOp
+
+Constants = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Core:
+    """What the code generator knows of a processor.
+
+    Attributes:
+        name: As in -mcpu, or "host".
+        dsp: Armv7E-M DSP instructions (SMLAD, SXTB16, SMMULR) exist.
+    """
+
+    name: str
+    dsp: bool
+
+
+HOST = Core("host", dsp=False)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One way to compute an operator; every kernel of an operator gives the same bits.
+
+    Attributes:
+        name: "portable", or what it needs or does.
+        template: File in templates/ops/ that renders the body of the C function.
+        fits: Whether the kernel can compute this operator on this core.
+        pack: Constants as the C reads them; never seen in the graph.
+        scratch: Bytes of arena needed while the operator runs.
+    """
+
+    name: str
+    template: str
+    fits: Callable[[AbstractOp, Core], bool]
+    pack: Callable[[AbstractOp], Constants]
+    scratch: Callable[[AbstractOp], int]
+
+
+def always(_op: AbstractOp, _core: Core) -> bool:
+    """Fit every operator and core."""
+    return True
+
+
+def no_constants(_op: AbstractOp) -> Constants:
+    """Pack nothing."""
+    return {}
+
+
+def no_scratch(_op: AbstractOp) -> int:
+    """Need no scratch."""
+    return 0
+
+
+def portable(template: str, pack: Callable[[AbstractOp], Constants] = no_constants) -> Kernel:
+    """Return the plain C kernel that every operator has."""
+    return Kernel("portable", template, always, pack, no_scratch)

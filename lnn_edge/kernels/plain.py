@@ -1,0 +1,28 @@
+"""Kernels of the operators that need one portable form only."""
+
+from __future__ import annotations
+
+from lnn_edge.ir import AbstractOp
+from lnn_edge.kernels.kernel import Constants, Kernel, portable
+from lnn_edge.ops.lut import Lut
+
+
+def pack_table(op: AbstractOp) -> Constants:
+    """Return the table as it is."""
+    assert isinstance(op, Lut)
+    return {"table": op.table}
+
+
+KERNELS: dict[str, tuple[Kernel, ...]] = {
+    "center": (portable("center.c.j2"),),
+    "concat": (portable("concat.c.j2"),),
+    "decimate": (portable("decimate.c.j2"),),
+    "leaky_average": (portable("leaky_average.c.j2"),),
+    "lut": (portable("lut.c.j2", pack_table),),
+    "mean_abs": (portable("mean_abs.c.j2"),),
+    "mean_pool": (portable("mean_pool.c.j2"),),
+    "mix": (portable("mix.c.j2"),),
+    "normalize": (portable("normalize.c.j2"),),
+    "requantize": (portable("requantize.c.j2"),),
+    "time_gate": (portable("time_gate.c.j2"),),
+}

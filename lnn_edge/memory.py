@@ -1,0 +1,89 @@
+"""Where the tensors of a stage lie in its arena."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lnn_edge.ir import Stage
+
+ALIGNMENT = 8
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A piece of the arena.
+
+    Attributes:
+        name: Tensor, or `<operator>.scratch`.
+        offset: First byte.
+        bytes: Size.
+        first: Index of the operator that writes it, -1 for the run time's inputs.
+        last: Index of the last operator that reads it; len(stage.ops) if it is kept.
+    """
+
+    name: str
+    offset: int
+    bytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class ArenaPlan:
+    """Slots of a stage by name, and the arena's size in bytes."""
+
+    slots: dict[str, Slot]
+    bytes: int
+
+    def offset(self, name: str) -> int:
+        """Return the first byte of a tensor or scratch."""
+        return self.slots[name].offset
+
+
+def plan_arena(stage: Stage, scratch: Mapping[str, int]) -> ArenaPlan:
+    """Give every tensor a place so that live ones never overlap: largest first, lowest fit.
+
+    Args:
+        stage: Stage to plan; its state tensors lie elsewhere.
+        scratch: Bytes that the chosen kernel of an operator needs while it runs, by operator name.
+    """
+    placed: list[Slot] = []
+    for name, size, first, last in sorted(_lifetimes(stage, scratch), key=lambda s: (-s[1], s[0])):
+        offset = _lowest_fit(placed, size, first, last)
+        placed.append(Slot(name, offset, size, first, last))
+    total = max((s.offset + s.bytes for s in placed), default=0)
+    return ArenaPlan({s.name: s for s in placed}, _align(total))
+
+
+def _lifetimes(stage: Stage, scratch: Mapping[str, int]) -> list[tuple[str, int, int, int]]:
+    states = {s.tensor.name for s in stage.states}
+    first = {t.name: -1 for t in stage.inputs}
+    sizes = {t.name: t.bytes for t in stage.inputs}
+    last = dict(first)
+    for index, op in enumerate(stage.ops):
+        for tensor in op.inputs:
+            last[tensor.name] = index
+        for tensor in op.outputs:
+            first[tensor.name] = last[tensor.name] = index
+            sizes[tensor.name] = tensor.bytes
+    last.update({t.name: len(stage.ops) for t in stage.kept})
+    rows = [(n, sizes[n], first[n], last[n]) for n in first if n not in states]
+    for index, op in enumerate(stage.ops):
+        if scratch.get(op.name):
+            rows.append((f"{op.name}.scratch", scratch[op.name], index, index))
+    return rows
+
+
+def _lowest_fit(placed: list[Slot], size: int, first: int, last: int) -> int:
+    live = [s for s in placed if s.first <= last and first <= s.last]
+    offset = 0
+    for slot in sorted(live, key=lambda s: s.offset):
+        if offset + size <= slot.offset:
+            break
+        offset = max(offset, _align(slot.offset + slot.bytes))
+    return offset
+
+
+def _align(offset: int) -> int:
+    return -(-offset // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,29 @@
+"""Operators: integer semantics, one family a file. Adding one adds a line here."""
+
+from lnn_edge.ir import AbstractOp
+from lnn_edge.ops.conv import Conv1d
+from lnn_edge.ops.elementwise import Concat, Mix, Requantize, TimeGate
+from lnn_edge.ops.leaky import LeakyAverage
+from lnn_edge.ops.linear import Linear
+from lnn_edge.ops.lut import Lut
+from lnn_edge.ops.normalize import Normalize
+from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
+
+OPERATORS: dict[str, type[AbstractOp]] = {
+    op.kind: op
+    for op in (
+        Center,
+        Concat,
+        Conv1d,
+        Decimate,
+        LeakyAverage,
+        Linear,
+        Lut,
+        MeanAbs,
+        MeanPool,
+        Mix,
+        Normalize,
+        Requantize,
+        TimeGate,
+    )
+}

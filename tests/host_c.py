@@ -1,0 +1,82 @@
+"""Compiles generated models for the host and replays records through them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from lnn_edge import resources
+from lnn_edge.codegen import generate, render_model
+from lnn_edge.ir import QGraph
+from lnn_edge.kernels import HOST
+from lnn_edge.stream import Stream
+
+WARNINGS = (
+    "-std=c11 -O1 -g -Wall -Wextra -Werror -pedantic -Wconversion -Wsign-conversion -Wshadow -Wundef "
+    "-Wdouble-promotion -Wcast-align -Wvla -Wswitch-enum"
+).split()
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+REPLAY = Path(__file__).parent / "c" / "replay.c"
+
+
+def compile_model(graph: QGraph, folder: Path) -> Path:
+    """Generate portable C, compile it with the replay driver under sanitizers."""
+    for name, text in render_model(generate(graph, HOST)).items():
+        (folder / name).write_text(text)
+    runtime = resources.path("firmware") / "runtime"
+    sources = [*folder.glob("*.c"), runtime / "lnn_runtime.c", REPLAY]
+    program = folder / "replay"
+    command = ["gcc", *WARNINGS, *SANITIZERS, f"-I{folder}", f"-I{runtime}", *map(str, sources)]
+    done = subprocess.run(
+        [*command, "-o", str(program)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+Item = tuple[str, object]
+
+
+def record_items(frames: np.ndarray, events: np.ndarray) -> list[Item]:
+    """Interleave a record: event t follows frame t."""
+    items: list[Item] = []
+    queue = [int(t) for t in events]
+    for index, frame in enumerate(frames):
+        items.append(("F", frame))
+        while queue and queue[0] <= index:
+            items.append(("E", queue.pop(0)))
+    return items
+
+
+def run_c(program: Path, items: list[Item]) -> bytes:
+    """Feed items to the program and return what it printed."""
+    parts = []
+    for kind, value in items:
+        raw = np.asarray(value, "<i2").tobytes() if kind == "F" else b""
+        raw = int(value).to_bytes(4, "little") if kind in "ES" else raw  # type: ignore[call-overload]
+        parts.append(kind.encode() + raw)
+    done = subprocess.run([program], input=b"".join(parts), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def run_reference(graph: QGraph, items: list[Item]) -> bytes:
+    """Feed the same items to the simulator and return the same bytes."""
+    stream, out = Stream(graph), []
+    for kind, value in items:
+        if kind == "F":
+            stream.push_frame(np.asarray(value))
+        elif kind == "E":
+            stream.push_event(int(value))  # type: ignore[call-overload]
+        elif kind == "S":
+            stream.skip_frames(int(value))  # type: ignore[call-overload]
+        elif kind == "R":
+            stream.reset()
+        else:
+            out.append(b"B" + stream.state_blob())
+        for d in stream.decisions():
+            outputs = d.outputs.astype("<i2").tobytes()
+            out.append(b"D" + d.stamp.to_bytes(4, "little") + outputs + d.probes + d.state)
+    return b"".join(out)

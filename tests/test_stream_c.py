@@ -1,0 +1,98 @@
+"""Generated C on the host equals the simulator, under sanitizers, whatever is fed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnn_edge.stream import Stream
+from tests.host_c import compile_model, record_items, run_c, run_reference
+from tests.toy import toy_graph
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_model(toy_graph(), tmp_path_factory.mktemp("toy"))
+
+
+def random_record(seed: int, frames: int, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    events = np.cumsum(rng.integers(5, 120, frames // 60))
+    return rng.integers(low, high, (frames, 2), endpoint=True).astype(np.int16), events
+
+
+@pytest.mark.parametrize(("low", "high"), [(-600, 600), (-32768, 32767), (0, 0)])
+def test_random_records_are_bit_exact(program: Path, low: int, high: int) -> None:
+    items = record_items(*random_record(1, 6000, low, high)) + [("G", None)]
+    expected = run_reference(toy_graph(), items)
+    assert expected.count(b"D") > 50
+    assert run_c(program, items) == expected
+
+
+def test_alternating_extremes_are_bit_exact(program: Path) -> None:
+    frames = np.tile(np.array([[-32768, 32767], [32767, -32768]], np.int16), (600, 1))
+    items = record_items(frames, np.arange(10, 1200, 30)) + [("G", None)]
+    assert run_c(program, items) == run_reference(toy_graph(), items)
+
+
+def test_trouble_is_counted_and_bit_exact(program: Path) -> None:
+    frames, _ = random_record(3, 400, -900, 900)
+    items = [("F", f) for f in frames[:50]]
+    items += [("E", t) for t in (40, 40, 39, 60, 61, 62, 63, 64)]  # equal, backward, overflow
+    items += [("F", f) for f in frames[50:120]] + [("S", 700)] + [("F", f) for f in frames[120:]]
+    items += [("E", 100), ("E", 1100), ("F", frames[0]), ("G", None)]  # window gone; after the gap
+    items += [("R", None), ("E", 3), ("F", frames[7])]
+    items += [("F", f) for f in frames[:90]] + [("G", None)]
+    assert run_c(program, items) == run_reference(toy_graph(), items)
+
+
+def test_counters_tell_what_happened() -> None:
+    stream = Stream(toy_graph())
+    for stamp in (10, 10, 9, 11, 12, 13, 14):
+        stream.push_event(stamp)
+    stream.skip_frames(500)
+    assert list(stream.decisions()) == []
+    assert stream.counters.events_rejected == 2 + 4
+    assert stream.counters.event_overflows == 1
+    assert stream.counters.frames_skipped == 500
+    stream.push_event(499)
+    for _ in range(80):
+        stream.push_frame(np.zeros(2, np.int16))
+    assert len(list(stream.decisions())) == 1
+
+
+def test_decision_waits_for_the_next_event_or_the_longest_wait() -> None:
+    stream = Stream(toy_graph(wait=60))
+    stream.push_event(20)
+    for _ in range(79):
+        stream.push_frame(np.zeros(2, np.int16))
+    assert list(stream.decisions()) == []
+    stream.push_frame(np.zeros(2, np.int16))
+    (first,) = stream.decisions()
+    assert int(first.values["dt_next"][0]) == 60
+    assert int(first.values["dt"][0]) == 288
+    stream.push_event(90)
+    stream.push_event(101)
+    for _ in range(40):
+        stream.push_frame(np.zeros(2, np.int16))
+    (second,) = stream.decisions()
+    assert (int(second.values["dt"][0]), int(second.values["dt_next"][0])) == (70, 11)
+
+
+def test_a_window_before_the_record_reads_the_first_frame() -> None:
+    stream = Stream(toy_graph(wait=0))
+    for index in range(30):
+        stream.push_frame(np.array([100 + index, -index], np.int16))
+    stream.push_event(2)
+    (decision,) = stream.decisions()
+    window = decision.values["window"]
+    assert window[:7, 0].tolist() == [100] * 7
+    assert window[7:, 0].tolist() == list(range(101, 118))
+
+
+def test_second_run_after_reset_equals_the_first(program: Path) -> None:
+    items = record_items(*random_record(5, 1500, -700, 700))
+    once = run_c(program, items)
+    assert run_c(program, [*items, ("R", None), *items]) == once + once

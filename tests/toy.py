@@ -1,0 +1,103 @@
+"""A small graph with every operator in it, random weights: for tests of the road it takes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lnn_edge.ir import EventTrigger, InputTrigger, QGraph, QTensor, Ring, Stage, State
+from lnn_edge.ops.conv import Conv1d
+from lnn_edge.ops.elementwise import Concat, Mix, Requantize, TimeGate
+from lnn_edge.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
+from lnn_edge.ops.linear import Linear
+from lnn_edge.ops.lut import Lut
+from lnn_edge.ops.normalize import Normalize
+from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
+
+ADC = 1 / 200
+Q15 = 1 / 32768
+
+
+def toy_graph(seed: int = 0, hidden: int = 6, wait: int = 60) -> QGraph:
+    """Return a beat classifier in miniature: window of 24 frames, 2 leads, a CfC step, 3 scores."""
+    rng = np.random.default_rng(seed)
+
+    def t(name, shape, dtype="int8", scale=1.0, **more):
+        shape = (shape,) if isinstance(shape, int) else shape
+        return QTensor(name, shape, dtype, scale, **more)
+
+    def dense(name, x, y):
+        weight = rng.normal(0, 1.2 / np.sqrt(x.size), (y.size, x.size))
+        return Linear.quantize(name, x, y, weight, rng.normal(0, 0.2, y.size))
+
+    frame = t("adc", 2, "int16", ADC, role="input")
+    ring = Ring("samples", frame, 96)
+    window = t("window", (24, 2), "int16", ADC, role="input")
+    dt = t("dt", 1, "uint16", 1 / 360, qmin=1, qmax=1080, role="input")
+    dt_next = t("dt_next", 1, "uint16", 1 / 360, qmin=1, qmax=wait or 1, role="input")
+    coarse, centred = t("coarse", (12, 2), "int16", ADC), t("centred", (12, 2), "int16", ADC)
+    level = t("level", 2, "int16", ADC)
+    average = t("average", 2, "int32", ADC / (1 << FRACTION_BITS), role="state")
+    average_next = t("average_next", 2, "int32", ADC / (1 << FRACTION_BITS))
+    amplitude = t("amplitude", 2, "int16", ADC)
+    shape = t("shape", (12, 2), "int8", 1 / 32)
+    features = t("features", (5, 4), "int8", 4 / 255, zero_point=-128)
+    pooled = t("pooled", 4, "int8", 3 / 255, zero_point=-100)
+    rhythm16, rhythm = t("rhythm16", 1, "int16", 4 / 32768), t("rhythm", 1, "int8", 4 / 128)
+    h, h_next = t("h", hidden, "int16", Q15, role="state"), t("h_next", hidden, "int16", Q15)
+    h8 = t("h8", hidden, "int8", 1 / 128)
+    join = Concat.join("join", (pooled, rhythm, h8), "joined")
+    hidden_pre, backbone = t("hidden_pre", 8, "int16", 8 * Q15), t("backbone", 8, "int8", 1.8 / 127)
+    pre = {n: t(f"{n}_pre", hidden, "int16", 8 * Q15) for n in ("ff1", "ff2")}
+    act = {n: t(n, hidden, "int16", Q15) for n in ("ff1", "ff2")}
+    time_a, time_b = t("time_a", hidden, "int16", 6 * Q15), t("time_b", hidden, "int16", 7 * Q15)
+    gate_pre = t("gate_pre", hidden, "int16", 8 * Q15)
+    gate = t("gate", hidden, "uint16", Q15, qmax=32768)
+    h_out, scores = t("h_out", hidden, "int8", 1 / 128), t("scores", 3, "int16", 8 * Q15)
+    ops = (
+        Decimate.quantize("decimate", window, coarse, 2),
+        Center.quantize("center", coarse, centred),
+        MeanAbs.quantize("mean_abs", centred, level),
+        LeakyAverage.quantize("smooth", level, average, average_next, amplitude, 0.1),
+        Normalize("normalize", (centred, amplitude), (shape,), 32, 4),
+        Conv1d.quantize(
+            "conv", shape, features, rng.normal(0, 0.4, (4, 2, 4)), rng.normal(0, 0.2, 4), 2
+        ),
+        MeanPool.quantize("pool", features, pooled),
+        Lut.quantize("log_dt", dt, rhythm16, "log2", 3),
+        Requantize.quantize("rhythm8", rhythm16, rhythm),
+        Requantize.quantize("narrow_h", h, h8),
+        join,
+        dense("backbone_linear", join.outputs[0], hidden_pre),
+        Lut.quantize("backbone_act", hidden_pre, backbone, "lecun_tanh", 8),
+        dense("ff1_linear", backbone, pre["ff1"]),
+        dense("ff2_linear", backbone, pre["ff2"]),
+        dense("time_a_linear", backbone, time_a),
+        dense("time_b_linear", backbone, time_b),
+        Lut.quantize("ff1_act", pre["ff1"], act["ff1"], "tanh", 8),
+        Lut.quantize("ff2_act", pre["ff2"], act["ff2"], "tanh", 8),
+        TimeGate.quantize("time", time_a, time_b, dt, gate_pre),
+        Lut.quantize("gate_act", gate_pre, gate, "sigmoid", 8),
+        Mix.quantize("mix", act["ff1"], act["ff2"], gate, h_next),
+        Requantize.quantize("narrow_out", h_next, h_out),
+        dense("head", h_out, scores),
+    )
+    trigger = EventTrigger("samples", window, dt, dt_next if wait else None, 288, 8, 16, wait, 4)
+    stages = (
+        Stage("sample", InputTrigger(frame, "samples")),
+        Stage(
+            "beat",
+            trigger,
+            ops,
+            (State(average, average_next, EMPTY), State(h, h_next, 0)),
+            (scores,),
+            (shape,),
+        ),
+    )
+    metadata = {
+        "sample_rate_hz": 360,
+        "classes": ["A", "B", "C"],
+        "leads": ["I", "II"],
+        "adc_gain": 200,
+        "adc_zero": 0,
+    }
+    return QGraph("toy", stages, (ring,), metadata)
