@@ -1,0 +1,136 @@
+/*
+ * Hot path of the virtual board: counts retired instructions per basic block, stops the engine at
+ * the next event, and checks what the engine does not. Compiled at first use by counter.py, which
+ * holds the same structures and a slower twin with the same counts. Does not link the engine: its
+ * functions come in as pointers.
+ */
+#include <stdint.h>
+
+#define BLOCKS (1u << 16)
+#define NO_BLOCK 0xFFFFFFFFu
+
+enum { STOP_NONE, STOP_EVENT, STOP_GUARD, STOP_SCAN, STOP_FULL };
+enum { CHECK_ALIGNED = 1, CHECK_DIVISOR = 2, CHECK_FPU_ON = 3, CHECK_NEVER = 4 };
+enum { HAS_FPU = 1, FPU_GUARDED = 2 };
+
+typedef struct
+{
+    uint32_t address, size, instructions, flags;
+    uint64_t count;
+} block_t;
+
+typedef struct
+{
+    uint64_t retired, stop_at;
+    uint32_t request, stopped, fpu_off, trap_division, watch, last, used, guard_address, guard_check;
+    uint32_t masks[3];
+    int32_t mask_registers[3];
+    int (*emu_stop)(void *engine);
+    int (*reg_read)(void *engine, int register_id, void *value);
+    int (*scan)(uint32_t index);
+    block_t blocks[BLOCKS];
+} counter_t;
+
+typedef struct
+{
+    counter_t *counter;
+    int32_t register_id;
+    uint32_t mask, check;
+} guard_t;
+
+uint64_t counter_size(void)
+{
+    return sizeof(counter_t);
+}
+
+static void stop(void *engine, counter_t *c, uint32_t reason)
+{
+    c->stopped = reason;
+    (void)c->emu_stop(engine);
+}
+
+/* An interrupt waits behind PRIMASK, BASEPRI or FAULTMASK: has one of them changed? */
+static int masks_changed(void *engine, const counter_t *c)
+{
+    for (int i = 0; i < 3; i++)
+    {
+        uint32_t value = 0;
+        (void)c->reg_read(engine, c->mask_registers[i], &value);
+        if (value != c->masks[i])
+        {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static uint32_t find(counter_t *c, uint32_t address, uint32_t size)
+{
+    uint32_t h = ((address >> 1) * 2654435761u) >> 16;
+    while (c->blocks[h].size != 0u && (c->blocks[h].address != address || c->blocks[h].size != size))
+    {
+        h = (h + 1u) & (BLOCKS - 1u);
+    }
+    return h;
+}
+
+/* Called before a block runs; a block that is stopped here has not run and is not charged. */
+void counter_on_block(void *engine, uint64_t address, uint32_t size, void *user)
+{
+    counter_t *c = user;
+    if (c->request != 0u || c->retired >= c->stop_at || (c->watch != 0u && masks_changed(engine, c)))
+    {
+        stop(engine, c, STOP_EVENT);
+        return;
+    }
+    uint32_t h = find(c, (uint32_t)address, size);
+    block_t *b = &c->blocks[h];
+    int unguarded_fpu = c->fpu_off != 0u && (b->flags & (HAS_FPU | FPU_GUARDED)) == HAS_FPU;
+    if (b->size == 0u || unguarded_fpu)
+    {
+        if (b->size == 0u)
+        {
+            if (c->used >= BLOCKS / 4u * 3u)
+            {
+                stop(engine, c, STOP_FULL);
+                return;
+            }
+            b->address = (uint32_t)address;
+            b->size = size;
+            c->used++;
+        }
+        if (c->scan(h) != 0)
+        {
+            stop(engine, c, STOP_SCAN);
+            return;
+        }
+    }
+    b->count++;
+    c->retired += b->instructions;
+    c->last = h;
+}
+
+/* Called before a guarded instruction runs. */
+void counter_on_guard(void *engine, uint64_t address, uint32_t size, void *user)
+{
+    const guard_t *g = user;
+    counter_t *c = g->counter;
+    uint32_t value = 0;
+    int hit = g->check == CHECK_NEVER;
+    (void)size;
+    if (g->check == CHECK_FPU_ON)
+    {
+        hit = c->fpu_off != 0u;
+    }
+    else if (g->check == CHECK_ALIGNED || (g->check == CHECK_DIVISOR && c->trap_division != 0u))
+    {
+        (void)c->reg_read(engine, g->register_id, &value);
+        hit = g->check == CHECK_ALIGNED ? (value & g->mask) != 0u : value == 0u;
+    }
+    if (hit)
+    {
+        c->guard_address = (uint32_t)address;
+        c->guard_check = g->check;
+        stop(engine, c, STOP_GUARD);
+    }
+}

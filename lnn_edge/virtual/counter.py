@@ -1,0 +1,379 @@
+"""Counting of retired instructions, exact: a compiled helper, or the same in Python.
+
+Both are told of every basic block before it runs. A block is charged whole when it starts; when it
+is left in its middle (fault, access that stops) `uncharge` takes back what did not run.
+"""
+
+from __future__ import annotations
+
+import abc
+import ctypes as c
+import enum
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from lnn_edge.virtual.counter_build import load_library
+from lnn_edge.virtual.thumb import Block, Check, Guard, decode
+
+NO_BLOCK = 0xFFFFFFFF
+_BLOCKS = 1 << 16
+_HAS_FPU, _FPU_GUARDED = 1, 2
+HOOK_CODE, HOOK_BLOCK = 4, 8  # uc_hook_type of the engine's C interface
+
+
+class Stopped(enum.IntEnum):
+    """Why the counter stopped the engine; the values are shared with counter.c."""
+
+    NONE = 0
+    EVENT = 1
+    GUARD = 2
+    SCAN = 3
+    FULL = 4
+
+
+@dataclass(frozen=True)
+class BlockCount:
+    """How often a block ran: instructions retired in it are `instructions`."""
+
+    address: int
+    size: int
+    instructions: int
+
+
+class _BlockStruct(c.Structure):
+    _fields_ = (
+        ("address", c.c_uint32),
+        ("size", c.c_uint32),
+        ("instructions", c.c_uint32),
+        ("flags", c.c_uint32),
+        ("count", c.c_uint64),
+    )
+
+
+class _State(c.Structure):
+    """counter_t of counter.c; the Python twin uses the same fields."""
+
+    _fields_ = (
+        ("retired", c.c_uint64),
+        ("stop_at", c.c_uint64),
+        ("request", c.c_uint32),
+        ("stopped", c.c_uint32),
+        ("fpu_off", c.c_uint32),
+        ("trap_division", c.c_uint32),
+        ("watch", c.c_uint32),
+        ("last", c.c_uint32),
+        ("used", c.c_uint32),
+        ("guard_address", c.c_uint32),
+        ("guard_check", c.c_uint32),
+        ("masks", c.c_uint32 * 3),
+        ("mask_registers", c.c_int32 * 3),
+        ("emu_stop", c.c_void_p),
+        ("reg_read", c.c_void_p),
+        ("scan", c.c_void_p),
+        ("blocks", _BlockStruct * _BLOCKS),
+    )
+
+
+class _GuardStruct(c.Structure):
+    _fields_ = (
+        ("counter", c.c_void_p),
+        ("register_id", c.c_int32),
+        ("mask", c.c_uint32),
+        ("check", c.c_uint32),
+    )
+
+
+class AbstractCounter(abc.ABC):
+    """Block counts, guards and the stop request of one engine.
+
+    Args:
+        read_code: Returns `size` bytes at an address.
+        core_registers: Engine ids of R0 to R15.
+        double_precision: Passed to the decoder.
+    """
+
+    def __init__(
+        self,
+        read_code: Callable[[int, int], bytes],
+        core_registers: tuple[int, ...],
+        double_precision: bool,
+    ) -> None:
+        self.state: Any = _State()
+        self.state.last = NO_BLOCK
+        self._read_code = read_code
+        self._core_registers = core_registers
+        self._double_precision = double_precision
+        self._decoded: dict[int, Block] = {}
+        self._partial: dict[int, int] = {}
+        self._guarded: set[tuple[int, Check]] = set()
+        self._fpu_hooks: list[Any] = []
+
+    @abc.abstractmethod
+    def _add_hook(self, guard: Guard) -> Any:
+        """Have the engine check an instruction; returns what `_remove_hook` takes."""
+
+    @abc.abstractmethod
+    def _remove_hook(self, hook: Any) -> None:
+        """Undo `_add_hook`."""
+
+    def scan(self, index: int) -> bool:
+        """Decode a block at first sight.
+
+        Returns:
+            Whether guards were added, so that the engine must translate the block anew.
+        """
+        entry = self.state.blocks[index]
+        code = self._read_code(entry.address, entry.size)
+        block = decode(entry.address, code, double_precision=self._double_precision)
+        self._decoded[index] = block
+        entry.instructions = len(block.addresses)
+        wanted = [
+            g for g in block.guards if g.check != Check.FPU_ON or self.state.fpu_off
+        ]
+        if any(g.check == Check.FPU_ON for g in block.guards):
+            entry.flags = _HAS_FPU | (_FPU_GUARDED if self.state.fpu_off else 0)
+        new = [g for g in wanted if (g.address, g.check) not in self._guarded]
+        for guard in new:
+            hook = self._add_hook(guard)
+            if guard.check == Check.FPU_ON:
+                self._fpu_hooks.append((hook, guard))
+            self._guarded.add((guard.address, guard.check))
+        return bool(new)
+
+    @property
+    def has_fpu_guards(self) -> bool:
+        """Whether floating-point instructions are being checked."""
+        return bool(self._fpu_hooks)
+
+    def drop_fpu_guards(self) -> None:
+        """Forget the checks of floating-point instructions: the FPU is on, run at full speed."""
+        for hook, guard in self._fpu_hooks:
+            self._remove_hook(hook)
+            self._guarded.discard((guard.address, guard.check))
+        self._fpu_hooks.clear()
+        for index in self._decoded:
+            self.state.blocks[index].flags &= ~_FPU_GUARDED
+
+    def last_block(self) -> tuple[int, int]:
+        """(address, size) of the block that was charged last."""
+        entry = self.state.blocks[self.state.last]
+        return entry.address, entry.size
+
+    def not_yet_run(self, address: int) -> int:
+        """Instructions of the last charged block at or after `address`."""
+        if self.state.last == NO_BLOCK:
+            return 0
+        return self._decoded[self.state.last].count_from(address)
+
+    def uncharge(self, address: int) -> None:
+        """The last block was left before the instruction at `address`: take back its rest."""
+        rest = self.not_yet_run(address)
+        if rest:
+            self.state.retired -= rest
+            self._partial[self.state.last] = (
+                self._partial.get(self.state.last, 0) + rest
+            )
+        self.state.last = NO_BLOCK
+
+    def blocks(self) -> Iterator[BlockCount]:
+        """All blocks that ran, with the instructions retired in them."""
+        for index in self._decoded:
+            entry = self.state.blocks[index]
+            retired = entry.count * entry.instructions - self._partial.get(index, 0)
+            yield BlockCount(entry.address, entry.size, retired)
+
+
+class CompiledCounter(AbstractCounter):
+    """Hooks in C, called by the engine without Python in between.
+
+    Args:
+        library: From `load_library`.
+        engine_library: The engine's shared library.
+        handle: Engine handle.
+        mask_registers: Engine ids of PRIMASK, BASEPRI, FAULTMASK.
+        read_code: See AbstractCounter.
+        core_registers: See AbstractCounter.
+        double_precision: See AbstractCounter.
+        failed: Receives an exception raised while scanning.
+    """
+
+    def __init__(
+        self,
+        library: c.CDLL,
+        engine_library: c.CDLL,
+        handle: Any,
+        mask_registers: tuple[int, int, int],
+        read_code: Callable[[int, int], bytes],
+        core_registers: tuple[int, ...],
+        double_precision: bool,
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        super().__init__(read_code, core_registers, double_precision)
+        self._library, self._engine_library, self._handle = (
+            library,
+            engine_library,
+            handle,
+        )
+        self._records: list[_GuardStruct] = []
+        self._scan_callback = c.CFUNCTYPE(c.c_int, c.c_uint32)(
+            _guarded_scan(self.scan, failed)
+        )
+        self.state.mask_registers[:] = mask_registers
+        self.state.emu_stop = _address(engine_library.uc_emu_stop)
+        self.state.reg_read = _address(engine_library.uc_reg_read)
+        self.state.scan = _address(self._scan_callback)
+        self._hook(HOOK_BLOCK, library.counter_on_block, c.addressof(self.state), 1, 0)
+
+    def _hook(
+        self, kind: int, function: Any, user: int, begin: int, end: int
+    ) -> c.c_size_t:
+        handle = c.c_size_t()
+        add = self._engine_library.uc_hook_add
+        error = add(
+            self._handle,
+            c.byref(handle),
+            c.c_int(kind),
+            c.c_void_p(_address(function)),
+            c.c_void_p(user),
+            c.c_uint64(begin),
+            c.c_uint64(end),
+        )
+        if error:
+            raise RuntimeError(f"the engine refused a hook (error {error})")
+        return handle
+
+    def _add_hook(self, guard: Guard) -> Any:
+        record = _GuardStruct(
+            c.addressof(self.state),
+            self._core_registers[guard.register],
+            guard.mask,
+            int(guard.check),
+        )
+        function = self._library.counter_on_guard
+        hook = self._hook(
+            HOOK_CODE, function, c.addressof(record), guard.address, guard.address
+        )
+        self._records.append(record)  # the engine holds its address
+        return hook
+
+    def _remove_hook(self, hook: Any) -> None:
+        self._engine_library.uc_hook_del(self._handle, hook)
+
+
+class PythonCounter(AbstractCounter):
+    """The same in Python, several times slower: for machines without a C compiler.
+
+    Args:
+        engine: The engine's Python object.
+        mask_registers: Engine ids of PRIMASK, BASEPRI, FAULTMASK.
+        read_code: See AbstractCounter.
+        core_registers: See AbstractCounter.
+        double_precision: See AbstractCounter.
+    """
+
+    def __init__(
+        self,
+        engine: Any,
+        mask_registers: tuple[int, int, int],
+        read_code: Callable[[int, int], bytes],
+        core_registers: tuple[int, ...],
+        double_precision: bool,
+    ) -> None:
+        super().__init__(read_code, core_registers, double_precision)
+        self._engine = engine
+        self._mask_registers = mask_registers
+        self._index: dict[tuple[int, int], int] = {}
+        engine.hook_add(HOOK_BLOCK, self._on_block)
+
+    def _masks_changed(self) -> bool:
+        read = self._engine.reg_read
+        return any(
+            read(r) != self.state.masks[i] for i, r in enumerate(self._mask_registers)
+        )
+
+    def _stop(self, reason: Stopped) -> None:
+        self.state.stopped = int(reason)
+        self._engine.emu_stop()
+
+    def _on_block(self, _engine: Any, address: int, size: int, _user: Any) -> None:
+        state = self.state
+        due = state.request or state.retired >= state.stop_at
+        if due or (state.watch and self._masks_changed()):
+            self._stop(Stopped.EVENT)
+            return
+        index = self._index.get((address, size))
+        if index is None:
+            if state.used >= _BLOCKS // 4 * 3:
+                self._stop(Stopped.FULL)
+                return
+            index = self._index[(address, size)] = state.used
+            state.used += 1
+            state.blocks[index].address, state.blocks[index].size = address, size
+        entry = state.blocks[index]
+        unguarded = (
+            state.fpu_off and entry.flags & (_HAS_FPU | _FPU_GUARDED) == _HAS_FPU
+        )
+        if (index not in self._decoded or unguarded) and self.scan(index):
+            self._stop(Stopped.SCAN)
+            return
+        entry.count += 1
+        state.retired += entry.instructions
+        state.last = index
+
+    def _add_hook(self, guard: Guard) -> Any:
+        def check(engine: Any, address: int, _size: int, _user: Any) -> None:
+            if self._hits(engine, guard):
+                self.state.guard_address, self.state.guard_check = (
+                    address,
+                    int(guard.check),
+                )
+                self._stop(Stopped.GUARD)
+
+        return self._engine.hook_add(
+            HOOK_CODE, check, None, guard.address, guard.address
+        )
+
+    def _hits(self, engine: Any, guard: Guard) -> bool:
+        if guard.check == Check.NEVER:
+            return True
+        if guard.check == Check.FPU_ON:
+            return bool(self.state.fpu_off)
+        value = int(engine.reg_read(self._core_registers[guard.register]))
+        if guard.check == Check.ALIGNED:
+            return value & guard.mask != 0
+        return bool(self.state.trap_division) and value == 0
+
+    def _remove_hook(self, hook: Any) -> None:
+        self._engine.hook_del(hook)
+
+
+def compiled_library() -> c.CDLL | None:
+    """The helper when it compiles and its structure is the one declared here."""
+    library = load_library()
+    if library is None:
+        return None
+    library.counter_size.restype = c.c_uint64
+    return library if library.counter_size() == c.sizeof(_State) else None
+
+
+def _address(function: Any) -> int:
+    value = c.cast(function, c.c_void_p).value
+    if value is None:
+        raise RuntimeError("a hook function has no address")
+    return value
+
+
+def _guarded_scan(
+    scan: Callable[[int], bool], failed: Callable[[BaseException], None]
+) -> Callable[[int], int]:
+    """An exception cannot cross C: hand it over and ask the engine to stop."""
+
+    def call(index: int) -> int:
+        try:
+            return int(scan(index))
+        except Exception as error:
+            failed(error)
+            return 1
+
+    return call

@@ -1,0 +1,132 @@
+"""Just enough Thumb-2 decoding to count instructions and to find those the engine is too kind to.
+
+Encodings: ARMv7-M Architecture Reference Manual (DDI 0403), chapter A5 and A6. No engine here.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Check(enum.IntEnum):
+    """What must be checked before an instruction runs; the values are shared with counter.c."""
+
+    ALIGNED = 1  # the base register must be aligned whatever CCR.UNALIGN_TRP says
+    DIVISOR = 2  # the register must not be zero while CCR.DIV_0_TRP is set
+    FPU_ON = 3  # CPACR must grant the FPU
+    NEVER = 4  # undefined on this core
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A check of one instruction.
+
+    Args:
+        address: Of the instruction.
+        check: What to check.
+        register: Number of the core register looked at, 0 to 15 (ALIGNED, DIVISOR).
+        mask: Address bits that must be zero (ALIGNED).
+    """
+
+    address: int
+    check: Check
+    register: int = 0
+    mask: int = 0
+
+
+@dataclass(frozen=True)
+class Block:
+    """A straight piece of code, decoded.
+
+    Args:
+        addresses: Address of each instruction.
+        guards: Checks, FPU_ON among them for each floating-point instruction.
+    """
+
+    addresses: tuple[int, ...]
+    guards: tuple[Guard, ...]
+
+    def count_from(self, address: int) -> int:
+        """Number of instructions at or after `address`."""
+        return sum(1 for a in self.addresses if a >= address)
+
+
+def is_wide(first: int) -> bool:
+    """Whether the halfword opens a 32-bit instruction."""
+    return first >> 11 in (0x1D, 0x1E, 0x1F)
+
+
+def decode(address: int, code: bytes, *, double_precision: bool) -> Block:
+    """Decode the instructions of a block.
+
+    Args:
+        address: Of the first byte.
+        code: Whole instructions, little-endian.
+        double_precision: Whether the FPU executes double-precision arithmetic.
+    """
+    addresses: list[int] = []
+    guards: list[Guard] = []
+    offset = 0
+    while offset + 2 <= len(code):
+        at = address + offset
+        first = int.from_bytes(code[offset : offset + 2], "little")
+        second = int.from_bytes(code[offset + 2 : offset + 4], "little")
+        addresses.append(at)
+        if is_wide(first):
+            guards += _wide_guards(at, first, second, double_precision)
+            offset += 4
+        else:
+            guards += _narrow_guards(at, first)
+            offset += 2
+    return Block(tuple(addresses), tuple(guards))
+
+
+def _narrow_guards(at: int, first: int) -> list[Guard]:
+    if first >> 12 == 0xC:  # LDMIA, STMIA
+        return [Guard(at, Check.ALIGNED, first >> 8 & 7, 3)]
+    return []
+
+
+def _wide_guards(
+    at: int, first: int, second: int, double_precision: bool
+) -> list[Guard]:
+    base = first & 0xF
+    if first & 0xFFD0 == 0xFB90 and second & 0xF0F0 == 0xF0F0:  # SDIV, UDIV
+        return [Guard(at, Check.DIVISOR, second & 0xF)]
+    guards: list[Guard] = []
+    if first & 0xEC00 == 0xEC00 and second & 0x0E00 == 0x0A00:  # coprocessors 10 and 11
+        guards.append(Guard(at, Check.FPU_ON))
+        if _is_double_arithmetic(first, second) and not double_precision:
+            guards.append(Guard(at, Check.NEVER))
+        if first & 0xFE00 != 0xEC00 or first & 0xFFE0 == 0xEC40:  # not a load or store
+            return guards
+        mask = 3
+    else:
+        mask = _core_alignment(first, second)
+    if mask and base not in (13, 15):  # SP is always aligned, PC is rounded down
+        guards.append(Guard(at, Check.ALIGNED, base, mask))
+    return guards
+
+
+def _core_alignment(first: int, second: int) -> int:
+    """Address bits that a load or store of several words, or an exclusive one, wants zero."""
+    if first & 0xFE40 == 0xE800:  # LDM, STM
+        return 3
+    if first & 0xFE40 != 0xE840:
+        return 0
+    if first & 0x0120:  # LDRD, STRD: P or W set
+        return 3
+    if first & 0x0080 == 0:  # LDREX, STREX
+        return 3
+    return (
+        1 if second & 0x00F0 == 0x0050 else 0
+    )  # LDREXH, STREXH; else byte forms and TBB
+
+
+def _is_double_arithmetic(first: int, second: int) -> bool:
+    """Data processing with a double operand; loads, stores and register transfers are allowed."""
+    if first & 0xEF00 != 0xEE00 or second & 0x0010:
+        return False
+    widens = first & 0xFFBF == 0xEEB7 and second & 0x0FD0 == 0x0AC0  # VCVT.F64.F32
+    return second & 0x0100 != 0 or widens

@@ -1,0 +1,98 @@
+"""Virtual time: one core clock per retired instruction, plus the time the core slept or waited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lnn_edge.virtual.counter import AbstractCounter
+
+SLICE = 400_000  # longest run without a look at the host, instructions
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something due.
+
+    Args:
+        at: Virtual time, core clocks.
+        fire: What happens then.
+        patient: True when the host should wait for it in real time while the core sleeps (a
+            timer), False when an idle core may skip straight to it (a byte on the wire).
+    """
+
+    at: int
+    fire: Callable[[], None]
+    patient: bool
+
+
+class Timeline:
+    """Clock and pending events of a board.
+
+    Args:
+        counter: Its retired instructions advance the clock.
+    """
+
+    def __init__(self, counter: AbstractCounter) -> None:
+        self._state = counter.state
+        self._skipped = 0
+        self._events: dict[str, Event] = {}
+
+    @property
+    def now(self) -> int:
+        """Core clocks since power-on."""
+        return int(self._state.retired) + self._skipped
+
+    def set(
+        self, name: str, at: int, fire: Callable[[], None], *, patient: bool
+    ) -> None:
+        """Plan an event; one of the same name is replaced."""
+        self._events[name] = Event(at, fire, patient)
+        self._state.stop_at = min(self._state.stop_at, max(at - self._skipped, 0))
+
+    def clear(self, name: str) -> None:
+        """Drop an event, if planned."""
+        self._events.pop(name, None)
+
+    def is_planned(self, name: str) -> bool:
+        """Whether an event of this name is due later."""
+        return name in self._events
+
+    def next(self, *, patient: bool) -> int | None:
+        """Time of the earliest event of a sort."""
+        times = [
+            event.at for event in self._events.values() if event.patient == patient
+        ]
+        return min(times) if times else None
+
+    def skip_to(self, at: int) -> None:
+        """Let time pass without instructions."""
+        self._skipped += max(0, at - self.now)
+
+    def fire_due(self) -> None:
+        """Fire what is due, earliest first."""
+        while self._events:
+            name = min(self._events, key=lambda key: self._events[key].at)
+            if self._events[name].at > self.now:
+                return
+            self._events.pop(name).fire()
+
+    def arm(self) -> None:
+        """Have the counter stop at the next event, or after a slice."""
+        retired = int(self._state.retired)
+        due = min(
+            (event.at for event in self._events.values()), default=self.now + SLICE
+        )
+        self._state.stop_at = max(retired, min(due - self._skipped, retired + SLICE))
+        self._state.request = 0
+
+    def interrupt(self) -> None:
+        """Come back at the next block boundary."""
+        self._state.request = 1
+
+    def rescale(self, old_hz: int, new_hz: int) -> None:
+        """The core clock changed: what was planned keeps its distance in seconds."""
+        now = self.now
+        for name, event in self._events.items():
+            at = now + (event.at - now) * new_hz // old_hz
+            self._events[name] = Event(at, event.fire, event.patient)

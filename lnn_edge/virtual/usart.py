@@ -1,0 +1,247 @@
+"""USART: registers, shift registers, interrupts, paced at BRR in virtual time. RM0385 chapter 31.
+
+The host's bytes wait in `line.incoming` and arrive one frame time after another, as from a sender
+that never pauses. They wait there while the receiver is off; once it is on nothing waits for the
+firmware: a byte that arrives while RXNE is set is lost and sets ORE.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lnn_edge.virtual.bus import AbstractPeripheral
+from lnn_edge.virtual.timeline import Timeline
+
+_CR1, _CR2, _CR3, _BRR, _RQR, _ISR, _ICR = 0x00, 0x04, 0x08, 0x0C, 0x18, 0x1C, 0x20
+_RDR, _TDR = 0x24, 0x28
+_UE, _RE, _TE, _OVER8 = 1 << 0, 1 << 2, 1 << 3, 1 << 15
+_ORE, _IDLE, _RXNE, _TC, _TXE = 1 << 3, 1 << 4, 1 << 5, 1 << 6, 1 << 7
+_TEACK, _REACK = 1 << 21, 1 << 22
+_BUSY = 1 << 16
+_EIE, _OVRDIS = 1 << 0, 1 << 12
+_CLEARABLE = 0x1F | _TC  # PE, FE, NF, ORE, IDLE, TC
+_STOP_HALVES = (2, 1, 4, 3)  # CR2.STOP in half bits
+_RXFRQ, _TXFRQ = 1 << 3, 1 << 4
+
+
+@dataclass
+class Line:
+    """The wire to the host and what happened on it.
+
+    Args:
+        incoming: Bytes the host has sent and the wire has not yet delivered.
+        outgoing: Bytes whose stop bit has left the board.
+        received: Bytes that arrived, the lost ones included.
+        sent: Bytes sent.
+        overruns: Bytes lost because the firmware did not read in time.
+    """
+
+    incoming: deque[int] = field(default_factory=deque)
+    outgoing: bytearray = field(default_factory=bytearray)
+    received: int = 0
+    sent: int = 0
+    overruns: int = 0
+
+
+class Usart(AbstractPeripheral):
+    """One instance.
+
+    Args:
+        name: Instance name.
+        base: First address.
+        timeline: Virtual time.
+        clocks: Returns (core clock, kernel clock) in Hz.
+        interrupt: Told the level of the interrupt line.
+        polled: Told of reads that a busy-wait may hang on: (register address, value).
+        line: The wire.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base: int,
+        timeline: Timeline,
+        clocks: Callable[[], tuple[int, int]],
+        interrupt: Callable[[bool], None],
+        polled: Callable[[int, int], None],
+        line: Line,
+    ) -> None:
+        super().__init__(name, base, 0x400)
+        self._timeline, self._clocks = timeline, clocks
+        self._interrupt, self._polled, self.line = interrupt, polled, line
+        self._rx_event, self._tx_event, self._idle_event = (
+            f"{name} rx",
+            f"{name} tx",
+            f"{name} idle",
+        )
+        self.reset()
+
+    def reset(self) -> None:
+        """Off; bytes in the shift registers are lost, the host's bytes wait on."""
+        for event in (self._rx_event, self._tx_event, self._idle_event):
+            self._timeline.clear(event)
+        self.stored = {}
+        self._flags = (
+            _TC  # ORE, IDLE and TC; RXNE and TXE follow from the two registers below
+        )
+        self._received: int | None = None  # RDR while RXNE
+        self._last_received = 0
+        self._waiting: int | None = None  # TDR while TXE is clear
+        self._shifting: int | None = None
+        self._interrupt(False)
+
+    # --- timing -----------------------------------------------------------------------------
+
+    def frame_clocks(self) -> int | None:
+        """Core clocks of one frame; None while BRR or the kernel clock cannot give a rate."""
+        control, brr = self.stored.get(_CR1, 0), self.stored.get(_BRR, 0) & 0xFFFF
+        divider = brr
+        if (
+            control & _OVER8
+        ):  # USARTDIV = BRR[15:4] : BRR[2:0] << 1, and the rate doubles
+            divider = brr & 0xFFF0 | (brr & 7) << 1
+        core_hz, kernel_hz = self._clocks()
+        if divider < 16 or not kernel_hz:
+            return None
+        data_bits = {0: 8, 1: 9, 2: 7, 3: 8}[control >> 12 & 1 | control >> 27 & 2]
+        halves = 2 + 2 * data_bits + _STOP_HALVES[self.stored.get(_CR2, 0) >> 12 & 3]
+        per_bit = 2 if control & _OVER8 else 1
+        return max(1, halves * divider * core_hz // (2 * per_bit * kernel_hz))
+
+    def baud(self) -> int:
+        """Bits per second as programmed, 0 while off."""
+        frame = self.frame_clocks()
+        return 0 if frame is None else round(self._clocks()[0] * 10 / frame)
+
+    # --- receiver ---------------------------------------------------------------------------
+
+    def _receiver_on(self) -> bool:
+        return self.stored.get(_CR1, 0) & (_UE | _RE) == _UE | _RE
+
+    def host_sent(self) -> None:
+        """Bytes were added to `line.incoming`: start the first frame unless one is under way."""
+        if not self._arriving and self.line.incoming and self._receiver_on():
+            self._start_frame(self._timeline.now)
+
+    def _follow_enable(self) -> None:
+        """A frame that was arriving when the receiver was turned off waits with the host again."""
+        if self._receiver_on():
+            self.host_sent()
+        else:
+            self._timeline.clear(self._rx_event)
+            self._received = None
+
+    @property
+    def _arriving(self) -> bool:
+        return self._timeline.is_planned(self._rx_event)
+
+    def _start_frame(self, at: int) -> None:
+        frame = self.frame_clocks()
+        if frame is not None:
+            self._timeline.clear(self._idle_event)
+            self._timeline.set(self._rx_event, at + frame, self._arrive, patient=False)
+            self._rx_due = at + frame
+
+    def _arrive(self) -> None:
+        byte = self.line.incoming.popleft()
+        self.line.received += 1
+        if self._received is None:
+            self._received = self._last_received = byte
+        elif self.stored.get(_CR3, 0) & _OVRDIS:
+            self._received = self._last_received = byte
+            self.line.overruns += 1
+        else:
+            self._flags |= _ORE
+            self.line.overruns += 1
+        if self.line.incoming:
+            self._start_frame(self._rx_due)
+        else:
+            quiet = self._rx_due + (self.frame_clocks() or 0)
+            self._timeline.set(self._idle_event, quiet, self._fall_idle, patient=False)
+        self._update()
+
+    def _fall_idle(self) -> None:
+        self._flags |= _IDLE
+        self._update()
+
+    # --- transmitter ------------------------------------------------------------------------
+
+    def _transmit(self, byte: int) -> None:
+        """TDR was written; a byte that still waits there is overwritten."""
+        if self.stored.get(_CR1, 0) & (_UE | _TE) != _UE | _TE:
+            return
+        self._flags &= ~_TC
+        if self._shifting is None:
+            self._shift(byte, self._timeline.now)
+        else:
+            self._waiting = byte
+
+    def _shift(self, byte: int, at: int) -> None:
+        frame = self.frame_clocks()
+        if frame is None:
+            return
+        self._shifting, self._tx_due = byte, at + frame
+        self._timeline.set(self._tx_event, at + frame, self._sent, patient=False)
+
+    def _sent(self) -> None:
+        """The stop bit is out; what waits in TDR moves into the shift register."""
+        if self._shifting is not None:
+            self.line.outgoing.append(self._shifting)
+            self.line.sent += 1
+        self._shifting = None
+        if self._waiting is None:
+            self._flags |= _TC
+        else:
+            byte, self._waiting = self._waiting, None
+            self._shift(byte, self._tx_due)
+        self._update()
+
+    # --- registers --------------------------------------------------------------------------
+
+    def _status(self) -> int:
+        control = self.stored.get(_CR1, 0)
+        value = self._flags | (_RXNE if self._received is not None else 0)
+        value |= 0 if self._waiting is not None else _TXE
+        value |= _BUSY if self._arriving else 0
+        enabled = control & _UE
+        value |= _TEACK if enabled and control & _TE else 0
+        return value | (_REACK if enabled and control & _RE else 0)
+
+    def _update(self) -> None:
+        """Level of the interrupt line; enables of RXNE, TC, TXE, IDLE stand at their flag's bit."""
+        control, status = self.stored.get(_CR1, 0), self._status()
+        level = control & status & (_RXNE | _TC | _TXE | _IDLE)
+        if status & _ORE:
+            level |= control & _RXNE | self.stored.get(_CR3, 0) & _EIE
+        self._interrupt(bool(level) and control & _UE == _UE)
+
+    def read(self, offset: int) -> int:
+        """ISR; RDR takes the byte; the rest as stored."""
+        if offset == _ISR:
+            value = self._status()
+            self._polled(self.base + _ISR, value)
+            return value
+        if offset == _RDR:
+            if self._received is not None:
+                self._received = None
+                self._update()
+            return self._last_received
+        return self.stored.get(offset, 0)
+
+    def write(self, offset: int, value: int) -> None:
+        """TDR, ICR, RQR act; control registers are stored and take effect at once."""
+        if offset == _TDR:
+            self._transmit(value & 0xFF)
+        elif offset == _ICR:
+            self._flags &= ~(value & _CLEARABLE)
+        elif offset == _RQR:
+            if value & _RXFRQ:
+                self._received = None
+            if value & _TXFRQ:
+                self._waiting = None
+        elif offset not in (_ISR, _RDR):
+            self.stored[offset] = value
+            self._follow_enable()
+        self._update()
