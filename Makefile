@@ -1,0 +1,40 @@
+# Every target sets up what it needs: a virtual environment, the packages, the ARM toolchain.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+APT := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+
+.PHONY: setup toolchain demo test lint types vectors mutate clean
+
+setup: $(STAMP) toolchain
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[virtual,test]'
+	touch $@
+
+toolchain:
+	@command -v arm-none-eabi-gcc >/dev/null && command -v qemu-system-arm >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc $(APT); \
+	else \
+	  echo "missing ARM toolchain or QEMU; install them with:"; \
+	  echo "  sudo apt-get update && sudo apt-get install -y gcc $(APT)"; exit 1; \
+	fi
+
+demo: setup
+	$(BIN)/lnn-edge demo --out demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) demo build dist

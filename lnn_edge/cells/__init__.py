@@ -1,0 +1,1 @@
+"""Liquid cells: torch modules with `step` and `lower`, one file each."""

@@ -1,0 +1,1 @@
+"""Networks: published ones and ours, built of cells. torch lives here."""
