@@ -1,0 +1,190 @@
+"""Data sets by name: where they lie, which records a split holds. No file format is known here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lnn_edge.data import mitdb
+from lnn_edge.data.recording import Recording
+from lnn_edge.data.wfdb_folder import list_records, read_record
+from lnn_edge.errors import DataError
+
+DATA_VARIABLE = "LNN_EDGE_DATA"
+EVERYTHING = "all"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One data set.
+
+    Attributes:
+        name: What the user types.
+        summary: One line.
+        splits: Names of its splits, "all" among them.
+        fold_count: Number of folds between "train" and "validation".
+        names_of: Names of the records of a split in a fold, at hand or not.
+        locate: Folder of the records, from the user's data folder if one was given.
+        read: Reads one record of the folder.
+    """
+
+    name: str
+    summary: str
+    splits: tuple[str, ...]
+    fold_count: int
+    names_of: Callable[[str, int], tuple[str, ...]]
+    locate: Callable[[Path | None], Path]
+    read: Callable[[Path, str], Recording]
+
+
+@dataclass(frozen=True)
+class RecordingInfo:
+    """What `data info` tells of one recording: its leads, length and beats per class (and Q)."""
+
+    name: str
+    patient: str
+    leads: tuple[str, ...]
+    duration_s: float
+    beats: dict[str, int]
+
+
+def load_dataset(
+    name: str,
+    data_dir: str | Path | None = None,
+    split: str = EVERYTHING,
+    records: Iterable[str] | None = None,
+    fold: int = 0,
+) -> tuple[Recording, ...]:
+    """Load recordings in the contract of the models: 360 Hz, MLII first, 200 steps per mV.
+
+    Args:
+        name: A name of DATASETS, or the path of a folder with WFDB records.
+        data_dir: Folder that holds the data set; None takes the environment's LNN_EDGE_DATA.
+        split: "develop" (train and validation), "train", "validation", "test" or "all".
+        records: Only these names, which must be in the split; None takes all of it.
+        fold: Which fold separates "train" from "validation"; see folds().
+
+    Returns:
+        The recordings in the order of the split. Of a split, records that are not at hand are
+        left out; a record asked for by name must be there.
+
+    Raises:
+        DataError: The data set, split, or a record is missing or damaged, or cannot be brought
+            into the contract.
+    """
+    dataset = find_dataset(name)
+    members = dataset.names_of(split, fold)
+    folder = dataset.locate(Path(data_dir) if data_dir is not None else None)
+    names = _select(dataset, folder, members, records)
+    return tuple(dataset.read(folder, each).to_contract() for each in names)
+
+
+def folds(name: str) -> tuple[tuple[str, ...], ...]:
+    """Return the names of the validation records of every fold of a data set.
+
+    Raises:
+        DataError: There is no such data set.
+    """
+    dataset = find_dataset(name)
+    return tuple(dataset.names_of("validation", fold) for fold in range(dataset.fold_count))
+
+
+def describe(
+    name: str, data_dir: str | Path | None = None, split: str = EVERYTHING
+) -> tuple[RecordingInfo, ...]:
+    """Return what is known of each recording of a data set.
+
+    Raises:
+        DataError: As for load_dataset.
+    """
+    return tuple(
+        RecordingInfo(r.name, r.patient, r.leads, r.duration_s, r.count())
+        for r in load_dataset(name, data_dir, split)
+    )
+
+
+def find_dataset(name: str) -> DataSet:
+    """Return a data set by name, or the folder of that path as one.
+
+    Raises:
+        DataError: The name is neither.
+    """
+    if name in DATASETS:
+        return DATASETS[name]
+    if Path(name).is_dir():
+        return _folder_dataset(Path(name))
+    raise DataError(
+        f"there is no data set {name!r}; take one of {', '.join(DATASETS)} "
+        f"or the path of a folder with WFDB records"
+    )
+
+
+def _select(
+    dataset: DataSet, folder: Path, members: tuple[str, ...], records: Iterable[str] | None
+) -> tuple[str, ...]:
+    """Name the wanted records that are at hand."""
+    at_hand = set(list_records(folder))
+    names = tuple(name for name in members if name in at_hand)
+    if not names:
+        raise DataError(
+            f"{folder} holds none of the wanted records of {dataset.name} "
+            f"({', '.join(members)}); give the right folder with --data-dir"
+        )
+    wanted = names if records is None else tuple(records)
+    for name in wanted:
+        if name not in names:
+            raise DataError(
+                f"{dataset.name} has no record {name!r} in this split; "
+                f"{folder} holds {', '.join(names)}"
+            )
+    return wanted
+
+
+def _mitdb_folder(data_dir: Path | None) -> Path:
+    """Find the folder of MIT-BIH: DIR/mitdb, or DIR itself."""
+    given = data_dir or (Path(os.environ[DATA_VARIABLE]) if DATA_VARIABLE in os.environ else None)
+    if given is None:
+        raise DataError(
+            f"no folder given for mitdb; give --data-dir or set {DATA_VARIABLE}, "
+            f"or get the records with `lnn-edge data fetch mitdb --data-dir DIR`"
+        )
+    for folder in (given / mitdb.NAME, given):
+        if any(folder.glob("*.hea")):
+            return folder
+    raise DataError(
+        f"{given} holds no WFDB record, nor does {given / mitdb.NAME}; "
+        f"get them with `lnn-edge data fetch mitdb --data-dir {given}`"
+    )
+
+
+def _folder_dataset(folder: Path) -> DataSet:
+    return DataSet(
+        str(folder),
+        "a folder with WFDB records",
+        (EVERYTHING,),
+        0,
+        lambda split, fold: _folder_names(folder, split),
+        lambda data_dir: folder,
+        read_record,
+    )
+
+
+def _folder_names(folder: Path, split: str) -> tuple[str, ...]:
+    if split != EVERYTHING:
+        raise DataError(f"the folder {folder} has no split {split!r}; take {EVERYTHING!r}")
+    return list_records(folder)
+
+
+DATASETS = {
+    mitdb.NAME: DataSet(
+        mitdb.NAME,
+        "MIT-BIH Arrhythmia Database, 48 half-hour ECGs of 47 patients, ODC-By",
+        mitdb.SPLITS,
+        len(mitdb.FOLDS),
+        mitdb.names_of,
+        _mitdb_folder,
+        mitdb.read,
+    ),
+}

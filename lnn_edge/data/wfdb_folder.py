@@ -1,0 +1,189 @@
+"""Reads and writes WFDB records with beat annotations; no data set is known here."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lnn_edge.data.recording import LABEL_OF_SYMBOL, Recording
+from lnn_edge.errors import DataError
+
+ANNOTATOR = "atr"
+# Sample values that mean "no valid sample", per storage format; header(5) of WFDB.
+_INVALID = {"80": -128, "212": -2048, "310": -512, "311": -512, "24": -(1 << 23), "32": -(1 << 31)}
+_INVALID_16 = -(1 << 15)
+# What wfdb raises on files that are not as they should be.
+_DAMAGE = (ValueError, IndexError, KeyError, TypeError, OSError, UnicodeDecodeError)
+
+
+@contextmanager
+def wfdb_library() -> Iterator[Any]:
+    """Import wfdb on first use, as it takes a second, and hide its warnings on its own pandas."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import wfdb
+
+        yield wfdb
+
+
+def list_records(folder: Path) -> tuple[str, ...]:
+    """Name the records of a folder: those of its RECORDS file at hand, else all headers.
+
+    Raises:
+        DataError: No such folder, or no WFDB header in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder; give one with WFDB records (.hea, .dat, .atr)")
+    found = {path.stem for path in folder.glob("*.hea")}
+    if not found:
+        raise DataError(f"{folder} holds no WFDB record; it needs .hea, .dat and .atr files")
+    index = folder / "RECORDS"
+    listed = index.read_text("utf-8").split() if index.is_file() else []
+    ordered = tuple(name for name in listed if name in found)
+    return ordered or tuple(sorted(found))
+
+
+def read_folder(folder: Path, records: Iterable[str] | None = None) -> tuple[Recording, ...]:
+    """Read records of a folder; each record counts as a patient of its own.
+
+    Args:
+        folder: Holds NAME.hea, NAME.dat and NAME.atr.
+        records: Names; None reads all.
+
+    Raises:
+        DataError: A record is missing or damaged; the message names it.
+    """
+    names = list_records(folder) if records is None else tuple(records)
+    return tuple(read_record(folder, name) for name in names)
+
+
+def read_record(folder: Path, name: str, patient: str | None = None) -> Recording:
+    """Read one record with its beats, unconverted.
+
+    Args:
+        folder: Where the record lies.
+        name: Its name.
+        patient: Who was recorded; None takes the name of the record.
+
+    Raises:
+        DataError: A file is missing, damaged or truncated, samples are invalid, or a gain is 0.
+    """
+    stem = folder / name
+    for suffix in (".hea", f".{ANNOTATOR}"):
+        if not Path(f"{stem}{suffix}").is_file():
+            raise DataError(
+                f"{stem}{suffix} is missing; a record needs {name}.hea, its .dat and "
+                f"{name}.{ANNOTATOR}: copy it again"
+            )
+    header = _read_header(stem)
+    adc = _read_samples(stem, header)
+    beats, labels = _read_beats(stem, header.fs)
+    return Recording(
+        name,
+        patient or name,
+        adc,
+        float(header.fs),
+        tuple(header.sig_name),
+        tuple(float(gain) for gain in header.adc_gain),
+        tuple(int(zero) for zero in header.baseline),
+        beats,
+        labels,
+    )
+
+
+def _read_header(stem: Path) -> Any:
+    try:
+        with wfdb_library() as wfdb:
+            header = wfdb.rdheader(str(stem))
+    except _DAMAGE as error:
+        raise DataError(f"{stem}.hea is not a readable WFDB header; copy it again") from error
+    if getattr(header, "n_seg", 1) > 1:
+        raise DataError(
+            f"{stem}.hea has several segments and one is needed; join them with wfdb's xform"
+        )
+    if not header.n_sig or header.sig_name is None or not header.fs:
+        raise DataError(f"{stem}.hea names no signal or no sampling rate; copy it again")
+    if None in header.sig_name:
+        raise DataError(f"{stem}.hea leaves a lead without a name; write it in the header")
+    _check_gains(stem, header)
+    return header
+
+
+def _check_gains(stem: Path, header: Any) -> None:
+    """Refuse gains that are absent or 0; wfdb would silently take 200."""
+    text = Path(f"{stem}.hea").read_text("utf-8")
+    lines = [line.split() for line in text.splitlines() if line.strip() and line[0] != "#"]
+    for name, fields in zip(header.sig_name, lines[1:], strict=False):
+        number = fields[2].split("(")[0].split("/")[0] if len(fields) > 2 else "0"
+        if float(number) <= 0:
+            raise DataError(
+                f"{stem}.hea gives no gain for lead {name}; write its ADC steps per mV there"
+            )
+    strange = [unit for unit in header.units if unit != "mV"]
+    if strange:
+        raise DataError(
+            f"{stem}.hea gives a gain in steps per {strange[0]} and steps per mV are needed; "
+            f"convert it in the header"
+        )
+
+
+def _read_samples(stem: Path, header: Any) -> np.ndarray:
+    """Read (N, L) int16, every sample valid and the checksums of the header fulfilled."""
+    try:
+        with wfdb_library() as wfdb:
+            record = wfdb.rdrecord(str(stem), physical=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{stem}.hea: its signal file {error.filename} is missing") from error
+    except _DAMAGE as error:
+        raise DataError(
+            f"{stem}.dat does not hold the {header.sig_len} samples that its header promises; "
+            f"it is truncated or damaged: copy it again"
+        ) from error
+    samples: np.ndarray = record.d_signal
+    for lead, name in enumerate(header.sig_name):
+        invalid = samples[:, lead] == _INVALID.get(header.fmt[lead], _INVALID_16)
+        if invalid.any():
+            raise DataError(
+                f"{stem}: {int(invalid.sum())} samples of lead {name} are invalid (NaN), the "
+                f"first is sample {int(invalid.argmax())}; cut them out or leave the record out"
+            )
+        _check_checksum(stem, header, lead, samples[:, lead])
+    if samples.min(initial=0) < -(1 << 15) or samples.max(initial=0) >= 1 << 15:
+        raise DataError(f"{stem}: samples do not fit 16 bit; convert the record to format 16")
+    return samples.astype(np.int16)
+
+
+def _check_checksum(stem: Path, header: Any, lead: int, samples: np.ndarray) -> None:
+    """Compare the 16-bit sum of samples; 0 in a header stands for "not computed"."""
+    promised = header.checksum[lead]
+    if promised and (int(samples.sum()) - promised) % (1 << 16):
+        raise DataError(
+            f"{stem}: the samples of lead {header.sig_name[lead]} do not have the checksum of the "
+            f"header; the record is damaged: copy it again"
+        )
+
+
+def _read_beats(stem: Path, fs_hz: float) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        with wfdb_library() as wfdb:
+            annotation = wfdb.rdann(str(stem), ANNOTATOR)
+    except _DAMAGE as error:
+        raise DataError(
+            f"{stem}.{ANNOTATOR} is not a readable annotation; copy it again"
+        ) from error
+    if annotation.fs not in (None, fs_hz):
+        raise DataError(
+            f"{stem}.{ANNOTATOR} counts at {annotation.fs:g} Hz and the signal at {fs_hz:g} Hz; "
+            f"take annotation and signal of the same record"
+        )
+    marks = zip(annotation.sample, annotation.symbol, strict=True)
+    pairs = [(int(at), LABEL_OF_SYMBOL[s]) for at, s in marks if s in LABEL_OF_SYMBOL]
+    if not pairs:
+        raise DataError(f"{stem}.{ANNOTATOR} marks no beat; an annotation with beats is needed")
+    beats, labels = zip(*pairs, strict=True)
+    return np.array(beats, np.int64), np.array(labels, np.int8)
