@@ -65,10 +65,15 @@ def names_of(split: str, fold: int = 0) -> tuple[str, ...]:
     return tuple(name for name in DS1 if (name in FOLDS[fold]) == (split == "validation"))
 
 
+def patient_of(name: str) -> str:
+    """Name the patient of a record: 201 and 202 are one person."""
+    return _SAME_PERSON.get(name, name)
+
+
 def read(data_dir: Path, name: str) -> Recording:
-    """Read one record; 201 and 202 have the same patient.
+    """Read one record.
 
     Raises:
         DataError: The record is missing or damaged.
     """
-    return read_record(data_dir, name, _SAME_PERSON.get(name))
+    return read_record(data_dir, name, patient_of(name))

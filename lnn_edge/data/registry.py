@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lnn_edge.data import mitdb
+from lnn_edge.data import embedded, mitdb
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.wfdb_folder import list_records, read_record
 from lnn_edge.errors import DataError
@@ -171,6 +171,10 @@ def _folder_dataset(folder: Path) -> DataSet:
     )
 
 
+def _read_piece(folder: Path, name: str) -> Recording:
+    return read_record(folder, name, mitdb.patient_of(name.split("_")[0]))
+
+
 def _folder_names(folder: Path, split: str) -> tuple[str, ...]:
     if split != EVERYTHING:
         raise DataError(f"the folder {folder} has no split {split!r}; take {EVERYTHING!r}")
@@ -186,5 +190,14 @@ DATASETS = {
         mitdb.names_of,
         _mitdb_folder,
         mitdb.read,
+    ),
+    embedded.NAME: DataSet(
+        embedded.NAME,
+        "six one-minute pieces of MIT-BIH test records, part of the package, ODC-By",
+        embedded.SPLITS,
+        0,
+        embedded.names_of,
+        lambda data_dir: embedded.folder_of_pieces(),
+        _read_piece,
     ),
 }
