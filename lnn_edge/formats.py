@@ -27,7 +27,7 @@ def range_of(ranges: Ranges, name: str) -> tuple[float, float]:
 
 
 def symmetric(name: str, shape: tuple[int, ...], dtype: str, bound: float) -> QTensor:
-    """Return an int8 or int16 tensor for [-bound, bound], zero point 0, without the lowest value."""
+    """Return an int8 or int16 tensor for [-bound, bound], zero point 0, without the lowest."""
     top = 127 if dtype == "int8" else 32767
     return QTensor(name, shape, dtype, bound / top, 0, -top, top)
 

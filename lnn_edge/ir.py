@@ -18,6 +18,20 @@ from lnn_edge.fixed import INT32_LIMIT, ITEM_BYTES, RANGES, Array
 Role = Literal["input", "scratch", "state"]
 
 
+# Words of C and C++ that Python allows as names: generated headers serve both.
+KEYWORDS = frozenset(
+    "asm auto bool case catch char class const default delete do double enum explicit export "
+    "extern float friend goto inline int long mutable namespace new operator private protected "
+    "public register restrict short signed sizeof static struct switch template this throw "
+    "typedef typename union unsigned using virtual void volatile".split()
+)
+
+
+def _check_name(what: str, name: str) -> None:
+    if not name.isidentifier() or not name.isascii() or name in KEYWORDS:
+        raise GraphError(f"{what} name {name!r} is not a C identifier; rename it")
+
+
 @dataclass(frozen=True)
 class QTensor:
     """An integer tensor. real = scale * (q - zero_point).
@@ -43,8 +57,7 @@ class QTensor:
     role: Role = "scratch"
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier() or not self.name.isascii():
-            raise GraphError(f"tensor name {self.name!r} is not a C identifier; rename it")
+        _check_name("tensor", self.name)
         if self.dtype not in RANGES:
             raise GraphError(f"{self.name}: dtype {self.dtype!r}, needed one of {sorted(RANGES)}")
         low, high = RANGES[self.dtype]
@@ -64,7 +77,7 @@ class QTensor:
         for values in (scales, points):
             if len(values) not in (1, self.shape[-1]):
                 raise GraphError(
-                    f"{self.name}: {len(values)} scales or zero points for {self.shape[-1]} channels"
+                    f"{self.name}: {len(values)} scales or zero points, {self.shape[-1]} channels"
                 )
 
     @property
@@ -118,8 +131,7 @@ class AbstractOp(abc.ABC):
     outputs: tuple[QTensor, ...]
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier() or not self.name.isascii():
-            raise GraphError(f"operator name {self.name!r} is not a C identifier; rename it")
+        _check_name("operator", self.name)
         self.check()
 
     @abc.abstractmethod
@@ -313,8 +325,7 @@ class QGraph:
 
 
 def _check_graph(graph: QGraph) -> None:
-    if not graph.name.isidentifier() or not graph.name.isascii():
-        raise GraphError(f"graph name {graph.name!r} is not a C identifier; rename it")
+    _check_name("graph", graph.name)
     if len(graph.stages) != 2 or not isinstance(graph.stages[0].trigger, InputTrigger):
         raise GraphError(f"{graph.name}: needed an input stage and one event stage")
     if not isinstance(graph.stages[1].trigger, EventTrigger):

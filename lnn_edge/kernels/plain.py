@@ -5,12 +5,19 @@ from __future__ import annotations
 from lnn_edge.ir import AbstractOp
 from lnn_edge.kernels.kernel import Constants, Kernel, portable
 from lnn_edge.ops.lut import Lut
+from lnn_edge.ops.template import TemplateDistance
 
 
 def pack_table(op: AbstractOp) -> Constants:
     """Return the table as it is."""
     assert isinstance(op, Lut)
     return {"table": op.table}
+
+
+def pack_segments(op: AbstractOp) -> Constants:
+    """Return the borders of the segments and their factors."""
+    assert isinstance(op, TemplateDistance)
+    return {"edges": op.edges, "multiplier": op.multiplier, "shift": op.shift}
 
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
@@ -24,5 +31,6 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "mix": (portable("mix.c.j2"),),
     "normalize": (portable("normalize.c.j2"),),
     "requantize": (portable("requantize.c.j2"),),
+    "template_distance": (portable("template_distance.c.j2", pack_segments),),
     "time_gate": (portable("time_gate.c.j2"),),
 }

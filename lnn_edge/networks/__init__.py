@@ -1,1 +1,23 @@
 """Networks: published ones and ours, built of cells. torch lives here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lnn_edge import strict
+from lnn_edge.errors import UsageError
+from lnn_edge.networks.ecg_beats_cfc import BeatNet, BeatNetConfig
+
+NETWORKS = {"ecg-beats-cfc": (BeatNet, BeatNetConfig)}
+
+
+def make_network(name: str, model: Mapping[str, object]) -> BeatNet:
+    """Build a network with fresh weights from a recipe's [model] table.
+
+    Raises:
+        UsageError: Unknown network or a wrong key.
+    """
+    if name not in NETWORKS:
+        raise UsageError(f"no network {name!r}; known are {', '.join(NETWORKS)}")
+    network, config = NETWORKS[name]
+    return network(strict.build(config, model, f"[model] of {name}", UsageError))

@@ -5,22 +5,25 @@ The same operators prepare the training data and run on the board, so there is o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lnn_edge.formats import symmetric
 from lnn_edge.ir import AbstractOp, EventTrigger, QTensor, Ring, Stage, State
+from lnn_edge.ops import template
 from lnn_edge.ops.elementwise import Concat
 from lnn_edge.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
 from lnn_edge.ops.linear import Linear
 from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.normalize import Normalize
+from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.window import Center, Decimate, MeanAbs
 
 SAMPLE_RATE_HZ = 360
 CHANNELS = 2
 ADC_GAIN = 200.0  # steps per mV
+ADC_ZERO = 1024
 FACTOR = 3  # 360 Hz -> 120 Hz
 PRE, POST = 138, 162  # 0.383 s before the R peak, 0.450 s from it on
 LONGEST_WAIT = 540  # 1.5 s
@@ -32,15 +35,24 @@ GAIN = 16  # int8 steps per mean magnitude: the window saturates at 8 times the 
 AMPLITUDE_FLOOR = 2  # ADC steps: 10 microvolts
 AMPLITUDE_RATE = 1 / 8
 FAST_RATE, SLOW_RATE = 1 / 8, 1 / 48
+CHANGE_RATES = (1 / 16, 1 / 64)
 LOG_STEP_BITS = 3
-RHYTHM = (  # rows over (log2 dt, log2 dt_next, fast average, slow average)
-    (1.0, 0.0, -1.0, 0.0),
-    (1.0, 0.0, 0.0, -1.0),
-    (0.0, 1.0, -1.0, 0.0),
-    (-1.0, 1.0, 0.0, 0.0),
-    (0.0, 0.0, 1.0, 0.0),
+LOG_BOUND = 4.0  # octaves: log2 of 0.1 s to 3 s
+RHYTHM_BOUND = 4.0
+RHYTHM = (  # octaves times 4 over (log dt, log dt before, fast, slow average, log dt_next)
+    (4.0, 0.0, 0.0, -4.0, 0.0),
+    (0.0, 4.0, 0.0, -4.0, 0.0),
+    (0.0, 0.0, 4.0, -4.0, 0.0),
+    (0.0, 0.0, 0.0, -4.0, 4.0),
+    (-4.0, 0.0, 0.0, 0.0, 4.0),
 )
-RHYTHM_BOUND = 2.0  # octaves
+CHANGE_GAIN, CHANGE_BIAS = 8.0, -1.0
+TEMPLATE_RATE = 1 / 16
+TEMPLATE_MOST = 0.5  # mean magnitudes
+SEGMENTS = (0, 18, 34, 42, 60, 100)  # P wave, PQ, QRS, ST, T wave at 120 Hz, R peak at 46
+DISTANCE_SCALE = 1 / 256
+DISTANCE_FLOOR = 1 / 8
+DISTANCE_BOUND = 3.0  # octaves
 
 
 @dataclass(frozen=True)
@@ -50,9 +62,10 @@ class FrontEnd:
     Attributes:
         ring: Raw samples.
         frame: One frame of raw samples.
-        stage: Trigger, operators and states; outputs are `window` and `rhythm`.
+        stage: Trigger, operators and states; its outputs are window, rhythm and shape.
         window: Normalised window (T, C) int8.
         rhythm: Rhythm features (F,) int8.
+        shape: Log distances of the window to the patient's usual beat (S * C,) int8.
         dt: Elapsed time, uint16 samples.
     """
 
@@ -61,6 +74,7 @@ class FrontEnd:
     stage: Stage
     window: QTensor
     rhythm: QTensor
+    shape: QTensor
     dt: QTensor
 
 
@@ -68,7 +82,11 @@ def front_end(wait: int = LONGEST_WAIT) -> FrontEnd:
     """Build the front end.
 
     Window: box mean of 3 samples, minus its mean, divided by the leaky average over beats of its
-    mean magnitude, per lead. Rhythm: differences of log2 RR, with its leaky averages over beats.
+    mean magnitude, per lead.
+    Rhythm: log2 RR of this beat, the one before and the next one, and their fast leaky average,
+    all against the slow average; next against this one; leaky averages of the changes |log RR -
+    log RR before|, which tell an irregular rhythm from a single early beat.
+    Shape: log2 of the floor plus the mean magnitude of window minus template in five segments.
 
     Args:
         wait: Longest wait for the next R peak in samples; 0 decides without it.
@@ -80,24 +98,27 @@ def front_end(wait: int = LONGEST_WAIT) -> FrontEnd:
     dt_next = QTensor(
         "dt_next", (1,), "uint16", 1 / SAMPLE_RATE_HZ, 0, DT_RANGE[0], LONGEST_WAIT, "input"
     )
-    shape = _shape(raw)
+    window = _window(raw)
+    shape = _distances(window.output)
     rhythm = _rhythm(dt, dt_next if wait else None)
     trigger = EventTrigger(
         "samples", raw, dt, dt_next if wait else None, FIRST_DT, PRE, POST, wait, EVENT_CAPACITY
     )
-    outputs = (shape.outputs[0], rhythm.outputs[0])
-    stage = Stage("beat", trigger, shape.ops + rhythm.ops, shape.states + rhythm.states, outputs)
-    return FrontEnd(ring, frame, stage, *outputs, dt)
+    parts = (window, rhythm, shape)
+    ops = tuple(op for part in parts for op in part.ops)
+    states = tuple(state for part in parts for state in part.states)
+    outputs = tuple(part.output for part in parts)
+    return FrontEnd(ring, frame, Stage("beat", trigger, ops, states, outputs), *outputs, dt)
 
 
 @dataclass(frozen=True)
 class _Part:
     ops: tuple[AbstractOp, ...]
     states: tuple[State, ...]
-    outputs: tuple[QTensor, ...]
+    output: QTensor
 
 
-def _shape(raw: QTensor) -> _Part:
+def _window(raw: QTensor) -> _Part:
     frames = raw.shape[0] // FACTOR
     adc = raw.scales[0]
     coarse = QTensor("coarse", (frames, CHANNELS), "int16", adc)
@@ -115,31 +136,85 @@ def _shape(raw: QTensor) -> _Part:
         ),
         Normalize("normalize", (centred, amplitude), (window,), GAIN, AMPLITUDE_FLOOR),
     )
-    return _Part(ops, (State(average, average_next, EMPTY),), (window,))
+    return _Part(ops, (State(average, average_next, EMPTY),), window)
+
+
+def _distances(window: QTensor) -> _Part:
+    fine = window.scales[0] / (1 << template.FRACTION_BITS)
+    state = QTensor("usual_window", window.shape, "int16", fine, role="state")
+    update = QTensor("usual_window_next", window.shape, "int16", fine)
+    size = (len(SEGMENTS) - 1) * CHANNELS
+    floor = round(DISTANCE_FLOOR / DISTANCE_SCALE)
+    distance = QTensor("distance", (size,), "int16", DISTANCE_SCALE, 0, floor, (16 << 8) + floor)
+    log = symmetric("shape", (size,), "int8", DISTANCE_BOUND)
+    ops = (
+        TemplateDistance.quantize(
+            "template_distance",
+            (window, state, update, distance),
+            SEGMENTS,
+            DISTANCE_FLOOR,
+            TEMPLATE_MOST,
+            TEMPLATE_RATE,
+        ),
+        Lut.quantize("log_distance", distance, log, "log2", LOG_STEP_BITS),
+    )
+    return _Part(ops, (State(state, update, template.EMPTY),), log)
 
 
 def _rhythm(dt: QTensor, dt_next: QTensor | None) -> _Part:
-    log = symmetric("log_dt", (1,), "int16", 4.0)
-    ops: list[AbstractOp] = [Lut.quantize("log_dt_table", dt, log, "log2", LOG_STEP_BITS)]
-    states: list[State] = []
-    parts = [log]
+    log, before = (symmetric(n, (1,), "int16", LOG_BOUND) for n in ("log_dt", "log_before"))
+    table = Lut.quantize("log_dt_table", dt, log, "log2", LOG_STEP_BITS)
+    first = int(table.reference(np.array([FIRST_DT]))[0][0])
+    averages = [_follow(n, log, r) for n, r in (("fast", FAST_RATE), ("slow", SLOW_RATE))]
+    changes = _changes(log, replace(before, role="state"))
+    parts = [log, replace(before, role="state"), *(a.output for a in averages)]
+    ops: list[AbstractOp] = [table, *(op for a in averages for op in a.ops), *changes.ops]
     if dt_next is not None:
-        log_next = symmetric("log_next", (1,), "int16", 4.0)
+        log_next = symmetric("log_next", (1,), "int16", LOG_BOUND)
         ops.append(Lut.quantize("log_next_table", dt_next, log_next, "log2", LOG_STEP_BITS))
         parts.append(log_next)
-    for name, rate in (("fast", FAST_RATE), ("slow", SLOW_RATE)):
-        state, update = _average(name, 1, log.scales[0])
-        view = symmetric(f"{name}_view", (1,), "int16", 4.0)
-        ops.append(LeakyAverage.quantize(f"{name}_average", log, state, update, view, rate))
-        states.append(State(state, update, EMPTY))
-        parts.append(view)
-    join = Concat.join("join_logs", tuple(parts), "logs")
-    weight = np.array(RHYTHM)
-    if dt_next is None:
-        weight = np.delete(weight[weight[:, 1] == 0], 1, axis=1)
+    join = Concat.join("join_logs", (*parts, changes.output), "logs")
+    weight = _rhythm_weights(with_next=dt_next is not None)
+    bias = np.zeros(len(weight))
+    bias[-len(CHANGE_RATES) :] = CHANGE_BIAS
     rhythm = symmetric("rhythm", (len(weight),), "int8", RHYTHM_BOUND)
-    mix = Linear.quantize("rhythm_features", join.outputs[0], rhythm, weight, np.zeros(len(weight)))
-    return _Part((*ops, join, mix), tuple(states), (rhythm,))
+    mix = Linear.quantize("rhythm_features", join.outputs[0], rhythm, weight, bias)
+    states = [state for part in (*averages, changes) for state in part.states]
+    states.append(State(replace(before, role="state"), log, first))
+    return _Part((*ops, join, mix), tuple(states), rhythm)
+
+
+def _rhythm_weights(with_next: bool) -> np.ndarray:
+    """Return rows over logs and (rise, fall) averages of each rate."""
+    logs = np.array(RHYTHM)
+    if not with_next:
+        logs = logs[logs[:, -1] == 0, :-1]
+    changes = np.kron(np.eye(len(CHANGE_RATES)), [CHANGE_GAIN, CHANGE_GAIN])
+    rows, columns = logs.shape
+    weight = np.zeros((rows + changes.shape[0], columns + changes.shape[1]))
+    weight[:rows, :columns] = logs
+    weight[rows:, columns:] = changes
+    return weight
+
+
+def _follow(name: str, x: QTensor, rate: float) -> _Part:
+    state, update = _average(name, x.size, x.scales[0])
+    view = replace(x, name=f"{name}_view")
+    op = LeakyAverage.quantize(f"{name}_average", x, state, update, view, rate)
+    return _Part((op,), (State(state, update, EMPTY),), view)
+
+
+def _changes(log: QTensor, before: QTensor) -> _Part:
+    """Return leaky averages of the rise and the fall of log RR, whose sum is its magnitude."""
+    pair = Concat.join("join_change", (log, before), "change_pair")
+    change = replace(symmetric("change", (2,), "int16", LOG_BOUND), qmin=0)
+    weight = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    split = Linear.quantize("split_change", pair.outputs[0], change, weight, np.zeros(2))
+    averages = [_follow(f"change{i}", change, rate) for i, rate in enumerate(CHANGE_RATES)]
+    join = Concat.join("join_changes", tuple(a.output for a in averages), "changes")
+    ops = (pair, split, *(op for a in averages for op in a.ops), join)
+    states = tuple(state for a in averages for state in a.states)
+    return _Part(ops, states, join.outputs[0])
 
 
 def _average(name: str, size: int, scale: float) -> tuple[QTensor, QTensor]:

@@ -7,6 +7,7 @@ from lnn_edge.ops.leaky import LeakyAverage
 from lnn_edge.ops.linear import Linear
 from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.normalize import Normalize
+from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
 
 OPERATORS: dict[str, type[AbstractOp]] = {
@@ -24,6 +25,7 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         Mix,
         Normalize,
         Requantize,
+        TemplateDistance,
         TimeGate,
     )
 }

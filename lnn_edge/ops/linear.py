@@ -14,7 +14,10 @@ from lnn_edge.ops.rows import AbstractRowOp, quantize_rows
 
 @dataclass(frozen=True, eq=False)
 class Linear(AbstractRowOp):
-    """y = W x + b, shapes (I,) -> (O,); arithmetic of AbstractRowOp with K = I."""
+    """y = W x + b, shapes (I,) -> (O,); arithmetic of AbstractRowOp with K = I.
+
+    An input of more axes is read as the vector that it is in memory (last axis fastest).
+    """
 
     kind: ClassVar[str] = "linear"
 
@@ -29,18 +32,22 @@ class Linear(AbstractRowOp):
         """Check shapes and formats, prove the accumulators."""
         x, y = self.inputs[0], self.outputs[0]
         self.require(
-            self.weight.shape == (y.size, x.size) and len(x.shape) == len(y.shape) == 1,
+            self.weight.shape == (y.size, x.size) and len(y.shape) == 1,
             f"weight {self.weight.shape} does not map {x.shape} to {y.shape}",
         )
         self.check_rows()
 
+    def _columns(self, x: Array) -> Array:
+        axes = len(self.inputs[0].shape)
+        return x.reshape(*x.shape[: x.ndim - axes], -1)
+
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return y (..., O) of x (..., I), exactly."""
-        return (self.accumulate(inputs[0]),)
+        """Return y (..., O) of x (..., *shape), exactly."""
+        return (self.accumulate(self._columns(inputs[0])),)
 
     def real(self, *inputs: Array) -> tuple[Array, ...]:
         """Return W x + b, limited to the output's range."""
-        return (self.real_rows(inputs[0]),)
+        return (self.real_rows(self._columns(inputs[0])),)
 
     @property
     def macs(self) -> int:

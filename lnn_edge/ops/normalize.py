@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from lnn_edge import fixed
 from lnn_edge.fixed import Array
-from lnn_edge.ir import AbstractOp, QTensor
+from lnn_edge.ir import AbstractOp
 
 
 @dataclass(frozen=True, eq=False)

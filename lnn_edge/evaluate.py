@@ -1,0 +1,179 @@
+"""Scores and labels -> accuracy figures, per class and per record, with intervals over patients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from lnn_edge.beats import BeatSequence, run_beats
+from lnn_edge.data.recording import Recording
+from lnn_edge.errors import DataError
+from lnn_edge.ir import QGraph
+
+MAIN_CLASSES = 3  # N, S, V: F has too few beats and patients for a stable figure
+RESAMPLES = 1000
+INTERVAL = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """Figures of one class: beats, sensitivity, positive predictive value, F1 (0 if undefined)."""
+
+    n: int
+    se: float
+    ppv: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class RecordFigures:
+    """Figures of one recording; confusion rows are true classes, columns predicted ones."""
+
+    name: str
+    patient: str
+    n: int
+    accuracy: float
+    confusion: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures over all scored beats.
+
+    Attributes:
+        n: Scored beats.
+        accuracy: Part of them that is right.
+        macro_f1: Mean F1 of all classes.
+        main_f1: Mean F1 of N, S and V.
+        classes: Figures by class name.
+        confusion: Rows are true classes, columns predicted ones.
+        intervals: 95 % bootstrap intervals over patients by figure name, empty unless asked for.
+        records: Figures of each recording.
+    """
+
+    n: int
+    accuracy: float
+    macro_f1: float
+    main_f1: float
+    classes: dict[str, ClassFigures]
+    confusion: tuple[tuple[int, ...], ...]
+    intervals: dict[str, tuple[float, float]]
+    records: tuple[RecordFigures, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Return JSON values."""
+        return asdict(self)
+
+
+def integer_scores(
+    graph: QGraph, recordings: Sequence[Recording]
+) -> tuple[list[BeatSequence], list[np.ndarray]]:
+    """Run an integer model over recordings; return the beats and their scores (B, classes)."""
+    sequences = run_beats(graph.event_stage, recordings, (graph.output.name,))
+    return sequences, [s.values[graph.output.name] for s in sequences]
+
+
+def evaluate_scores(
+    sequences: Sequence[BeatSequence],
+    scores: Sequence[np.ndarray],
+    classes: Sequence[str],
+    resamples: int = 0,
+) -> Evaluation:
+    """Compare the classes of highest score with the labels.
+
+    Args:
+        sequences: Beats with labels; -1 is not scored.
+        scores: (B, classes) of each sequence.
+        classes: Names.
+        resamples: Bootstrap samples of patients for the intervals.
+
+    Raises:
+        DataError: No beat is scored.
+    """
+    count = len(classes)
+    records = []
+    for sequence, score in zip(sequences, scores, strict=True):
+        scored = sequence.labels >= 0
+        table = (
+            confusion_matrix(
+                sequence.labels[scored], score.argmax(1)[scored], labels=np.arange(count)
+            )
+            if scored.any()
+            else np.zeros((count, count), int)
+        )
+        records.append((sequence, table))
+    total = sum((table for _, table in records), np.zeros((count, count), int))
+    if total.sum() == 0:
+        raise DataError("no beat has a label of N, S, V or F; nothing to evaluate")
+    rows = tuple(
+        RecordFigures(s.name, s.patient, int(t.sum()), _ratio(np.trace(t), t.sum()), _rows(t))
+        for s, t in records
+    )
+    figures = {c: ClassFigures(*values) for c, values in zip(classes, _figures(total), strict=True)}
+    f1 = [f.f1 for f in figures.values()]
+    by_patient = _by_patient(records)
+    return Evaluation(
+        int(total.sum()),
+        _ratio(np.trace(total), total.sum()),
+        float(np.mean(f1)),
+        float(np.mean(f1[:MAIN_CLASSES])),
+        figures,
+        _rows(total),
+        _intervals(by_patient, classes, resamples),
+        rows,
+    )
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else 0.0
+
+
+def _rows(table: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(row) for row in table.tolist())
+
+
+def _figures(table: np.ndarray) -> list[tuple[int, float, float, float]]:
+    """Return (n, se, ppv, f1) of each class of a confusion matrix."""
+    count = len(table)
+    true, predicted = (np.repeat(np.indices(table.shape)[a].ravel(), table.ravel()) for a in (0, 1))
+    ppv, se, f1, n = precision_recall_fscore_support(
+        true, predicted, labels=np.arange(count), zero_division=0.0
+    )
+    return list(zip(n.tolist(), se.tolist(), ppv.tolist(), f1.tolist(), strict=True))
+
+
+def _by_patient(records: list[tuple[BeatSequence, np.ndarray]]) -> np.ndarray:
+    patients = sorted({s.patient for s, _ in records})
+    tables = [sum(t for s, t in records if s.patient == p) for p in patients]
+    return np.array(tables)
+
+
+def _intervals(
+    tables: np.ndarray, classes: Sequence[str], resamples: int
+) -> dict[str, tuple[float, float]]:
+    """Return intervals of figures over patients drawn with replacement."""
+    if resamples == 0:
+        return {}
+    rng = np.random.default_rng(0)
+    picks = rng.integers(len(tables), size=(resamples, len(tables)))
+    totals = tables[picks].sum(1)
+    hits = np.diagonal(totals, axis1=1, axis2=2)
+    true, predicted = totals.sum(2), totals.sum(1)
+    with np.errstate(invalid="ignore"):
+        se, ppv, f1 = hits / true, hits / predicted, 2 * hits / (true + predicted)
+    samples = {
+        f"{c} {n}": v[:, i]
+        for i, c in enumerate(classes)
+        for n, v in (("se", se), ("ppv", ppv), ("f1", f1))
+    }
+    samples["accuracy"] = hits.sum(1) / totals.sum((1, 2))
+    samples["main_f1"] = np.nan_to_num(f1[:, :MAIN_CLASSES]).mean(1)
+    return {name: _interval(v) for name, v in samples.items()}
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(np.nan_to_num(values), INTERVAL)
+    return float(low), float(high)

@@ -1,0 +1,217 @@
+"""Streaming beat classifier: convolutional encoder of one beat, CfC cell over beats, dt = RR."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lnn_edge.cells.cfc import Cfc, Tap, no_tap
+from lnn_edge.formats import Ranges, range_of, rectified, symmetric, symmetric_of
+from lnn_edge.ir import AbstractOp, InputTrigger, QGraph, QTensor, Stage
+from lnn_edge.networks import beat_front_end
+from lnn_edge.networks.beat_front_end import FrontEnd, front_end
+from lnn_edge.ops.conv import Conv1d
+from lnn_edge.ops.elementwise import Concat, Requantize
+from lnn_edge.ops.linear import Linear
+
+CLASSES = ("N", "S", "V", "F")
+Variant = Literal["cfc", "state_reset", "encoder_only", "lstm"]
+
+
+@dataclass(frozen=True)
+class BeatNetConfig:
+    """Sizes of the network.
+
+    Attributes:
+        filters: Output channels of each convolution.
+        kernel_sizes: Taps of each convolution.
+        strides: Steps of each convolution.
+        embedding_size: Length of the vector that stands for one beat's shape.
+        mixed_size: Width of the layer that judges one beat by itself.
+        hidden_size: State of the cell.
+        backbone_units: Width of the cell's backbone.
+        dropout: Probability, on every vector that enters a linear layer outside the cell.
+        wait: Longest wait for the next R peak in samples; 0 decides 0.45 s after the own one.
+        variant: The network, or an ablation of it: state reset at every beat, no cell at all, or
+            an LSTM of equal state in the cell's place. Only the first can be lowered.
+    """
+
+    filters: tuple[int, ...] = (8, 12, 16)
+    kernel_sizes: tuple[int, ...] = (7, 5, 5)
+    strides: tuple[int, ...] = (2, 2, 2)
+    embedding_size: int = 24
+    mixed_size: int = 32
+    hidden_size: int = 12
+    backbone_units: int = 24
+    dropout: float = 0.3
+    wait: int = beat_front_end.LONGEST_WAIT
+    variant: Variant = "cfc"
+
+
+class BeatNet(nn.Module):
+    """Classifier of one beat after the other.
+
+    e = ReLU(E conv(window)),  x = [e; rhythm; shape],  m = ReLU(M x),  h' = CfC(x, h, dt)
+    scores = W m + U h' + w
+
+    U starts at zero: the cell corrects what the beat alone says.
+
+    Inputs are the front end's integers in real units: window (B, T, frames, leads), rhythm
+    (B, T, F), shape (B, T, S); dt (B, T, 1) is the RR interval before the beat in seconds.
+
+    Args:
+        config: Sizes.
+    """
+
+    classes = CLASSES
+
+    def __init__(self, config: BeatNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.front_end: FrontEnd = front_end(config.wait)
+        frames, channels = self.front_end.window.shape
+        self.convolutions, self.norms = nn.ModuleList(), nn.ModuleList()
+        sizes = zip(config.filters, config.kernel_sizes, config.strides, strict=True)
+        for filters, kernel_size, stride in sizes:
+            self.convolutions.append(nn.Conv1d(channels, filters, kernel_size, stride))
+            self.norms.append(nn.BatchNorm1d(filters))
+            frames, channels = (frames - kernel_size) // stride + 1, filters
+        self.embedding = nn.Linear(frames * channels, config.embedding_size)
+        self.dropout = nn.Dropout(config.dropout)
+        front = self.front_end
+        features = config.embedding_size + front.rhythm.size + front.shape.size
+        self.mixed = nn.Linear(features, config.mixed_size)
+        self.cell = _cell(config, features)
+        self.head = nn.Linear(config.mixed_size + config.hidden_size, len(CLASSES))
+        nn.init.zeros_(self.head.weight[:, config.mixed_size :])
+
+    def forward(self, inputs: Mapping[str, Tensor], tap: Tap = no_tap) -> tuple[Tensor, Tensor]:
+        """Judge sequences that start from a reset.
+
+        Returns:
+            Scores (B, T, classes), and those of the beat alone (h' = 0), for an auxiliary loss.
+        """
+        window, dt = inputs["window"], inputs["dt"]
+        batch, steps = window.shape[:2]
+        e = self.encode(window.flatten(0, 1), tap).reshape(batch, steps, -1)
+        x = torch.cat((self.dropout(e), inputs["rhythm"], inputs["shape"]), -1)
+        m = tap("mixed", functional.relu(self.mixed(x)))
+        h = self.dropout(self._recur(x, dt, tap))
+        alone: Tensor = functional.linear(
+            self.dropout(m), self.head.weight[:, : m.shape[-1]], self.head.bias
+        )
+        scores = alone + functional.linear(h, self.head.weight[:, m.shape[-1] :])
+        return tap("scores", scores), alone
+
+    def encode(self, window: Tensor, tap: Tap = no_tap) -> Tensor:
+        """Return embeddings (B, E) of windows (B, frames, leads)."""
+        x = window.transpose(1, 2)
+        for index, (conv, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
+            x = tap(f"features{index}", functional.relu(norm(conv(x))))
+        flat = self.dropout(x.transpose(1, 2).flatten(1))
+        return tap("embedding", functional.relu(self.embedding(flat)))
+
+    def _recur(self, x: Tensor, dt: Tensor, tap: Tap) -> Tensor:
+        """Return the cell's states (B, T, H)."""
+        batch, steps = x.shape[:2]
+        cell = self.cell
+        if isinstance(cell, nn.LSTM):
+            output: Tensor = cell(x)[0]
+            return output
+        if cell is None:
+            return x.new_zeros(batch, steps, self.config.hidden_size)
+        assert isinstance(cell, Cfc)
+        if self.config.variant == "state_reset":
+            h = cell.initial_state(batch * steps)
+            return cell.step(x.flatten(0, 1), h, dt.flatten(0, 1), tap).reshape(batch, steps, -1)
+        states: Tensor = cell(x, dt, cell.initial_state(batch), tap)[0]
+        return states
+
+    def lower(self, name: str, ranges: Ranges, metadata: Mapping[str, object]) -> QGraph:
+        """Return the integer graph of this network, dropout off, batch norm folded.
+
+        Args:
+            name: C prefix.
+            ranges: Calibrated ranges of the tapped tensors.
+            metadata: What a user of the outputs must know.
+        """
+        front = self.front_end
+        ops, embedding = self._lower_encoder(front.window, ranges)
+        assert isinstance(self.cell, Cfc)
+        features = (embedding, front.rhythm, front.shape)
+        cell = self.cell.lower(features, front.dt, ranges)
+        join = Concat.join("features", features, "x")
+        high = range_of(ranges, "mixed")[1]
+        mixed = _linear(
+            "mix_features",
+            self.mixed,
+            join.outputs[0],
+            rectified("mixed", (self.config.mixed_size,), high),
+        )
+        narrow = Requantize.quantize(
+            "narrow_output", cell.output, symmetric("h_out", cell.output.shape, "int8", 1.0)
+        )
+        both = Concat.join("head_input", (mixed.outputs[0], narrow.outputs[0]), "head_in")
+        scores = symmetric_of("scores", (len(CLASSES),), "int16", ranges)
+        head = _linear("head", self.head, both.outputs[0], scores)
+        stage = Stage(
+            front.stage.name,
+            front.stage.trigger,
+            (*front.stage.ops, *ops, *cell.ops, join, mixed, narrow, both, head),
+            (*front.stage.states, *cell.states),
+            (scores,),
+            front.stage.outputs,
+        )
+        samples = Stage("sample", InputTrigger(front.frame, front.ring.name))
+        return QGraph(name, (samples, stage), (front.ring,), dict(metadata))
+
+    def _lower_encoder(
+        self, window: QTensor, ranges: Ranges
+    ) -> tuple[tuple[AbstractOp, ...], QTensor]:
+        ops: list[AbstractOp] = []
+        x = window
+        pairs = zip(self.convolutions, self.norms, strict=True)
+        for index, (conv, norm) in enumerate(pairs):
+            weight, bias = _fold(conv, norm)
+            frames = (x.shape[0] - weight.shape[2]) // conv.stride[0] + 1
+            high = range_of(ranges, f"features{index}")[1]
+            y = rectified(f"features{index}", (frames, weight.shape[0]), high)
+            ops.append(Conv1d.quantize(f"conv{index}", x, y, weight, bias, conv.stride[0]))
+            x = y
+        high = range_of(ranges, "embedding")[1]
+        embedding = rectified("embedding", (self.config.embedding_size,), high)
+        ops.append(_linear("embed", self.embedding, x, embedding))
+        return tuple(ops), embedding
+
+
+def _cell(config: BeatNetConfig, features: int) -> nn.Module | None:
+    if config.variant == "lstm":
+        return nn.LSTM(features, config.hidden_size, batch_first=True)
+    if config.variant == "encoder_only":
+        return None
+    return Cfc(features, config.hidden_size, config.backbone_units)
+
+
+def _array(value: Tensor) -> np.ndarray:
+    array: np.ndarray = value.detach().cpu().double().numpy()
+    return array
+
+
+def _fold(conv: nn.Conv1d, norm: nn.BatchNorm1d) -> tuple[np.ndarray, np.ndarray]:
+    """Return weight and bias of the convolution with its batch norm folded in."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert conv.bias is not None
+    gain = _array(norm.weight) / np.sqrt(_array(norm.running_var) + norm.eps)
+    bias = (_array(conv.bias) - _array(norm.running_mean)) * gain + _array(norm.bias)
+    return _array(conv.weight) * gain[:, None, None], bias
+
+
+def _linear(name: str, module: nn.Linear, x: QTensor, y: QTensor) -> Linear:
+    return Linear.quantize(name, x, y, _array(module.weight), _array(module.bias))

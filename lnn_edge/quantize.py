@@ -1,0 +1,92 @@
+"""Float model -> integer graph: calibration on training data, then lowering."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lnn_edge.data.recording import Recording
+from lnn_edge.errors import QuantizationError
+from lnn_edge.formats import Ranges
+from lnn_edge.graphio import save_graph
+from lnn_edge.ir import QGraph
+from lnn_edge.networks import beat_front_end
+from lnn_edge.networks.ecg_beats_cfc import BeatNet
+from lnn_edge.trained import Trained, prepare, real_inputs
+
+TAIL = 1e-4  # part of the values that may lie outside a range at each end, and saturates
+MARGIN = 1.1  # of the raw scores, which must not saturate: the largest decides
+
+
+@dataclass
+class Calibration:
+    """Collects values of tapped tensors."""
+
+    values: dict[str, list[Tensor]] = field(default_factory=dict)
+
+    def tap(self, name: str, value: Tensor) -> Tensor:
+        """Record a tensor's values and return it."""
+        self.values.setdefault(name, []).append(value.detach().flatten())
+        return value
+
+    def ranges(self) -> Ranges:
+        """Return the (low, high) of each tensor, tails of TAIL cut off; scores keep theirs."""
+        return {name: _range(name, torch.cat(parts)) for name, parts in self.values.items()}
+
+
+def _range(name: str, values: Tensor) -> tuple[float, float]:
+    if not bool(torch.isfinite(values).all()):
+        raise QuantizationError(f"{name} is not finite on the calibration data; train again")
+    ordered = values.sort().values
+    if name == "scores":
+        return float(ordered[0]) * MARGIN, float(ordered[-1]) * MARGIN
+    cut = int(len(ordered) * TAIL)
+    return float(ordered[cut]), float(ordered[len(ordered) - 1 - cut])
+
+
+def calibrate(network: BeatNet, recordings: Sequence[Recording]) -> Ranges:
+    """Return the ranges of the network's tensors on recordings."""
+    calibration = Calibration()
+    network.eval()
+    with torch.no_grad():
+        for sequence in prepare(network, recordings):
+            inputs = {k: v[None] for k, v in real_inputs(network, sequence).items()}
+            network(inputs, calibration.tap)
+    return calibration.ranges()
+
+
+def quantize(trained: Trained, recordings: Sequence[Recording]) -> QGraph:
+    """Return the integer graph of a trained model.
+
+    Args:
+        trained: Model.
+        recordings: Calibration data: recordings of the training set, never of a test set.
+
+    Raises:
+        QuantizationError: A tensor has no range, or a proof fails.
+    """
+    network, card = trained.network, trained.card
+    metadata = {
+        "classes": list(network.classes),
+        "sample_rate_hz": beat_front_end.SAMPLE_RATE_HZ,
+        "leads": ["MLII", "any"],
+        "adc_gain": beat_front_end.ADC_GAIN,
+        "adc_zero": beat_front_end.ADC_ZERO,
+        "weights_sha256": card.weights_sha256,
+        "network": card.recipe.network,
+        "dataset": card.recipe.dataset,
+        "calibration_records": sorted(r.name for r in recordings),
+    }
+    return network.lower(card.recipe.name, calibrate(network, recordings), metadata)
+
+
+def quantize_folder(trained: Trained, recordings: Sequence[Recording], path: Path) -> QGraph:
+    """Quantize and write the graph."""
+    graph = quantize(trained, recordings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_graph(graph, path)
+    return graph

@@ -1,0 +1,129 @@
+"""Recipes: everything that defines a training, as TOML. No torch here."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from lnn_edge import strict
+from lnn_edge.errors import UsageError
+
+FOLDER = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Training:
+    """Optimisation.
+
+    Attributes:
+        epochs: Passes over the data; the learning rate follows one cycle over all of them.
+        batch_size: Sequences per step.
+        sequence_length: Beats per sequence; each starts at a random beat, from a reset.
+        burn_in: First beats of a sequence without loss: the cell has not settled there.
+        learning_rate: Peak of the cycle.
+        weight_decay: Of AdamW.
+        class_weight_power: Weight of a class in the loss is (all / its count) ** power.
+        merge_fusion: Whether F counts as N in the loss (F has too few patients to be learned).
+        fusion_weight: Factor on the weight of F.
+        auxiliary_weight: Weight of the loss of the beat alone, without the cell.
+        label_smoothing: Of the cross entropy.
+        average_decay: Decay of the exponential average of the weights that is kept.
+    """
+
+    epochs: int
+    batch_size: int
+    sequence_length: int
+    burn_in: int
+    learning_rate: float
+    weight_decay: float
+    class_weight_power: float
+    merge_fusion: bool
+    fusion_weight: float
+    auxiliary_weight: float
+    label_smoothing: float
+    average_decay: float
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of the prepared windows and features; standard deviations or probabilities.
+
+    Attributes:
+        amplitude: Log gain per sequence and lead.
+        beat_amplitude: Log gain per beat and lead.
+        noise: White noise, up to this much, in mean magnitudes.
+        slope: Linear drift, up to this much.
+        shift: Largest shift in frames.
+        drop_second: Probability that the second lead is missing.
+        flip_second: Probability that the second lead is upside down.
+        rhythm: Noise on the rhythm features.
+        beat_shape: Noise on the shape features, per beat.
+        shape: Noise on the shape features, per sequence.
+        dt: Log factor on dt, per sequence.
+        shuffle_dt: Whether dt is dealt out among the beats of a sequence: an ablation.
+    """
+
+    amplitude: float
+    beat_amplitude: float
+    noise: float
+    slope: float
+    shift: int
+    drop_second: float
+    flip_second: float
+    rhythm: float
+    beat_shape: float
+    shape: float
+    dt: float
+    shuffle_dt: bool
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training from data set to network.
+
+    Attributes:
+        name: Name of the model.
+        network: Name in networks.NETWORKS.
+        dataset: Name in the data registry, or a folder of WFDB records.
+        model: Sizes, as the network defines them.
+        training: Optimisation.
+        augmentation: Random changes.
+    """
+
+    name: str
+    network: str
+    dataset: str
+    model: dict[str, object]
+    training: Training
+    augmentation: Augmentation
+
+
+def load_recipe(name: str) -> Recipe:
+    """Return a built-in recipe, or the one in a TOML file.
+
+    Raises:
+        UsageError: No such recipe, or a key in it is wrong.
+    """
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    try:
+        values = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        near = get_close_matches(name, builtin_recipes(), cutoff=0) or builtin_recipes()
+        raise UsageError(
+            f"no recipe {name!r}; built in: {', '.join(near)}; or give a .toml file"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
+    return recipe_of(values, str(path.name))
+
+
+def recipe_of(values: object, where: str) -> Recipe:
+    """Return the recipe in a parsed TOML table."""
+    return strict.build(Recipe, values, where, UsageError)
+
+
+def builtin_recipes() -> list[str]:
+    """Return the names of the recipes that come with the package."""
+    return sorted(p.stem for p in FOLDER.glob("*.toml"))

@@ -1,0 +1,64 @@
+"""Mappings (from TOML) -> frozen dataclasses: every key known, every type right."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union
+
+from lnn_edge.errors import LnnEdgeError
+
+T = TypeVar("T")
+
+
+def build(cls: type[T], values: Any, where: str, error: type[LnnEdgeError]) -> T:
+    """Return cls(**values), nested dataclasses and tuples included.
+
+    Args:
+        cls: A dataclass.
+        values: Mapping of its fields; those with a default may lack.
+        where: What is being read, for messages.
+        error: Class of error to raise.
+
+    Raises:
+        LnnEdgeError: Of class `error`; an unknown or missing key or a wrong type, named.
+    """
+    if not isinstance(values, Mapping):
+        raise error(f"{where}: needed a table, got {values!r}")
+    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(values.keys() - known.keys())
+    if unknown:
+        raise error(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(known)}")
+    needed = [f.name for f in known.values() if f.default is f.default_factory is MISSING]
+    missing = sorted(set(needed) - values.keys())
+    if missing:
+        raise error(f"{where}: key {missing[0]!r} is missing")
+    hints = typing.get_type_hints(cls)
+    converted = {k: _convert(hints[k], v, f"{where}: {k}", error) for k, v in values.items()}
+    return cls(**converted)
+
+
+def _convert(hint: Any, value: Any, where: str, error: type[LnnEdgeError]) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if is_dataclass(hint):
+        return build(typing.cast(type, hint), value, where, error)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(_convert(arguments[0], v, where, error) for v in value)
+    if origin is Literal and value in arguments:
+        return value
+    if origin is dict and isinstance(value, Mapping):
+        return dict(value)
+    if origin in (Union, types.UnionType) and any(_fits(a, value) for a in arguments):
+        return value
+    if hint is float and _fits(int, value):
+        return float(value)
+    if isinstance(hint, type) and _fits(hint, value):
+        return value
+    needed = arguments if origin is Literal else getattr(hint, "__name__", hint)
+    raise error(f"{where} is {value!r}, needed {needed}")
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    return type(value) is hint

@@ -1,0 +1,264 @@
+"""Training: recipe and recordings in, model.safetensors and model.toml out. Resumable."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.utils import clip_grad_norm_
+
+from lnn_edge import __version__
+from lnn_edge.augment import augment
+from lnn_edge.beats import BeatSequence
+from lnn_edge.data.recording import Recording
+from lnn_edge.errors import DataError
+from lnn_edge.evaluate import Evaluation, evaluate_scores
+from lnn_edge.networks import make_network
+from lnn_edge.networks.ecg_beats_cfc import BeatNet
+from lnn_edge.recipe import Recipe, Training
+from lnn_edge.trained import (
+    FORMAT,
+    ModelCard,
+    Trained,
+    float_scores,
+    prepare,
+    real_inputs,
+    save_trained,
+)
+
+GRADIENT_LIMIT = 1.0
+WARM_UP = 0.15  # part of the cycle in which the learning rate rises
+CHECKPOINT = "checkpoint.pt"
+FUSION = 3  # class F
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What is known after an epoch.
+
+    Attributes:
+        epoch: Epochs done.
+        epochs: Epochs to do.
+        loss: Mean loss of the epoch.
+        validation: On the recordings held out, if there are any.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    validation: Evaluation | None
+
+
+@dataclass(frozen=True)
+class _Example:
+    """One recording as tensors."""
+
+    inputs: dict[str, Tensor]
+    labels: Tensor
+
+
+def train(
+    recipe: Recipe,
+    training: Sequence[Recording],
+    validation: Sequence[Recording],
+    folder: Path,
+    *,
+    seed: int,
+    device: str = "cpu",
+    on_epoch: Callable[[EpochReport], None] = lambda _report: None,
+) -> Trained:
+    """Train a network and write it to a folder.
+
+    An interrupted run in the same folder, of the same recipe, seed and recordings, goes on after
+    its last whole epoch and ends as if it had not been interrupted.
+
+    Args:
+        recipe: What to train and how.
+        training: Recordings to learn from.
+        validation: Recordings of other patients, watched and not learned; may be empty.
+        folder: Where model.safetensors and model.toml go.
+        seed: Of weights, batches, augmentation and dropout.
+        device: torch device.
+        on_epoch: Called after each epoch.
+
+    Raises:
+        DataError: No recordings, or each is shorter than one sequence.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = make_network(recipe.network, recipe.model).to(device)
+        length = recipe.training.sequence_length
+        examples = _examples(network, training, length, device)
+        held_out = prepare(network, validation) if validation else []
+        names = tuple(r.name for r in training), tuple(r.name for r in validation)
+        card = ModelCard(FORMAT, __version__, seed, "", *names, recipe)
+        run = _Run(recipe, network, examples)
+        for epoch in range(run.resume(folder, card), recipe.training.epochs):
+            torch.manual_seed(seed * 1000 + epoch + 1)
+            loss = run.epoch()
+            run.save(folder, card, epoch + 1)
+            on_epoch(EpochReport(epoch + 1, recipe.training.epochs, loss, run.judge(held_out)))
+    network.load_state_dict(run.average)
+    network.cpu().eval()
+    card = save_trained(folder, network, card)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return Trained(network, card)
+
+
+class _Run:
+    """State of a training: network, optimiser, schedule and the average of the weights."""
+
+    def __init__(self, recipe: Recipe, network: BeatNet, examples: list[_Example]) -> None:
+        self.recipe, self.network, self.examples = recipe, network, examples
+        plan = recipe.training
+        beats = sum(len(e.labels) for e in examples)
+        self.steps = max(1, beats // (plan.batch_size * plan.sequence_length))
+        self.average = {k: v.clone() for k, v in network.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), plan.learning_rate, weight_decay=plan.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer,
+            plan.learning_rate,
+            total_steps=plan.epochs * self.steps + 1,
+            pct_start=WARM_UP,
+        )
+        self.class_weights = _class_weights(examples, plan)
+
+    def epoch(self) -> float:
+        """Take every optimiser step of an epoch; return the mean loss."""
+        self.network.train()
+        return sum(self._step() for _ in range(self.steps)) / self.steps
+
+    def judge(self, held_out: list[BeatSequence]) -> Evaluation | None:
+        """Evaluate the averaged weights."""
+        if not held_out:
+            return None
+        current = {k: v.clone() for k, v in self.network.state_dict().items()}
+        self.network.load_state_dict(self.average)
+        device = self.class_weights.device
+        scores = float_scores(self.network.cpu(), held_out)
+        self.network.load_state_dict(current)
+        self.network.to(device)
+        return evaluate_scores(held_out, scores, self.network.classes)
+
+    def save(self, folder: Path, card: ModelCard, epoch: int) -> None:
+        """Write a checkpoint that resume() takes up."""
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".{CHECKPOINT}.tmp"
+        parts = (self.network, self.optimizer, self.schedule)
+        states = [part.state_dict() for part in parts]
+        torch.save(
+            {"card": repr(card), "epoch": epoch, "states": states, "average": self.average},
+            temporary,
+        )
+        temporary.replace(folder / CHECKPOINT)
+
+    def resume(self, folder: Path, card: ModelCard) -> int:
+        """Take up a checkpoint of the same training; return the epochs that are done."""
+        path = folder / CHECKPOINT
+        if not path.exists():
+            return 0
+        try:
+            saved = torch.load(path, weights_only=True)
+        except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError):
+            raise DataError(f"{path} is damaged; delete it to train from the start") from None
+        if saved["card"] != repr(card):
+            raise DataError(
+                f"{path} belongs to another training (recipe, seed, records or version differ); "
+                "delete it or choose another folder"
+            )
+        states = saved["states"]
+        for part, state in zip((self.network, self.optimizer, self.schedule), states, strict=True):
+            part.load_state_dict(state)
+        self.average = saved["average"]
+        epoch: int = saved["epoch"]
+        return epoch
+
+    def _step(self) -> float:
+        inputs, labels = self._batch()
+        plan = self.recipe.training
+        scores, alone = self.network(augment(inputs, self.recipe.augmentation))
+        loss = self._loss(scores, labels) + plan.auxiliary_weight * self._loss(alone, labels)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        clip_grad_norm_(self.network.parameters(), GRADIENT_LIMIT)
+        self.optimizer.step()
+        self.schedule.step()
+        self._average_weights()
+        return loss.item()
+
+    def _batch(self) -> tuple[dict[str, Tensor], Tensor]:
+        plan = self.recipe.training
+        lengths = torch.tensor([float(len(e.labels)) for e in self.examples])
+        picks = torch.multinomial(lengths, plan.batch_size, replacement=True).tolist()
+        pieces = []
+        for example in (self.examples[i] for i in picks):
+            latest = len(example.labels) - plan.sequence_length
+            start = int(torch.randint(latest + 1, ()))
+            pieces.append((example, slice(start, start + plan.sequence_length)))
+        names = self.examples[0].inputs
+        inputs = {n: torch.stack([e.inputs[n][piece] for e, piece in pieces]) for n in names}
+        return inputs, torch.stack([e.labels[piece] for e, piece in pieces])
+
+    def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
+        plan = self.recipe.training
+        scores, labels = scores[:, plan.burn_in :], labels[:, plan.burn_in :]
+        target = labels.clamp(min=0)
+        weight = self.class_weights[target] * (labels >= 0)
+        target = _merge_fusion(target) if plan.merge_fusion else target
+        each = functional.cross_entropy(
+            scores.flatten(0, 1),
+            target.flatten(),
+            reduction="none",
+            label_smoothing=plan.label_smoothing,
+        )
+        return (each * weight.flatten()).sum() / weight.sum()
+
+    def _average_weights(self) -> None:
+        decay = self.recipe.training.average_decay
+        for name, value in self.network.state_dict().items():
+            if value.dtype.is_floating_point:
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+
+def _merge_fusion(labels: Tensor) -> Tensor:
+    return torch.where(labels == FUSION, torch.zeros_like(labels), labels)
+
+
+def _class_weights(examples: list[_Example], plan: Training) -> Tensor:
+    labels = torch.cat([e.labels for e in examples]).clamp(min=0)
+    counts = torch.bincount(labels, minlength=FUSION + 1).clamp(min=1)
+    weights = (counts.sum() / counts) ** plan.class_weight_power
+    if plan.merge_fusion:
+        weights[FUSION] = weights[0]
+    weights[FUSION] *= plan.fusion_weight
+    return weights / weights[0]
+
+
+def _examples(
+    network: BeatNet, recordings: Sequence[Recording], length: int, device: str
+) -> list[_Example]:
+    if not recordings:
+        raise DataError("no recordings to train on; choose another data set or other records")
+    sequences = [s for s in prepare(network, recordings) if len(s.labels) >= length]
+    if not sequences:
+        raise DataError(
+            f"no recording holds {length} beats, the recipe's sequence_length; use longer "
+            "recordings or a shorter sequence"
+        )
+    return [
+        _Example(
+            {k: v.to(device) for k, v in real_inputs(network, s).items()},
+            torch.from_numpy(np.ascontiguousarray(s.labels)).to(device),
+        )
+        for s in sequences
+    ]

@@ -1,0 +1,155 @@
+"""A trained model on disk: `model.safetensors` and `model.toml` side by side; its float scores."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import tomli_w
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from lnn_edge import strict
+from lnn_edge.beats import BeatSequence, run_beats
+from lnn_edge.data.recording import Recording
+from lnn_edge.errors import DataError
+from lnn_edge.networks import make_network
+from lnn_edge.networks.ecg_beats_cfc import BeatNet
+from lnn_edge.recipe import Recipe
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What model.toml says.
+
+    Attributes:
+        format: Version of this file.
+        lnn_edge: Version of the tool that trained.
+        seed: Seed of weights, batches and augmentation.
+        weights_sha256: Hash of model.safetensors.
+        training_records: Names of the recordings trained on.
+        validation_records: Names of those held out.
+        recipe: The recipe, whole.
+    """
+
+    format: int
+    lnn_edge: str
+    seed: int
+    weights_sha256: str
+    training_records: tuple[str, ...]
+    validation_records: tuple[str, ...]
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with its weights, in evaluation mode, and its card."""
+
+    network: BeatNet
+    card: ModelCard
+
+
+def save_trained(folder: Path, network: BeatNet, card: ModelCard) -> ModelCard:
+    """Write both files, each atomically; return the card with the weights' hash."""
+    weights = save_tensors({k: v.contiguous().cpu() for k, v in network.state_dict().items()})
+    digest = hashlib.sha256(weights).hexdigest()
+    card = ModelCard(**{**card.__dict__, "weights_sha256": digest})
+    write_atomically(folder / "model.safetensors", weights)
+    write_atomically(folder / "model.toml", tomli_w.dumps(asdict(card)).encode())
+    return card
+
+
+def load_trained(folder: Path) -> Trained:
+    """Read a trained model.
+
+    Raises:
+        DataError: A file is missing, damaged, of another format, or they do not belong together.
+    """
+    try:
+        text, weights = (
+            (folder / "model.toml").read_text(),
+            (folder / "model.safetensors").read_bytes(),
+        )
+        values = tomllib.loads(text)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: no trained model ({error.strerror}: {Path(error.filename).name}); "
+            "make one with `lnn-edge train`"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{folder}/model.toml is damaged ({error}); train again") from None
+    if values.get("format") != FORMAT:
+        raise DataError(
+            f"{folder}/model.toml has format {values.get('format')}, needed {FORMAT}; train again"
+        )
+    card = strict.build(ModelCard, values, f"{folder}/model.toml", DataError)
+    if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
+        raise DataError(
+            f"{folder}/model.safetensors is damaged or not the one of model.toml; train again"
+        )
+    network = make_network(card.recipe.network, card.recipe.model)
+    try:
+        network.load_state_dict(load_tensors(weights))
+    except (SafetensorError, RuntimeError) as error:
+        first = str(error).splitlines()[0]
+        raise DataError(f"{folder}/model.safetensors does not fit ({first}); train again") from None
+    network.eval()
+    return Trained(network, card)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _temporary(path) as temporary:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+
+
+def prepare(network: BeatNet, recordings: Sequence[Recording]) -> list[BeatSequence]:
+    """Return the network's integer inputs of every decided beat."""
+    front = network.front_end
+    names = tuple(t.name for t in (*front.stage.outputs, front.dt))
+    return run_beats(front.stage, recordings, names)
+
+
+def real_inputs(network: BeatNet, sequence: BeatSequence) -> dict[str, Tensor]:
+    """Return the network's inputs of one sequence in real units, (B, *shape) float32."""
+    front = network.front_end
+
+    return {
+        t.name: torch.from_numpy(t.dequantize(sequence.values[t.name])).float()
+        for t in (*front.stage.outputs, front.dt)
+    }
+
+
+def _scores(network: BeatNet, sequence: BeatSequence) -> np.ndarray:
+    inputs = {k: v[None] for k, v in real_inputs(network, sequence).items()}
+    scores: np.ndarray = network(inputs)[0][0].double().numpy()
+    return scores
+
+
+def float_scores(network: BeatNet, sequences: Sequence[BeatSequence]) -> list[np.ndarray]:
+    """Return the scores (B, classes) of each sequence, each from a reset."""
+    network.eval()
+    with torch.no_grad():
+        return [_scores(network, s) for s in sequences]
