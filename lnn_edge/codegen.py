@@ -9,7 +9,8 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,9 @@ import numpy as np
 
 import lnn_edge
 from lnn_edge import resources
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from lnn_edge.board import Board
+from lnn_edge.board import Board
+from lnn_edge.board_checks import FAMILIES
+from lnn_edge.board_facts import pin_of
 from lnn_edge.errors import UsageError
 from lnn_edge.graphio import graph_sha256, save_graph
 from lnn_edge.ir import AbstractOp, QGraph, QTensor
@@ -136,18 +136,16 @@ def _arguments(graph: QGraph, arena: ArenaPlan, op: AbstractOp) -> Iterator[tupl
     for prefix, tensors in (("x", op.inputs), ("y", op.outputs)):
         for index, tensor in enumerate(tensors):
             const = "const " if prefix == "x" else ""
-            ctype = f"{const}{C_TYPES[tensor.dtype]}"
-            place = _place(arena, tensor.name, ctype, states)
-            yield ctype, f"{prefix}{index}", place
+            place = _place(arena, tensor.name, states)
+            yield f"{const}{C_TYPES[tensor.dtype]}", f"{prefix}{index}", place
     if f"{op.name}.scratch" in arena.slots:
-        offset = arena.offset(f"{op.name}.scratch")
-        yield "int16_t", "scratch", f"(int16_t *) &ctx->arena[{offset}]"
+        yield "int16_t", "scratch", _place(arena, f"{op.name}.scratch", states)
 
 
-def _place(arena: ArenaPlan, name: str, ctype: str, states: set[str]) -> str:
+def _place(arena: ArenaPlan, name: str, states: set[str]) -> str:
     if name in states:
         return f"ctx->state.{name}"
-    return f"({ctype} *) &ctx->arena[{arena.offset(name)}]"
+    return f"(void *) &ctx->arena[{arena.offset(name)}]"
 
 
 def render_model(code: ModelCode) -> dict[str, str]:
@@ -173,25 +171,37 @@ def render_operator(operator: OperatorCode) -> str:
 
 
 def render_board(board: Board) -> dict[str, str]:
-    """Return the board's header and linker script by name."""
+    """Return the board's header, linker script and CMake settings by name."""
     env = _environment()
-    files = {"lnn_board.h": "board.h.j2", "linker.ld": "linker.ld.j2"}
-    return {file: env.get_template(t).render(board=board) for file, t in files.items()}
+    context = {
+        "board": board,
+        "family": FAMILIES[board.mcu.family],
+        "version": lnn_edge.__version__,
+    }
+    files = {
+        "lnn_board.h": "board.h.j2",
+        "linker.ld": "linker.ld.j2",
+        "lnn_board.cmake": "board.cmake.j2",
+    }
+    return {file: env.get_template(name).render(context) for file, name in files.items()}
 
 
-def export(graph: QGraph, board: Board, folder: Path, trace: bool = False) -> None:
+def export(graph: QGraph, board: Board, folder: Path) -> None:
     """Write a self-contained firmware project, all of it or nothing.
+
+    The model is written twice: model/ is what ships, trace/ is its diagnostic twin with the same
+    weights, which can stop after each operator.
 
     Raises:
         UsageError: The folder holds something else than an earlier export.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / "export.json").is_file():
+    if folder.exists() and not _is_export(folder):
         raise UsageError(f"{folder} is not empty and no earlier export; choose another -o folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         temporary.chmod(0o755)
-        _write_project(graph, board, temporary, trace)
+        _write_project(graph, board, temporary)
         if folder.exists():
             shutil.rmtree(folder)
         temporary.replace(folder)
@@ -199,28 +209,40 @@ def export(graph: QGraph, board: Board, folder: Path, trace: bool = False) -> No
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_project(graph: QGraph, board: Board, folder: Path, trace: bool) -> None:
-    core = Core(board.mcu.cpu, board.mcu.dsp)
-    code = generate(graph, core, trace)
+def _is_export(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    return (folder / "export.json").is_file() or not any(folder.iterdir())
+
+
+def _write_project(graph: QGraph, board: Board, folder: Path) -> None:
+    code = generate(graph, Core(board.mcu.cpu, board.mcu.dsp))
     firmware = resources.path("firmware")
-    shutil.copytree(
-        firmware, folder / "firmware", ignore=shutil.ignore_patterns("build*", "Cmake*")
-    )
-    for file in ("CMakeLists.txt", "CMakePresets.json"):
+    build_files = ("CMakeLists.txt", "CMakePresets.json")
+    ignore = shutil.ignore_patterns("build*", *build_files)
+    shutil.copytree(firmware, folder / "firmware", ignore=ignore)
+    for file in build_files:
         shutil.copyfile(firmware / file, folder / file)
-    _write_all(folder / "model", render_model(code))
-    _write_all(folder / "board", render_board(board))
+    model = render_model(code)
+    _write_all(folder / "model", model)
+    diagnostic = render_model(replace(code, trace=True))
+    _write_all(folder / "trace", {f: t for f, t in diagnostic.items() if model[f] != t})
+    _write_all(folder / "board", render_board(board) | {"board.json": board.to_json()})
     save_graph(graph, folder / "model.qgraph")
-    provenance = {
+    provenance = json.dumps(_provenance(code, board), indent=1, sort_keys=True)
+    (folder / "export.json").write_text(provenance + "\n")
+
+
+def _provenance(code: ModelCode, board: Board) -> dict[str, Any]:
+    return {
         "lnn_edge": lnn_edge.__version__,
-        "model": graph.name,
+        "model": code.graph.name,
         "model_sha256": code.sha256,
         "board": board.name,
-        "core": core.name,
-        "trace": trace,
+        "board_sha256": sha256(board.to_json().encode()).hexdigest(),
+        "core": code.core.name,
         "kernels": {o.op.name: o.kernel.name for o in code.operators},
     }
-    (folder / "export.json").write_text(json.dumps(provenance, indent=1, sort_keys=True) + "\n")
 
 
 def _write_all(folder: Path, files: dict[str, str]) -> None:
@@ -238,7 +260,7 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    env.filters.update(ctype=_ctype, cinit=_cinit, cbytes=_cbytes)
+    env.filters.update(ctype=_ctype, cinit=_cinit, cbytes=_cbytes, pin=pin_of)
     env.globals["body"] = lambda operator: _render_body(env, operator)
     return env
 

@@ -1,0 +1,33 @@
+# The firmware for the board: no C library, dead code removed, stack use and call graph written beside the objects.
+include(board/lnn_board.cmake)
+
+file(GLOB LNN_BOARD_SOURCES CONFIGURE_DEPENDS firmware/src/*.c)
+target_sources(firmware PRIVATE ${LNN_BOARD_SOURCES})
+target_compile_options(firmware PRIVATE
+    ${LNN_CPU_FLAGS}
+    -ffunction-sections -fdata-sections
+    -fno-tree-loop-distribute-patterns # a copying loop stays a loop: memcpy itself is one
+    -fstack-usage -fcallgraph-info=su)
+target_link_options(firmware PRIVATE
+    ${LNN_CPU_FLAGS}
+    -nostdlib -Wl,--gc-sections -Wl,--fatal-warnings
+    -T ${CMAKE_SOURCE_DIR}/board/linker.ld
+    -Wl,-Map=${CMAKE_BINARY_DIR}/firmware.map)
+target_link_libraries(firmware PRIVATE gcc)
+set_target_properties(firmware PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/board/linker.ld)
+
+add_custom_command(TARGET firmware POST_BUILD
+    COMMAND ${CMAKE_OBJCOPY} -O binary $<TARGET_FILE:firmware> ${CMAKE_BINARY_DIR}/firmware.bin
+    BYPRODUCTS ${CMAKE_BINARY_DIR}/firmware.bin VERBATIM)
+
+get_filename_component(LNN_TOOLCHAIN_FOLDER ${CMAKE_C_COMPILER} DIRECTORY)
+find_program(LNN_SIZE arm-none-eabi-size HINTS ${LNN_TOOLCHAIN_FOLDER})
+add_custom_target(size
+    COMMAND ${LNN_SIZE} -A -x $<TARGET_FILE:firmware>
+    DEPENDS firmware VERBATIM)
+
+set(LNN_OPENOCD_ARGUMENTS ${LNN_OPENOCD_SCRIPT})
+list(TRANSFORM LNN_OPENOCD_ARGUMENTS PREPEND "-f;")
+add_custom_target(flash
+    COMMAND openocd ${LNN_OPENOCD_ARGUMENTS} -c "program $<TARGET_FILE:firmware> verify reset exit"
+    DEPENDS firmware USES_TERMINAL VERBATIM COMMAND_EXPAND_LISTS)
