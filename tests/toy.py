@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lnn_edge.ir import EventTrigger, InputTrigger, QGraph, QTensor, Ring, Stage, State
@@ -11,6 +13,8 @@ from lnn_edge.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
 from lnn_edge.ops.linear import Linear
 from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.normalize import Normalize
+from lnn_edge.ops.template import EMPTY as NO_TEMPLATE
+from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
 
 ADC = 1 / 200
@@ -40,12 +44,15 @@ def toy_graph(seed: int = 0, hidden: int = 6, wait: int = 60) -> QGraph:
     average_next = t("average_next", 2, "int32", ADC / (1 << FRACTION_BITS))
     amplitude = t("amplitude", 2, "int16", ADC)
     shape = t("shape", (12, 2), "int8", 1 / 32)
+    usual, usual_next = (t(n, (12, 2), "int16", 1 / 4096) for n in ("usual", "usual_next"))
+    usual = replace(usual, role="state")
+    distance, odd = t("distance", 4, "int16", 1 / 256, qmin=32), t("odd", 4, "int8", 1 / 32)
     features = t("features", (5, 4), "int8", 4 / 255, zero_point=-128)
     pooled = t("pooled", 4, "int8", 3 / 255, zero_point=-100)
     rhythm16, rhythm = t("rhythm16", 1, "int16", 4 / 32768), t("rhythm", 1, "int8", 4 / 128)
     h, h_next = t("h", hidden, "int16", Q15, role="state"), t("h_next", hidden, "int16", Q15)
     h8 = t("h8", hidden, "int8", 1 / 128)
-    join = Concat.join("join", (pooled, rhythm, h8), "joined")
+    join = Concat.join("join", (pooled, odd, rhythm, h8), "joined")
     hidden_pre, backbone = t("hidden_pre", 8, "int16", 8 * Q15), t("backbone", 8, "int8", 1.8 / 127)
     pre = {n: t(f"{n}_pre", hidden, "int16", 8 * Q15) for n in ("ff1", "ff2")}
     act = {n: t(n, hidden, "int16", Q15) for n in ("ff1", "ff2")}
@@ -59,6 +66,10 @@ def toy_graph(seed: int = 0, hidden: int = 6, wait: int = 60) -> QGraph:
         MeanAbs.quantize("mean_abs", centred, level),
         LeakyAverage.quantize("smooth", level, average, average_next, amplitude, 0.1),
         Normalize("normalize", (centred, amplitude), (shape,), 32, 4),
+        TemplateDistance.quantize(
+            "odd_shape", (shape, usual, usual_next, distance), (0, 5, 12), 0.125, 0.5, 0.1
+        ),
+        Lut.quantize("log_distance", distance, odd, "log2", 3),
         Conv1d.quantize(
             "conv", shape, features, rng.normal(0, 0.4, (4, 2, 4)), rng.normal(0, 0.2, 4), 2
         ),
@@ -88,7 +99,11 @@ def toy_graph(seed: int = 0, hidden: int = 6, wait: int = 60) -> QGraph:
             "beat",
             trigger,
             ops,
-            (State(average, average_next, EMPTY), State(h, h_next, 0)),
+            (
+                State(average, average_next, EMPTY),
+                State(usual, usual_next, NO_TEMPLATE),
+                State(h, h_next, 0),
+            ),
             (scores,),
             (shape,),
         ),
