@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lnn_edge.data import embedded, mitdb
+from lnn_edge.data import embedded, mitdb, synthetic
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.wfdb_folder import list_records, read_record
 from lnn_edge.errors import DataError
@@ -61,7 +61,8 @@ def load_dataset(
 
     Args:
         name: A name of DATASETS, or the path of a folder with WFDB records.
-        data_dir: Folder that holds the data set; None takes the environment's LNN_EDGE_DATA.
+        data_dir: Folder that holds the data set. None takes the environment's LNN_EDGE_DATA for
+            mitdb, and the user's cache for synthetic, which is generated where it is absent.
         split: "develop" (train and validation), "train", "validation", "test" or "all".
         records: Only these names, which must be in the split; None takes all of it.
         fold: Which fold separates "train" from "validation"; see folds().
@@ -190,6 +191,15 @@ DATASETS = {
         mitdb.names_of,
         _mitdb_folder,
         mitdb.read,
+    ),
+    synthetic.NAME: DataSet(
+        synthetic.NAME,
+        "generated ECG of 12 invented patients, 5 minutes each, after McSharry et al. 2003",
+        synthetic.SPLITS,
+        1,
+        synthetic.names_of,
+        synthetic.ensure_dataset,
+        read_record,
     ),
     embedded.NAME: DataSet(
         embedded.NAME,
