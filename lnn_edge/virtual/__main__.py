@@ -10,9 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from lnn_edge.elf import read_elf
 from lnn_edge.errors import LnnEdgeError
 from lnn_edge.virtual.config import MachineConfig
-from lnn_edge.virtual.elf import read_image
 from lnn_edge.virtual.faults import BoardStoppedError, Fault
 from lnn_edge.virtual.machine import Machine
 from lnn_edge.virtual.ports import AbstractPort, PtyPort, TcpPort
@@ -30,25 +30,17 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("elf", type=Path, help="linked firmware")
     port = parser.add_mutually_exclusive_group(required=True)
-    port.add_argument(
-        "--tcp", type=int, metavar="PORT", help="serve on 127.0.0.1; 0: a free port"
-    )
+    port.add_argument("--tcp", type=int, metavar="PORT", help="serve on 127.0.0.1; 0: a free port")
     port.add_argument("--pty", action="store_true", help="serve on a pseudo-terminal")
-    parser.add_argument(
-        "--machine", type=Path, metavar="JSON", help="machine description"
-    )
-    parser.add_argument(
-        "--json-faults", type=Path, metavar="FILE", help="write faults as JSON"
-    )
+    parser.add_argument("--machine", type=Path, metavar="JSON", help="machine description")
+    parser.add_argument("--json-faults", type=Path, metavar="FILE", help="write faults as JSON")
     parser.add_argument(
         "--profile",
         type=Path,
         metavar="FILE",
         help="write instructions per function as JSON, at the end and on SIGUSR1",
     )
-    parser.add_argument(
-        "--no-compile", action="store_true", help="count in Python, slower"
-    )
+    parser.add_argument("--no-compile", action="store_true", help="count in Python, slower")
     return parser.parse_args(argv)
 
 
@@ -64,9 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     config = (
-        MachineConfig()
-        if arguments.machine is None
-        else MachineConfig.from_file(arguments.machine)
+        MachineConfig() if arguments.machine is None else MachineConfig.from_file(arguments.machine)
     )
     faults: list[Fault] = []
 
@@ -77,7 +67,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     machine = Machine(
         config,
-        read_image(arguments.elf),
+        read_elf(arguments.elf),
         use_compiler=not arguments.no_compile,
         on_fault=note,
     )

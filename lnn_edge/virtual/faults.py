@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lnn_edge.virtual.elf import Image
+from lnn_edge.elf import Elf
 
 # CFSR, ARMv7-M Architecture Reference Manual B3.2.15
 CFSR_BITS = {
@@ -94,7 +94,7 @@ def decode_cfsr(value: int) -> list[str]:
     return [name for bit, name in CFSR_BITS.items() if value >> bit & 1]
 
 
-def diagnose(what: str, image: Image, pc: int, lr: int, cfsr: int, bfar: int) -> str:
+def diagnose(what: str, image: Elf, pc: int, lr: int, cfsr: int, bfar: int) -> str:
     """The line on stderr: what, PC and LR with symbols, status bits by name, address.
 
     Args:
@@ -106,6 +106,6 @@ def diagnose(what: str, image: Image, pc: int, lr: int, cfsr: int, bfar: int) ->
         bfar: Bus fault address register, shown when CFSR says it is valid.
     """
     names = " ".join(decode_cfsr(cfsr)) or "none"
-    line = f"board stopped: {what}; PC {image.describe(pc)}, LR {image.describe(lr & ~1)}, "
+    line = f"board stopped: {what}; PC {image.describe(pc)}, LR {image.describe(lr)}, "
     line += f"CFSR {cfsr:#010x} ({names})"
     return line + (f", BFAR {bfar:#010x}" if cfsr & BFARVALID else "")

@@ -6,11 +6,11 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lnn_edge.elf import Elf
 from lnn_edge.errors import BoardError
 from lnn_edge.virtual.bus import AbstractPeripheral, Bus, Registers
 from lnn_edge.virtual.config import MachineConfig, MemoryRegion
 from lnn_edge.virtual.dwt import Dwt
-from lnn_edge.virtual.elf import Image
 from lnn_edge.virtual.engine import Engine, Stop, Why
 from lnn_edge.virtual.exceptions import Exceptions
 from lnn_edge.virtual.faults import (
@@ -58,16 +58,10 @@ _RESET_LIMIT = 3  # watchdog resets after a fault, with nothing received in betw
 _RAM_FILL = b"\xad\xde"  # RAM is not zero at power-on
 
 _GUARD_CAUSES = {
-    Check.ALIGNED: Cause(
-        "unaligned access by an instruction that needs alignment", UNALIGNED
-    ),
+    Check.ALIGNED: Cause("unaligned access by an instruction that needs alignment", UNALIGNED),
     Check.DIVISOR: Cause("division by zero", DIVBYZERO),
-    Check.FPU_ON: Cause(
-        "floating-point instruction while the FPU is off (CPACR)", NOCP
-    ),
-    Check.NEVER: Cause(
-        "double-precision instruction, which this FPU does not have", UNDEFINSTR
-    ),
+    Check.FPU_ON: Cause("floating-point instruction while the FPU is off (CPACR)", NOCP),
+    Check.NEVER: Cause("double-precision instruction, which this FPU does not have", UNDEFINSTR),
 }
 
 
@@ -99,7 +93,7 @@ class Machine:
     def __init__(
         self,
         config: MachineConfig,
-        image: Image,
+        image: Elf,
         *,
         use_compiler: bool = True,
         on_fault: Callable[[Fault], None] | None = None,
@@ -131,24 +125,16 @@ class Machine:
             self.engine.write_memory(region.start, fill * (region.size // 2))
         for address, data in self.image.segments:
             region = self.config.region_at(address)
-            if (
-                region is None
-                or address + len(data) > region.end
-                or region.kind != "flash"
-            ):
+            if region is None or address + len(data) > region.end or region.kind != "flash":
                 raise BoardError(
                     f"{self.image.path}: segment {address:#010x}..{address + len(data):#010x} does "
                     f"not fit the flash of {self.config.name}; check the linker script"
                 )
             self.engine.write_memory(address, data)
         self.engine.map_memory(MemoryRegion("system", _ROM_PAGE, 0x400, "flash"))
-        self.engine.map_memory(
-            MemoryRegion("system", _ROM_PAGE + 0x400, 0x400, "flash")
-        )
+        self.engine.map_memory(MemoryRegion("system", _ROM_PAGE + 0x400, 0x400, "flash"))
         self.engine.write_memory(_UID, _UID_BYTES)
-        flash = sum(
-            region.size for region in self.config.memories if region.kind == "flash"
-        )
+        flash = sum(region.size for region in self.config.memories if region.kind == "flash")
         self.engine.write_memory(_FLASH_SIZE, struct.pack("<H", flash // 1024))
 
     def _build(self) -> None:
@@ -186,9 +172,7 @@ class Machine:
         usart = self.config.usart
         self._peripherals: list[AbstractPeripheral] = []
 
-        def add(
-            peripheral: AbstractPeripheral, gate: tuple[str, int] | None = None
-        ) -> None:
+        def add(peripheral: AbstractPeripheral, gate: tuple[str, int] | None = None) -> None:
             clocked = None if gate is None else lambda: self.rcc.is_on(*gate)
             bus.attach(peripheral, clocked)
             self._peripherals.append(peripheral)
@@ -351,9 +335,7 @@ class Machine:
             return self._bad_access(stop)
         if stop.why is Why.FETCH:
             never = 0x40000000 <= stop.pc < 0x60000000 or stop.pc >= 0xA0000000
-            return Cause(
-                "execution where there is no code", IACCVIOL if never else IBUSERR
-            )
+            return Cause("execution where there is no code", IACCVIOL if never else IBUSERR)
         if stop.why is Why.STATE:
             return Cause("branch to Arm state (even address)", INVSTATE)
         return Cause("undefined instruction", UNDEFINSTR)
@@ -383,7 +365,7 @@ class Machine:
             raise BoardStoppedError(f"endless fault loop: {cause.what}")
 
     def _record(self, cause: Cause, pc: int, lr: int, *, handled: bool) -> None:
-        name = self.image.function_at
+        name = self.image.name_at
         retired = int(self.counter.state.retired)
         self._fault_at = (cause, pc, lr)
         if self._fault_since is None:
@@ -391,9 +373,9 @@ class Machine:
         fault = Fault(
             what=cause.what,
             pc=pc,
-            function=name(pc) or "",
+            function=name(pc),
             lr=lr,
-            caller=name(lr & ~1) or "",
+            caller=name(lr),
             cfsr=cause.cfsr,
             address=cause.address,
             handled=handled,
@@ -422,9 +404,7 @@ class Machine:
             return
         if self.timeline.now - self._fault_since > self.rcc.hclk_hz:
             cause = self._fault_at[0]
-            raise BoardStoppedError(
-                f"{cause.what} (the fault handler did not return or reset)"
-            )
+            raise BoardStoppedError(f"{cause.what} (the fault handler did not return or reset)")
 
     # --- waiting ----------------------------------------------------------------------------
 
@@ -487,9 +467,7 @@ class Machine:
         pc, lr = self._pc, self.engine.get("lr")
         if self._fault_since is not None:
             _, pc, lr = self._fault_at
-        return BoardStoppedError(
-            diagnose(what, self.image, pc, lr, self.scb.cfsr, bfar)
-        )
+        return BoardStoppedError(diagnose(what, self.image, pc, lr, self.scb.cfsr, bfar))
 
 
 def _block_limit(address: int) -> int:

@@ -18,7 +18,7 @@ def instructions_by_function(machine: Machine) -> dict[str, int]:
     counts: dict[str, int] = {}
     for block in machine.counter.blocks():
         if block.instructions:
-            name = machine.image.function_at(block.address) or UNKNOWN
+            name = machine.image.name_at(block.address) or UNKNOWN
             counts[name] = counts.get(name, 0) + block.instructions
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 

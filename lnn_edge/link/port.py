@@ -1,0 +1,130 @@
+"""One serial port: open, write, read with a deadline, and what its failures mean.
+
+The only file that imports pyserial. Real port, pseudo-terminal and TCP are the same code.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from pathlib import Path
+
+import serial
+from serial.tools import list_ports
+
+from lnn_edge.errors import LinkError
+
+_ERRORS = (serial.SerialException, OSError)
+_READ_BYTES = 4096
+_WRITE_TIMEOUT_S = 1.0
+_PROBE_VENDORS = {0x0483: "ST-LINK", 0x0D28: "DAPLink", 0x1366: "J-Link"}  # USB vendor identifiers
+
+
+@dataclass(frozen=True)
+class Port:
+    """A serial port of this machine; `probe` names the debug probe it belongs to, or is empty."""
+
+    device: str
+    description: str
+    probe: str
+
+
+def find_ports() -> tuple[Port, ...]:
+    """Return the USB serial ports, those of debug probes first."""
+    found = (
+        Port(port.device, port.description or "", _PROBE_VENDORS.get(port.vid, ""))
+        for port in list_ports.comports()
+        if port.vid is not None
+    )
+    return tuple(sorted(found, key=lambda port: (not port.probe, port.device)))
+
+
+def name_ports() -> str:
+    """Say which USB serial ports are there."""
+    names = [f"{port.device} ({port.probe or port.description})" for port in find_ports()]
+    return f"USB ports here: {', '.join(names)}" if names else "no USB serial port is here"
+
+
+class PortLostError(LinkError):
+    """The port failed while it was open: unplugged, or the process behind it ended."""
+
+
+class SerialPort:
+    """An open port.
+
+    Args:
+        url: Serial device, pseudo-terminal or ``socket://HOST:PORT``.
+        baud: Rate of a serial device, bit/s.
+
+    Attributes:
+        received_bytes: Bytes received since it was opened.
+
+    Raises:
+        LinkError: No such port, busy, or not permitted.
+    """
+
+    def __init__(self, url: str, baud: int) -> None:
+        """Open the port and forget what lies in its buffer."""
+        self.url = url
+        self.received_bytes = 0
+        try:
+            self._serial = serial.serial_for_url(
+                url, baudrate=baud, timeout=0, write_timeout=_WRITE_TIMEOUT_S, exclusive=True
+            )
+            self._serial.reset_input_buffer()
+        except (*_ERRORS, ValueError) as error:
+            raise LinkError(f"{url}: {_open_failure(url, error)}") from None
+
+    @property
+    def baud(self) -> int:
+        """Rate in bit/s."""
+        return int(self._serial.baudrate)
+
+    def set_baud(self, baud: int) -> None:
+        """Change the rate after everything written has left; drop what was received."""
+        try:
+            self._serial.flush()
+            self._serial.baudrate = baud
+            self._serial.reset_input_buffer()
+        except (*_ERRORS, ValueError) as error:
+            raise PortLostError(f"{self.url}: cannot change to {baud} baud ({error})") from None
+
+    def write(self, data: bytes) -> None:
+        """Write everything; a reader that does not read counts as silent, not as an error."""
+        try:
+            self._serial.write(data)
+        except serial.SerialTimeoutException:
+            return
+        except _ERRORS as error:
+            raise self._lost(error) from None
+
+    def read(self, timeout_s: float) -> bytes:
+        """Wait for bytes and return all that are there; empty when the time is over."""
+        try:
+            self._serial.timeout = timeout_s
+            first: bytes = self._serial.read(1)
+            self._serial.timeout = 0
+            rest: bytes = self._serial.read(_READ_BYTES) if first else b""
+        except _ERRORS as error:
+            raise self._lost(error) from None
+        self.received_bytes += len(first) + len(rest)
+        return first + rest
+
+    def close(self) -> None:
+        """Close the port; more than once does no harm."""
+        self._serial.close()
+
+    def _lost(self, error: Exception) -> PortLostError:
+        return PortLostError(f"{self.url}: the connection was lost ({error}); connect again")
+
+
+def _open_failure(url: str, error: Exception) -> str:
+    """Why a port did not open and what to do."""
+    if "://" in url:
+        return f"nothing answers there ({error}); start the process of the board first"
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.ENOENT or not Path(url).exists():
+        return f"no such port; {name_ports()}: plug the board in or name its port"
+    if number == errno.EACCES:
+        return "permission denied: add your user to the group dialout and log in again"
+    return f"the port is busy or no serial port ({error}); {name_ports()}: close what uses it"

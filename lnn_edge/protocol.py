@@ -1,0 +1,388 @@
+"""Messages of the wire protocol, version 1, as values and bytes.
+
+Pure: no port, no clock. The contract is docs/protocol.md; the other side is
+firmware/src/protocol.c.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import Any
+
+from lnn_edge.errors import LinkError
+
+PROTOCOL_VERSION = 1
+DATA_HEAD_BYTES = 8
+STAMP_BYTES = 4
+RESULTS_HEAD_BYTES = 4
+STATE_HEAD_BYTES = 2
+TRACE_HEAD_BYTES = 2
+_ARM_JEP106 = 0x43B
+_FLAG_COUNTER_RUNS = 1 << 4
+_CLOCK_WARNINGS = (
+    (1 << 0, "the oscillator that feeds the PLL did not start"),
+    (1 << 1, "the PLL did not lock"),
+    (1 << 2, "the over-drive or the core voltage did not become ready"),
+    (1 << 3, "the clock switch failed"),
+)
+
+
+class Kind(IntEnum):
+    """Type byte of a frame."""
+
+    HELLO = 0x01
+    RESET = 0x02
+    DATA = 0x03
+    GET_STATE = 0x04
+    SET_STATE = 0x05
+    TRACE = 0x06
+    STATS = 0x07
+    BAUD = 0x08
+    ACK = 0x80
+    INFO = 0x81
+    RESULTS = 0x83
+    STATE = 0x84
+    TRACED = 0x86
+    STATS_REPLY = 0x87
+    ERROR = 0x8E
+    FAULT = 0x8F
+
+
+class ErrorCode(IntEnum):
+    """Why the board refused a request."""
+
+    UNKNOWN_TYPE = 1
+    BAD_LENGTH = 2
+    BAD_SEQUENCE = 3
+    BAD_ARGUMENT = 4
+    UNSUPPORTED = 5
+    BUSY = 6
+
+
+def _unpack(layout: str, payload: bytes, what: str) -> tuple[int, ...]:
+    """Unpack a payload that must have exactly the size of `layout`."""
+    if len(payload) != struct.calcsize(layout):
+        raise _malformed(what, payload, f"{struct.calcsize(layout)}")
+    return struct.unpack(layout, payload)
+
+
+def _unpack_head(layout: str, payload: bytes, what: str) -> tuple[tuple[int, ...], bytes]:
+    """Unpack the start of a payload and return the rest."""
+    size = struct.calcsize(layout)
+    if len(payload) < size:
+        raise _malformed(what, payload, f"at least {size}")
+    return struct.unpack(layout, payload[:size]), payload[size:]
+
+
+def _malformed(what: str, payload: bytes, needed: str) -> LinkError:
+    return LinkError(
+        f"{what} of {len(payload)} bytes where {needed} are needed:"
+        " firmware and tool differ; flash the firmware again"
+    )
+
+
+@dataclass(frozen=True)
+class Data:
+    """DATA request: consecutive frames of samples with the events that fall due in them.
+
+    Args:
+        first: Index of the first frame since RESET, uint32.
+        frames: Number of frames, uint16; 0 only asks for results that are left over.
+        stamps: Events as sample indices, not descending, uint32 each.
+        samples: int16[frames][channels], little-endian.
+    """
+
+    first: int
+    frames: int
+    stamps: tuple[int, ...]
+    samples: bytes
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        head = struct.pack("<IHBx", self.first, self.frames, len(self.stamps))
+        return head + struct.pack(f"<{len(self.stamps)}I", *self.stamps) + self.samples
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Data:
+        """Read a payload."""
+        (first, frames, events), rest = _unpack_head("<IHBx", payload, "DATA")
+        if len(rest) < 4 * events:
+            raise _malformed("DATA", payload, f"at least {8 + 4 * events}")
+        stamps = struct.unpack(f"<{events}I", rest[: 4 * events])
+        return cls(first, frames, stamps, rest[4 * events :])
+
+
+@dataclass(frozen=True)
+class RecordLayout:
+    """Sizes that make up one result record.
+
+    Args:
+        outputs: Number of int16 outputs.
+        probe_bytes: Bytes of diagnostic stage outputs; 0 without detail.
+        state_bytes: Bytes of the state prefix; 0 without detail.
+    """
+
+    outputs: int
+    probe_bytes: int = 0
+    state_bytes: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of one record."""
+        return 8 + 2 * self.outputs + self.probe_bytes + self.state_bytes
+
+
+@dataclass(frozen=True)
+class ResultRecord:
+    """One decision of the model.
+
+    Args:
+        stamp: Sample index of the event that was decided.
+        cycles: Difference of the board's cycle counter around the step, uint32.
+        outputs: int16 outputs of the model.
+        probes: Diagnostic stage outputs; empty without detail.
+        state: Leading part of the state after the step; empty without detail.
+    """
+
+    stamp: int
+    cycles: int
+    outputs: tuple[int, ...]
+    probes: bytes = b""
+    state: bytes = b""
+
+    def encode(self) -> bytes:
+        """Return the bytes of the record."""
+        head = struct.pack(f"<II{len(self.outputs)}h", self.stamp, self.cycles, *self.outputs)
+        return head + self.probes + self.state
+
+    @classmethod
+    def decode(cls, data: bytes, layout: RecordLayout) -> ResultRecord:
+        """Read a record of exactly `layout.size` bytes."""
+        head = f"<II{layout.outputs}h"
+        (stamp, cycles, *outputs), rest = _unpack_head(head, data, "a result record")
+        probes, state = rest[: layout.probe_bytes], rest[layout.probe_bytes :]
+        return cls(stamp, cycles, tuple(outputs), probes, state)
+
+
+@dataclass(frozen=True)
+class Results:
+    """RESULTS reply: how many frames were processed, and the decisions they led to.
+
+    Args:
+        consumed: Frames processed, uint16.
+        records: Decisions, oldest first.
+        more: The reply is full and further decisions may be ready.
+    """
+
+    consumed: int
+    records: tuple[ResultRecord, ...] = ()
+    more: bool = False
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        head = struct.pack("<HBB", self.consumed, len(self.records), self.more)
+        return head + b"".join(record.encode() for record in self.records)
+
+    @classmethod
+    def decode(cls, payload: bytes, layout: RecordLayout) -> Results:
+        """Read a payload whose records have the given layout."""
+        (consumed, count, more), rest = _unpack_head("<HBB", payload, "RESULTS")
+        if len(rest) != count * layout.size:
+            raise _malformed("RESULTS", payload, f"{RESULTS_HEAD_BYTES + count * layout.size}")
+        starts = range(0, len(rest), layout.size)
+        records = (ResultRecord.decode(rest[i : i + layout.size], layout) for i in starts)
+        return cls(consumed, tuple(records), bool(more))
+
+
+@dataclass(frozen=True)
+class State:
+    """STATE reply and SET_STATE request: bytes of the state blob from an offset on."""
+
+    offset: int
+    data: bytes
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        return struct.pack("<H", self.offset) + self.data
+
+    @classmethod
+    def decode(cls, payload: bytes) -> State:
+        """Read a payload."""
+        (offset,), data = _unpack_head("<H", payload, "STATE")
+        return cls(offset, data)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """TRACE reply: size of the operator's output, and its bytes from the offset asked for."""
+
+    total: int
+    data: bytes
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        return struct.pack("<H", self.total) + self.data
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Trace:
+        """Read a payload."""
+        (total,), data = _unpack_head("<H", payload, "TRACE")
+        return cls(total, data)
+
+
+@dataclass(frozen=True)
+class Stats:
+    """STATS reply, uint32 each: since the start of the board up to `steps`, then since RESET."""
+
+    rx_bytes: int
+    rx_frames: int
+    bad_frames: int
+    uart_overruns: int
+    rx_ring_overflows: int
+    duplicates: int
+    sequence_errors: int
+    steps: int
+    event_overflows: int
+    events_rejected: int
+    frames_skipped: int
+    dt_saturations: int
+    stack_free_bytes: int
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        return struct.pack("<13I", *(getattr(self, field.name) for field in fields(self)))
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Stats:
+        """Read a payload."""
+        return cls(*_unpack("<13I", payload, "STATS"))
+
+
+@dataclass(frozen=True)
+class Error:
+    """ERROR reply: the board refused a request. `code` is an ErrorCode, or one unknown here."""
+
+    code: int
+    expected_seq: int
+    text: str
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        return struct.pack("<BB", self.code, self.expected_seq) + self.text.encode("ascii")
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Error:
+        """Read a payload; bytes that are not ASCII are shown escaped."""
+        (code, expected_seq), text = _unpack_head("<BB", payload, "ERROR")
+        return cls(code, expected_seq, text.decode("ascii", "backslashreplace"))
+
+    def describe(self) -> str:
+        """Name of the code with the board's text, for example ``BAD_ARGUMENT: first``."""
+        known = self.code in ErrorCode.__members__.values()
+        name = ErrorCode(self.code).name if known else f"error {self.code}"
+        return f"{name}: {self.text}" if self.text else name
+
+
+@dataclass(frozen=True)
+class Fault:
+    """FAULT frame: registers of a Cortex-M exception that ended the firmware, uint32 each."""
+
+    exception: int
+    pc: int
+    lr: int
+    xpsr: int
+    cfsr: int
+    hfsr: int
+    mmfar: int
+    bfar: int
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        return struct.pack("<8I", *(getattr(self, field.name) for field in fields(self)))
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Fault:
+        """Read a payload."""
+        return cls(*_unpack("<8I", payload, "FAULT"))
+
+
+_INFO = "<B3sIIIIBBBBHHHH8s32s32s32s"
+
+
+@dataclass(frozen=True)
+class Info:
+    """INFO reply: what the board is, runs and can do. Field meanings: docs/protocol.md."""
+
+    protocol: int
+    firmware: tuple[int, int, int]
+    flags: int
+    core_clock_hz: int
+    baud: int
+    reset_cause: int
+    channels: int
+    outputs: int
+    detail_supported: bool
+    trace: bool
+    state_bytes: int
+    state_prefix_bytes: int
+    probe_bytes: int
+    max_payload: int
+    dwt_pidr: bytes
+    model_sha256: bytes
+    model_name: str
+    board_name: str
+
+    def encode(self) -> bytes:
+        """Return the payload."""
+        values = [getattr(self, field.name) for field in fields(self)]
+        values[1] = bytes(self.firmware)
+        values[16:] = [name.encode("ascii") for name in values[16:]]
+        return struct.pack(_INFO, *values)
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Info:
+        """Read a payload.
+
+        Raises:
+            LinkError: The board speaks another version of the protocol, or the size differs.
+        """
+        if payload and payload[0] != PROTOCOL_VERSION:
+            raise LinkError(
+                f"the board speaks protocol version {payload[0]}, this tool version"
+                f" {PROTOCOL_VERSION}: run `lnn-edge flash` with firmware built by this tool"
+            )
+        if len(payload) != struct.calcsize(_INFO):
+            raise _malformed("INFO", payload, f"{struct.calcsize(_INFO)}")
+        values: list[Any] = list(struct.unpack(_INFO, payload))
+        values[1] = tuple(values[1])
+        values[8:10] = (bool(flag) for flag in values[8:10])
+        values[16:] = (
+            name.rstrip(b"\0").decode("ascii", "backslashreplace") for name in values[16:]
+        )
+        return cls(*values)
+
+    @property
+    def clock_source(self) -> str:
+        """What `cycles` counts: "dwt" core cycles, "instructions" retired, or "none".
+
+        The PIDR bytes of a CoreSight block hold its designer: JEP106 identity in PIDR1[7:4] and
+        PIDR2[2:0], continuation code in PIDR4[3:0]; Arm is 0x3B with continuation 4 (0x43B).
+        """
+        if not self.flags & _FLAG_COUNTER_RUNS or not any(self.dwt_pidr):
+            return "none"
+        _, pidr1, pidr2, _, pidr4, *_ = self.dwt_pidr
+        identity = (pidr4 & 0xF) << 8 | (pidr2 & 0x7) << 4 | pidr1 >> 4
+        return "dwt" if identity == _ARM_JEP106 else "instructions"
+
+    @property
+    def clock_warnings(self) -> tuple[str, ...]:
+        """What went wrong while the board set its clock up; with any it runs on its slow clock."""
+        return tuple(text for bit, text in _CLOCK_WARNINGS if self.flags & bit)
+
+    def record_layout(self, detail: bool) -> RecordLayout:
+        """Layout of the result records, with or without detail."""
+        if not detail:
+            return RecordLayout(self.outputs)
+        return RecordLayout(self.outputs, self.probe_bytes, self.state_prefix_bytes)
