@@ -319,6 +319,13 @@ class QGraph:
         """The model's output, int16 scores of its classes."""
         return self.stages[-1].outputs[0]
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the outputs, from the metadata."""
+        names = self.metadata["classes"]
+        assert isinstance(names, list)
+        return tuple(map(str, names))
+
     def ring(self, name: str) -> Ring:
         """Return the ring of that name."""
         return next(r for r in self.rings if r.name == name)

@@ -1,0 +1,92 @@
+"""`lnn-edge evaluate`: accuracy of a float or integer model on recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lnn_edge.cli.output import console, data_dir_option, json_option, show_json, table
+
+if TYPE_CHECKING:
+    from lnn_edge.data.recording import Recording
+    from lnn_edge.evaluate import Evaluation
+
+
+@click.command(name="evaluate")
+@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.option("--dataset", default="excerpts", show_default=True, help="Name or WFDB folder.")
+@click.option("--split", default="all", show_default=True)
+@click.option("--fold", type=int, default=0, show_default=True, help="For train and validation.")
+@click.option("--records", help="Only these, comma-separated.")
+@click.option("--resamples", type=int, default=1000, show_default=True, help="Of patients.")
+@data_dir_option
+@json_option
+def command(
+    model: Path | None,
+    dataset: str,
+    split: str,
+    fold: int,
+    records: str | None,
+    resamples: int,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
+    """Judge MODEL: a model.qgraph (integers), a trained folder (float), or the shipped model.
+
+    Example: lnn-edge evaluate runs/beats/model.qgraph --dataset mitdb --split test
+    """
+    from lnn_edge.data.registry import load_dataset
+
+    names = records.split(",") if records else None
+    recordings = load_dataset(dataset, data_dir, split, names, fold)
+    form, path, judged = judge(model, recordings, resamples)
+    if as_json:
+        head = {"model": str(path), "form": form, "dataset": dataset, "split": split}
+        show_json({**head, **judged.to_json()})
+        return
+    show_evaluation(f"{path} ({form}) on {dataset}, {len(recordings)} recordings", judged)
+
+
+def judge(
+    model: Path | None, recordings: Sequence[Recording], resamples: int
+) -> tuple[str, Path, Evaluation]:
+    """Return the model's form, its path and its figures."""
+    from lnn_edge.evaluate import evaluate_scores, integer_scores
+    from lnn_edge.graphio import load_graph
+    from lnn_edge.shipped import shipped_graph
+
+    path = model or shipped_graph()
+    if path.is_dir():
+        from lnn_edge.trained import float_scores, load_trained, prepare
+
+        network = load_trained(path).network
+        sequences = prepare(network, recordings)
+        scores, classes = float_scores(network, sequences), list(network.classes)
+        return "float", path, evaluate_scores(sequences, scores, classes, resamples)
+    graph = load_graph(path)
+    sequences, scores = integer_scores(graph, recordings)
+    judged = evaluate_scores(sequences, scores, graph.classes, resamples)
+    return "integer", path, judged
+
+
+def show_evaluation(title: str, judged: Evaluation) -> None:
+    """Print figures per class, the confusion matrix and each recording."""
+    out = console()
+    rows = []
+    for name, f in judged.classes.items():
+        low, high = judged.intervals.get(f"{name} f1", (float("nan"), float("nan")))
+        rows.append((name, f.n, f.se, f.ppv, f.f1, f"{low:.3f} to {high:.3f}"))
+    columns = ("class", "beats", "Se", "PPV", "F1", "95 % over patients")
+    out.print(table(title, columns, rows))
+    out.print(
+        f"accuracy {judged.accuracy:.4f}, mean F1 of N, S, V {judged.main_f1:.4f}, "
+        f"of all classes {judged.macro_f1:.4f}"
+    )
+    names = list(judged.classes)
+    matrix = [(n, *row) for n, row in zip(names, judged.confusion, strict=True)]
+    out.print(table("true (rows) and predicted", ("", *names), matrix))
+    per = [(r.name, r.patient, r.n, r.accuracy) for r in judged.records]
+    out.print(table("recordings", ("record", "patient", "beats", "accuracy"), per))

@@ -1,0 +1,66 @@
+"""`lnn-edge train`: recipe and recordings -> trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lnn_edge.cli.output import console, data_dir_option, json_option, progress, show_json
+
+
+@click.command(name="train")
+@click.argument("recipe")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
+@click.option("--dataset", help="Data set instead of the recipe's: a name or a WFDB folder.")
+@click.option("--fold", type=int, help="Hold this fold of patients out [default: learn from all].")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
+@click.option("--device", default="cpu", show_default=True, help="torch device.")
+@data_dir_option
+@json_option
+def command(
+    recipe: str,
+    output: Path,
+    dataset: str | None,
+    fold: int | None,
+    seed: int,
+    epochs: int | None,
+    device: str,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
+    """Train a network by a built-in recipe or a TOML file.
+
+    An interrupted run goes on when the same command is given again.
+    Example: lnn-edge train ecg-beats-cfc --data-dir data -o runs/beats
+    """
+    from dataclasses import replace
+
+    from lnn_edge.data.registry import load_dataset
+    from lnn_edge.recipe import load_recipe
+    from lnn_edge.train import EpochReport, train
+
+    plan = load_recipe(recipe)
+    plan = replace(plan, dataset=dataset or plan.dataset)
+    plan = replace(plan, training=replace(plan.training, epochs=epochs or plan.training.epochs))
+    split = "develop" if fold is None else "train"
+    training = load_dataset(plan.dataset, data_dir, split, fold=fold or 0)
+    held_out = () if fold is None else load_dataset(plan.dataset, data_dir, "validation", fold=fold)
+    history = []
+    with progress(as_json) as bar:
+        task = bar.add_task("training", total=plan.training.epochs, note="")
+
+        def on_epoch(report: EpochReport) -> None:
+            judged = report.validation
+            note = f"loss {report.loss:.3f}"
+            note += f", validation F1 {judged.main_f1:.3f}" if judged else ""
+            bar.update(task, completed=report.epoch, note=note)
+            history.append({"loss": report.loss, "main_f1": judged and judged.main_f1})
+
+        train(plan, training, held_out, output, seed=seed, device=device, on_epoch=on_epoch)
+    if as_json:
+        show_json({"model": str(output), "records": len(training), "epochs": history})
+        return
+    console().print(f"trained on {len(training)} recordings: {output}/model.safetensors")
+    console().print(f"next: lnn-edge quantize {output}")

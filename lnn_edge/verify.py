@@ -1,0 +1,287 @@
+"""Proof that a device computes what the simulator computes, bit for bit, on recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from itertools import zip_longest
+
+import numpy as np
+
+from lnn_edge.beats import BeatSequence
+from lnn_edge.data.recording import Recording
+from lnn_edge.errors import VerificationError
+from lnn_edge.evaluate import Evaluation, evaluate_scores
+from lnn_edge.graphio import graph_sha256
+from lnn_edge.ir import QGraph, QTensor
+from lnn_edge.link import Link
+from lnn_edge.protocol import Info, ResultRecord
+from lnn_edge.stream import Decision, Stream, state_layout, unpack
+
+OpenTrace = Callable[[], AbstractContextManager[Link]]
+"""Opens a link to the diagnostic build of the same firmware."""
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first difference.
+
+    Attributes:
+        record: Recording.
+        step: Decision since its start, from 0.
+        stamp: Sample index of the beat, -1 where one side decided less.
+        operator: Operator that wrote the tensor; "" where the diagnostic build was not asked.
+        tensor: First tensor that differs, or "stamp".
+        element: Flat index of its first differing element.
+        expected: Value of the simulator.
+        got: Value of the device.
+    """
+
+    record: str
+    step: int
+    stamp: int
+    operator: str
+    tensor: str
+    element: int
+    expected: int
+    got: int
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Smallest, median and largest count of a step."""
+
+    min: int
+    median: int
+    max: int
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Outcome of a verification; to_json gives verify.json.
+
+    Attributes:
+        link: Name of the runner.
+        board: Board that answered.
+        model_sha256: Hash of the graph.
+        records: Recordings streamed.
+        steps: Decisions compared.
+        longest_run: Most decisions without a reset between them.
+        mismatches: Decisions that differ in any bit of probes, outputs or state.
+        first_mismatch: Where the first one lies.
+        clock_source: "dwt" (cycles of silicon), "instructions" (exact, emulated) or "none".
+        core_clock_hz: As the device reports it.
+        counts: Per step, in the unit of clock_source.
+        judged: Accuracy of the device's decisions, None without labels.
+        float_error: rmse and max_abs of the scores against the float model, None without it.
+    """
+
+    link: str
+    board: str
+    model_sha256: str
+    records: tuple[str, ...]
+    steps: int
+    longest_run: int
+    mismatches: int
+    first_mismatch: Mismatch | None
+    clock_source: str
+    core_clock_hz: int
+    counts: Spread | None
+    judged: Evaluation | None
+    float_error: dict[str, float] | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every decision was right in every bit."""
+        return self.mismatches == 0 and self.steps > 0
+
+    def to_json(self) -> dict[str, object]:
+        """Return the document of verify.json."""
+        counts = asdict(self.counts) if self.counts else None
+        judged = self.judged
+        return {
+            "link": self.link,
+            "board": self.board,
+            "model_sha256": self.model_sha256,
+            "records": list(self.records),
+            "steps": self.steps,
+            "longest_run": self.longest_run,
+            "mismatches": self.mismatches,
+            "first_mismatch": asdict(self.first_mismatch) if self.first_mismatch else None,
+            "clock_source": self.clock_source,
+            "core_clock_hz": self.core_clock_hz,
+            "instructions_per_step": counts if self.clock_source == "instructions" else None,
+            "cycles_per_step": counts if self.clock_source == "dwt" else None,
+            "accuracy": judged and judged.accuracy,
+            "macro_f1": judged and judged.macro_f1,
+            "classes": {n: asdict(f) for n, f in judged.classes.items()} if judged else None,
+            "float_error": self.float_error,
+        }
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One decision of both sides; None where a side has no more."""
+
+    record: str
+    index: int
+    expected: Decision | None
+    got: ResultRecord | None
+
+    @property
+    def agrees(self) -> bool:
+        a, b = self.expected, self.got
+        if a is None or b is None:
+            return False
+        same = a.stamp == b.stamp and tuple(a.outputs.tolist()) == b.outputs
+        return same and a.probes == b.probes and a.state == b.state
+
+
+def verify(
+    graph: QGraph,
+    recordings: Sequence[Recording],
+    link: Link,
+    *,
+    name: str,
+    open_trace: OpenTrace | None = None,
+    on_step: Callable[[], None] = lambda: None,
+) -> Verification:
+    """Stream recordings to a device and compare every bit with the simulator.
+
+    Each recording starts from a reset; inside it nothing is reset.
+
+    Args:
+        graph: The model that must run on the device.
+        recordings: In the model's contract.
+        link: To the device.
+        name: Of the runner, for the result.
+        open_trace: Finds the first wrong operator after a mismatch; None leaves that out.
+        on_step: Called after each decision.
+
+    Raises:
+        LinkError: The device is silent, or runs another model.
+        VerificationError: The recordings lead to no decision.
+    """
+    info = link.hello(bytes.fromhex(graph_sha256(graph)))
+    steps: list[_Step] = []
+    for recording in recordings:
+        for step in _run(graph, recording, link):
+            steps.append(step)
+            on_step()
+    if not steps:
+        raise VerificationError("the recordings lead to no decision; give longer ones with beats")
+    wrong = [s for s in steps if not s.agrees]
+    first = _locate(graph, wrong[0], open_trace) if wrong else None
+    lengths = [sum(s.record == r.name for s in steps) for r in recordings]
+    return Verification(
+        name,
+        info.board_name,
+        graph_sha256(graph),
+        tuple(r.name for r in recordings),
+        len(steps),
+        max(lengths),
+        len(wrong),
+        first,
+        info.clock_source,
+        info.core_clock_hz,
+        _spread(info, steps),
+        _judge(graph, recordings, steps),
+    )
+
+
+def _run(graph: QGraph, recording: Recording, link: Link) -> Iterator[_Step]:
+    link.reset(detail=True)
+    expected = Stream(graph).run(recording.adc, recording.beats)
+    got = link.stream(recording.adc, recording.beats.tolist())
+    for index, (a, b) in enumerate(zip_longest(expected, got)):
+        yield _Step(recording.name, index, a, b)
+
+
+def _spread(info: Info, steps: Sequence[_Step]) -> Spread | None:
+    counts = [s.got.cycles for s in steps if s.got is not None]
+    if info.clock_source == "none" or not counts:
+        return None
+    return Spread(min(counts), int(np.median(counts)), max(counts))
+
+
+def _judge(
+    graph: QGraph, recordings: Sequence[Recording], steps: Sequence[_Step]
+) -> Evaluation | None:
+    sequences, scores = [], []
+    for recording in recordings:
+        label_of = dict(zip(recording.beats.tolist(), recording.labels.tolist(), strict=True))
+        records = [s.got for s in steps if s.record == recording.name and s.got is not None]
+        stamps = np.array([r.stamp for r in records], np.int64)
+        labels = np.array([label_of.get(r.stamp, -1) for r in records], np.int64)
+        sequences.append(BeatSequence(recording.name, recording.patient, stamps, labels, {}))
+        shape = (len(records), graph.output.size)
+        scores.append(np.array([r.outputs for r in records], np.int64).reshape(shape))
+    if not any((s.labels >= 0).any() for s in sequences):
+        return None
+    return evaluate_scores(sequences, scores, graph.classes)
+
+
+def _locate(graph: QGraph, step: _Step, open_trace: OpenTrace | None) -> Mismatch:
+    """Return the first difference, by operator if the diagnostic build can be asked."""
+    if step.expected is None or step.got is None or step.expected.stamp != step.got.stamp:
+        stamps = [-1 if d is None else d.stamp for d in (step.expected, step.got)]
+        return Mismatch(step.record, step.index, stamps[0], "", "stamp", 0, stamps[0], stamps[1])
+    if open_trace is not None:
+        with open_trace() as link:
+            found = _trace(graph, step, step.expected, link)
+        if found is not None:
+            return found
+    return _compare(graph, step, step.expected, step.got)
+
+
+def _trace(graph: QGraph, step: _Step, expected: Decision, link: Link) -> Mismatch | None:
+    """Replay the step operator by operator from the state before it."""
+    link.hello(bytes.fromhex(graph_sha256(graph)))
+    link.reset(detail=False)
+    points = [(op.name, tensor) for op in graph.event_stage.ops for tensor in op.outputs]
+    for index, (operator, tensor) in enumerate(points):
+        got = unpack(tensor, link.trace(index, expected.before))
+        if not np.array_equal(got, expected.values[tensor.name]):
+            return _difference(step, operator, tensor, expected, got)
+    return None
+
+
+def _compare(graph: QGraph, step: _Step, expected: Decision, got: ResultRecord) -> Mismatch:
+    """Return the first difference in what a result carries."""
+    stage = graph.event_stage
+    for tensor, values in _split(stage.probes, got.probes):
+        if not np.array_equal(values, expected.values[tensor.name]):
+            return _difference(step, "", tensor, expected, values)
+    outputs = np.array(got.outputs, np.int64)
+    if not np.array_equal(outputs, expected.outputs):
+        return _difference(step, "", graph.output, expected, outputs)
+    states = [s.update for s in state_layout(graph)]
+    for tensor, values in _split(states, got.state):
+        if not np.array_equal(values, expected.values[tensor.name]):
+            return _difference(step, "", tensor, expected, values)
+    raise VerificationError(f"{step.record}: step {step.index} differs in padding only")
+
+
+def _split(tensors: Sequence[QTensor], raw: bytes) -> Iterator[tuple[QTensor, np.ndarray]]:
+    offset = 0
+    for tensor in tensors:
+        yield tensor, unpack(tensor, raw[offset : offset + tensor.bytes])
+        offset += tensor.bytes
+
+
+def _difference(
+    step: _Step, operator: str, tensor: QTensor, expected: Decision, got: np.ndarray
+) -> Mismatch:
+    want, have = expected.values[tensor.name].ravel(), got.ravel()
+    element = int(np.flatnonzero(want != have)[0])
+    return Mismatch(
+        step.record,
+        step.index,
+        expected.stamp,
+        operator,
+        tensor.name,
+        element,
+        int(want[element]),
+        int(have[element]),
+    )
