@@ -47,7 +47,7 @@ class Mcu:
         max_ahb_hz: Highest bus clock; equals the core clock except on the STM32H7.
         max_apb1_hz: Highest clock of the slow peripheral bus.
         max_apb2_hz: Highest clock of the fast peripheral bus.
-        overdrive_above_hz: Core clock above which the over-drive mode is needed; 0 if there is none.
+        overdrive_above_hz: Core clock above which over-drive is needed; 0 if there is none.
         source: Documents that the figures come from.
     """
 

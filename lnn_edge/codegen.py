@@ -241,8 +241,22 @@ def _provenance(code: ModelCode, board: Board) -> dict[str, Any]:
         "board": board.name,
         "board_sha256": sha256(board.to_json().encode()).hexdigest(),
         "core": code.core.name,
-        "kernels": {o.op.name: o.kernel.name for o in code.operators},
+        "operators": list(_operator_facts(code)),
     }
+
+
+def _operator_facts(code: ModelCode) -> Iterator[dict[str, Any]]:
+    """Symbols of each operator, so that a build can be measured; a shared constant counts once."""
+    seen: set[str] = set()
+    for o in code.operators:
+        constants = [symbol for symbol in o.constants.values() if symbol not in seen]
+        seen.update(constants)
+        yield {
+            "name": o.op.name,
+            "kernel": o.kernel.name,
+            "function": o.symbol,
+            "constants": constants,
+        }
 
 
 def _write_all(folder: Path, files: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ target_compile_options(firmware PRIVATE
     ${LNN_CPU_FLAGS}
     -ffunction-sections -fdata-sections
     -fno-tree-loop-distribute-patterns # a copying loop stays a loop: memcpy itself is one
+    -fno-ipa-icf -fno-ipa-sra -fno-ipa-cp # each operator keeps a function of its own name, to be measured
     -fstack-usage -fcallgraph-info=su)
 target_link_options(firmware PRIVATE
     ${LNN_CPU_FLAGS}

@@ -1,0 +1,137 @@
+"""What the linked instructions say: who calls whom, and how far a function moves the stack.
+
+Reads the text of GNU objdump; sees what no compiler writes down: assembly and library functions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from lnn_edge.elf import Symbol
+
+_CONDITION = r"(?:eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le|al)?"
+_BRANCH = re.compile(rf"(bl|blx|bx|b){_CONDITION}(?:\.[nw])?")
+_COMPARE_BRANCH = re.compile(r"cbn?z(?:\.[nw])?")
+_LINE = re.compile(r"\s*([0-9a-f]+):\t(\S+)(?:\t([^@;<]*))?")
+_PC_WRITERS = re.compile(rf"(mov|ldr|add){_CONDITION}(?:\.w)?")
+
+
+@dataclass(frozen=True)
+class Routine:
+    """One function as the linked instructions show it.
+
+    Attributes:
+        symbol: Name, address, size.
+        calls: Addresses that it calls or jumps to outside itself.
+        indirect: Places of calls and jumps through a register or memory.
+        pushed: Bytes that its instructions take from the stack, all branches added up.
+        moves_stack: Places where the stack pointer moves by an amount not in the instruction.
+    """
+
+    symbol: Symbol
+    calls: frozenset[int]
+    indirect: tuple[int, ...]
+    pushed: int
+    moves_stack: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Instruction:
+    address: int
+    name: str
+    operands: str
+
+
+def read_routines(text: str, functions: Iterable[Symbol]) -> dict[int, Routine]:
+    """Return the routines by address.
+
+    Args:
+        text: Output of ``objdump -d --no-show-raw-insn`` for Thumb code.
+        functions: Functions of the same file.
+    """
+    instructions = list(_instructions(text))
+    routines, first = {}, 0
+    for symbol in sorted(functions, key=lambda s: s.address):
+        while first < len(instructions) and instructions[first].address < symbol.address:
+            first += 1
+        last = first
+        end = symbol.address + max(symbol.size, 2)
+        while last < len(instructions) and instructions[last].address < end:
+            last += 1
+        routines[symbol.address] = _routine(symbol, end, instructions[first:last])
+    return routines
+
+
+def _instructions(text: str) -> Iterator[_Instruction]:
+    for line in text.splitlines():
+        match = _LINE.match(line)
+        if match and not match[2].startswith("."):  # .word: constants between the code
+            yield _Instruction(int(match[1], 16), match[2], (match[3] or "").strip())
+
+
+def _routine(symbol: Symbol, end: int, body: list[_Instruction]) -> Routine:
+    targets = {t for i in body if (t := _target(i)) is not None}
+    return Routine(
+        symbol,
+        frozenset(t for t in targets if not symbol.address <= t < end) | _self_calls(symbol, body),
+        tuple(i.address for i in body if _is_indirect(i)),
+        sum(map(_pushed, body)),
+        tuple(i.address for i in body if _moves_stack(i)),
+    )
+
+
+def _self_calls(symbol: Symbol, body: list[_Instruction]) -> frozenset[int]:
+    """Return its own address if it calls itself; a jump to its start is a loop."""
+    calls = {_target(i) for i in body if i.name.startswith("bl") and _BRANCH.fullmatch(i.name)}
+    return frozenset({symbol.address} & calls)
+
+
+def _target(instruction: _Instruction) -> int | None:
+    if _BRANCH.fullmatch(instruction.name):
+        text = instruction.operands
+    elif _COMPARE_BRANCH.fullmatch(instruction.name):
+        text = instruction.operands.split(",")[-1].strip()
+    else:
+        return None
+    return int(text, 16) & ~1 if re.fullmatch(r"[0-9a-f]{2,8}", text) else None
+
+
+def _is_indirect(instruction: _Instruction) -> bool:
+    name, operands = instruction.name, instruction.operands
+    branch = _BRANCH.fullmatch(name)
+    if branch and branch[1] in ("bx", "blx"):
+        return operands != "lr" and _target(instruction) is None
+    if not (_PC_WRITERS.fullmatch(name) and operands.startswith("pc,")):
+        return False
+    # A return, or a jump table that lies in the code.
+    return operands not in ("pc, lr", "pc, [sp], #4") and not operands.startswith("pc, [pc, r")
+
+
+def _pushed(instruction: _Instruction) -> int:
+    name, operands = instruction.name.removesuffix(".w"), instruction.operands
+    if name == "push" or (name in ("stmdb", "stmfd") and operands.startswith("sp!")):
+        return 4 * _registers(operands)
+    if name == "vpush" or (name == "vstmdb" and operands.startswith("sp!")):
+        return (8 if "{d" in operands else 4) * _registers(operands)
+    match = re.search(r"\[sp, #-(\d+)\]!", operands)
+    if match is None and name in ("sub", "subw"):
+        match = re.fullmatch(r"sp, (?:sp, )?#(\d+)", operands)
+    return int(match[1]) if match else 0
+
+
+def _registers(operands: str) -> int:
+    listed = operands[operands.index("{") + 1 : operands.index("}")]
+    count = 0
+    for part in listed.split(","):
+        ends = re.fullmatch(r"[rsd](\d+)-[rsd](\d+)", part.strip())
+        count += int(ends[2]) - int(ends[1]) + 1 if ends else 1
+    return count
+
+
+def _moves_stack(instruction: _Instruction) -> bool:
+    name, operands = instruction.name.removesuffix(".w"), instruction.operands
+    if name not in ("sub", "subs", "sub.n") or not operands.startswith("sp,"):
+        return False
+    return "#" not in operands

@@ -1,0 +1,187 @@
+"""Boards: what ships loads, what contradicts itself is refused with one sentence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from lnn_edge import resources
+from lnn_edge.board import Board, board_from_json, list_boards, load_board, read_board
+from lnn_edge.board_checks import clock_tree
+from lnn_edge.codegen import render_board
+from lnn_edge.errors import BoardError
+from lnn_edge.virtual.config import F746_MEMORIES, USART1, USART3, MachineConfig
+
+SHIPPED = {
+    "stm32f746g-disco",
+    "nucleo-f746zg",
+    "stm32f405",
+    "nucleo-f446re",
+    "nucleo-l476rg",
+    "nucleo-h743zi",
+}
+F746 = resources.path("boards") / "stm32f746g-disco.toml"
+
+
+def changed(folder: Path, old: str, new: str, base: Path = F746) -> Path:
+    """Write a board file that differs in one place."""
+    text = base.read_text()
+    assert text.count(old) >= 1, old
+    path = folder / "mine.toml"
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(BoardError) as caught:
+        read_board(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
+
+
+def test_every_shipped_board_loads_under_its_file_name():
+    assert {board.name for board in list_boards()} == SHIPPED
+    files = {path.stem for path in resources.path("boards").glob("*.toml")}
+    assert files == SHIPPED
+
+
+def test_alias_names_the_discovery_board():
+    assert load_board("stm32f746") == load_board("stm32f746g-disco")
+
+
+def test_names_and_aliases_are_unique():
+    names = [name for board in list_boards() for name in (board.name, *board.aliases)]
+    assert len(names) == len(set(names))
+
+
+def test_unknown_board_names_the_nearest():
+    with pytest.raises(BoardError, match=r"'nucleo-f446'.*nearest are nucleo-f446re"):
+        load_board("nucleo-f446")
+
+
+def test_far_name_lists_what_is_known():
+    with pytest.raises(BoardError, match=r"known are .*stm32f746g-disco"):
+        load_board("zzzzzz")
+
+
+def test_board_of_ones_own_by_path(tmp_path):
+    path = changed(tmp_path, 'name    = "stm32f746g-disco"', 'name = "mine"')
+    board = load_board(str(path))
+    assert board.name == "mine"
+    assert board.mcu.cpu == "cortex-m7"
+
+
+def test_json_reads_back_equal():
+    for board in list_boards():
+        assert board_from_json(board.to_json(), "here") == board
+
+
+def test_damaged_json_is_refused():
+    with pytest.raises(BoardError, match="export the project again"):
+        board_from_json("{", "here")
+
+
+def mhz(board: Board) -> tuple[float, ...]:
+    tree = clock_tree(board)
+    return tuple(f / 1e6 for f in (tree.core_hz, tree.ahb_hz, tree.apb1_hz, tree.apb2_hz))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [  # core, bus, apb1, apb2 in MHz, from the clock chapters of the reference manuals
+        ("stm32f746", (216, 216, 54, 108)),
+        ("nucleo-f746zg", (216, 216, 54, 108)),
+        ("stm32f405", (168, 168, 42, 84)),
+        ("nucleo-f446re", (180, 180, 45, 90)),
+        ("nucleo-l476rg", (80, 80, 80, 80)),
+        ("nucleo-h743zi", (400, 200, 100, 100)),
+    ],
+)
+def test_clock_tree(name, expected):
+    assert mhz(load_board(name)) == expected
+
+
+def test_virtual_board_stands_for_the_same_machine():
+    disco, nucleo = load_board("stm32f746"), load_board("nucleo-f746zg")
+    for board in (disco, nucleo):
+        described = {(r.name, r.start, r.size, r.kind) for r in board.memory}
+        assert described == {(r.name, r.start, r.size, r.kind) for r in F746_MEMORIES}
+    assert disco.clock.hse_hz == MachineConfig().hse_hz
+    for board, usart in ((disco, USART1), (nucleo, USART3)):
+        uart = board.uart
+        assert (uart.instance, uart.base, uart.irq) == (usart.name, usart.base, usart.irq)
+        assert (uart.bus, uart.enable_bit) == (usart.bus, usart.clock_bit)
+
+
+CONTRADICTIONS = {
+    "unknown key": ("[mcu]", "[mcu]\nspeed = 3", "unknown key 'speed'"),
+    "missing key": ("irq        = 37\n", "", "key 'irq' is missing"),
+    "wrong type": ("irq        = 37", 'irq = "37"', "irq is '37', needed int"),
+    "not a family": ('"stm32f7"', '"stm32f9"', "family is 'stm32f9'"),
+    "PLL result": ("n = 432", "n = 400", "core_hz is 216000000, but the PLL gives 200000000"),
+    "PLL input": ("m = 25, n = 432", "m = 50, n = 864", "n is 864, needed 50 to 432"),
+    "PLL divisor": ("p = 2 }", "p = 3 }", r"p is 3, needed one of 2, 4, 6, 8"),
+    "PLL divider": ("p = 2 }", "p = 2, r = 2 }", "divides by p, leave out the other"),
+    "PLL oscillator": ("m = 25, n = 432, p = 2", "m = 25, n = 432, p = 4", "gives 108000000"),
+    "too fast": ("max_core_hz        = 216", "max_core_hz = 200", "core clock would be 216 MHz"),
+    "peripheral bus": ("apb1_div          = 4", "apb1_div = 2", "apb1 would be 108 MHz"),
+    "bus divider": ("apb1_div          = 4", "apb1_div = 3", "apb1_div is 3, needed one of"),
+    "wait states": ("wait_states = 7", "wait_states = 6", "is 6, needed at least 7"),
+    "over-drive": ("overdrive         = true", "overdrive = false", "overdrive is off"),
+    "no oscillator": ("hse_hz            = 25_000_000", "hse_hz = 0", "hse_hz is 0"),
+    "overlap": ("start = 0x20010000", "start = 0x20000000", "overlaps"),
+    "same name": ('name  = "itcm"', 'name  = "dtcm"', "two memories are called 'dtcm'"),
+    "odd size": ("size  = 0x40000\n", "size  = 0x40001\n", "not made of whole KB"),
+    "wrong kind": ('data        = "dtcm"', 'data = "flash"', "layout.data is 'flash'"),
+    "no memory": ('stack       = "dtcm"', 'stack = "ccm"', "layout.stack is 'ccm'"),
+    "stack size": ("stack_bytes = 4096", "stack_bytes = 100", "positive multiple of 8"),
+    "big stack": ("stack_bytes = 4096", "stack_bytes = 0x20000", "more than dtcm holds"),
+    "pin": ('"PB7"', '"PB17"', "'PB17' is not a pin"),
+    "one pin twice": ('"PB7"', '"PA9"', "both PA9"),
+    "alternate": ("rx_af      = 7", "rx_af = 16", "rx_af is 16"),
+    "address": ("0x40011000", "0x20011000", "no peripheral address"),
+    "baud": ("baud       = 115_200", "baud = 10_000_000", "cannot make"),
+    "emulator": ('emulator = "virtual"', 'emulator = "bochs"', "needed virtual, qemu:MACHINE"),
+    "script": ("disco.cfg", "disco.cfg; reboot", "no configuration file"),
+    "name": ('name    = "stm32f746g-disco"', 'name = "My Board"', "lower-case letters"),
+    "no TOML": ("[mcu]", "[mcu", "not valid TOML"),
+}
+
+
+@pytest.mark.parametrize("case", CONTRADICTIONS)
+def test_contradiction_is_refused(case, tmp_path):
+    old, new, message = CONTRADICTIONS[case]
+    assert re.search(message, refusal(changed(tmp_path, old, new)))
+
+
+def test_missing_and_binary_files_are_refused(tmp_path):
+    assert "cannot read it" in refusal(tmp_path / "none.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    assert "not UTF-8" in refusal(tmp_path / "binary.toml")
+
+
+def test_pll_of_the_l4_divides_by_r(tmp_path):
+    base = resources.path("boards") / "nucleo-l476rg.toml"
+    path = changed(tmp_path, "r = 2", "p = 2", base)
+    assert "divides by r" in refusal(path)
+
+
+def test_two_boards_differ_in_their_header():
+    headers = {render_board(board)["lnn_board.h"] for board in list_boards()}
+    assert len(headers) == len(SHIPPED)
+
+
+def test_header_states_the_facts():
+    text = render_board(load_board("nucleo-l476rg"))["lnn_board.h"]
+    defined = dict(re.findall(r"#define (\w+) ([^/\n]+)", text))
+    families = {f: defined[f"LNN_FAMILY_{f}"].strip() for f in ("F4", "F7", "L4", "H7")}
+    assert families == {"F4": "0", "F7": "0", "L4": "1", "H7": "0"}
+    assert defined["LNN_CORE_CLOCK_HZ"] == "80000000UL"
+    assert defined["LNN_RESET_CLOCK_HZ"] == "4000000UL"
+    assert (defined["LNN_PLL_P"], defined["LNN_PLL_R"]) == ("0U", "2U")
+    assert (defined["LNN_UART_RX_PORT"].strip(), defined["LNN_UART_RX_PIN"]) == ("0U", "3U")
+    assert defined["LNN_CORE_CACHES"] == "0"
