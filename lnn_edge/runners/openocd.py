@@ -1,0 +1,47 @@
+"""Flashing through OpenOCD."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from lnn_edge.runners.probe import AbstractProbe
+from lnn_edge.runners.runner import Image
+
+if TYPE_CHECKING:
+    from lnn_edge.board import Board
+
+_PROGRAM = "openocd"
+_FAILURES = ("Error:", "** Programming Failed **", "** Verify Failed **")
+
+
+class OpenocdRunner(AbstractProbe):
+    """Writes, verifies and starts firmware with the configuration that the board names.
+
+    Args:
+        board: The board.
+    """
+
+    def __init__(self, board: Board) -> None:
+        super().__init__(_PROGRAM, board)
+
+    def available(self) -> str | None:
+        """The board must name a configuration, and OpenOCD be installed."""
+        if not self.board.tools.openocd:
+            return f"{self.board.name} names no configuration in [tools] openocd; add one"
+        if shutil.which(_PROGRAM) is None:
+            return f"{_PROGRAM} is not installed; run `sudo apt-get install {_PROGRAM}`"
+        return None
+
+    def flash(self, image: Image) -> None:
+        """Write, verify, start."""
+        self._command(f"program {{{image.elf}}} verify reset exit")
+
+    def reset(self) -> None:
+        """Reset the core and let it run."""
+        self._command("init; reset run; exit")
+
+    def _command(self, script: str) -> None:
+        self.require()
+        files = [word for file in self.board.tools.openocd for word in ("-f", file)]
+        self._run([_PROGRAM, *files, "-c", script], _FAILURES)
