@@ -10,20 +10,20 @@ import numpy as np
 from lnn_edge import resources
 from lnn_edge.codegen import generate, render_model
 from lnn_edge.ir import QGraph
-from lnn_edge.kernels import HOST
+from lnn_edge.kernels import HOST, Core
 from lnn_edge.stream import Stream
 
 WARNINGS = (
-    "-std=c11 -O1 -g -Wall -Wextra -Werror -pedantic -Wconversion -Wsign-conversion -Wshadow -Wundef "
-    "-Wdouble-promotion -Wcast-align -Wvla -Wswitch-enum"
+    "-std=c11 -O1 -g -Wall -Wextra -Werror -pedantic -Wconversion -Wsign-conversion -Wshadow "
+    "-Wundef -Wdouble-promotion -Wcast-align -Wvla -Wswitch-enum"
 ).split()
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 REPLAY = Path(__file__).parent / "c" / "replay.c"
 
 
-def compile_model(graph: QGraph, folder: Path) -> Path:
-    """Generate portable C, compile it with the replay driver under sanitizers."""
-    for name, text in render_model(generate(graph, HOST)).items():
+def compile_model(graph: QGraph, folder: Path, core: Core = HOST) -> Path:
+    """Generate C with the kernels of a core, compile it with the replay driver under sanitizers."""
+    for name, text in render_model(generate(graph, core)).items():
         (folder / name).write_text(text)
     runtime = resources.path("firmware") / "runtime"
     sources = [*folder.glob("*.c"), runtime / "lnn_runtime.c", REPLAY]

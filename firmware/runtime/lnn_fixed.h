@@ -20,10 +20,41 @@ _Static_assert((-3 >> 1) == -2, "right shifts of negative numbers must be arithm
 #define LNN_INLINE static inline
 #endif
 
+/** The core has SMMULR, SMLAD and SXTB16, and the compiler takes them from us. */
+#if defined(__GNUC__) && defined(__ARM_FEATURE_DSP)
+#define LNN_HAS_DSP 1
+#else
+#define LNN_HAS_DSP 0
+#endif
+
 /** @brief x limited to [low, high]. */
 LNN_INLINE int32_t lnn_saturate(const int32_t x, const int32_t low, const int32_t high)
 {
     return (x < low) ? low : ((x > high) ? high : x);
+}
+
+/** @brief x limited to int8: SSAT where the core has it. */
+LNN_INLINE int8_t lnn_saturate_int8(const int32_t x)
+{
+#if LNN_HAS_DSP
+    int32_t y;
+    __asm__("ssat %0, #8, %1" : "=r"(y) : "r"(x));
+    return (int8_t) y;
+#else
+    return (int8_t) lnn_saturate(x, INT8_MIN, INT8_MAX);
+#endif
+}
+
+/** @brief x limited to int16: SSAT where the core has it. */
+LNN_INLINE int16_t lnn_saturate_int16(const int32_t x)
+{
+#if LNN_HAS_DSP
+    int32_t y;
+    __asm__("ssat %0, #16, %1" : "=r"(y) : "r"(x));
+    return (int16_t) y;
+#else
+    return (int16_t) lnn_saturate(x, INT16_MIN, INT16_MAX);
+#endif
 }
 
 /** @brief x * 2^n as a product, defined for negative x; the caller proves that it fits. */
@@ -37,12 +68,18 @@ LNN_INLINE int32_t lnn_shift_left(const int32_t x, const int32_t n)
  * @param acc        |acc| << shift below 2^31 (proved when the graph is built)
  * @param multiplier in [1, 2^31)
  * @param shift      in [0, 30]
- * @note One SMMULR on cores that have it; other cores compute the same bits.
+ * @note SMMULR on cores that have it (no compiler finds it by itself); the same bits elsewhere.
  */
 LNN_INLINE int32_t lnn_requantize(const int32_t acc, const int32_t multiplier, const int32_t shift)
 {
+#if LNN_HAS_DSP
+    int32_t y;
+    __asm__("smmulr %0, %1, %2" : "=r"(y) : "r"(lnn_shift_left(acc, shift)), "r"(multiplier));
+    return y;
+#else
     const int64_t product = (int64_t) lnn_shift_left(acc, shift) * multiplier;
     return (int32_t) ((product + INT64_C(0x80000000)) >> 32);
+#endif
 }
 
 /** @brief Round half up of the sum of two terms acc * multiplier * 2^(shift - 32), rounded once. */

@@ -1,10 +1,18 @@
-"""Kernels of linear and conv1d."""
+"""Kernels of linear and conv1d: plain C, and four rows at a time with SMLAD."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from lnn_edge.ir import AbstractOp
-from lnn_edge.kernels.kernel import Constants, Kernel, portable
+from lnn_edge.kernels.kernel import Constants, Core, Kernel, portable
+from lnn_edge.ops.conv import Conv1d
 from lnn_edge.ops.rows import AbstractRowOp
+
+BLOCK = 4
+"""Rows that are summed together, and columns of a group."""
+PAIR_LIMIT = 1 << 23
+"""The sum of a pair's high row is what 256 leaves of 32 bits."""
 
 
 def requantization(op: AbstractRowOp) -> Constants:
@@ -19,7 +27,94 @@ def pack_portable(op: AbstractOp) -> Constants:
     return {"weight": op.weight, **requantization(op)}
 
 
+def pair_rows(weight: np.ndarray) -> np.ndarray:
+    """Return two rows per halfword, 256 * w1 + w0, as words for lnn_dot4_pairs.
+
+    Args:
+        weight: (O, K) int8; missing rows and columns of the last block count as 0.
+
+    Returns:
+        uint32, 4 words per group of 4 columns and 4 rows: {rows 0, 1: columns 0, 1},
+        {rows 2, 3: columns 0, 1}, {0, 1: 2, 3}, {2, 3: 2, 3}; the first column is the low half.
+    """
+    blocks = _blocks(weight)
+    pairs = 256 * blocks[..., 1::2, :] + blocks[..., 0::2, :]
+    halves = (pairs & 0xFFFF).reshape(*pairs.shape[:-1], 2, 2)
+    words = halves[..., 0] | halves[..., 1] << 16
+    packed: np.ndarray = words.swapaxes(-1, -2).astype(np.uint32).ravel()
+    return packed
+
+
+def byte_rows(weight: np.ndarray) -> np.ndarray:
+    """Return one word per row and group of 4 columns for lnn_dot4_words.
+
+    Args:
+        weight: (O, K) int8; missing rows and columns of the last block count as 0.
+
+    Returns:
+        uint32, 4 words per group, one a row; bytes from the lowest: columns 0, 2, 1, 3.
+    """
+    ordered = _blocks(weight)[..., [0, 2, 1, 3]] & 0xFF
+    words = ordered << np.array([0, 8, 16, 24])
+    packed: np.ndarray = words.sum(axis=-1).astype(np.uint32).ravel()
+    return packed
+
+
+def _blocks(weight: np.ndarray) -> np.ndarray:
+    """Return (row blocks, column groups, 4 rows, 4 columns) int64."""
+    rows, columns = (-(-n // BLOCK) for n in weight.shape)
+    padded = np.zeros((rows * BLOCK, columns * BLOCK), np.int64)
+    padded[: weight.shape[0], : weight.shape[1]] = weight
+    return padded.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2)
+
+
+def pack_pairs(op: AbstractOp) -> Constants:
+    """Return the weights two rows a halfword."""
+    assert isinstance(op, AbstractRowOp)
+    return {"pairs": pair_rows(op.weight), **requantization(op)}
+
+
+def pack_words(op: AbstractOp) -> Constants:
+    """Return the weights four columns a word."""
+    assert isinstance(op, AbstractRowOp)
+    return {"words": byte_rows(op.weight), **requantization(op)}
+
+
+def fits_pairs(op: AbstractOp, core: Core) -> bool:
+    """Fit int8 inputs on DSP cores while the high rows' sums stay below 2**23."""
+    assert isinstance(op, AbstractRowOp)
+    x = op.inputs[0]
+    high = np.abs(op.weight[1::2].astype(np.int64)).sum(axis=1)
+    bound = int(high.max(initial=0)) * max(abs(x.qmin), abs(x.qmax))
+    return core.dsp and x.dtype == "int8" and bound < PAIR_LIMIT
+
+
+def fits_words(_op: AbstractOp, core: Core) -> bool:
+    """Fit every input on DSP cores."""
+    return core.dsp
+
+
+def widened_bytes(op: AbstractOp) -> int:
+    """Return the bytes of the input as int16, as far as the last group of the last frame reads."""
+    assert isinstance(op, AbstractRowOp)
+    x, columns = op.inputs[0], -(-op.weight.shape[1] // BLOCK) * BLOCK
+    start = 0
+    if isinstance(op, Conv1d):
+        start = (op.outputs[0].shape[0] - 1) * op.stride * x.shape[1]
+    count: int = 2 * max(x.size, start + columns)
+    return count
+
+
+def _row_kernels(kind: str) -> tuple[Kernel, ...]:
+    template = f"{kind}_dsp.c.j2"
+    return (
+        Kernel("dsp_pairs", template, fits_pairs, pack_pairs, widened_bytes),
+        Kernel("dsp_words", template, fits_words, pack_words, widened_bytes),
+        portable(f"{kind}.c.j2", pack_portable),
+    )
+
+
 KERNELS: dict[str, tuple[Kernel, ...]] = {
-    "linear": (portable("linear.c.j2", pack_portable),),
-    "conv1d": (portable("conv1d.c.j2", pack_portable),),
+    "linear": _row_kernels("linear"),
+    "conv1d": _row_kernels("conv1d"),
 }

@@ -1,0 +1,228 @@
+/**
+ * @file lnn_dsp.h
+ * @brief Sums of products, four rows of int8 weights at a time, for cores with the Armv7E-M DSP extension.
+ *
+ * Exact, and equal in every bit to the plain loops. Activations are int16 pairs; a group is four columns of four rows:
+ * four words of weights. Each loop has a twin in C for other compilers and for tests on the host; it reads the same
+ * packed weights and spells the instructions out by their meaning.
+ */
+#ifndef LNN_DSP_H
+#define LNN_DSP_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "lnn_fixed.h"
+
+#if defined(__GNUC__)
+#define LNN_COPY_WORD(to, from) __builtin_memcpy((to), (from), 4)
+#else
+#define LNN_COPY_WORD(to, from) (void) memcpy((to), (from), 4)
+#endif
+
+/** @brief Two neighbours; any alignment. */
+LNN_INLINE uint32_t lnn_load_pair(const int16_t *x)
+{
+    uint32_t pair;
+    LNN_COPY_WORD(&pair, x);
+    return pair;
+}
+
+/** @brief Low halfword of w, sign-extended. */
+LNN_INLINE int32_t lnn_low_half(const uint32_t w)
+{
+    return (int32_t) (w & 0xFFFFU) - (int32_t) ((w & 0x8000U) << 1);
+}
+
+/** @brief SXTB16: bytes 0 and 2 of w as a pair of int16. */
+LNN_INLINE uint32_t lnn_even_bytes(const uint32_t w)
+{
+#if LNN_HAS_DSP
+    uint32_t pair;
+    __asm__("sxtb16 %0, %1" : "=r"(pair) : "r"(w));
+    return pair;
+#else
+    const uint32_t bytes = w & 0x00FF00FFU;
+    return bytes | (((bytes >> 7) & 0x00010001U) * 0xFF00U);
+#endif
+}
+
+/** @brief SXTB16 with rotation: bytes 1 and 3 of w as a pair of int16. */
+LNN_INLINE uint32_t lnn_odd_bytes(const uint32_t w)
+{
+#if LNN_HAS_DSP
+    uint32_t pair;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(w));
+    return pair;
+#else
+    return lnn_even_bytes(w >> 8);
+#endif
+}
+
+/** @brief SMLAD: acc + a_low * b_low + a_high * b_high, modulo 2^32. */
+LNN_INLINE uint32_t lnn_dual_mac(const uint32_t a, const uint32_t b, const uint32_t acc)
+{
+    const int32_t low  = lnn_low_half(a) * lnn_low_half(b);
+    const int32_t high = lnn_low_half(a >> 16) * lnn_low_half(b >> 16);
+    return acc + (uint32_t) low + (uint32_t) high;
+}
+
+/** @brief 4 * groups values from int8 to int16. */
+LNN_INLINE void lnn_widen(const int8_t *x, const int32_t groups, int16_t *out)
+{
+    for (int32_t i = 0; i < groups; i++)
+    {
+        uint32_t word;
+        LNN_COPY_WORD(&word, x);
+        const uint32_t even   = lnn_even_bytes(word);
+        const uint32_t odd    = lnn_odd_bytes(word);
+        const uint32_t first  = (even & 0xFFFFU) | (odd << 16);
+        const uint32_t second = (even >> 16) | (odd & 0xFFFF0000U);
+        LNN_COPY_WORD(out, &first);
+        LNN_COPY_WORD(out + 2, &second);
+        x += 4;
+        out += 4;
+    }
+}
+
+/** @brief 4 * groups values that are int16 already, to where the padding can follow them. */
+LNN_INLINE void lnn_copy(const int16_t *x, const int32_t groups, int16_t *out)
+{
+    for (int32_t i = 0; i < groups; i++)
+    {
+        const uint32_t first  = lnn_load_pair(x);
+        const uint32_t second = lnn_load_pair(x + 2);
+        LNN_COPY_WORD(out, &first);
+        LNN_COPY_WORD(out + 2, &second);
+        x += 4;
+        out += 4;
+    }
+}
+
+/** @brief high = (raw - low) / 256 where raw = 256 high + low modulo 2^32; exact for |high| < 2^23. */
+LNN_INLINE int32_t lnn_high_row(const uint32_t raw, const uint32_t low)
+{
+    return (int32_t) (raw - low) >> 8;
+}
+
+/**
+ * @brief Four sums over int8 activations, two rows in one halfword.
+ *
+ * A halfword holds 256 w1 + w0, so one SMLAD sums 256 S1 + S0 of two rows, another one S0 of the low bytes.
+ * @param weight groups of {rows 0, 1: columns 0, 1}, {rows 2, 3: columns 0, 1}, {0, 1: 2, 3}, {2, 3: 2, 3}
+ * @param x      4 * groups activations in [-128, 127]
+ * @param groups at least 1
+ * @param sums   one per row; rows 1 and 3 stay below 2^23 (proved when the kernel is chosen)
+ */
+LNN_INLINE void lnn_dot4_pairs(const uint32_t *weight, const int16_t *x, const int32_t groups, int32_t sums[4])
+{
+    uint32_t raw0 = 0U;
+    uint32_t low0 = 0U;
+    uint32_t raw1 = 0U;
+    uint32_t low1 = 0U;
+    int32_t  left = groups;
+#if LNN_HAS_DSP
+    __asm__ volatile("1: ldm %[w]!, {r8-r11}\n"
+                     "   ldr r4, [%[x]], #4\n"
+                     "   ldr r5, [%[x]], #4\n"
+                     "   smlad %[raw0], r8, r4, %[raw0]\n"
+                     "   sxtb16 r8, r8\n"
+                     "   smlad %[raw1], r9, r4, %[raw1]\n"
+                     "   sxtb16 r9, r9\n"
+                     "   smlad %[low0], r8, r4, %[low0]\n"
+                     "   smlad %[low1], r9, r4, %[low1]\n"
+                     "   smlad %[raw0], r10, r5, %[raw0]\n"
+                     "   sxtb16 r10, r10\n"
+                     "   smlad %[raw1], r11, r5, %[raw1]\n"
+                     "   sxtb16 r11, r11\n"
+                     "   smlad %[low0], r10, r5, %[low0]\n"
+                     "   smlad %[low1], r11, r5, %[low1]\n"
+                     "   subs %[left], %[left], #1\n"
+                     "   bne 1b\n"
+                     : [raw0] "+r"(raw0), [low0] "+r"(low0), [raw1] "+r"(raw1), [low1] "+r"(low1), [w] "+r"(weight),
+                       [x] "+r"(x), [left] "+r"(left)
+                     :
+                     : "r4", "r5", "r8", "r9", "r10", "r11", "cc", "memory");
+#else
+    for (; left > 0; left--)
+    {
+        for (int32_t half = 0; half < 2; half++)
+        {
+            const uint32_t pair = lnn_load_pair(x);
+            raw0                = lnn_dual_mac(weight[0], pair, raw0);
+            low0                = lnn_dual_mac(lnn_even_bytes(weight[0]), pair, low0);
+            raw1                = lnn_dual_mac(weight[1], pair, raw1);
+            low1                = lnn_dual_mac(lnn_even_bytes(weight[1]), pair, low1);
+            weight += 2;
+            x += 2;
+        }
+    }
+#endif
+    sums[0] = (int32_t) low0;
+    sums[1] = lnn_high_row(raw0, low0);
+    sums[2] = (int32_t) low1;
+    sums[3] = lnn_high_row(raw1, low1);
+}
+
+/**
+ * @brief Four sums over int16 activations, one word of weights per row and group.
+ * @param weight groups of one word per row, its bytes the columns 0, 2, 1, 3
+ * @param x      4 * groups activations
+ * @param groups at least 1
+ * @param sums   one per row; below 2^31 (proved when the graph is built)
+ */
+LNN_INLINE void lnn_dot4_words(const uint32_t *weight, const int16_t *x, const int32_t groups, int32_t sums[4])
+{
+    uint32_t sum0 = 0U;
+    uint32_t sum1 = 0U;
+    uint32_t sum2 = 0U;
+    uint32_t sum3 = 0U;
+    int32_t  left = groups;
+#if LNN_HAS_DSP
+    __asm__ volatile("1: ldm %[w]!, {r8-r11}\n"
+                     "   ldr r4, [%[x]], #4\n"
+                     "   sxtb16 r5, r8\n"
+                     "   smlad %[sum0], r5, r4, %[sum0]\n"
+                     "   sxtb16 r5, r9\n"
+                     "   smlad %[sum1], r5, r4, %[sum1]\n"
+                     "   sxtb16 r5, r10\n"
+                     "   smlad %[sum2], r5, r4, %[sum2]\n"
+                     "   sxtb16 r5, r11\n"
+                     "   smlad %[sum3], r5, r4, %[sum3]\n"
+                     "   ldr r4, [%[x]], #4\n"
+                     "   sxtb16 r8, r8, ror #8\n"
+                     "   smlad %[sum0], r8, r4, %[sum0]\n"
+                     "   sxtb16 r9, r9, ror #8\n"
+                     "   smlad %[sum1], r9, r4, %[sum1]\n"
+                     "   sxtb16 r10, r10, ror #8\n"
+                     "   smlad %[sum2], r10, r4, %[sum2]\n"
+                     "   sxtb16 r11, r11, ror #8\n"
+                     "   smlad %[sum3], r11, r4, %[sum3]\n"
+                     "   subs %[left], %[left], #1\n"
+                     "   bne 1b\n"
+                     : [sum0] "+r"(sum0), [sum1] "+r"(sum1), [sum2] "+r"(sum2), [sum3] "+r"(sum3), [w] "+r"(weight),
+                       [x] "+r"(x), [left] "+r"(left)
+                     :
+                     : "r4", "r5", "r8", "r9", "r10", "r11", "cc", "memory");
+#else
+    for (; left > 0; left--)
+    {
+        for (uint32_t shift = 0U; shift <= 8U; shift += 8U)
+        {
+            const uint32_t pair = lnn_load_pair(x);
+            sum0                = lnn_dual_mac(lnn_even_bytes(weight[0] >> shift), pair, sum0);
+            sum1                = lnn_dual_mac(lnn_even_bytes(weight[1] >> shift), pair, sum1);
+            sum2                = lnn_dual_mac(lnn_even_bytes(weight[2] >> shift), pair, sum2);
+            sum3                = lnn_dual_mac(lnn_even_bytes(weight[3] >> shift), pair, sum3);
+            x += 2;
+        }
+        weight += 4;
+    }
+#endif
+    sums[0] = (int32_t) sum0;
+    sums[1] = (int32_t) sum1;
+    sums[2] = (int32_t) sum2;
+    sums[3] = (int32_t) sum3;
+}
+
+#endif
