@@ -5,7 +5,6 @@ Knows the folder that `lnn_edge.codegen.export` writes; prints nothing.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -16,14 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lnn_edge import strict
-from lnn_edge.board import Board, board_from_json
 from lnn_edge.elf import read_elf
 from lnn_edge.errors import BuildError, MissingToolError
+from lnn_edge.project import Project, open_project
 from lnn_edge.size import Limits, OperatorSymbols, SizeReport, measure, write_size
 from lnn_edge.stack import analyse_stack, read_frames
 
 PRESETS = ("board", "board-trace", "host", "host-trace")
-_ERROR_LINE = re.compile(r"\berror\b|undefined reference|CMake Error")
+_ERROR_LINE = re.compile(
+    r"\berror:|undefined reference|CMake Error|\bld: (?!.*(in function|warning))"
+)
 _OVERFLOW = re.compile(r"region `(\w+)' overflowed by (\d+) bytes?")
 _APT = "sudo apt-get install -y gcc-arm-none-eabi"
 
@@ -49,13 +50,6 @@ class BuildResult:
     log: Path
 
 
-@dataclass(frozen=True)
-class _Project:
-    folder: Path
-    board: Board
-    operators: tuple[OperatorSymbols, ...]
-
-
 def build(project: Path, preset: str = "board", limits: Limits | None = None) -> BuildResult:
     """Build an exported project.
 
@@ -68,14 +62,14 @@ def build(project: Path, preset: str = "board", limits: Limits | None = None) ->
         limits: The user's budget beside the board's.
 
     Raises:
-        BuildError: No exported project, the first error of compiler or linker, or a stack
-            without a worst case.
+        UsageError: The folder is no exported project.
+        BuildError: The first error of compiler or linker, or a stack without a worst case.
         OverBudgetError: The firmware does not fit a memory of the board.
         MissingToolError: CMake, Ninja or the compiler is not installed.
     """
     if preset not in PRESETS:
         raise BuildError(f"no preset {preset!r}; known are {', '.join(PRESETS)}")
-    source = _read_project(project)
+    source = open_project(project.resolve())
     folder = source.folder / "build" / preset
     log = _compile(source, preset, folder)
     if preset.startswith("host"):
@@ -113,29 +107,15 @@ def find_compiler() -> Path:
     return Path(found)
 
 
-def _read_project(folder: Path) -> _Project:
-    folder = folder.resolve()
-    again = "write it with lnn-edge export"
-    try:
-        facts = json.loads((folder / "export.json").read_text())
-        board = (folder / "board" / "board.json").read_text()
-    except (OSError, ValueError) as error:
-        raise BuildError(f"{folder} is no exported project ({error}); {again}") from error
-    listed = facts.get("operators") if isinstance(facts, dict) else None
+def _operators(source: Project) -> tuple[OperatorSymbols, ...]:
+    where = f"{source.folder}/export.json: operators"
+    listed = source.export.get("operators")
     if not isinstance(listed, list):
-        raise BuildError(f"{folder}/export.json names no operators; {again}")
-    operators = tuple(_operator(item, folder) for item in listed)
-    return _Project(folder, board_from_json(board, f"{folder}/board/board.json"), operators)
+        raise BuildError(f"{where} are missing; run lnn-edge export again")
+    return tuple(strict.build(OperatorSymbols, item, where, BuildError) for item in listed)
 
 
-def _operator(item: object, folder: Path) -> OperatorSymbols:
-    facts = dict(item) if isinstance(item, dict) else item
-    if isinstance(facts, dict):
-        facts.pop("kernel", None)
-    return strict.build(OperatorSymbols, facts, f"{folder}/export.json: operators", BuildError)
-
-
-def _compile(source: _Project, preset: str, folder: Path) -> Path:
+def _compile(source: Project, preset: str, folder: Path) -> Path:
     cmake = str(find_tool("cmake", "pip install cmake"))
     ninja = find_tool("ninja", "pip install ninja")
     if not preset.startswith("host"):
@@ -149,7 +129,7 @@ def _compile(source: _Project, preset: str, folder: Path) -> Path:
     return log
 
 
-def _run(command: Sequence[str], source: _Project, preset: str, log: Path) -> None:
+def _run(command: Sequence[str], source: Project, preset: str, log: Path) -> None:
     environment = {**os.environ, "LC_ALL": "C"}  # messages are read below
     done = subprocess.run(
         command,
@@ -172,11 +152,12 @@ def _run(command: Sequence[str], source: _Project, preset: str, log: Path) -> No
             f"the firmware needs {overflow[2]} bytes more than the {region.size} bytes of "
             f"{region.name} on {source.board.name} (log: {log})"
         )
-    first = _first_error(done.stdout)
+    first = _first_error(done.stdout.replace(f"{source.folder}/", ""))
     raise BuildError(f"preset {preset} does not build: {first} (log: {log})")
 
 
 def _first_error(output: str) -> str:
+    output = re.sub(r"\S+/(?=ld: )", "", output)  # its folder says nothing
     lines = [line.strip() for line in output.splitlines() if line.strip()] or ["no output"]
     first = next((i for i, line in enumerate(lines) if _ERROR_LINE.search(line)), len(lines) - 1)
     # CMake tells the place first and what is wrong on the next line.
@@ -199,9 +180,9 @@ def disassemble(elf: Path) -> str:
     return done.stdout
 
 
-def _measure(source: _Project, folder: Path, path: Path, limits: Limits) -> SizeReport:
+def _measure(source: Project, folder: Path, path: Path, limits: Limits) -> SizeReport:
     elf = read_elf(path)
     frames = read_frames(folder.rglob("*.ci"))
     # Every known core has an FPU that stores its registers once the program has used it.
     stack = analyse_stack(elf, disassemble(path), frames, float_frames=True)
-    return measure(elf, source.board, stack, source.operators, limits)
+    return measure(elf, source.board, stack, _operators(source), limits)

@@ -5,6 +5,7 @@ Reads the text of GNU objdump; sees what no compiler writes down: assembly and l
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ class Routine:
 
     Attributes:
         symbol: Name, address, size.
+        end: First address after it; hand-written assembly without a size ends at the next function.
         calls: Addresses that it calls or jumps to outside itself.
         indirect: Places of calls and jumps through a register or memory.
         pushed: Bytes that its instructions take from the stack, all branches added up.
@@ -31,6 +33,7 @@ class Routine:
     """
 
     symbol: Symbol
+    end: int
     calls: frozenset[int]
     indirect: tuple[int, ...]
     pushed: int
@@ -52,14 +55,14 @@ def read_routines(text: str, functions: Iterable[Symbol]) -> dict[int, Routine]:
         functions: Functions of the same file.
     """
     instructions = list(_instructions(text))
-    routines, first = {}, 0
-    for symbol in sorted(functions, key=lambda s: s.address):
-        while first < len(instructions) and instructions[first].address < symbol.address:
-            first += 1
-        last = first
-        end = symbol.address + max(symbol.size, 2)
-        while last < len(instructions) and instructions[last].address < end:
-            last += 1
+    addresses = [i.address for i in instructions]
+    symbols = sorted(functions, key=lambda s: (s.address, s.size, s.name))
+    starts = sorted({s.address for s in symbols} | {addresses[-1] + 1 if addresses else 0})
+    routines = {}
+    for symbol in symbols:
+        following = next((a for a in starts if a > symbol.address), symbol.address)
+        end = symbol.address + symbol.size if symbol.size else following
+        first, last = (bisect.bisect_left(addresses, a) for a in (symbol.address, end))
         routines[symbol.address] = _routine(symbol, end, instructions[first:last])
     return routines
 
@@ -75,6 +78,7 @@ def _routine(symbol: Symbol, end: int, body: list[_Instruction]) -> Routine:
     targets = {t for i in body if (t := _target(i)) is not None}
     return Routine(
         symbol,
+        end,
         frozenset(t for t in targets if not symbol.address <= t < end) | _self_calls(symbol, body),
         tuple(i.address for i in body if _is_indirect(i)),
         sum(map(_pushed, body)),

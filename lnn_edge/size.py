@@ -42,11 +42,13 @@ class OperatorSymbols:
 
     Attributes:
         name: The operator.
+        kernel: The kernel that computes it.
         function: Its C function.
         constants: C symbols of its constants that no earlier operator uses.
     """
 
     name: str
+    kernel: str
     function: str
     constants: tuple[str, ...]
 
@@ -74,7 +76,7 @@ class SizeReport:
 
     Attributes:
         board: Name of the board.
-        flash_bytes: Code, constants and initial values.
+        flash_bytes: Image of code, constants and initial values.
         ram_bytes: Variables and the model's context, without the stack.
         stack_bytes: Worst case of the stack.
         sections: Bytes by linked section.
@@ -131,7 +133,7 @@ def measure(
         operators: The model's operators.
         limits: The user's budget.
     """
-    flash = sum(s.size for s in elf.sections if s.data is not None)
+    flash = _image_bytes(elf, board.region(board.layout.flash))
     variables = [s for s in elf.sections if s.name != STACK_SECTION and _is_in(s, board, "ram")]
     ram = sum(s.size for s in variables)
     return SizeReport(
@@ -158,16 +160,16 @@ def _is_in(section: Section, board: Board, kind: str) -> bool:
     return any(r.kind == kind and r.start <= section.address < r.end for r in board.memory)
 
 
+def _image_bytes(elf: Elf, flash: Region) -> int:
+    """Bytes from the start of the flash to the last one that is stored there, gaps included."""
+    ends = [s.load_address + s.size - flash.start for s in elf.sections if s.data is not None]
+    return max((end for end in ends if 0 < end <= flash.size), default=0)
+
+
 def _used(elf: Elf, region: Region) -> int:
-    run = sum(s.size for s in elf.sections if region.start <= s.address < region.end)
-    stored = sum(
-        s.size
-        for s in elf.sections
-        if s.data is not None
-        and s.load_address != s.address
-        and region.start <= s.load_address < region.end
-    )
-    return run + stored
+    if region.kind == "flash":
+        return _image_bytes(elf, region)
+    return sum(s.size for s in elf.sections if region.start <= s.address < region.end)
 
 
 def _operators(

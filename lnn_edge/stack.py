@@ -156,8 +156,11 @@ class _Graph:
         return self._routine(address).symbol.name
 
     def depths(self) -> dict[str, int]:
-        """Depth of every function that is reached, by name."""
-        return {self.name(a): depth for a, depth in sorted(self._depths.items())}
+        """Depth of every function that is reached, by name; of several with one name the most."""
+        found: dict[str, int] = {}
+        for address, depth in sorted(self._depths.items()):
+            found[self.name(address)] = max(depth, found.get(self.name(address), 0))
+        return found
 
     def path(self, address: int) -> tuple[str, ...]:
         """Deepest way down from a function."""
@@ -179,7 +182,7 @@ class _Graph:
         return self._depths[address]
 
     def _routine(self, address: int) -> Routine:
-        starts = (a for a, r in self._routines.items() if a <= address < a + r.symbol.size)
+        starts = (a for a, r in self._routines.items() if a <= address < r.end)
         start = address if address in self._routines else next(starts, None)
         if start is None:
             raise BuildError(f"{address:#010x} is called, but no function is there")

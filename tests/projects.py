@@ -1,0 +1,93 @@
+"""Exported projects and little programs for the tests of what is built from them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lnn_edge import resources
+from lnn_edge.board import load_board
+from lnn_edge.build import disassemble
+from lnn_edge.codegen import export, render_board
+from lnn_edge.elf import Elf, read_elf
+from lnn_edge.stack import read_frames
+from tests.toy import toy_graph
+
+STARTUP = Path(__file__).parent / "minimal" / "startup.c"
+
+needs_arm_gcc = pytest.mark.skipif(
+    shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed"
+)
+
+
+def toy_project(folder: Path, board: str = "stm32f746") -> Path:
+    """Export the toy model with the project's own firmware."""
+    project = folder / "project"
+    export(toy_graph(), load_board(board), project)
+    return project
+
+
+def minimal_project(folder: Path, board: str = "stm32f746") -> Path:
+    """Export the toy model around a start-up file that does nothing else."""
+    project = toy_project(folder, board)
+    sources = project / "firmware" / "src"
+    shutil.rmtree(sources)
+    sources.mkdir()
+    shutil.copy(STARTUP, sources)
+    return project
+
+
+@dataclass(frozen=True)
+class Program:
+    """A linked program for the STM32F746 and what is known of it."""
+
+    elf: Elf
+    disassembly: str
+    frames: dict[tuple[str, str], int]
+
+
+PROLOGUE = """
+#include <stdint.h>
+extern uint32_t _stack_top;
+void Reset_Handler(void);
+#define NOINLINE __attribute__((noinline, noipa))
+"""
+VECTORS = """
+typedef union { uint32_t *stack; void (*handler)(void); } vector_t;
+__attribute__((section(".vectors"), used)) static const vector_t vectors[] = {
+    {.stack = &_stack_top}, {.handler = Reset_Handler}, HANDLERS };
+"""
+
+
+def link(folder: Path, source: str, handlers: str = "", *more: str) -> Program:
+    """Compile and link a program; `handlers` fill the vector table from number 2 on."""
+    (folder / "linker.ld").write_text(render_board(load_board("stm32f746"))["linker.ld"])
+    text = PROLOGUE + source + VECTORS.replace("HANDLERS", handlers)
+    (folder / "program.c").write_text(text)
+    for index, extra in enumerate(more):
+        (folder / f"more{index}.c").write_text(PROLOGUE + extra)
+    files = [f"more{i}.c" for i in range(len(more))]
+    flags = "-std=gnu11 -O2 -g -ffunction-sections -fstack-usage -fcallgraph-info=su".split()
+    cpu = load_board("stm32f746").mcu.flags
+    for file in ("program.c", *files):
+        run(["arm-none-eabi-gcc", *flags, *cpu, "-c", file], folder)
+    objects = [Path(file).with_suffix(".o").name for file in ("program.c", *files)]
+    linking = [*cpu, "-nostdlib", "-Wl,--gc-sections", "-T", "linker.ld", *objects, "-lgcc"]
+    run(["arm-none-eabi-gcc", *linking, "-o", "program.elf"], folder)
+    elf = read_elf(folder / "program.elf")
+    return Program(elf, disassemble(elf.path), read_frames(folder.glob("*.ci")))
+
+
+def run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def shipped_boards() -> list[str]:
+    """Names of the boards that come with lnn-edge."""
+    return sorted(path.stem for path in resources.path("boards").glob("*.toml"))
