@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from lnn_edge.networks.beat_front_end import CHANNELS, DISTANCE_BOUND
+from lnn_edge.networks.beat_front_end import CHANNELS
 from lnn_edge.recipe import Augmentation
 
 
@@ -26,7 +26,7 @@ def augment(inputs: Mapping[str, Tensor], plan: Augmentation) -> dict[str, Tenso
     drift = torch.randn_like(shape[:, :1])
     shape = shape + plan.beat_shape * torch.randn_like(shape) + plan.shape * drift
     lost = (lead == 0).repeat(1, shape.shape[-1] // CHANNELS)[:, None]
-    shape = torch.where(lost, -DISTANCE_BOUND, shape)
+    shape = torch.where(lost, 0.0, shape)
     rhythm = rhythm + plan.rhythm * torch.randn_like(rhythm)
     dt = dt * torch.exp(plan.dt * torch.randn_like(dt[:, :1]))
     if plan.shuffle_dt:

@@ -16,7 +16,7 @@ from lnn_edge.graphio import save_graph
 from lnn_edge.ir import QGraph
 from lnn_edge.networks import beat_front_end
 from lnn_edge.networks.ecg_beats_cfc import BeatNet
-from lnn_edge.trained import Trained, prepare, real_inputs
+from lnn_edge.trained import Trained, one_thread, prepare, real_inputs
 
 TAIL = 1e-4  # part of the values that may lie outside a range at each end, and saturates
 MARGIN = 1.1  # of the raw scores, which must not saturate: the largest decides
@@ -52,7 +52,7 @@ def calibrate(network: BeatNet, recordings: Sequence[Recording]) -> Ranges:
     """Return the ranges of the network's tensors on recordings."""
     calibration = Calibration()
     network.eval()
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         for sequence in prepare(network, recordings):
             inputs = {k: v[None] for k, v in real_inputs(network, sequence).items()}
             network(inputs, calibration.tap)

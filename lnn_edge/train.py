@@ -27,6 +27,7 @@ from lnn_edge.trained import (
     ModelCard,
     Trained,
     float_scores,
+    one_thread,
     prepare,
     real_inputs,
     save_trained,
@@ -90,7 +91,7 @@ def train(
     Raises:
         DataError: No recordings, or each is shorter than one sequence.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), one_thread():
         torch.manual_seed(seed)
         network = make_network(recipe.network, recipe.model).to(device)
         length = recipe.training.sequence_length

@@ -125,6 +125,17 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread: steps this small lose more to waiting than they gain."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def prepare(network: BeatNet, recordings: Sequence[Recording]) -> list[BeatSequence]:
     """Return the network's integer inputs of every decided beat."""
     front = network.front_end
@@ -151,5 +162,5 @@ def _scores(network: BeatNet, sequence: BeatSequence) -> np.ndarray:
 def float_scores(network: BeatNet, sequences: Sequence[BeatSequence]) -> list[np.ndarray]:
     """Return the scores (B, classes) of each sequence, each from a reset."""
     network.eval()
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         return [_scores(network, s) for s in sequences]

@@ -46,7 +46,7 @@ def toy_graph(seed: int = 0, hidden: int = 6, wait: int = 60) -> QGraph:
     shape = t("shape", (12, 2), "int8", 1 / 32)
     usual, usual_next = (t(n, (12, 2), "int16", 1 / 4096) for n in ("usual", "usual_next"))
     usual = replace(usual, role="state")
-    distance, odd = t("distance", 4, "int16", 1 / 256, qmin=32), t("odd", 4, "int8", 1 / 32)
+    odd = t("odd", 4, "int8", 1 / 64)
     features = t("features", (5, 4), "int8", 4 / 255, zero_point=-128)
     pooled = t("pooled", 4, "int8", 3 / 255, zero_point=-100)
     rhythm16, rhythm = t("rhythm16", 1, "int16", 4 / 32768), t("rhythm", 1, "int8", 4 / 128)
@@ -67,9 +67,8 @@ def toy_graph(seed: int = 0, hidden: int = 6, wait: int = 60) -> QGraph:
         LeakyAverage.quantize("smooth", level, average, average_next, amplitude, 0.1),
         Normalize("normalize", (centred, amplitude), (shape,), 32, 4),
         TemplateDistance.quantize(
-            "odd_shape", (shape, usual, usual_next, distance), (0, 5, 12), 0.125, 0.5, 0.1
+            "odd_shape", (shape, usual, usual_next, odd), (0, 5, 12), 0.5, 0.1
         ),
-        Lut.quantize("log_distance", distance, odd, "log2", 3),
         Conv1d.quantize(
             "conv", shape, features, rng.normal(0, 0.4, (4, 2, 4)), rng.normal(0, 0.2, 4), 2
         ),

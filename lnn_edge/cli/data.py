@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lnn_edge.cli.output import console, data_dir_option, json_option, show_json, table
+from lnn_edge.cli.output import console, data_dir_option, json_option, progress, show_json, table
 
 
 @click.group(name="data")
@@ -51,9 +51,18 @@ def info(name: str, split: str, data_dir: str | None, as_json: bool) -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("data"))
-def fetch(name: str, output: Path) -> None:
-    """Download a data set. Example: lnn-edge data fetch mitdb -o data."""
-    from lnn_edge.data.fetch import fetch_dataset
+@click.option("--data-dir", type=click.Path(path_type=Path), required=True, help="Where it goes.")
+@json_option
+def fetch(name: str, data_dir: Path, as_json: bool) -> None:
+    """Download a data set. Example: lnn-edge data fetch mitdb --data-dir data."""
+    from lnn_edge.data.fetch import fetch as fetch_dataset
 
-    console().print(f"{name} is in {fetch_dataset(name, output)}")
+    with progress(as_json) as bar:
+        task = bar.add_task(name, total=1, note="")
+        folder = fetch_dataset(
+            name, data_dir, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    if as_json:
+        show_json({"name": name, "folder": str(folder)})
+        return
+    console().print(f"{name} is in {folder}")

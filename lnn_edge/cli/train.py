@@ -37,14 +37,15 @@ def command(
     """
     from dataclasses import replace
 
-    from lnn_edge.data.registry import load_dataset
+    from lnn_edge.data.registry import find_dataset, load_dataset
     from lnn_edge.recipe import load_recipe
     from lnn_edge.train import EpochReport, train
 
     plan = load_recipe(recipe)
     plan = replace(plan, dataset=dataset or plan.dataset)
     plan = replace(plan, training=replace(plan.training, epochs=epochs or plan.training.epochs))
-    split = "develop" if fold is None else "train"
+    whole = "develop" if "develop" in find_dataset(plan.dataset).splits else "all"
+    split = whole if fold is None else "train"
     training = load_dataset(plan.dataset, data_dir, split, fold=fold or 0)
     held_out = () if fold is None else load_dataset(plan.dataset, data_dir, "validation", fold=fold)
     history = []

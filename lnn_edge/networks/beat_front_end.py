@@ -50,9 +50,7 @@ CHANGE_GAIN, CHANGE_BIAS = 8.0, -1.0
 TEMPLATE_RATE = 1 / 16
 TEMPLATE_MOST = 0.5  # mean magnitudes
 SEGMENTS = (0, 18, 34, 42, 60, 100)  # P wave, PQ, QRS, ST, T wave at 120 Hz, R peak at 46
-DISTANCE_SCALE = 1 / 256
-DISTANCE_FLOOR = 1 / 8
-DISTANCE_BOUND = 3.0  # octaves
+DISTANCE_BOUND = 4.0  # mean magnitudes
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class FrontEnd:
         stage: Trigger, operators and states; its outputs are window, rhythm and shape.
         window: Normalised window (T, C) int8.
         rhythm: Rhythm features (F,) int8.
-        shape: Log distances of the window to the patient's usual beat (S * C,) int8.
+        shape: Distances of the window to the patient's usual beat (S * C,) int8.
         dt: Elapsed time, uint16 samples.
     """
 
@@ -86,7 +84,7 @@ def front_end(wait: int = LONGEST_WAIT) -> FrontEnd:
     Rhythm: log2 RR of this beat, the one before and the next one, and their fast leaky average,
     all against the slow average; next against this one; leaky averages of the changes |log RR -
     log RR before|, which tell an irregular rhythm from a single early beat.
-    Shape: log2 of the floor plus the mean magnitude of window minus template in five segments.
+    Shape: mean magnitude of window minus template in five segments.
 
     Args:
         wait: Longest wait for the next R peak in samples; 0 decides without it.
@@ -144,21 +142,15 @@ def _distances(window: QTensor) -> _Part:
     state = QTensor("usual_window", window.shape, "int16", fine, role="state")
     update = QTensor("usual_window_next", window.shape, "int16", fine)
     size = (len(SEGMENTS) - 1) * CHANNELS
-    floor = round(DISTANCE_FLOOR / DISTANCE_SCALE)
-    distance = QTensor("distance", (size,), "int16", DISTANCE_SCALE, 0, floor, (16 << 8) + floor)
-    log = symmetric("shape", (size,), "int8", DISTANCE_BOUND)
-    ops = (
-        TemplateDistance.quantize(
-            "template_distance",
-            (window, state, update, distance),
-            SEGMENTS,
-            DISTANCE_FLOOR,
-            TEMPLATE_MOST,
-            TEMPLATE_RATE,
-        ),
-        Lut.quantize("log_distance", distance, log, "log2", LOG_STEP_BITS),
+    distance = replace(symmetric("shape", (size,), "int8", DISTANCE_BOUND), qmin=0)
+    op = TemplateDistance.quantize(
+        "template_distance",
+        (window, state, update, distance),
+        SEGMENTS,
+        TEMPLATE_MOST,
+        TEMPLATE_RATE,
     )
-    return _Part(ops, (State(state, update, template.EMPTY),), log)
+    return _Part((op,), (State(state, update, template.EMPTY),), distance)
 
 
 def _rhythm(dt: QTensor, dt_next: QTensor | None) -> _Part:

@@ -57,10 +57,11 @@ class BeatNetConfig:
 class BeatNet(nn.Module):
     """Classifier of one beat after the other.
 
-    e = ReLU(E conv(window)),  x = [e; rhythm; shape],  m = ReLU(M x),  h' = CfC(x, h, dt)
+    e = ReLU(E conv(window)),  m = ReLU(M [e; rhythm; shape]),  h' = CfC(rhythm, h, dt)
     scores = W m + U h' + w
 
-    U starts at zero: the cell corrects what the beat alone says.
+    The cell follows the rhythm and nothing else: fed with shapes it learns the patients by heart.
+    U starts at zero, so the cell corrects what the beat alone says.
 
     Inputs are the front end's integers in real units: window (B, T, frames, leads), rhythm
     (B, T, F), shape (B, T, S); dt (B, T, 1) is the RR interval before the beat in seconds.
@@ -87,7 +88,7 @@ class BeatNet(nn.Module):
         front = self.front_end
         features = config.embedding_size + front.rhythm.size + front.shape.size
         self.mixed = nn.Linear(features, config.mixed_size)
-        self.cell = _cell(config, features)
+        self.cell = _cell(config, front.rhythm.size)
         self.head = nn.Linear(config.mixed_size + config.hidden_size, len(CLASSES))
         nn.init.zeros_(self.head.weight[:, config.mixed_size :])
 
@@ -102,7 +103,7 @@ class BeatNet(nn.Module):
         e = self.encode(window.flatten(0, 1), tap).reshape(batch, steps, -1)
         x = torch.cat((self.dropout(e), inputs["rhythm"], inputs["shape"]), -1)
         m = tap("mixed", functional.relu(self.mixed(x)))
-        h = self.dropout(self._recur(x, dt, tap))
+        h = self.dropout(self._recur(inputs["rhythm"], dt, tap))
         alone: Tensor = functional.linear(
             self.dropout(m), self.head.weight[:, : m.shape[-1]], self.head.bias
         )
@@ -144,9 +145,8 @@ class BeatNet(nn.Module):
         front = self.front_end
         ops, embedding = self._lower_encoder(front.window, ranges)
         assert isinstance(self.cell, Cfc)
-        features = (embedding, front.rhythm, front.shape)
-        cell = self.cell.lower(features, front.dt, ranges)
-        join = Concat.join("features", features, "x")
+        cell = self.cell.lower((front.rhythm,), front.dt, ranges)
+        join = Concat.join("features", (embedding, front.rhythm, front.shape), "x")
         high = range_of(ranges, "mixed")[1]
         mixed = _linear(
             "mix_features",

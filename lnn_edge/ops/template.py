@@ -25,16 +25,14 @@ class TemplateDistance(AbstractOp):
     more than the int8 window: at a rate of 1/16 its dead zone is 1/16 of an LSB of x.
 
     d[t, c]  = (x << 7) - s, 0 where s = -2**15 (empty)
-    y[j, c]  = saturate(requantize(sum_{t in segment j} |d[t, c]|, multiplier_j, shift_j) + floor)
+    y[j, c]  = saturate(requantize(sum_{t in segment j} |d[t, c]|, multiplier_j, shift_j))
     s'       = s + requantize(limit(d, -most, most), rate, 0); x << 7 where s is empty
 
-    The limit lets one strange beat move the template no more than a slightly different one. The
-    floor keeps the distance positive, so its logarithm exists.
+    The limit lets one strange beat move the template no more than a slightly different one.
 
     Attributes:
         edges: (S + 1,) int32, ascending from 0 to T: segment j is [edges[j], edges[j + 1]).
         multiplier: (S,) int32; shift: (S,) int8: x.scale / 2**7 / length / y.scale.
-        floor: In units of y.
         most: Largest |d| that moves the template.
         rate: Multiplier of the averaging rate.
     """
@@ -43,7 +41,6 @@ class TemplateDistance(AbstractOp):
     edges: np.ndarray
     multiplier: np.ndarray
     shift: np.ndarray
-    floor: int
     most: int
     rate: int
 
@@ -53,7 +50,6 @@ class TemplateDistance(AbstractOp):
         name: str,
         tensors: tuple[QTensor, QTensor, QTensor, QTensor],
         edges: Sequence[int],
-        floor: float,
         most: float,
         rate: float,
     ) -> TemplateDistance:
@@ -63,7 +59,6 @@ class TemplateDistance(AbstractOp):
             name: C identifier.
             tensors: x, s, s' and y.
             edges: Borders of the segments.
-            floor: In units of real y.
             most: In units of real x.
             rate: In (0, 0.5).
         """
@@ -79,7 +74,6 @@ class TemplateDistance(AbstractOp):
             np.array(edges, np.int32),
             multiplier.astype(np.int32),
             shift.astype(np.int8),
-            round(floor / y.scales[0]),
             round(most / fine),
             fixed.quantize_multiplier(rate)[0],
         )
@@ -90,8 +84,8 @@ class TemplateDistance(AbstractOp):
         update, y = self.outputs
         segments = len(self.edges) - 1
         self.require(
-            x.dtype == "int8" and state.dtype == update.dtype == "int16" and y.dtype == "int16",
-            "needed an int8 window, an int16 template and int16 distances",
+            x.dtype == "int8" and state.dtype == update.dtype == "int16",
+            "needed an int8 window and an int16 template",
         )
         self.require(
             len(x.shape) == 2 and x.shape == state.shape == update.shape,
@@ -126,7 +120,7 @@ class TemplateDistance(AbstractOp):
         for j, (first, last) in enumerate(zip(self.edges[:-1], self.edges[1:], strict=True)):
             total = xp.sum(abs(difference[..., int(first) : int(last), :]), axis=-2)
             mean = fixed.requantize(total, int(self.multiplier[j]), int(self.shift[j]))
-            segments.append(fixed.saturate(mean + self.floor, y.qmin, y.qmax))
+            segments.append(fixed.saturate(mean, y.qmin, y.qmax))
         moved = state + fixed.requantize(
             fixed.saturate(difference, -self.most, self.most), self.rate, 0
         )
@@ -136,11 +130,10 @@ class TemplateDistance(AbstractOp):
     def real(self, *inputs: Array) -> tuple[Array, ...]:
         """Return (s', y) in real numbers; empty templates are the caller's."""
         x, state = inputs
-        xp, y = array_namespace(x), self.outputs[1]
+        xp = array_namespace(x)
         most = self.most * self.inputs[1].scales[0]
         difference = x - state
         pairs = zip(self.edges[:-1].tolist(), self.edges[1:].tolist(), strict=True)
         means = [xp.mean(abs(difference[..., i:j, :]), axis=-2) for i, j in pairs]
         rate = fixed.real_multiplier(self.rate, 0)
-        distance = xp.concat(means, axis=-1) + self.floor * y.scales[0]
-        return state + rate * difference.clip(-most, most), distance
+        return state + rate * difference.clip(-most, most), xp.concat(means, axis=-1)

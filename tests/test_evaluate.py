@@ -1,0 +1,59 @@
+"""Figures against hand arithmetic and scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from lnn_edge.beats import BeatSequence
+from lnn_edge.errors import DataError
+from lnn_edge.evaluate import evaluate_scores
+
+CLASSES = ("N", "S", "V", "F")
+
+
+def beats(patient: str, labels: list[int]) -> BeatSequence:
+    array = np.array(labels)
+    return BeatSequence(patient, patient, np.arange(len(labels)), array, {})
+
+
+def scores(classes: list[int]) -> np.ndarray:
+    return np.eye(4)[classes]
+
+
+def test_figures_equal_hand_arithmetic() -> None:
+    judged = evaluate_scores(
+        [beats("p", [0, 0, 0, 1, 1, 2, -1])], [scores([0, 0, 1, 1, 0, 2, 3])], CLASSES
+    )
+    assert judged.n == 6
+    assert judged.accuracy == pytest.approx(4 / 6)
+    assert judged.classes["N"].se == pytest.approx(2 / 3)
+    assert judged.classes["S"].ppv == pytest.approx(1 / 2)
+    assert judged.classes["V"].f1 == 1.0
+    assert judged.classes["F"] == type(judged.classes["F"])(0, 0.0, 0.0, 0.0)
+    assert judged.confusion == ((2, 1, 0, 0), (1, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0))
+    assert judged.main_f1 == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
+
+
+def test_figures_equal_scikit_learn_on_random_beats() -> None:
+    rng = np.random.default_rng(0)
+    labels, said = rng.integers(0, 4, 500), rng.integers(0, 4, 500)
+    judged = evaluate_scores([beats("p", labels.tolist())], [scores(said.tolist())], CLASSES)
+    assert judged.accuracy == pytest.approx(accuracy_score(labels, said))
+    assert judged.macro_f1 == pytest.approx(f1_score(labels, said, average="macro"))
+
+
+def test_interval_resamples_patients_not_beats() -> None:
+    good, bad = beats("good", [0] * 500 + [2]), beats("bad", [0] * 500 + [2])
+    judged = evaluate_scores(
+        [good, bad], [scores([0] * 500 + [2]), scores([2] * 501)], CLASSES, resamples=400
+    )
+    low, high = judged.intervals["accuracy"]
+    assert low < 0.01
+    assert high == 1.0
+
+
+def test_no_scored_beat_is_a_named_error() -> None:
+    with pytest.raises(DataError, match="no beat has a label"):
+        evaluate_scores([beats("p", [-1, -1])], [scores([0, 0])], CLASSES)
