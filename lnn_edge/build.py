@@ -171,8 +171,8 @@ def disassemble(elf: Path) -> str:
         BuildError: Not readable.
         MissingToolError: The toolchain is not installed.
     """
-    compiler = find_compiler()
-    objdump = compiler.with_name(compiler.name.replace("gcc", "objdump"))
+    beside = find_compiler().with_name("arm-none-eabi-objdump")
+    objdump = beside if beside.is_file() else find_tool("arm-none-eabi-objdump", _APT)
     command = [str(objdump), "-d", "--no-show-raw-insn", str(elf)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

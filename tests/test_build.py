@@ -11,12 +11,12 @@ import pytest
 
 from lnn_edge import resources
 from lnn_edge.board import load_board
-from lnn_edge.build import OverBudgetError, build
+from lnn_edge.build import OverBudgetError, build, find_tool
 from lnn_edge.codegen import export
 from lnn_edge.elf import read_elf
 from lnn_edge.errors import BuildError, MissingToolError, UsageError
 from lnn_edge.size import Limits
-from tests.projects import minimal_project, needs_arm_gcc, shipped_boards, toy_project
+from tests.projects import minimal_project, needs_arm_gcc, run, shipped_boards, toy_project
 from tests.toy import toy_graph
 
 pytestmark = [pytest.mark.target, needs_arm_gcc]
@@ -71,6 +71,16 @@ def test_host_program_builds(tmp_path):
         result = build(toy_project(tmp_path), preset)
         assert (result.size, result.bin) == (None, None)
         assert result.elf.read_bytes()[:4] == b"\x7fELF"
+
+
+def test_targets_size_and_flash(tmp_path):
+    project = minimal_project(tmp_path, "stm32f405")
+    build(project)
+    cmake, ninja = (str(find_tool(name, "pip")) for name in ("cmake", "ninja"))
+    assert ".vectors" in run([cmake, "--build", "--preset", "board", "--target", "size"], project)
+    planned = run([ninja, "-C", "build/board", "-t", "commands", "flash"], project)
+    scripts = "openocd -f interface/stlink.cfg -f target/stm32f4x.cfg"
+    assert re.search(rf'{scripts} -c "program \S+/firmware\.elf verify reset exit"', planned)
 
 
 def test_two_places_give_the_same_bytes(tmp_path):
