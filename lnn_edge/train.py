@@ -153,8 +153,11 @@ class _Run:
         """Write a checkpoint that resume() takes up."""
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".{CHECKPOINT}.tmp"
-        parts = (self.network, self.optimizer, self.schedule)
-        states = [part.state_dict() for part in parts]
+        states = [
+            self.network.state_dict(),
+            self.optimizer.state_dict(),
+            self.schedule.state_dict(),
+        ]
         torch.save(
             {"card": repr(card), "epoch": epoch, "states": states, "average": self.average},
             temporary,
@@ -175,9 +178,10 @@ class _Run:
                 f"{path} belongs to another training (recipe, seed, records or version differ); "
                 "delete it or choose another folder"
             )
-        states = saved["states"]
-        for part, state in zip((self.network, self.optimizer, self.schedule), states, strict=True):
-            part.load_state_dict(state)
+        network, optimizer, schedule = saved["states"]
+        self.network.load_state_dict(network)
+        self.optimizer.load_state_dict(optimizer)
+        self.schedule.load_state_dict(schedule)
         self.average = saved["average"]
         epoch: int = saved["epoch"]
         return epoch

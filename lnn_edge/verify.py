@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
+from pathlib import Path
 
 import numpy as np
 
 from lnn_edge.beats import BeatSequence
+from lnn_edge.build import build
 from lnn_edge.data.recording import Recording
-from lnn_edge.errors import VerificationError
+from lnn_edge.errors import UsageError, VerificationError
 from lnn_edge.evaluate import Evaluation, evaluate_scores
 from lnn_edge.graphio import graph_sha256
 from lnn_edge.ir import QGraph, QTensor
 from lnn_edge.link import Link
+from lnn_edge.project import Project
 from lnn_edge.protocol import Info, ResultRecord
+from lnn_edge.runners import Image, make_runner
 from lnn_edge.stream import Decision, Stream, state_layout, unpack
 
 OpenTrace = Callable[[], AbstractContextManager[Link]]
@@ -188,6 +194,72 @@ def verify(
         _spread(info, steps),
         _judge(graph, recordings, steps),
     )
+
+
+def verify_project(
+    project: Project,
+    spec: str,
+    recordings: Sequence[Recording],
+    on_step: Callable[[], None] = lambda: None,
+) -> Verification:
+    """Bring a built project to a device and verify it there.
+
+    Args:
+        project: With its firmware built (`lnn-edge build`); a host program is built here.
+        spec: Runner, see runners.make_runner.
+        recordings: In the model's contract.
+        on_step: Called after each decision.
+
+    Raises:
+        UsageError: The project is not built.
+        LinkError, MissingToolError: The device cannot be had.
+    """
+
+    @contextmanager
+    def open_link(trace: bool) -> Iterator[Link]:
+        image = _image(project, spec, trace)
+        with make_runner(spec, project.board) as runner:
+            runner.flash(image)
+            with Link(runner.serial_url(), elf=image.elf, diagnose=runner.diagnosis) as link:
+                yield link
+
+    open_trace = None if spec.startswith("serial:") else lambda: open_link(trace=True)
+    with open_link(trace=False) as link:
+        return verify(
+            project.graph, recordings, link, name=spec, open_trace=open_trace, on_step=on_step
+        )
+
+
+def write_verification(result: Verification, folder: Path) -> Path:
+    """Write verify-LINK.json into a project, atomically, and return its path."""
+    path = folder / f"verify-{re.sub('[^a-z0-9]+', '-', result.link.lower()).strip('-')}.json"
+    text = json.dumps(result.to_json(), indent=1) + "\n"
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+    return path
+
+
+def _image(project: Project, spec: str, trace: bool) -> Image:
+    """Return what runs on the device; diagnostic and host programs are built when needed."""
+    preset = ("host" if spec == "host" else "board") + ("-trace" if trace else "")
+    if preset != "board":
+        built = build(project.folder, preset)
+        return Image(built.elf, built.bin or built.elf)
+    return built_image(project)
+
+
+def built_image(project: Project) -> Image:
+    """Return the firmware that `lnn-edge build` left.
+
+    Raises:
+        UsageError: The project is not built.
+    """
+    folder = project.folder / "build" / "board"
+    image = Image(folder / "firmware.elf", folder / "firmware.bin")
+    if not image.elf.is_file():
+        raise UsageError(f"{project.folder} is not built; run `lnn-edge build {project.folder}`")
+    return image
 
 
 def _run(graph: QGraph, recording: Recording, link: Link) -> Iterator[_Step]:

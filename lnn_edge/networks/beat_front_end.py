@@ -106,7 +106,8 @@ def front_end(wait: int = LONGEST_WAIT) -> FrontEnd:
     ops = tuple(op for part in parts for op in part.ops)
     states = tuple(state for part in parts for state in part.states)
     outputs = tuple(part.output for part in parts)
-    return FrontEnd(ring, frame, Stage("beat", trigger, ops, states, outputs), *outputs, dt)
+    stage = Stage("beat", trigger, ops, states, outputs)
+    return FrontEnd(ring, frame, stage, window.output, rhythm.output, shape.output, dt)
 
 
 @dataclass(frozen=True)

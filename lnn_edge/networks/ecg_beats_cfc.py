@@ -178,6 +178,8 @@ class BeatNet(nn.Module):
         x = window
         pairs = zip(self.convolutions, self.norms, strict=True)
         for index, (conv, norm) in enumerate(pairs):
+            assert isinstance(conv, nn.Conv1d)
+            assert isinstance(norm, nn.BatchNorm1d)
             weight, bias = _fold(conv, norm)
             frames = (x.shape[0] - weight.shape[2]) // conv.stride[0] + 1
             high = range_of(ranges, f"features{index}")[1]

@@ -1,0 +1,59 @@
+"""`lnn-edge build`: firmware project -> ELF and size.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lnn_edge.cli import FAILED
+from lnn_edge.cli.output import console, json_option, show_json, table
+
+if TYPE_CHECKING:
+    from lnn_edge.size import SizeReport
+
+
+@click.command(name="build")
+@click.argument("project", type=click.Path(path_type=Path))
+@click.option("--max-flash", type=int, help="Budget in bytes.")
+@click.option("--max-ram", type=int, help="Budget in bytes, worst-case stack included.")
+@json_option
+def command(project: Path, max_flash: int | None, max_ram: int | None, as_json: bool) -> None:
+    """Compile PROJECT with arm-none-eabi-gcc and measure it; exit code 1 when over budget.
+
+    Example: lnn-edge build firmware-stm32f746g-disco --max-ram 16384 --max-flash 40960
+    """
+    from lnn_edge.build import OverBudgetError, build
+    from lnn_edge.size import Limits
+
+    try:
+        result = build(project, "board", Limits(max_flash, max_ram))
+    except OverBudgetError as error:
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(FAILED) from None
+    assert result.size is not None
+    if as_json:
+        show_json(result.size.to_json())
+    else:
+        show_size(result.size)
+        console().print(f"{result.elf}\nnext: lnn-edge verify {project} --link virtual")
+    if not result.size.budget_ok:
+        raise SystemExit(FAILED)
+
+
+def show_size(size: SizeReport) -> None:
+    """Print flash, RAM and stack."""
+    out = console()
+    out.print(
+        f"flash {size.flash_bytes} bytes, RAM {size.ram_bytes} bytes, "
+        f"worst-case stack {size.stack_bytes} bytes"
+    )
+    regions = [
+        (n, u.used, u.size, f"{100 * u.used / u.size:.1f} %") for n, u in size.regions.items()
+    ]
+    out.print(table("memory", ("region", "used", "size", ""), regions))
+    rows = [(n, o.code_bytes, o.const_bytes, o.stack_bytes) for n, o in size.operators.items()]
+    out.print(table("operators", ("operator", "code", "constants", "stack"), rows))
+    for failure in size.budget_failures:
+        out.print(f"over budget: {failure}")

@@ -1,0 +1,86 @@
+"""`lnn-edge verify`: a device against the simulator, bit by bit, on recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lnn_edge.cli import FAILED
+from lnn_edge.cli.output import console, data_dir_option, json_option, progress, show_json
+
+if TYPE_CHECKING:
+    from lnn_edge.verify import Verification
+
+
+@click.command(name="verify")
+@click.argument("project", type=click.Path(path_type=Path))
+@click.option(
+    "--link",
+    default="virtual",
+    show_default=True,
+    help="host, virtual, virtual:pty, "
+    "qemu, serial:PORT, or a way to flash: openocd, st-flash, msd.",
+)
+@click.option("--dataset", default="excerpts", show_default=True, help="Name or WFDB folder.")
+@click.option("--records", help="Only these, comma-separated.")
+@data_dir_option
+@json_option
+def command(
+    project: Path,
+    link: str,
+    dataset: str,
+    records: str | None,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
+    """Stream recordings to a device that runs PROJECT and compare every bit with the simulator.
+
+    Writes PROJECT/verify-LINK.json; exit code 1 on any mismatch.
+    Example: lnn-edge verify firmware-stm32f746g-disco --link virtual
+    """
+    from lnn_edge.data.registry import load_dataset
+    from lnn_edge.project import open_project
+    from lnn_edge.verify import verify_project, write_verification
+
+    opened = open_project(project)
+    names = records.split(",") if records else None
+    recordings = load_dataset(dataset, data_dir, "all", names)
+    with progress(as_json) as bar:
+        task = bar.add_task(
+            f"verify on {link}", total=sum(len(r.beats) for r in recordings), note=""
+        )
+        result = verify_project(opened, link, recordings, lambda: bar.advance(task))
+    path = write_verification(result, project)
+    if as_json:
+        show_json(result.to_json())
+    else:
+        show_verification(result)
+        console().print(f"written: {path}")
+    if not result.passed:
+        raise SystemExit(FAILED)
+
+
+def show_verification(result: Verification) -> None:
+    """Print the outcome."""
+    out = console()
+    verdict = "bit-exact" if result.passed else "NOT bit-exact"
+    out.print(
+        f"{verdict} on {result.link} ({result.board}): {result.mismatches} mismatches in "
+        f"{result.steps} steps, longest run without a reset {result.longest_run}"
+    )
+    if result.first_mismatch:
+        m = result.first_mismatch
+        where = f"operator {m.operator}, " if m.operator else ""
+        out.print(
+            f"first: {m.record}, step {m.step} (sample {m.stamp}): {where}{m.tensor}[{m.element}] "
+            f"is {m.got}, expected {m.expected}"
+        )
+    if result.counts:
+        unit = "instructions" if result.clock_source == "instructions" else "cycles (measured)"
+        c = result.counts
+        out.print(f"{unit} per step: {c.min} to {c.max}, median {c.median}")
+    if result.judged:
+        j = result.judged
+        out.print(f"accuracy {j.accuracy:.4f}, mean F1 of N, S, V {j.main_f1:.4f} on {j.n} beats")
