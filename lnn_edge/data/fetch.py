@@ -10,7 +10,7 @@ from io import StringIO
 from pathlib import Path
 
 from lnn_edge.data import mitdb, synthetic
-from lnn_edge.data.wfdb_folder import ANNOTATOR, wfdb_library
+from lnn_edge.data.wfdb_folder import ANNOTATOR, read_record, wfdb_library
 from lnn_edge.errors import DataError
 
 HOME = "https://physionet.org/content/mitdb/1.0.0/"
@@ -57,7 +57,7 @@ def fetch_mitdb(folder: Path, on_record: OnRecord = lambda done, total: None) ->
 def _download_or_explain(folder: Path, name: str) -> None:
     try:
         _download(folder, name)
-    except (OSError, ValueError) as error:  # errors of requests are OSErrors
+    except (OSError, ValueError, DataError) as error:  # errors of requests are OSErrors
         with suppress(OSError):
             folder.rmdir()  # only when nothing is in it
         reason = str(error).split("\n")[0][:160]
@@ -72,6 +72,7 @@ def _download(folder: Path, name: str) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as place:
         with wfdb_library() as wfdb, redirect_stdout(StringIO()):  # dl_database prints
             wfdb.dl_database(mitdb.NAME, place, records=[name], annotators=[ANNOTATOR])
+        read_record(Path(place), name)  # complete and undamaged, or an error
         for suffix in _SUFFIXES:
             os.replace(Path(place) / f"{name}.{suffix}", folder / f"{name}.{suffix}")
 

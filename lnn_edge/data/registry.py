@@ -145,12 +145,13 @@ def _select(
 
 def _mitdb_folder(data_dir: Path | None) -> Path:
     """Find the folder of MIT-BIH: DIR/mitdb, or DIR itself."""
-    given = data_dir or (Path(os.environ[DATA_VARIABLE]) if DATA_VARIABLE in os.environ else None)
-    if given is None:
+    place = data_dir or os.environ.get(DATA_VARIABLE)
+    if not place:
         raise DataError(
             f"no folder given for mitdb; give --data-dir or set {DATA_VARIABLE}, "
             f"or get the records with `lnn-edge data fetch mitdb --data-dir DIR`"
         )
+    given = Path(place)
     for folder in (given / mitdb.NAME, given):
         if any(folder.glob("*.hea")):
             return folder

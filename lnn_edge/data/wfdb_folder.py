@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from lnn_edge.data.annotation_file import read_beat_marks
 from lnn_edge.data.recording import LABEL_OF_SYMBOL, Recording
 from lnn_edge.errors import DataError
 
@@ -110,17 +112,22 @@ def _read_header(stem: Path) -> Any:
         raise DataError(f"{stem}.hea names no signal or no sampling rate; copy it again")
     if None in header.sig_name:
         raise DataError(f"{stem}.hea leaves a lead without a name; write it in the header")
+    if any(count != 1 for count in header.samps_per_frame):
+        raise DataError(
+            f"{stem}.hea has leads of several sampling rates and one is needed; "
+            f"convert the record with wfdb's xform"
+        )
     _check_gains(stem, header)
     return header
 
 
 def _check_gains(stem: Path, header: Any) -> None:
     """Refuse gains that are absent or 0; wfdb would silently take 200."""
-    text = Path(f"{stem}.hea").read_text("utf-8")
+    text = Path(f"{stem}.hea").read_text("ascii", "ignore")  # as wfdb reads it
     lines = [line.split() for line in text.splitlines() if line.strip() and line[0] != "#"]
     for name, fields in zip(header.sig_name, lines[1:], strict=False):
-        number = fields[2].split("(")[0].split("/")[0] if len(fields) > 2 else "0"
-        if float(number) <= 0:
+        gain = re.match(r"[0-9.]*", fields[2]) if len(fields) > 2 else None
+        if gain is None or not gain[0].strip("0."):
             raise DataError(
                 f"{stem}.hea gives no gain for lead {name}; write its ADC steps per mV there"
             )
@@ -169,21 +176,14 @@ def _check_checksum(stem: Path, header: Any, lead: int, samples: np.ndarray) -> 
 
 
 def _read_beats(stem: Path, fs_hz: float) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with wfdb_library() as wfdb:
-            annotation = wfdb.rdann(str(stem), ANNOTATOR)
-    except _DAMAGE as error:
+    path = Path(f"{stem}.{ANNOTATOR}")
+    marks = read_beat_marks(path)
+    if marks.rate_hz not in (None, fs_hz):
         raise DataError(
-            f"{stem}.{ANNOTATOR} is not a readable annotation; copy it again"
-        ) from error
-    if annotation.fs not in (None, fs_hz):
-        raise DataError(
-            f"{stem}.{ANNOTATOR} counts at {annotation.fs:g} Hz and the signal at {fs_hz:g} Hz; "
+            f"{path} counts at {marks.rate_hz:g} Hz and the signal at {fs_hz:g} Hz; "
             f"take annotation and signal of the same record"
         )
-    marks = zip(annotation.sample, annotation.symbol, strict=True)
-    pairs = [(int(at), LABEL_OF_SYMBOL[s]) for at, s in marks if s in LABEL_OF_SYMBOL]
-    if not pairs:
-        raise DataError(f"{stem}.{ANNOTATOR} marks no beat; an annotation with beats is needed")
-    beats, labels = zip(*pairs, strict=True)
-    return np.array(beats, np.int64), np.array(labels, np.int8)
+    if not marks.samples:
+        raise DataError(f"{path} marks no beat; an annotation with beats is needed")
+    labels = [LABEL_OF_SYMBOL[symbol] for symbol in marks.symbols]
+    return np.array(marks.samples, np.int64), np.array(labels, np.int8)

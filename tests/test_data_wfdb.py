@@ -1,0 +1,228 @@
+"""WFDB folders: what is read, and what is said of records that cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnn_edge.data import load_dataset
+from lnn_edge.data.wfdb_folder import list_records, read_folder, read_record, wfdb_library
+from lnn_edge.data.wfdb_writer import write_record
+from lnn_edge.errors import DataError
+from tests.wfdb_files import edit_header, small_record, write_small
+
+
+def write_plain(folder: Path, samples: np.ndarray, leads: tuple[str, ...], gain: float) -> None:
+    """Write by wfdb alone, in format 16, with one beat."""
+    count = len(leads)
+    with wfdb_library() as wfdb:
+        wfdb.wrsamp(
+            "r1",
+            360,
+            ["mV"] * count,
+            list(leads),
+            d_signal=samples.astype(np.int64),
+            fmt=["16"] * count,
+            adc_gain=[gain] * count,
+            baseline=[0] * count,
+            write_dir=str(folder),
+        )
+        wfdb.wrann("r1", "atr", np.array([100]), symbol=["N"], write_dir=str(folder))
+
+
+def test_written_record_is_read_back(tmp_path: Path) -> None:
+    written = small_record()
+    write_record(tmp_path, written)
+    read = read_record(tmp_path, "r1")
+    assert np.array_equal(read.adc, written.adc)
+    assert read.beats.tolist() == [300, 600, 900, 1200, 1500]
+    assert read.labels.tolist() == [0, 1, 2, 3, -1]
+    assert (read.leads, read.gain, read.adc_zero) == (("MLII", "V1"), (200.0, 200.0), (1024, 1024))
+    assert (read.fs_hz, read.patient, read.duration_s) == (360.0, "r1", 6.0)
+
+
+def test_written_record_is_what_wfdb_reads(tmp_path: Path) -> None:
+    written = small_record()
+    write_record(tmp_path, written)
+    with wfdb_library() as wfdb:
+        record = wfdb.rdrecord(str(tmp_path / "r1"))
+        marks = wfdb.rdann(str(tmp_path / "r1"), "atr")
+    assert np.allclose(record.p_signal, (written.adc - 1024) / 200, atol=1e-9)
+    assert record.fmt == ["212", "212"]
+    assert [c % 65536 for c in record.checksum] == [
+        int(written.adc[:, i].sum()) % 65536 for i in (0, 1)
+    ]
+    assert tuple(marks.symbol) == written.symbols
+    assert marks.aux_note[0].rstrip("\0") == "(N"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["r1.atr", "r1.dat", "r1.hea"]
+
+
+def test_write_refuses_what_format_212_cannot_hold(tmp_path: Path) -> None:
+    adc = np.full((10, 2), 2048, np.int16)
+    with pytest.raises(DataError, match="beyond 2047"):
+        write_record(tmp_path, small_record(adc=adc))
+    assert not list(tmp_path.iterdir())
+
+
+def test_folder_takes_the_order_of_its_index(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        write_small(tmp_path, name)
+    assert list_records(tmp_path) == ("a", "b", "c")
+    (tmp_path / "RECORDS").write_text("c\nmissing\na\n")
+    assert list_records(tmp_path) == ("c", "a")
+    assert [r.name for r in read_folder(tmp_path)] == ["c", "a"]
+    assert [r.name for r in read_folder(tmp_path, ["b"])] == ["b"]
+
+
+def test_other_gain_and_format_16_are_converted(tmp_path: Path) -> None:
+    samples = np.arange(-720, 720, dtype=np.int16)[:, None] * np.array([2, 1])
+    write_plain(tmp_path, samples, ("V2", "MLII"), 1000.0)
+    (recording,) = load_dataset(str(tmp_path))
+    assert recording.leads == ("MLII", "V2")
+    exact = np.floor(samples[:, ::-1] / 5 + 1024 + 0.5)
+    assert np.array_equal(recording.adc, exact)
+
+
+def test_one_lead_is_accepted_if_it_is_mlii(tmp_path: Path) -> None:
+    samples = np.arange(720)[:, None]
+    write_plain(tmp_path, samples, ("MLII",), 200.0)
+    (recording,) = load_dataset(str(tmp_path))
+    assert recording.leads == ("MLII", "absent")
+    assert (recording.adc[:, 1] == 1024).all()
+    write_plain(tmp_path, samples, ("V1",), 200.0)
+    with pytest.raises(DataError, match="record r1 has the leads V1 and the model needs MLII"):
+        load_dataset(str(tmp_path))
+
+
+def test_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no WFDB record"):
+        load_dataset(str(tmp_path))
+    with pytest.raises(DataError, match="is not a folder"):
+        read_folder(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "said"),
+    [
+        ("atr", r"r1\.atr is missing"),
+        ("hea", r"r1\.hea is missing"),
+        ("dat", r"signal file .*r1\.dat.* is missing"),
+    ],
+)
+def test_missing_file(tmp_path: Path, suffix: str, said: str) -> None:
+    write_small(tmp_path)
+    (tmp_path / f"r1.{suffix}").unlink()
+    with pytest.raises(DataError, match=said):
+        read_folder(tmp_path, ["r1"])
+
+
+@pytest.mark.parametrize("length", [0, 1, 1000, 3001, 6478, 6479])
+def test_truncated_signal(tmp_path: Path, length: int) -> None:
+    path = write_small(tmp_path) / "r1.dat"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(DataError, match=r"r1\.dat does not hold the 2160 samples"):
+        read_folder(tmp_path)
+
+
+def test_changed_sample_fails_the_checksum(tmp_path: Path) -> None:
+    path = write_small(tmp_path) / "r1.dat"
+    data = bytearray(path.read_bytes())
+    data[3000] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="lead MLII do not have the checksum"):
+        read_folder(tmp_path)
+
+
+def test_invalid_samples_in_format_212(tmp_path: Path) -> None:
+    path = write_small(tmp_path) / "r1.dat"
+    data = bytearray(path.read_bytes())
+    data[30], data[31] = 0x00, (data[31] & 0xF0) | 0x08  # sample 10 of lead 0 becomes -2048
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"1 samples of lead MLII are invalid \(NaN\).* sample 10"):
+        read_folder(tmp_path)
+
+
+def test_invalid_samples_in_format_16(tmp_path: Path) -> None:
+    with wfdb_library() as wfdb:
+        signal = np.zeros((720, 2))
+        signal[50:60, 1] = np.nan
+        wfdb.wrsamp(
+            "r1", 360, ["mV"] * 2, ["MLII", "V1"], p_signal=signal, fmt=["16"] * 2,
+            adc_gain=[200.0] * 2, baseline=[0] * 2, write_dir=str(tmp_path),
+        )  # fmt: skip
+        wfdb.wrann("r1", "atr", np.array([100]), symbol=["N"], write_dir=str(tmp_path))
+    with pytest.raises(DataError, match=r"10 samples of lead V1 are invalid .* sample 50"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (" 360 ", " 250 ", "sampled at 250 Hz|counts at 360 Hz"),
+        (" 360 2160", "", "counts at 360 Hz"),
+        ("200.0(1024)/mV", "0(1024)/mV", "gives no gain for lead MLII"),
+        ("/mV", "/uV", "steps per uV"),
+        ("r1 2 360", "???", "not a readable WFDB header"),
+        (" 212 ", " 213 ", "r1"),
+        (" 212 ", " 212x2 ", "several sampling rates"),
+        (" MLII", "", "without a name"),
+        ("r1 2 360 2160", "r1/3 2 360 2160", "r1"),
+    ],
+)
+def test_wrong_header(tmp_path: Path, old: str, new: str, said: str) -> None:
+    write_small(tmp_path)
+    edit_header(tmp_path, old, new)
+    with pytest.raises(DataError, match=said):
+        load_dataset(str(tmp_path))
+
+
+def test_header_without_gains_at_all(tmp_path: Path) -> None:
+    write_small(tmp_path)
+    (tmp_path / "r1.hea").write_text("r1 2 360 2160\nr1.dat 212\nr1.dat 212\n")
+    with pytest.raises(DataError, match=r"r1\.hea"):
+        load_dataset(str(tmp_path))
+
+
+def test_wrong_rate_says_what_to_do(tmp_path: Path) -> None:
+    write_small(tmp_path, fs_hz=250)
+    with pytest.raises(DataError, match="250 Hz and the model needs 360 Hz; resample"):
+        load_dataset(str(tmp_path))
+
+
+def test_annotation_of_a_longer_record(tmp_path: Path) -> None:
+    write_small(tmp_path, marks=np.array([5, 300, 600, 900, 1200, 2160]))
+    with pytest.raises(DataError, match="sample 2160, but there are 2160 samples"):
+        load_dataset(str(tmp_path))
+
+
+def test_two_beats_on_one_sample(tmp_path: Path) -> None:
+    write_small(tmp_path, marks=np.array([5, 300, 600, 600, 1200, 1500]))
+    with pytest.raises(DataError, match="sample 600 follows one at sample 600"):
+        load_dataset(str(tmp_path))
+
+
+def test_annotation_without_beats(tmp_path: Path) -> None:
+    write_small(tmp_path, symbols=("+", "~", "|", "x", "+", "~"))
+    with pytest.raises(DataError, match="marks no beat"):
+        load_dataset(str(tmp_path))
+
+
+@pytest.mark.parametrize("suffix", ["hea", "atr", "dat"])
+def test_damaged_files_only_raise_data_errors(tmp_path: Path, suffix: str) -> None:
+    path = write_small(tmp_path) / f"r1.{suffix}"
+    whole = path.read_bytes()
+    rng = np.random.default_rng(5)
+    refused = []
+    for _ in range(60):
+        data = bytearray(whole)
+        for at in rng.integers(0, len(data), 3):
+            data[at] = rng.integers(256)
+        path.write_bytes(data[: rng.integers(1, len(data) + 1)])
+        try:
+            load_dataset(str(tmp_path))
+        except DataError as error:
+            refused.append(str(error))
+    assert len(refused) > 20
+    assert not [text for text in refused if "\n" in text]
