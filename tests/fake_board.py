@@ -112,8 +112,7 @@ class FakeBoard:
 
     def _serve(self) -> None:
         while True:
-            waits = [self._wake_read, self._port if self._port >= 0 else self._listener.fileno()]
-            ready = select.select(waits, [], [])[0]
+            ready = select.select([self._wake_read, *self._sources()], [], [])[0]
             if self._wake_read in ready:
                 return
             if self._port < 0:
@@ -127,6 +126,11 @@ class FakeBoard:
                 self._receive(data)
             else:
                 self._hang_up()
+
+    def _sources(self) -> list[int]:
+        if self._port >= 0:
+            return [self._port]
+        return [] if self._listener is None else [self._listener.fileno()]
 
     def _hang_up(self) -> None:
         os.close(self._port)
