@@ -1,0 +1,44 @@
+/**
+ * @file lnn_protocol.h
+ * @brief Wire protocol, version 1: requests in, replies out. The contract is docs/protocol.md.
+ *
+ * Knows no hardware: bytes come in by lnn_protocol_receive, the rest goes through lnn_port.h.
+ */
+#ifndef LNN_PROTOCOL_H
+#define LNN_PROTOCOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lnn_frame.h"
+#include "model_binding.h"
+
+#define LNN_PROTOCOL_VERSION 1U
+#define LNN_FIRMWARE_VERSION {0U, 1U, 0U}
+#define LNN_TYPE_FAULT 0x8FU /**< sent unasked */
+
+typedef struct
+{
+    lnn_model_ctx_t   *model;
+    lnn_frame_reader_t in;
+    lnn_frame_t        reply;    /**< last reply, repeated when its request is */
+    bool               open;     /**< a HELLO has been accepted */
+    bool               answered; /**< last_seq and last_crc are valid */
+    bool               detail;   /**< records carry probes and state */
+    uint8_t            expected; /**< seq of the next request */
+    uint8_t            last_seq;
+    uint16_t           last_crc;
+    uint32_t           rx_frames;
+    uint32_t           bad_frames;
+    uint32_t           duplicates;
+    uint32_t           sequence_errors;
+    uint32_t           steps;
+} lnn_protocol_t;
+
+/** @brief Reset the model and wait for a HELLO. `protocol` is zero-initialised (static). */
+void lnn_protocol_start(lnn_protocol_t *protocol, lnn_model_ctx_t *model);
+
+/** @brief Take the next byte from the host; answers, and runs the model, when it completes a request. */
+void lnn_protocol_receive(lnn_protocol_t *protocol, uint8_t byte);
+
+#endif

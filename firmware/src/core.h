@@ -1,0 +1,71 @@
+/**
+ * @file core.h
+ * @brief Registers of the Cortex-M4 and Cortex-M7 themselves. Armv7-M Architecture Reference Manual, B3 and C1.
+ */
+#ifndef LNN_CORE_H
+#define LNN_CORE_H
+
+#include <stdint.h>
+
+/** @brief The 32-bit register at an address. */
+#define LNN_REGISTER(address) (*(volatile uint32_t *) (address))
+
+#define LNN_NVIC_ENABLE(irq) LNN_REGISTER(0xE000E100UL + 4UL * ((irq) / 32U))
+
+#define LNN_SYSTICK_CONTROL LNN_REGISTER(0xE000E010UL)
+#define LNN_SYSTICK_ENABLE (1UL << 0)
+#define LNN_SYSTICK_INTERRUPT (1UL << 1)
+#define LNN_SYSTICK_CORE_CLOCK (1UL << 2)
+#define LNN_SYSTICK_RELOAD LNN_REGISTER(0xE000E014UL)
+#define LNN_SYSTICK_VALUE LNN_REGISTER(0xE000E018UL)
+
+#define LNN_SCB_VECTORS LNN_REGISTER(0xE000ED08UL)
+#define LNN_SCB_CONFIG LNN_REGISTER(0xE000ED14UL)
+#define LNN_SCB_CONFIG_TRAP_DIVISION (1UL << 4)
+#define LNN_SCB_CONFIG_DATA_CACHE (1UL << 16)
+#define LNN_SCB_CONFIG_INSTRUCTION_CACHE (1UL << 17)
+#define LNN_SCB_HANDLERS LNN_REGISTER(0xE000ED24UL)
+#define LNN_SCB_HANDLERS_FAULTS (7UL << 16) /**< MemManage, BusFault and UsageFault are told apart */
+#define LNN_SCB_CFSR LNN_REGISTER(0xE000ED28UL)
+#define LNN_SCB_HFSR LNN_REGISTER(0xE000ED2CUL)
+#define LNN_SCB_MMFAR LNN_REGISTER(0xE000ED34UL)
+#define LNN_SCB_BFAR LNN_REGISTER(0xE000ED38UL)
+#define LNN_SCB_CACHE_SIZE LNN_REGISTER(0xE000ED80UL)
+#define LNN_SCB_CACHE_SELECT LNN_REGISTER(0xE000ED84UL)
+#define LNN_SCB_COPROCESSORS LNN_REGISTER(0xE000ED88UL)
+#define LNN_SCB_COPROCESSORS_FPU (0xFUL << 20) /**< full access to CP10 and CP11 */
+#define LNN_SCB_DEBUG LNN_REGISTER(0xE000EDFCUL)
+#define LNN_SCB_DEBUG_TRACE (1UL << 24) /**< DWT on */
+
+#define LNN_CACHE_INVALIDATE_INSTRUCTIONS LNN_REGISTER(0xE000EF50UL)
+#define LNN_CACHE_INVALIDATE_DATA_LINE LNN_REGISTER(0xE000EF60UL) /**< by set and way */
+
+#define LNN_DWT_CONTROL LNN_REGISTER(0xE0001000UL)
+#define LNN_DWT_CONTROL_CYCLES (1UL << 0)
+#define LNN_DWT_CYCLES LNN_REGISTER(0xE0001004UL)
+#define LNN_DWT_LOCK LNN_REGISTER(0xE0001FB0UL)
+#define LNN_DWT_LOCK_KEY 0xC5ACCE55UL
+#define LNN_DWT_PIDR(n) LNN_REGISTER(0xE0001FD0UL + 4UL * (((n) + 4U) % 8U)) /**< PIDR4 to 7 lie before PIDR0 to 3 */
+
+static inline void lnn_core_barrier(void)
+{
+    __asm volatile("dsb\n\tisb" ::: "memory");
+}
+
+static inline void lnn_core_mask_interrupts(void)
+{
+    __asm volatile("cpsid i" ::: "memory");
+}
+
+static inline void lnn_core_unmask_interrupts(void)
+{
+    __asm volatile("cpsie i\n\tisb" ::: "memory");
+}
+
+/** @brief Sleep until an interrupt is pending, also a masked one. */
+static inline void lnn_core_sleep(void)
+{
+    __asm volatile("dsb\n\twfi" ::: "memory");
+}
+
+#endif

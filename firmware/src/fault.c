@@ -1,0 +1,60 @@
+#include "fault.h"
+
+#include "core.h"
+#include "lnn_frame.h"
+#include "lnn_port.h"
+#include "lnn_protocol.h"
+
+#define WORDS 8U
+
+/* Reads the frame that the core pushed if it lies in the stack, then starts the stack afresh: it may have overflowed.
+ * The frame: r0-r3, r12, lr, pc, xpsr. */
+__attribute__((naked)) void Fault_Handler(void)
+{
+    __asm volatile("movs r0, #0\n\t"
+                   "movs r1, #0\n\t"
+                   "movs r2, #0\n\t"
+                   "mov  r12, sp\n\t"
+                   "movw r3, #:lower16:_stack_top\n\t"
+                   "movt r3, #:upper16:_stack_top\n\t"
+                   "mov  sp, r3\n\t"
+                   "subs r3, #32\n\t"
+                   "cmp  r12, r3\n\t"
+                   "bhi  1f\n\t"
+                   "movw r3, #:lower16:_stack_limit\n\t"
+                   "movt r3, #:upper16:_stack_limit\n\t"
+                   "cmp  r12, r3\n\t"
+                   "blo  1f\n\t"
+                   "ldr  r0, [r12, #24]\n\t"
+                   "ldr  r1, [r12, #20]\n\t"
+                   "ldr  r2, [r12, #28]\n\t"
+                   "1: b lnn_fault_report");
+}
+
+static uint32_t exception_number(void)
+{
+    uint32_t number;
+    __asm volatile("mrs %0, ipsr" : "=r"(number));
+    return number;
+}
+
+_Noreturn void lnn_fault_report(const uint32_t pc, const uint32_t lr, const uint32_t xpsr)
+{
+    static const uint8_t end = 0U;
+    uint8_t              body[LNN_HEAD_BYTES + 4U * WORDS + LNN_CRC_BYTES];
+    const uint32_t       words[WORDS] = {
+              exception_number(), pc, lr, xpsr, LNN_SCB_CFSR, LNN_SCB_HFSR, LNN_SCB_MMFAR, LNN_SCB_BFAR,
+    };
+    body[0] = LNN_TYPE_FAULT;
+    body[1] = 0U;
+    for (uint32_t i = 0; i < 4U * WORDS; i++)
+    {
+        body[LNN_HEAD_BYTES + i] = (uint8_t) (words[i / 4U] >> (8U * (i % 4U)));
+    }
+    lnn_frame_seal(body, LNN_HEAD_BYTES + 4U * WORDS);
+    lnn_port_write(&end, 1U); /* ends a reply that was under way */
+    lnn_frame_send(body, sizeof body);
+    for (;;)
+    {
+    }
+}

@@ -1,0 +1,119 @@
+#include "lnn_frame.h"
+
+#include "lnn_port.h"
+
+#define COBS_LONGEST 254U /* bytes in a group without an implied zero (code 0xFF) */
+
+uint16_t lnn_frame_crc(const uint8_t *bytes, const uint32_t length)
+{
+    uint32_t crc = 0xFFFFU;
+    /* One byte at a time without a table: x^16 = x^12 + x^5 + 1 folded eight times. */
+    for (uint32_t i = 0; i < length; i++)
+    {
+        uint32_t x = (crc >> 8) ^ bytes[i];
+        x ^= x >> 4;
+        crc = ((crc << 8) ^ (x << 12) ^ (x << 5) ^ x) & 0xFFFFU;
+    }
+    return (uint16_t) crc;
+}
+
+static void append(lnn_frame_reader_t *reader, const uint8_t byte)
+{
+    if (reader->frame.length == LNN_BODY_BYTES)
+    {
+        reader->bad = true;
+        return;
+    }
+    reader->frame.body[reader->frame.length] = byte;
+    reader->frame.length++;
+}
+
+static void decode(lnn_frame_reader_t *reader, const uint8_t byte)
+{
+    if (reader->left > 0U)
+    {
+        append(reader, byte);
+        reader->left--;
+        return;
+    }
+    if (reader->zero)
+    {
+        append(reader, 0U);
+    }
+    reader->left = byte - 1U;
+    reader->zero = (reader->left != COBS_LONGEST);
+}
+
+static bool is_good(const lnn_frame_reader_t *reader)
+{
+    const lnn_frame_t *const frame = &reader->frame;
+    if (reader->bad || (reader->left != 0U) || (frame->length < LNN_HEAD_BYTES + LNN_CRC_BYTES))
+    {
+        return false;
+    }
+    const uint32_t at  = frame->length - LNN_CRC_BYTES;
+    const uint32_t crc = frame->body[at] | ((uint32_t) frame->body[at + 1U] << 8);
+    return lnn_frame_crc(frame->body, at) == crc;
+}
+
+lnn_frame_event_t lnn_frame_receive(lnn_frame_reader_t *reader, const uint8_t byte)
+{
+    if (byte != 0U)
+    {
+        if (!reader->started)
+        {
+            reader->frame.length = 0U;
+            reader->left         = 0U;
+            reader->zero         = false;
+            reader->bad          = false;
+            reader->started      = true;
+        }
+        decode(reader, byte);
+        return LNN_FRAME_NONE;
+    }
+    if (!reader->started)
+    {
+        return LNN_FRAME_NONE;
+    }
+    reader->started = false;
+    return is_good(reader) ? LNN_FRAME_GOOD : LNN_FRAME_BAD;
+}
+
+void lnn_frame_seal(uint8_t *body, const uint32_t length)
+{
+    const uint16_t crc = lnn_frame_crc(body, length);
+    body[length]       = (uint8_t) crc;
+    body[length + 1U]  = (uint8_t) (crc >> 8);
+}
+
+static uint32_t group_length(const uint8_t *bytes, const uint32_t count)
+{
+    const uint32_t most   = (count < COBS_LONGEST) ? count : COBS_LONGEST;
+    uint32_t       length = 0;
+    while ((length < most) && (bytes[length] != 0U))
+    {
+        length++;
+    }
+    return length;
+}
+
+void lnn_frame_send(const uint8_t *body, const uint32_t length)
+{
+    static const uint8_t end = 0U;
+    uint32_t             at  = 0;
+    for (;;)
+    {
+        const uint32_t group = group_length(&body[at], length - at);
+        const uint8_t  code  = (uint8_t) (group + 1U);
+        lnn_port_write(&code, 1U);
+        lnn_port_write(&body[at], group);
+        at += group;
+        if (at == length)
+        {
+            break;
+        }
+        /* The zero after a short group is implied; one at the very end still opens an empty group. */
+        at += (group < COBS_LONGEST) ? 1U : 0U;
+    }
+    lnn_port_write(&end, 1U);
+}
