@@ -52,12 +52,12 @@ class MsdRunner(AbstractProbe):
     def flash(self, image: Image) -> None:
         """Copy the image and wait for the probe's verdict."""
         self.require()
-        volume = self._volume()
+        source, volume = self._need(image.bin), self._volume()
         is_stale = (volume / _REPORT).exists()
         try:
-            _copy(image.bin, volume / "firmware.bin")
+            _copy(source, volume / "firmware.bin")
         except OSError as error:
-            raise LinkError(f"msd: cannot copy {image.bin} to {volume} ({error})") from error
+            raise LinkError(f"msd: cannot copy {source} to {volume} ({error})") from error
         report = self._verdict(volume, is_stale)
         if report:
             raise LinkError(

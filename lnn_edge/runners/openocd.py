@@ -35,7 +35,7 @@ class OpenocdRunner(AbstractProbe):
 
     def flash(self, image: Image) -> None:
         """Write, verify, start."""
-        self._command(f"program {{{image.elf}}} verify reset exit")
+        self._command(f"program {{{self._need(image.elf)}}} verify reset exit")
 
     def reset(self) -> None:
         """Reset the core and let it run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 from lnn_edge.errors import LinkError
 from lnn_edge.link import find_ports, name_ports
@@ -37,6 +38,14 @@ class AbstractProbe(AbstractRunner):
 
     def close(self) -> None:
         """Nothing was started."""
+
+    def _need(self, path: Path | None) -> Path:
+        """Return the file to write to flash, which must be there."""
+        if path is None or not path.is_file():
+            raise LinkError(
+                f"{self.name}: no firmware {path or 'image'}; run `lnn-edge build` first"
+            )
+        return path
 
     def _run(self, command: Sequence[str], marks: Sequence[str]) -> None:
         """Run a tool to its end.

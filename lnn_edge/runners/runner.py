@@ -20,11 +20,11 @@ class Image:
 
     Attributes:
         elf: Linked program; for the host an executable of this machine.
-        bin: The same as it lies in flash; not there for the host.
+        bin: The same as it lies in flash; None for the host.
     """
 
     elf: Path
-    bin: Path
+    bin: Path | None
 
 
 class AbstractRunner(abc.ABC):

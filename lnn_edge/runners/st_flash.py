@@ -35,7 +35,7 @@ class StFlashRunner(AbstractProbe):
         """Write to the start of flash, start."""
         self.require()
         start = self.board.region(self.board.layout.flash).start
-        command = [_PROGRAM, "--reset", "write", str(image.bin), f"{start:#010x}"]
+        command = [_PROGRAM, "--reset", "write", str(self._need(image.bin)), f"{start:#010x}"]
         self._run(command, _FAILURES)
 
     def reset(self) -> None:
