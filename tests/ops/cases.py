@@ -1,0 +1,280 @@
+"""Operators of every kind with drawn shapes, formats and constants, and inputs that stress them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from lnn_edge.ir import AbstractOp, QTensor
+from lnn_edge.ops import leaky, template
+from lnn_edge.ops.conv import Conv1d
+from lnn_edge.ops.elementwise import Concat, Mix, Requantize, TimeGate
+from lnn_edge.ops.leaky import LeakyAverage
+from lnn_edge.ops.linear import Linear
+from lnn_edge.ops.lut import FUNCTIONS, Lut
+from lnn_edge.ops.normalize import Normalize
+from lnn_edge.ops.template import TemplateDistance
+from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
+
+Q15 = 2.0**-15
+TOPS = {"int8": 127, "int16": 32767, "uint16": 65535}
+
+
+class Source(Protocol):
+    """Where shapes and scales come from: hypothesis, or a seeded generator."""
+
+    def integer(self, low: int, high: int) -> int: ...
+
+    def real(self, low: float, high: float) -> float: ...
+
+
+class Seeded:
+    """Draws from numpy, the same each time."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def integer(self, low: int, high: int) -> int:
+        return int(self.rng.integers(low, high, endpoint=True))
+
+    def real(self, low: float, high: float) -> float:
+        return float(self.rng.uniform(low, high))
+
+
+def pick(draw: Source, *options: str) -> str:
+    return options[draw.integer(0, len(options) - 1)]
+
+
+def power(draw: Source, low: float, high: float) -> float:
+    return float(2.0 ** draw.real(low, high))
+
+
+def normal(draw: Source, shape: tuple[int, ...]) -> np.ndarray:
+    rng = np.random.default_rng(draw.integer(0, 1 << 30))
+    return rng.normal(0, 1, shape) * power(draw, -4, 2)
+
+
+def asymmetric(draw: Source, name: str, shape: tuple[int, ...], scale: float) -> QTensor:
+    """Return int8 with any zero point, or int16 around 0."""
+    if draw.integer(0, 2) == 0:
+        return QTensor(name, shape, "int16", scale / 256)
+    return QTensor(name, shape, "int8", scale, draw.integer(-128, 127))
+
+
+def row_output(draw: Source, x: QTensor, weight: np.ndarray, shape: tuple[int, ...]) -> QTensor:
+    """Return an output that the rows fill, saturate, or use a part of; sometimes rectified."""
+    width = np.sqrt(weight[0].size) * weight.std() + 1e-3
+    natural = max(x.scales) * x.magnitude * width * power(draw, -3, 1)
+    y = asymmetric(draw, "y", shape, natural / 128)
+    if draw.integer(0, 1) or y.dtype == "int16":
+        return y
+    return QTensor("y", shape, "int8", y.scale, y.zero_point, y.zero_points[0])
+
+
+def make_linear(draw: Source) -> Linear:
+    columns, rows = draw.integer(1, 40), draw.integer(1, 9)
+    x = asymmetric(draw, "x", (columns,), power(draw, -8, 0))
+    if draw.integer(0, 2) == 0:
+        scales = tuple((x.scales[0] * 2.0 ** -(np.arange(columns) % 3)).tolist())
+        points = tuple(np.resize([0, 5, -7], columns).tolist())
+        x = QTensor("x", (columns,), x.dtype, scales, points)
+    weight = normal(draw, (rows, columns))
+    y = row_output(draw, x, weight, (rows,))
+    bias = normal(draw, (rows,)) * y.scales[0] * 16
+    return Linear.quantize("linear", x, y, weight, bias)
+
+
+def make_conv1d(draw: Source) -> Conv1d:
+    frames, channels, filters = draw.integer(1, 16), draw.integer(1, 4), draw.integer(1, 6)
+    taps, stride = draw.integer(1, frames), draw.integer(1, 3)
+    x = asymmetric(draw, "x", (frames, channels), power(draw, -8, 0))
+    weight = normal(draw, (filters, channels, taps))
+    y = row_output(draw, x, weight, ((frames - taps) // stride + 1, filters))
+    bias = normal(draw, (filters,)) * y.scales[0] * 16
+    return Conv1d.quantize("conv1d", x, y, weight, bias, stride)
+
+
+def make_requantize(draw: Source) -> Requantize:
+    shape = tuple(draw.integer(1, 5) for _ in range(draw.integer(1, 2)))
+    formats = []
+    for name in ("x", "y"):
+        dtype = pick(draw, "int8", "int16", "uint16")
+        zero = draw.integer(0, 100) if draw.integer(0, 1) else 0
+        formats.append(QTensor(name, shape, dtype, 1 / TOPS[dtype], zero))
+    x, y = formats
+    wider = QTensor("y", shape, y.dtype, y.scales[0] * power(draw, -3, 4), y.zero_point)
+    return Requantize.quantize("requantize", x, wider)
+
+
+def make_concat(draw: Source) -> Concat:
+    dtype = pick(draw, "int8", "int16")
+    parts = tuple(
+        QTensor(f"p{i}", (draw.integer(1, 6),), dtype, power(draw, -8, 0), draw.integer(-9, 9))
+        for i in range(draw.integer(1, 3))
+    )
+    return Concat.join("concat", parts, "y")
+
+
+def make_time_gate(draw: Source) -> TimeGate:
+    shape = (draw.integer(1, 8),)
+    a = QTensor("a", shape, "int16", power(draw, 0, 4) * Q15)
+    b = QTensor("b", shape, "int16", power(draw, 0, 6) * Q15)
+    dt = QTensor("dt", (1,), "uint16", 1 / 360, 0, draw.integer(0, 40), draw.integer(41, 20000))
+    y = QTensor("y", shape, "int16", power(draw, 2, 4) * Q15)
+    return TimeGate.quantize("time_gate", a, b, dt, y)
+
+
+def make_mix(draw: Source) -> Mix:
+    shape = (draw.integer(1, 8),)
+    scale = power(draw, -1, 2) * Q15
+    a, b = (QTensor(name, shape, "int16", scale, 0, -32767) for name in "ab")
+    gate = QTensor("gate", shape, "uint16", Q15, 0, 0, 1 << 15)
+    dtype = pick(draw, "int8", "int16")
+    y = QTensor("y", shape, dtype, scale * 32767 / TOPS[dtype] * power(draw, -2, 2))
+    return Mix.quantize("mix", a, b, gate, y)
+
+
+def make_leaky_average(draw: Source) -> LeakyAverage:
+    shape, scale = (draw.integer(1, 5),), power(draw, -9, 0)
+    fine = scale / (1 << leaky.FRACTION_BITS)
+    x, y = (QTensor(name, shape, "int16", scale) for name in "xy")
+    state, update = (QTensor(name, shape, "int32", fine) for name in ("s", "s_next"))
+    return LeakyAverage.quantize("leaky_average", x, state, update, y, draw.real(0.002, 0.49))
+
+
+def make_lut(draw: Source) -> Lut:
+    name = pick(draw, *FUNCTIONS)
+    shape = (draw.integer(1, 9),)
+    if name == "log2":
+        low = draw.integer(20, 60)
+        x = QTensor("x", shape, "uint16", 1 / 360, 0, low, draw.integer(low + 1, 3000))
+        y = QTensor("y", shape, "int16", 8 * Q15)
+        return Lut.quantize("lut", x, y, name, draw.integer(0, 3))
+    top = {"sigmoid": 1.0, "tanh": 1.0, "lecun_tanh": 1.72}[name]
+    dtype = pick(draw, "int8", "int16")
+    x = QTensor("x", shape, dtype, power(draw, 0, 3.5) / TOPS[dtype])
+    wide = QTensor("y", shape, "int16", top * 1.0001 / 32767)
+    y = wide if draw.integer(0, 1) else QTensor("y", shape, "int8", top * 1.01 / 127)
+    return Lut.quantize("lut", x, y, name, 0 if dtype == "int8" else draw.integer(5, 9))
+
+
+def make_normalize(draw: Source) -> Normalize:
+    frames, channels = draw.integer(1, 8), draw.integer(1, 3)
+    scale, gain = power(draw, -9, 0), draw.integer(1, 200)
+    x = QTensor("x", (frames, channels), "int16", scale)
+    amplitude = QTensor("a", (channels,), "int16", scale)
+    y = QTensor("y", (frames, channels), pick(draw, "int8", "int16"), 1 / gain)
+    return Normalize("normalize", (x, amplitude), (y,), gain, draw.integer(1, 50))
+
+
+def window(draw: Source, frames: int) -> tuple[QTensor, float]:
+    """Return an int16 window and a scale for what is made of it."""
+    scale = power(draw, -9, 0)
+    return QTensor("x", (frames, draw.integer(1, 3)), "int16", scale), scale * power(draw, -2, 2)
+
+
+def make_decimate(draw: Source) -> Decimate:
+    factor, frames = draw.integer(1, 5), draw.integer(1, 6)
+    x, scale = window(draw, factor * frames)
+    y = QTensor("y", (frames, x.shape[1]), "int16", scale)
+    return Decimate.quantize("decimate", x, y, factor)
+
+
+def make_center(draw: Source) -> Center:
+    x, _ = window(draw, draw.integer(1, 24))
+    return Center.quantize("center", x, QTensor("y", x.shape, "int16", x.scale))
+
+
+def make_mean_abs(draw: Source) -> MeanAbs:
+    x, scale = window(draw, draw.integer(1, 24))
+    return MeanAbs.quantize("mean_abs", x, QTensor("y", x.shape[1:], "int16", scale))
+
+
+def make_mean_pool(draw: Source) -> MeanPool:
+    shape = (draw.integer(1, 24), draw.integer(1, 4))
+    x = asymmetric(draw, "x", shape, power(draw, -8, 0))
+    y = asymmetric(draw, "y", shape[1:], x.scales[0] * x.magnitude / 128 * power(draw, -2, 1))
+    return MeanPool.quantize("mean_pool", x, y)
+
+
+def make_template_distance(draw: Source) -> TemplateDistance:
+    lengths = [draw.integer(1, 8) for _ in range(draw.integer(1, 3))]
+    edges, channels = [0, *np.cumsum(lengths).tolist()], draw.integer(1, 3)
+    scale, shape = power(draw, -8, 0), (edges[-1], channels)
+    fine = scale / (1 << template.FRACTION_BITS)
+    x = QTensor("x", shape, "int8", scale, 0, draw.integer(-128, -127))
+    state, update = (QTensor(name, shape, "int16", fine) for name in ("s", "s_next"))
+    y = QTensor("y", (len(lengths) * channels,), "int16", scale * power(draw, -8, 0))
+    most, rate = scale * draw.real(0.5, 100), draw.real(0.01, 0.49)
+    return TemplateDistance.quantize("template_distance", (x, state, update, y), edges, most, rate)
+
+
+MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
+    "center": make_center,
+    "concat": make_concat,
+    "conv1d": make_conv1d,
+    "decimate": make_decimate,
+    "leaky_average": make_leaky_average,
+    "linear": make_linear,
+    "lut": make_lut,
+    "mean_abs": make_mean_abs,
+    "mean_pool": make_mean_pool,
+    "mix": make_mix,
+    "normalize": make_normalize,
+    "requantize": make_requantize,
+    "template_distance": make_template_distance,
+    "time_gate": make_time_gate,
+}
+
+
+def limits(op: AbstractOp) -> list[tuple[int, int]]:
+    """Return the smallest and largest value that each input can have when the operator runs.
+
+    A state that the operator itself makes stays within its input's range.
+    """
+    ranges = [(t.qmin, t.qmax) for t in op.inputs]
+    x = op.inputs[0]
+    if isinstance(op, LeakyAverage):
+        ranges[1] = (x.qmin << leaky.FRACTION_BITS, x.qmax << leaky.FRACTION_BITS)
+    if isinstance(op, TemplateDistance):
+        ranges[1] = (x.qmin << template.FRACTION_BITS, x.qmax << template.FRACTION_BITS)
+    return ranges
+
+
+def empty_value(op: AbstractOp) -> int | None:
+    """Return the state value that means "nothing yet", where there is one."""
+    empties = {LeakyAverage: leaky.EMPTY, TemplateDistance: template.EMPTY}
+    return empties.get(type(op))
+
+
+def random_inputs(op: AbstractOp, trials: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Return values over the whole range, (trials, *shape) per input."""
+    rng = np.random.default_rng(seed)
+    pairs = zip(op.inputs, limits(op), strict=True)
+    return tuple(rng.integers(a, b, (trials, *t.shape), endpoint=True) for t, (a, b) in pairs)
+
+
+def stress_inputs(op: AbstractOp, trials: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Return random values, then every combination of rails and zeros, then alternating rails."""
+    parts = [random_inputs(op, trials, seed)]
+    fixed = [(low, high, min(max(0, low), high)) for low, high in limits(op)]
+    for choice in np.ndindex(*(3,) * len(fixed)):
+        values = [f[c] for f, c in zip(fixed, choice, strict=True)]
+        pairs = zip(op.inputs, values, strict=True)
+        parts.append(tuple(np.full((1, *t.shape), v) for t, v in pairs))
+    parts.append(tuple(_alternate(t, *f[:2]) for t, f in zip(op.inputs, fixed, strict=True)))
+    empty = empty_value(op)
+    if empty is not None:
+        first, state = random_inputs(op, 2, seed + 1)
+        state[0] = empty
+        state[1].flat[0] = empty
+        parts.append((first, state))
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def _alternate(tensor: QTensor, low: int, high: int) -> np.ndarray:
+    """Return rails in turn, starting with either."""
+    even = (np.arange(tensor.size) % 2 == 0).reshape(tensor.shape)
+    return np.stack([np.where(even, low, high), np.where(even, high, low)])

@@ -1,0 +1,131 @@
+"""Every operator in float64, written down a second time, and how far the integers may be off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from lnn_edge.ir import AbstractOp
+from lnn_edge.ops import template
+from lnn_edge.ops.conv import Conv1d
+from lnn_edge.ops.leaky import LeakyAverage
+from lnn_edge.ops.lut import Lut
+from lnn_edge.ops.normalize import Normalize
+from lnn_edge.ops.rows import AbstractRowOp
+from lnn_edge.ops.template import TemplateDistance
+from lnn_edge.ops.window import Decimate
+
+Reals = tuple[np.ndarray, ...]
+ROUNDING = 0.5
+MULTIPLIER = 0.25  # of a factor rounded to 31 bits or fewer, see fixed.quantize_multiplier
+BENDS = {  # largest |f''|
+    "sigmoid": 1 / (6 * np.sqrt(3)),
+    "tanh": 4 / (3 * np.sqrt(3)),
+    "lecun_tanh": 1.7159 * 0.666**2 * 4 / (3 * np.sqrt(3)),
+}
+
+
+def _rows(op: AbstractRowOp) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the integer weights and biases mean."""
+    x, y = op.inputs[0], op.outputs[0]
+    unit = op.multiplier * 2.0 ** (op.shift.astype(float) - 32) * y.scales[0]
+    columns = op.weight.shape[1]
+    scales = np.resize(np.resize(x.scales, x.shape[-1]), columns)
+    return op.weight * unit[:, None] / scales, op.bias * unit
+
+
+def linear(op: AbstractOp, x: np.ndarray) -> Reals:
+    assert isinstance(op, AbstractRowOp)
+    weight, bias = _rows(op)
+    return (np.einsum("oi,...i->...o", weight, x) + bias,)
+
+
+def conv1d(op: AbstractOp, x: np.ndarray) -> Reals:
+    assert isinstance(op, Conv1d)
+    weight, bias = _rows(op)
+    taps = weight.reshape(len(bias), op.kernel_size, -1)
+    frames = range(0, x.shape[-2] - op.kernel_size + 1, op.stride)
+    y = [np.einsum("okc,...kc->...o", taps, x[..., t : t + op.kernel_size, :]) for t in frames]
+    return (np.stack(y, axis=-2) + bias,)
+
+
+def lut(op: AbstractOp, x: np.ndarray) -> Reals:
+    assert isinstance(op, Lut)
+    functions: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
+        "tanh": lambda v: 1 - 2 / (np.exp(2 * v) + 1),
+        "lecun_tanh": lambda v: 1.7159 * (1 - 2 / (np.exp(2 * 0.666 * v) + 1)),
+        "log2": lambda v: np.log(v) / np.log(2),
+    }
+    return (functions[op.function](x),)
+
+
+def normalize(op: AbstractOp, x: np.ndarray, amplitude: np.ndarray) -> Reals:
+    assert isinstance(op, Normalize)
+    floor = op.floor * op.inputs[1].scales[0]
+    return (x / np.maximum(amplitude, floor)[..., None, :],)
+
+
+def decimate(op: AbstractOp, x: np.ndarray) -> Reals:
+    assert isinstance(op, Decimate)
+    starts = range(0, x.shape[-2], op.factor)
+    return (np.stack([x[..., t : t + op.factor, :].mean(axis=-2) for t in starts], axis=-2),)
+
+
+def leaky_average(op: AbstractOp, x: np.ndarray, state: np.ndarray) -> Reals:
+    assert isinstance(op, LeakyAverage)
+    alpha = op.multiplier / 2.0**32
+    update = (1 - alpha) * state + alpha * x
+    return update, update
+
+
+def template_distance(op: AbstractOp, x: np.ndarray, state: np.ndarray) -> Reals:
+    assert isinstance(op, TemplateDistance)
+    fine = op.inputs[0].scales[0] / (1 << template.FRACTION_BITS)
+    most, rate = op.most * fine, op.rate / 2.0**32
+    spans = zip(op.edges[:-1], op.edges[1:], strict=True)
+    means = [np.abs(x - state)[..., i:j, :].mean(axis=-2) for i, j in spans]
+    update = state + rate * np.clip(x - state, -most, most)
+    return update, np.concatenate(means, axis=-1)
+
+
+FORMULAS: dict[str, Callable[..., Reals]] = {
+    "center": lambda op, x: (x - x.mean(axis=-2, keepdims=True),),
+    "concat": lambda op, *parts: (np.concatenate(parts, axis=-1),),
+    "conv1d": conv1d,
+    "decimate": decimate,
+    "leaky_average": leaky_average,
+    "linear": linear,
+    "lut": lut,
+    "mean_abs": lambda op, x: (np.abs(x).mean(axis=-2),),
+    "mean_pool": lambda op, x: (x.mean(axis=-2),),
+    "mix": lambda op, a, b, gate: ((1 - gate) * a + gate * b,),
+    "normalize": normalize,
+    "requantize": lambda op, x: (x,),
+    "template_distance": template_distance,
+    "time_gate": lambda op, a, b, dt: (a * dt + b,),
+}
+
+
+def bound(op: AbstractOp) -> tuple[float, ...]:
+    """Return the largest error of each output in its own steps (docs/numerics.md)."""
+    if isinstance(op, AbstractRowOp | Normalize):
+        return (ROUNDING,)  # the integers mean exactly these weights, this quotient
+    if isinstance(op, Lut):
+        return (_lut_bound(op),)
+    if isinstance(op, LeakyAverage):
+        return (ROUNDING, ROUNDING + (ROUNDING) * 2.0**-14)
+    if isinstance(op, TemplateDistance):
+        return (ROUNDING, ROUNDING + MULTIPLIER)
+    special = {"concat": 0.0, "time_gate": ROUNDING + 2 * MULTIPLIER}
+    return (special.get(op.kind, ROUNDING + MULTIPLIER),)
+
+
+def _lut_bound(op: Lut) -> float:
+    if op.step_bits == 0:
+        return ROUNDING
+    x, y = op.inputs[0], op.outputs[0]
+    bend = BENDS.get(op.function) or 1 / (np.log(2) * (x.qmin * x.scales[0]) ** 2)
+    step = x.scales[0] * (1 << op.step_bits)
+    return float(1.0 + step**2 * bend / (8 * y.scales[0]))

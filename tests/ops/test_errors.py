@@ -1,0 +1,158 @@
+"""A badly built operator is refused with a GraphError that names it and says what was needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lnn_edge.errors import GraphError, QuantizationError
+from lnn_edge.fixed import quantize_multiplier
+from lnn_edge.ir import AbstractOp, QTensor
+from lnn_edge.ops import OPERATORS
+from lnn_edge.ops.linear import Linear
+from tests.ops.cases import MAKERS, Seeded
+
+Change = Callable[[AbstractOp], AbstractOp]
+
+
+def with_input(index: int, **changes: object) -> Change:
+    """Replace fields of one input tensor."""
+
+    def change(op: AbstractOp) -> AbstractOp:
+        inputs = list(op.inputs)
+        inputs[index] = replace(inputs[index], **changes)  # type: ignore[arg-type]
+        return replace(op, inputs=tuple(inputs))
+
+    return change
+
+
+def with_output(index: int, **changes: object) -> Change:
+    """Replace fields of one output tensor."""
+
+    def change(op: AbstractOp) -> AbstractOp:
+        outputs = list(op.outputs)
+        outputs[index] = replace(outputs[index], **changes)  # type: ignore[arg-type]
+        return replace(op, outputs=tuple(outputs))
+
+    return change
+
+
+def with_fields(**changes: object) -> Change:
+    """Replace fields of the operator."""
+    return lambda op: replace(op, **changes)  # type: ignore[arg-type]
+
+
+def scaled(field: str, factor: int) -> Change:
+    """Multiply a constant."""
+
+    def change(op: AbstractOp) -> AbstractOp:
+        array = getattr(op, field)
+        wide = np.clip(array.astype(np.int64) * factor, -(1 << 31), (1 << 31) - 1)
+        return replace(op, **{field: wide.astype(array.dtype)})  # type: ignore[arg-type]
+
+    return change
+
+
+def filled(field: str, value: int) -> Change:
+    """Fill a constant with one value."""
+    return lambda op: replace(op, **{field: np.full_like(getattr(op, field), value)})  # type: ignore[arg-type]
+
+
+BIG = (1 << 31) - 1
+BAD: list[tuple[str, Change, str]] = [
+    ("center", with_output(0, scale=1.0), "same scale"),
+    ("center", with_input(0, shape=(7,)), "needed"),
+    ("center", with_input(0, zero_point=3), "zero points must be 0"),
+    ("center", with_fields(shift=16), "sum can reach"),
+    ("concat", with_output(0, shape=(99,), scale=1.0, zero_point=0), "do not make"),
+    ("concat", with_input(0, dtype="int32", qmax=5, qmin=0), "do not make"),
+    ("conv1d", with_fields(stride=0), "do not fit"),
+    ("conv1d", with_fields(kernel_size=1000), "do not fit"),
+    ("conv1d", with_output(0, shape=(50, 50)), "maps"),
+    ("conv1d", filled("weight", -128), r"\[-127, 127\]"),
+    ("conv1d", filled("bias", BIG), "accumulator can reach"),
+    ("conv1d", filled("shift", 30), "accumulator can reach"),
+    ("conv1d", filled("multiplier", 0), "multipliers must be positive"),
+    ("decimate", with_fields(factor=1000), "not a multiple"),
+    ("decimate", with_fields(shift=16), "sum can reach"),
+    ("decimate", with_output(0, shape=(1, 77)), "needed"),
+    ("leaky_average", with_input(1, dtype="int16", qmin=0, qmax=9), "int32"),
+    ("leaky_average", with_input(1, scale=1.0), r"2\*\*14"),
+    ("leaky_average", with_fields(shift=1), "alpha"),
+    ("leaky_average", with_fields(multiplier=0), "alpha"),
+    ("leaky_average", with_output(1, qmin=-5, qmax=5), "int16"),
+    ("leaky_average", with_output(0, shape=(99,)), "shapes"),
+    ("linear", with_input(0, shape=(99,), scale=0.1, zero_point=0), "does not map"),
+    ("linear", with_output(0, shape=(3, 3)), "does not map"),
+    ("linear", with_output(0, dtype="int32"), "needed int8 or int16"),
+    ("linear", filled("bias", BIG), "accumulator can reach"),
+    ("linear", filled("shift", 31), r"shifts in \[0, 30\]"),
+    ("linear", with_fields(bias=np.zeros(77, np.int32)), "need shape"),
+    ("lut", with_output(0, shape=(99,)), "differ"),
+    ("lut", with_fields(step_bits=13), "needed 0 to 12"),
+    ("lut", with_fields(table=np.zeros(3, np.int16)), "table"),
+    ("lut", with_fields(function="sine"), "unknown function"),
+    ("mean_abs", with_output(0, shape=(99,)), "needed"),
+    ("mean_abs", with_fields(shift=16), "sum can reach"),
+    ("mean_pool", with_output(0, shape=(99,)), "to"),
+    ("mean_pool", with_fields(shift=24), "sum can reach"),
+    ("mix", with_input(1, scale=0.5), "same scale"),
+    ("mix", with_input(2, scale=0.5), "Q15"),
+    ("mix", with_input(2, qmax=40000), "Q15"),
+    ("mix", with_input(0, zero_point=1), "zero points must be 0"),
+    ("mix", with_fields(shift=2), "can reach"),
+    ("mix", with_output(0, shape=(99,)), "alike"),
+    ("normalize", with_fields(floor=0), "at least 1"),
+    ("normalize", with_fields(gain=10**6), "scale 1 / 1000000"),
+    ("normalize", with_input(1, scale=77.0), "same scale"),
+    ("normalize", with_input(1, shape=(9,)), "shapes"),
+    ("requantize", with_output(0, shape=(99,)), "differ"),
+    ("requantize", with_fields(shift=25), "shifted input can reach"),
+    ("template_distance", with_input(1, dtype="int32"), "int16 template"),
+    ("template_distance", with_input(0, shape=(99, 1)), "differ"),
+    ("template_distance", with_output(1, shape=(77,)), "segments"),
+    ("template_distance", scaled("edges", -1), "must ascend"),
+    ("template_distance", with_input(1, scale=9.0), "scale"),
+    ("template_distance", with_input(1, qmin=-100, qmax=100), "must hold"),
+    ("template_distance", with_fields(most=0), "positive"),
+    ("template_distance", filled("shift", 20), "sum of magnitudes can reach"),
+    ("time_gate", with_input(2, shape=(2,)), "dt one"),
+    ("time_gate", with_output(0, zero_point=1), "zero points must be 0"),
+    ("time_gate", with_fields(shifts=(9, 0)), "a \\* dt can reach"),
+    ("time_gate", with_fields(shifts=(0, 20)), "b can reach"),
+]
+
+
+@pytest.mark.parametrize(("kind", "change", "message"), BAD)
+def test_bad_construction_is_named(kind: str, change: Change, message: str) -> None:
+    op = MAKERS[kind](Seeded(1))
+    with pytest.raises(GraphError, match=f"^{kind} {op.name}: .*{message}"):
+        change(op)
+
+
+def test_every_operator_refuses_something() -> None:
+    assert {kind for kind, _, _ in BAD} == OPERATORS.keys()
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_names_must_be_c_identifiers(kind: str) -> None:
+    with pytest.raises(GraphError, match="C identifier"):
+        replace(MAKERS[kind](Seeded(1)), name="not a name")
+
+
+@pytest.mark.parametrize("real", [0.0, -1.0, float("nan"), float("inf"), 2.0**-40, 2.0**40])
+def test_impossible_factors_are_refused(real: float) -> None:
+    with pytest.raises(QuantizationError):
+        quantize_multiplier(real)
+
+
+def test_the_proof_counts_the_folded_zero_point() -> None:
+    """C adds raw inputs to the folded bias: that form must fit too, and the refusal says why."""
+    x = QTensor("x", (200,), "int16", 1.0, 32767, 32000, 32767)
+    weight, vector = np.full((1, 200), 127, np.int8), np.ones(1, np.int32)
+    shift = np.full(1, 7, np.int8)
+    with pytest.raises(GraphError, match=r"accumulator can reach .*reduce the input range"):
+        Linear("linear", (x,), (QTensor("y", (1,), "int16"),), weight, 0 * vector, vector, shift)

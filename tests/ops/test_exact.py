@@ -1,0 +1,52 @@
+"""Generated C of every operator and kernel equals the reference: host, Cortex-M7, Cortex-M4."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lnn_edge.kernels import KERNELS, Core
+from lnn_edge.ops import OPERATORS
+from tests import arm_core
+from tests.ops.batch import Batch, Case, link_for_arm, run_on_host
+from tests.ops.cases import MAKERS, Seeded, stress_inputs
+
+SEEDS = range(16)
+DSP = Core("cortex-m7", dsp=True)
+
+
+@pytest.fixture(scope="module")
+def batch() -> Batch:
+    cases = []
+    for kind, make in MAKERS.items():
+        for seed in SEEDS:
+            op = make(Seeded(seed))
+            inputs = stress_inputs(op, 12, seed)
+            cases += [Case(op, k, inputs) for k in KERNELS[kind] if k.fits(op, DSP)]
+    return Batch(tuple(cases))
+
+
+def test_every_kernel_of_every_operator_is_in_the_batch(batch: Batch) -> None:
+    used = {(case.op.kind, case.kernel.name) for case in batch.cases}
+    assert used == {(kind, k.name) for kind in OPERATORS for k in KERNELS[kind]}
+
+
+def test_host_c_is_bit_exact_and_clean_under_sanitizers(batch: Batch, tmp_path: Path) -> None:
+    assert batch.first_difference(run_on_host(batch, tmp_path)) == ""
+
+
+@pytest.mark.target
+@pytest.mark.parametrize("core", arm_core.CORES)
+def test_arm_code_is_bit_exact(batch: Batch, core: str, tmp_path: Path) -> None:
+    arm_core.require_emulator()
+    program = link_for_arm(batch, core, tmp_path)
+    done = arm_core.run(program, batch.tape(), len(batch.expected()))
+    assert batch.first_difference(done.output) == ""
+
+
+def test_a_wrong_byte_is_located(batch: Batch) -> None:
+    wrong = bytearray(batch.expected())
+    wrong[-1] ^= 1
+    assert "time_gate" in batch.first_difference(bytes(wrong))
+    assert "bytes" in batch.first_difference(batch.expected() + b"x")
