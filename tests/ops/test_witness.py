@@ -1,0 +1,171 @@
+"""Operators against implementations that are not ours: ONNX Runtime, torch, scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import signal
+
+from lnn_edge import fixed
+from lnn_edge.ir import QTensor
+from lnn_edge.ops.conv import Conv1d
+from lnn_edge.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
+from lnn_edge.ops.linear import Linear
+from lnn_edge.ops.lut import Lut
+from lnn_edge.ops.rows import AbstractRowOp
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+torch = pytest.importorskip("torch")
+
+NEAR_TIE = 1e-3  # ONNX Runtime scales in float32 and rounds half to even
+
+
+def run_onnx(node: str, inputs: dict[str, np.ndarray], **attributes: object) -> np.ndarray:
+    """Run one ONNX operator: the first input is fed, the others are constants."""
+    names = list(inputs)
+    types = onnx.helper.np_dtype_to_tensor_dtype
+    first = onnx.helper.make_tensor_value_info(
+        names[0], types(inputs[names[0]].dtype), inputs[names[0]].shape
+    )
+    result = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.INT8, None)
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node(node, names, ["y"], **attributes)],
+        "one",
+        [first],
+        [result],
+        [onnx.numpy_helper.from_array(inputs[name], name) for name in names[1:]],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    y: np.ndarray = session.run(None, {names[0]: inputs[names[0]]})[0]
+    return y
+
+
+def weight_scales(op: AbstractRowOp) -> np.ndarray:
+    x, y = op.inputs[0], op.outputs[0]
+    factor = op.multiplier * 2.0 ** (op.shift.astype(float) - 32)
+    return (factor * y.scales[0] / x.scales[0]).astype(np.float32)
+
+
+def quantization(tensor: QTensor) -> tuple[np.ndarray, np.ndarray]:
+    return np.float32(tensor.scales[0]), np.int8(tensor.zero_points[0])  # type: ignore[return-value]
+
+
+def agree(op: AbstractRowOp, columns: np.ndarray, mine: np.ndarray, theirs: np.ndarray) -> None:
+    """Check equality wherever the exact value is not next to a tie."""
+    centred = columns - op.inputs[0].zero_points[0]
+    acc = centred @ op.weight.T.astype(np.int64) + op.bias
+    exact = acc * fixed.real_multiplier(op.multiplier.astype(float), op.shift.astype(float))
+    clear = np.abs(exact - np.floor(exact) - 0.5) > NEAR_TIE
+    assert clear.mean() > 0.99
+    assert len(np.unique(mine)) > 20
+    np.testing.assert_array_equal(mine[clear], theirs[clear])
+    assert np.abs(mine - theirs).max() <= 1
+
+
+def test_linear_equals_qlinearmatmul() -> None:
+    rng = np.random.default_rng(1)
+    x = QTensor("x", (48,), "int8", 0.031, 7)
+    y = QTensor("y", (10,), "int8", 0.17, -4)
+    op = Linear.quantize("linear", x, y, rng.normal(0, 1, (10, 48)), np.zeros(10))
+    values = rng.integers(-128, 127, (300, 48), endpoint=True)
+    (x_scale, x_zero), (y_scale, y_zero) = quantization(x), quantization(y)
+    theirs = run_onnx(
+        "QLinearMatMul",
+        {
+            "a": values.astype(np.int8),
+            "a_scale": x_scale,
+            "a_zero": x_zero,
+            "b": np.ascontiguousarray(op.weight.T),
+            "b_scale": weight_scales(op),
+            "b_zero": np.zeros(10, np.int8),
+            "y_scale": y_scale,
+            "y_zero": y_zero,
+        },
+    )
+    agree(op, values, op.reference(values)[0], theirs)
+
+
+@pytest.mark.parametrize(("taps", "stride"), [(1, 1), (5, 2), (7, 3)])
+def test_conv1d_equals_qlinearconv(taps: int, stride: int) -> None:
+    rng = np.random.default_rng(taps)
+    x = QTensor("x", (40, 3), "int8", 0.05, -20)
+    y = QTensor("y", ((40 - taps) // stride + 1, 6), "int8", 0.21, -128)
+    weight = rng.normal(0, 1, (6, 3, taps))
+    op = Conv1d.quantize("conv", x, y, weight, rng.normal(0, 0.5, 6), stride)
+    values = rng.integers(-128, 127, (20, 40, 3), endpoint=True)
+    (x_scale, x_zero), (y_scale, y_zero) = quantization(x), quantization(y)
+    kernel = op.weight.reshape(6, taps, 3).transpose(0, 2, 1)
+    theirs = run_onnx(
+        "QLinearConv",
+        {
+            "x": np.ascontiguousarray(values.transpose(0, 2, 1).astype(np.int8)),
+            "x_scale": x_scale,
+            "x_zero": x_zero,
+            "w": np.ascontiguousarray(kernel),
+            "w_scale": weight_scales(op),
+            "w_zero": np.zeros(6, np.int8),
+            "y_scale": y_scale,
+            "y_zero": y_zero,
+            "bias": op.bias,
+        },
+        strides=[stride],
+    )
+    frames = np.arange(y.shape[0])[:, None] * stride + np.arange(taps)
+    columns = values[:, frames, :].reshape(20, y.shape[0], -1)
+    agree(op, columns, op.reference(values)[0], theirs.transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "step_bits", "limit"),
+    [
+        ("sigmoid", "int8", 0, 0.5),
+        ("tanh", "int8", 0, 0.5),
+        ("sigmoid", "int16", 8, 1 + 0.39),
+        ("tanh", "int16", 8, 1 + 3.08),
+    ],
+)
+def test_tables_follow_torch_at_every_input(
+    name: str, dtype: str, step_bits: int, limit: float
+) -> None:
+    """int16: one step, and (1 / 16)**2 * max|f''| / 8 of interpolation in 256 intervals."""
+    low, high = fixed.RANGES[dtype]
+    x = QTensor("x", (high - low + 1,), dtype, 8 / (high + 1))
+    y = QTensor("y", x.shape, "int16", 1 / 8192)
+    q = np.arange(low, high + 1)
+    (got,) = Lut.quantize("table", x, y, name, step_bits).reference(q)
+    wanted = getattr(torch, name)(torch.from_numpy(x.dequantize(q))).numpy()
+    assert np.abs(y.dequantize(got) - wanted).max() <= limit * y.scales[0]
+
+
+def test_leaky_average_follows_lfilter_without_a_dead_zone() -> None:
+    """Each step rounds half a fine step; what was rounded decays by 1 - alpha."""
+    alpha, steps, fine = 1 / 64, 3000, 2.0**-FRACTION_BITS
+    x, y = (QTensor(name, (1,), "int16") for name in "xy")
+    state, update = (QTensor(name, (1,), "int32", fine) for name in ("s", "s_next"))
+    op = LeakyAverage.quantize("average", x, state, update, y, alpha)
+    values = np.random.default_rng(0).integers(-900, 1100, steps)
+    values[2000:] = 321  # an average in int16 would stop up to 0.5 / alpha steps short of it
+    wanted, _ = signal.lfilter([alpha], [1, alpha - 1], values, zi=[(1 - alpha) * values[0]])
+    s, trace = np.array([EMPTY]), []
+    for value in values:
+        s, view = op.reference(np.array([value]), s)
+        trace.append((int(s[0]) * fine, int(view[0])))
+    error = np.abs(np.array(trace)[:, 0] - wanted)
+    assert error.max() <= 0.5 * fine / alpha + 1e-6
+    assert trace[-1][1] == 321
+
+
+def test_conv1d_real_is_scipy_correlate() -> None:
+    rng = np.random.default_rng(3)
+    x, y = QTensor("x", (30, 1), "int8", 0.1), QTensor("y", (24, 1), "int16", 0.01)
+    op = Conv1d.quantize("conv", x, y, rng.normal(0, 1, (1, 1, 7)), np.zeros(1), 1)
+    values = rng.integers(-128, 127, (30, 1))
+    unit = op.multiplier[0] * 2.0 ** (int(op.shift[0]) - 32) * 0.01
+    wanted = signal.correlate(values[:, 0], op.weight[0].astype(float) * unit, "valid")
+    error = y.dequantize(op.reference(values)[0])[:, 0] - wanted
+    assert np.abs(error).max() <= 0.5 * 0.01 + 1e-9
