@@ -16,6 +16,7 @@ _CONDITION = r"(?:eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le|al)?"
 _BRANCH = re.compile(rf"(bl|blx|bx|b){_CONDITION}(?:\.[nw])?")
 _COMPARE_BRANCH = re.compile(r"cbn?z(?:\.[nw])?")
 _LINE = re.compile(r"\s*([0-9a-f]+):\t(\S+)(?:\t([^@;<]*))?")
+_RETURNS = ("pc, lr", "pc, [sp], #4")
 _PC_WRITERS = re.compile(rf"(mov|ldr|add){_CONDITION}(?:\.w)?")
 
 
@@ -80,7 +81,7 @@ def _routine(symbol: Symbol, end: int, body: list[_Instruction]) -> Routine:
         symbol,
         end,
         frozenset(t for t in targets if not symbol.address <= t < end) | _self_calls(symbol, body),
-        tuple(i.address for i in body if _is_indirect(i)),
+        tuple(_indirect(body)),
         sum(map(_pushed, body)),
         tuple(i.address for i in body if _moves_stack(i)),
     )
@@ -102,15 +103,27 @@ def _target(instruction: _Instruction) -> int | None:
     return int(text, 16) & ~1 if re.fullmatch(r"[0-9a-f]{2,8}", text) else None
 
 
-def _is_indirect(instruction: _Instruction) -> bool:
-    name, operands = instruction.name, instruction.operands
-    branch = _BRANCH.fullmatch(name)
-    if branch and branch[1] in ("bx", "blx"):
-        return operands != "lr" and _target(instruction) is None
-    if not (_PC_WRITERS.fullmatch(name) and operands.startswith("pc,")):
+def _indirect(body: list[_Instruction]) -> Iterator[int]:
+    for before, instruction in zip([None, *body], body, strict=False):
+        name, operands = instruction.name, instruction.operands
+        branch = _BRANCH.fullmatch(name)
+        if branch and branch[1] in ("bx", "blx"):
+            if operands != "lr" and _target(instruction) is None:
+                yield instruction.address
+        elif _PC_WRITERS.fullmatch(name) and operands.startswith("pc,"):
+            if operands not in _RETURNS and not _is_jump_table(before, operands):
+                yield instruction.address
+
+
+def _is_jump_table(before: _Instruction | None, operands: str) -> bool:
+    """Whether pc is loaded from a table between the instructions of a switch."""
+    match = re.match(r"pc, \[(\w+), \w+, lsl #2\]", operands)
+    if match is None or before is None:
         return False
-    # A return, or a jump table that lies in the code.
-    return operands not in ("pc, lr", "pc, [sp], #4") and not operands.startswith("pc, [pc, r")
+    # add rN, pc, #offset; ldr pc, [rN, rM, lsl #2]
+    return match[1] == "pc" or (
+        before.name.startswith("add") and before.operands.startswith(f"{match[1]}, pc, #")
+    )
 
 
 def _pushed(instruction: _Instruction) -> int:

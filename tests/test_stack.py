@@ -221,17 +221,20 @@ LISTING = """
  800020c:\tldr\tpc, [r2, #8]
  8000210:\tsub.w\tsp, sp, r1
  8000214:\tldr.w\tpc, [pc, r3, lsl #2]
+ 8000218:\tadd\tr7, pc, #4\t@ (adr r7, 8000220 <g+0x20>)
+ 800021a:\tldr.w\tpc, [r7, r1, lsl #2]
+ 800021e:\tldr.w\tpc, [r7, r1, lsl #2]
 """
 
 
 def test_reading_of_a_listing():
-    functions = [Symbol("f", 0x8000100, 24, True), Symbol("g", 0x8000200, 24, True)]
+    functions = [Symbol("f", 0x8000100, 24, True), Symbol("g", 0x8000200, 40, True)]
     routines = read_routines(LISTING, functions)
     f, g = routines[0x8000100], routines[0x8000200]
     assert f.calls == {0x8000200, 0x8000300, 0x8000304}
     assert (f.indirect, f.pushed, f.moves_stack) == ((), 12 + 20, ())
     assert g.calls == frozenset()
-    assert g.indirect == (0x8000208, 0x800020C)
+    assert g.indirect == (0x8000208, 0x800020C, 0x800021E)
     assert (g.pushed, g.moves_stack) == (24 + 4, (0x8000210,))
 
 
