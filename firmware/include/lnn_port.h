@@ -49,10 +49,10 @@ void lnn_port_get_counters(lnn_port_counters_t *counters);
 /** @brief Whether the divider comes within 2 % of a rate. */
 bool lnn_port_can_baud(uint32_t baud);
 
-/** @brief Finish sending, then switch; the old rate returns unless lnn_port_keep_baud is called within 1 s. */
+/** @brief Finish sending, then switch; the old rate returns unless a request comes within 1 s. */
 void lnn_port_try_baud(uint32_t baud);
 
-/** @brief A valid request has come: the rate in use is good. */
-void lnn_port_keep_baud(void);
+/** @brief A valid request has come: the rate in use is good, and no timer may disturb what now runs. */
+void lnn_port_begin_request(void);
 
 #endif

@@ -56,5 +56,6 @@ _Noreturn void lnn_fault_report(const uint32_t pc, const uint32_t lr, const uint
     lnn_frame_send(body, sizeof body);
     for (;;)
     {
+        lnn_core_sleep(); /* the watchdog goes on */
     }
 }

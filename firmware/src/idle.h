@@ -1,7 +1,6 @@
 /**
  * @file idle.h
- * @brief Sleep until a byte comes. A tick every 25 ms of sleep wakes too; while the program runs nothing ticks, so
- * nothing disturbs the cycle count of a step.
+ * @brief Sleep until a byte comes, and a tick every 25 ms while the program waits for a request.
  */
 #ifndef LNN_IDLE_H
 #define LNN_IDLE_H
@@ -13,8 +12,14 @@
 /** @brief Set the tick for the clock that runs now. */
 void lnn_idle_start(void);
 
-/** @brief Sleep unless a byte waits. @return whether a tick has passed */
-bool lnn_idle_sleep(void);
+/** @brief Sleep until an interrupt, unless a byte waits; the tick runs from here on. */
+void lnn_idle_sleep(void);
+
+/** @brief Stop the tick until the next sleep: it must not be counted into the cycles of a step. */
+void lnn_idle_stop(void);
+
+/** @brief Whether a tick has passed since the last call. */
+bool lnn_idle_has_ticked(void);
 
 void SysTick_Handler(void);
 

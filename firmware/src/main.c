@@ -4,7 +4,6 @@
 #include "port.h"
 #include "startup.h"
 #include "uart.h"
-#include "watchdog.h"
 
 int main(void)
 {
@@ -15,12 +14,15 @@ int main(void)
     for (;;)
     {
         uint8_t byte;
-        lnn_watchdog_feed();
         if (lnn_uart_take(&byte))
         {
             lnn_protocol_receive(&protocol, byte);
         }
-        else if (lnn_idle_sleep())
+        else
+        {
+            lnn_idle_sleep();
+        }
+        if (lnn_idle_has_ticked())
         {
             lnn_port_tick();
         }

@@ -29,6 +29,7 @@ void lnn_port_start(void)
 
 void lnn_port_tick(void)
 {
+    lnn_watchdog_feed();
     if (port.ticks_left > 0U)
     {
         port.ticks_left--;
@@ -84,7 +85,9 @@ void lnn_port_try_baud(const uint32_t baud)
     lnn_uart_set_baud(baud);
 }
 
-void lnn_port_keep_baud(void)
+void lnn_port_begin_request(void)
 {
+    lnn_idle_stop();
+    lnn_watchdog_feed();
     port.ticks_left = 0U;
 }

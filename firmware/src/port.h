@@ -8,7 +8,7 @@
 /** @brief Clock, UART, cycle counter, tick and watchdog. */
 void lnn_port_start(void);
 
-/** @brief One idle tick has passed. */
+/** @brief A tick has passed: the program is alive. */
 void lnn_port_tick(void);
 
 #endif

@@ -491,7 +491,7 @@ void lnn_protocol_receive(lnn_protocol_t *protocol, const uint8_t byte)
     {
         case LNN_FRAME_GOOD:
             protocol->rx_frames++;
-            lnn_port_keep_baud();
+            lnn_port_begin_request();
             handle_request(protocol);
             break;
         case LNN_FRAME_BAD: protocol->bad_frames++; break;

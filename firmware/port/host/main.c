@@ -92,7 +92,7 @@ void lnn_port_try_baud(const uint32_t baud)
     port.baud = baud;
 }
 
-void lnn_port_keep_baud(void)
+void lnn_port_begin_request(void)
 {
 }
 
