@@ -112,7 +112,10 @@ class SerialPort:
 
     def close(self) -> None:
         """Close the port; more than once does no harm."""
+        connection = vars(self._serial).get("_socket")
         self._serial.close()
+        if connection is not None:  # pyserial 3.5 leaves it open if the other side has gone
+            connection.close()
 
     def _lost(self, error: Exception) -> PortLostError:
         return PortLostError(f"{self.url}: the connection was lost ({error}); connect again")

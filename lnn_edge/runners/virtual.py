@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _START_S = 60.0  # the first start compiles the instruction counter
 _PROFILE_S = 10.0
-_LOOK_S = 0.01
+_LOOK_S = 0.05
 
 
 class VirtualRunner(AbstractEmulator):
@@ -72,12 +72,12 @@ class VirtualRunner(AbstractEmulator):
         process, _ = self._running()
         assert self._profile is not None  # set with the process
         self._profile.unlink(missing_ok=True)
-        process.signal(signal.SIGUSR1)
         deadline = time.monotonic() + _PROFILE_S
         while not self._profile.exists():
             if time.monotonic() > deadline:
                 reason = process.diagnosis() or f"no profile within {_PROFILE_S:g} s; try again"
                 raise LinkError(f"{self.name}: {reason}")
+            process.signal(signal.SIGUSR1)  # again and again: at its very start it may miss one
             time.sleep(_LOOK_S)
         profile: dict[str, Any] = json.loads(self._profile.read_text(encoding="utf-8"))
         return profile
