@@ -1,0 +1,124 @@
+"""`lnn-edge demo`: the whole line on embedded data, without a board."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from lnn_edge.cli.output import console, json_option, progress, show_json
+
+BOARD = "stm32f746"
+MAX_FLASH, MAX_RAM = 40 * 1024, 16 * 1024
+
+
+@click.command(name="demo")
+@click.option("--out", "folder", type=click.Path(path_type=Path), default=Path("demo"))
+@click.option("--link", default="virtual", show_default=True, help="virtual or host.")
+@json_option
+def command(folder: Path, link: str, as_json: bool) -> None:
+    """Train on synthetic ECG, run it on the virtual board; then the shipped model on real ECG.
+
+    Example: lnn-edge demo --out demo
+    """
+    from lnn_edge.shipped import shipped_graph
+
+    steps = _Steps(as_json)
+    graph = _make_model(folder, steps, as_json)
+    results = {
+        "synthetic": _prove(
+            graph, folder / "firmware-synthetic", link, steps, ("synthetic", "test")
+        ),
+        "shipped": _prove(shipped_graph(), folder / "firmware", link, steps, ("excerpts", "all")),
+    }
+    with steps.step("report"):
+        from lnn_edge.report import write_report
+
+        report = write_report(folder / "firmware", folder / "report.html")
+    if as_json:
+        show_json({"seconds": steps.seconds, "report": str(report), "verify": results})
+        return
+    console().print(f"report: {report}")
+
+
+class _Steps:
+    """Says what is being done and how long it took."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.seconds: dict[str, float] = {}
+        self._out = Console(highlight=False, quiet=as_json)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Time a step; the caller may add a remark."""
+        remarks: list[str] = []
+        begin = time.monotonic()
+        yield remarks.append
+        seconds = self.seconds[name] = round(time.monotonic() - begin, 1)
+        self._out.print(f"{name:<28} {seconds:6.1f} s  {'; '.join(remarks)}")
+
+
+def _make_model(folder: Path, steps: _Steps, as_json: bool) -> Path:
+    """Train and quantize the demo recipe on synthetic recordings."""
+    from lnn_edge.data.registry import load_dataset
+    from lnn_edge.evaluate import evaluate_scores, integer_scores
+    from lnn_edge.quantize import quantize_folder
+    from lnn_edge.recipe import load_recipe
+    from lnn_edge.train import train
+
+    data, model = folder / "data", folder / "model"
+    with steps.step("generate synthetic ECG") as remark:
+        training = load_dataset("synthetic", data, "develop")
+        test = load_dataset("synthetic", data, "test")
+        remark(f"{len(training) + len(test)} WFDB records")
+    recipe = load_recipe("ecg-beats-demo")
+    with steps.step("train"), progress(as_json) as bar:
+        task = bar.add_task("training", total=recipe.training.epochs, note="")
+        trained = train(
+            recipe,
+            training,
+            (),
+            model,
+            seed=0,
+            on_epoch=lambda r: bar.update(task, completed=r.epoch, note=f"loss {r.loss:.3f}"),
+        )
+    with steps.step("quantize") as remark:
+        graph = quantize_folder(trained, training, model / "model.qgraph")
+        judged = evaluate_scores(*integer_scores(graph, test), graph.classes)
+        remark(f"integer accuracy {judged.accuracy:.3f} on {judged.n} test beats")
+    return model / "model.qgraph"
+
+
+def _prove(
+    graph_path: Path, folder: Path, link: str, steps: _Steps, data: tuple[str, str]
+) -> dict[str, object]:
+    """Export, build and verify a graph."""
+    from lnn_edge.board import load_board
+    from lnn_edge.build import build
+    from lnn_edge.codegen import export
+    from lnn_edge.data.registry import load_dataset
+    from lnn_edge.errors import VerificationError
+    from lnn_edge.graphio import load_graph
+    from lnn_edge.project import open_project
+    from lnn_edge.size import Limits
+    from lnn_edge.verify import verify_project, write_verification
+
+    name, split = data
+    graph = load_graph(graph_path)
+    with steps.step(f"export and build, {name}") as remark:
+        export(graph, load_board(BOARD), folder)
+        size = build(folder, "board", Limits(MAX_FLASH, MAX_RAM)).size
+        assert size is not None
+        remark(f"flash {size.flash_bytes}, RAM {size.ram_bytes} + stack {size.stack_bytes} bytes")
+    with steps.step(f"verify on {link}, {name}") as remark:
+        recordings = load_dataset(name, folder.parent / "data", split)
+        result = verify_project(open_project(folder), link, recordings)
+        write_verification(result, folder)
+        remark(f"{result.mismatches} mismatches in {result.steps} steps")
+    if not result.passed or not size.budget_ok:
+        raise VerificationError(f"{folder}: {result.mismatches} mismatches; {size.budget_failures}")
+    return result.to_json()

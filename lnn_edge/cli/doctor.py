@@ -1,0 +1,33 @@
+"""`lnn-edge doctor`: what is installed, what is missing, how to get it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from lnn_edge.cli import FAILED
+from lnn_edge.cli.output import console, json_option, show_json
+
+
+@click.command(name="doctor")
+@json_option
+def command(as_json: bool) -> None:
+    """Check packages, tools and boards on USB; exit code 1 when something needed is missing.
+
+    Example: lnn-edge doctor
+    """
+    from lnn_edge.doctor import checks
+
+    found = checks()
+    if as_json:
+        show_json({"checks": [asdict(c) for c in found]})
+    else:
+        out = console()
+        for check in found:
+            lack = "[red]missing[/]  " if check.is_required else "[yellow]optional[/] "
+            out.print(f"{'[green]ok[/]       ' if check.ok else lack}{check.name} {check.version}")
+            if not check.ok and check.fix:
+                out.print(f"         {check.fix}", markup=False)
+    if not all(c.ok or not c.is_required for c in found):
+        raise SystemExit(FAILED)
