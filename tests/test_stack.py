@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 import struct
 
+import numpy as np
 import pytest
 
+from lnn_edge.board import load_board
+from lnn_edge.build import build
 from lnn_edge.disassembly import read_routines
 from lnn_edge.elf import Symbol
 from lnn_edge.errors import BuildError
+from lnn_edge.link import Link
+from lnn_edge.runners import Image, make_runner
 from lnn_edge.stack import (
     ALIGNMENT_BYTES,
     FLOAT_FRAME_BYTES,
@@ -17,7 +22,7 @@ from lnn_edge.stack import (
     analyse_stack,
     read_frames,
 )
-from tests.projects import Program, link, needs_arm_gcc
+from tests.projects import Program, link, needs_arm_gcc, toy_project
 
 EXCEPTION = FRAME_BYTES + ALIGNMENT_BYTES
 
@@ -200,6 +205,30 @@ def test_the_compiler_knows_no_call_that_the_instructions_lack(tmp_path):
     }
     assert set(edges) == {("Reset_Handler", "flat"), ("Reset_Handler", "wide"), ("wide", "deep")}
     assert set(edges) <= linked
+
+
+@pytest.mark.target
+@needs_arm_gcc
+@pytest.mark.parametrize(
+    ("board", "runner"),
+    [("stm32f746", "virtual"), ("nucleo-f746zg", "virtual"), ("stm32f405", "qemu")],
+)
+def test_booted_firmware_stays_below_its_worst_case(board, runner, tmp_path):
+    described = load_board(board)
+    result = build(toy_project(tmp_path, board))
+    assert result.size is not None
+    with make_runner(runner, described) as device:
+        if reason := device.available():
+            pytest.skip(reason)
+        device.flash(Image(result.elf, result.bin))
+        with Link(device.serial_url(), elf=result.elf, diagnose=device.diagnosis) as link_to:
+            assert link_to.hello().board_name == described.name
+            link_to.reset(detail=True)
+            frames = np.arange(2000, dtype=np.int16).reshape(1000, 2)
+            assert len(list(link_to.stream(frames, [100, 350, 600]))) == 3
+            free = link_to.stats().stack_free_bytes
+    used = described.layout.stack_bytes - free
+    assert 0.8 * result.size.stack.main_bytes < used <= result.size.stack_bytes
 
 
 LISTING = """
