@@ -10,6 +10,12 @@
 #include <stdint.h>
 
 /** Generated files name the version that they were made for and refuse another. */
+#ifdef __cplusplus
+#define LNN_ALIGN8 alignas(8)
+#else
+#define LNN_ALIGN8 _Alignas(8)
+#endif
+
 #define LNN_RUNTIME_VERSION 1
 
 typedef enum
