@@ -25,7 +25,7 @@ def random_record(seed: int, frames: int, low: int, high: int) -> tuple[np.ndarr
 
 @pytest.mark.parametrize(("low", "high"), [(-600, 600), (-32768, 32767), (0, 0)])
 def test_random_records_are_bit_exact(program: Path, low: int, high: int) -> None:
-    items = record_items(*random_record(1, 6000, low, high)) + [("G", None)]
+    items = [*record_items(*random_record(1, 6000, low, high)), ("G", None)]
     expected = run_reference(toy_graph(), items)
     assert expected.count(b"D") > 50
     assert run_c(program, items) == expected
@@ -33,7 +33,7 @@ def test_random_records_are_bit_exact(program: Path, low: int, high: int) -> Non
 
 def test_alternating_extremes_are_bit_exact(program: Path) -> None:
     frames = np.tile(np.array([[-32768, 32767], [32767, -32768]], np.int16), (600, 1))
-    items = record_items(frames, np.arange(10, 1200, 30)) + [("G", None)]
+    items = [*record_items(frames, np.arange(10, 1200, 30)), ("G", None)]
     assert run_c(program, items) == run_reference(toy_graph(), items)
 
 
@@ -46,6 +46,16 @@ def test_trouble_is_counted_and_bit_exact(program: Path) -> None:
     items += [("R", None), ("E", 3), ("F", frames[7])]
     items += [("F", f) for f in frames[:90]] + [("G", None)]
     assert run_c(program, items) == run_reference(toy_graph(), items)
+
+
+def test_events_announced_ahead_are_bit_exact(program: Path) -> None:
+    """The next event is known, but further away than the longest wait."""
+    frames, _ = random_record(7, 500, -900, 900)
+    items: list[tuple[str, object]] = [("E", t) for t in (30, 200, 240, 420)]
+    items += [("F", f) for f in frames] + [("G", None)]
+    expected = run_reference(toy_graph(), items)
+    assert expected.count(b"D") >= 4
+    assert run_c(program, items) == expected
 
 
 def test_counters_tell_what_happened() -> None:

@@ -48,7 +48,9 @@ def pick(draw: Source, *options: str) -> str:
 
 
 def power(draw: Source, low: float, high: float) -> float:
-    return float(2.0 ** draw.real(low, high))
+    """Return 2 to a power, a whole one in every third case: then sums meet ties."""
+    exponent = draw.real(low, high)
+    return float(2.0 ** (round(exponent) if draw.integer(0, 2) == 0 else exponent))
 
 
 def normal(draw: Source, shape: tuple[int, ...]) -> np.ndarray:
@@ -172,7 +174,8 @@ def make_normalize(draw: Source) -> Normalize:
 def window(draw: Source, frames: int) -> tuple[QTensor, float]:
     """Return an int16 window and a scale for what is made of it."""
     scale = power(draw, -9, 0)
-    return QTensor("x", (frames, draw.integer(1, 3)), "int16", scale), scale * power(draw, -2, 2)
+    made = scale * (power(draw, -2, 2) if draw.integer(0, 1) else 1)
+    return QTensor("x", (frames, draw.integer(1, 3)), "int16", scale), made
 
 
 def make_decimate(draw: Source) -> Decimate:
@@ -257,14 +260,19 @@ def random_inputs(op: AbstractOp, trials: int, seed: int) -> tuple[np.ndarray, .
 
 
 def stress_inputs(op: AbstractOp, trials: int, seed: int) -> tuple[np.ndarray, ...]:
-    """Return random values, then every combination of rails and zeros, then alternating rails."""
-    parts = [random_inputs(op, trials, seed)]
+    """Return random values, small ones, all combinations of rails and zeros, alternating rails.
+
+    Where a state can be empty, the last two trials have empty ones.
+    """
+    parts = [random_inputs(op, trials, seed), _small_inputs(op, trials, seed)]
     fixed = [(low, high, min(max(0, low), high)) for low, high in limits(op)]
     for choice in np.ndindex(*(3,) * len(fixed)):
         values = [f[c] for f, c in zip(fixed, choice, strict=True)]
         pairs = zip(op.inputs, values, strict=True)
         parts.append(tuple(np.full((1, *t.shape), v) for t, v in pairs))
     parts.append(tuple(_alternate(t, *f[:2]) for t, f in zip(op.inputs, fixed, strict=True)))
+    if isinstance(op, LeakyAverage):
+        parts.append(_halfway_averages(op))
     empty = empty_value(op)
     if empty is not None:
         first, state = random_inputs(op, 2, seed + 1)
@@ -272,6 +280,26 @@ def stress_inputs(op: AbstractOp, trials: int, seed: int) -> tuple[np.ndarray, .
         state[1].flat[0] = empty
         parts.append((first, state))
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def _small_inputs(op: AbstractOp, trials: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Return values around zero, where signs change and sums meet ties."""
+    rng, parts = np.random.default_rng(seed), []
+    for tensor, (low, high) in zip(op.inputs, limits(op), strict=True):
+        middle = min(max(0, low), high)
+        ends = max(low, middle - 3), min(high, middle + 3)
+        parts.append(rng.integers(*ends, (trials, *tensor.shape), endpoint=True))
+    return tuple(parts)
+
+
+def _halfway_averages(op: LeakyAverage) -> tuple[np.ndarray, ...]:
+    """Return states from which the average passes the middle between two steps of x."""
+    alpha, half = op.multiplier / 2.0**32, 1 << (leaky.FRACTION_BITS - 1)
+    away = round(half / (1 - alpha)) + np.arange(-3, 4)
+    state = np.concatenate([away, -away])
+    shape = (len(state), *op.inputs[0].shape)
+    state = np.broadcast_to(state[:, None], shape).copy()
+    return np.zeros(shape, np.int64), state
 
 
 def _alternate(tensor: QTensor, low: int, high: int) -> np.ndarray:

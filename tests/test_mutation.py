@@ -1,0 +1,157 @@
+"""The exactness tests can fail: one damaged line in a copy of the sources turns them red."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnn_edge import fixed, resources
+from lnn_edge.fixed import Array
+from lnn_edge.kernels import KERNELS, Core
+from tests import arm_core, test_stream_c
+from tests.host_c import compile_model
+from tests.ops import test_exact
+from tests.ops.batch import Batch, Case
+from tests.ops.cases import MAKERS, Seeded, stress_inputs
+from tests.ops.test_vectors import test_reference_gives_the_stored_bits
+from tests.toy import toy_graph
+
+ROWS = ("linear", "conv1d")
+DSP = Core("cortex-m7", dsp=True)
+FIXED, DUAL = "firmware/runtime/lnn_fixed.h", "firmware/runtime/lnn_dsp.h"
+OPS, RUNTIME = "templates/ops", "firmware/runtime/lnn_runtime.c"
+
+C_MUTATIONS = [  # operator that must notice, file, line, damage
+    ("decimate", FIXED, "product + INT64_C(0x80000000)", "product + INT64_C(0x7FFFFFFF)"),
+    ("requantize", FIXED, "(product + INT64_C(0x80000000)) >> 32", "product >> 32"),
+    ("linear", FIXED, "(x > high) ? high : x", "(x >= high) ? (high - 1) : x"),
+    ("linear", FIXED, "lnn_shift_left(acc, shift)", "lnn_shift_left(acc, 0 * shift)"),
+    ("time_gate", FIXED, "(sum + INT64_C(0x80000000)) >> 32", "sum >> 32"),
+    ("normalize", FIXED, "(quotient - 1) : quotient", "quotient : quotient"),
+    ("normalize", FIXED, "2 * n + d", "2 * n"),
+    ("lut", FIXED, "(wide + (1 << (n - 1))) >> n", "wide >> n"),
+    ("linear", f"{OPS}/linear.c.j2", "int32_t acc = {{ c.bias }}[o];", "int32_t acc = 0;"),
+    ("linear", f"{OPS}/linear.c.j2", "({{ y.zero_points[0] }})", "0"),
+    ("conv1d", f"{OPS}/conv1d.c.j2", "t * {{ op.stride * x.shape[1] }}", "t * {{ x.shape[1] }}"),
+    ("linear", f"{OPS}/rows_dsp.c.j2", "{{ c.bias }}[{{ row }}] + ", ""),
+    ("conv1d", f"{OPS}/rows_dsp.c.j2", "{{ row }} < {{ rows }}", "{{ row }} <= {{ rows }}"),
+    ("linear", DUAL, "(int32_t) (raw - low) >> 8", "(int32_t) raw >> 8"),
+    ("conv1d", DUAL, "(even >> 16) | (odd & 0xFFFF0000U)", "(even >> 16) | (odd << 16)"),
+    ("linear", DUAL, "((bytes >> 7) & 0x00010001U) * 0xFF00U", "0U"),
+    ("leaky_average", f"{OPS}/leaky_average.c.j2", "+ 8192) >> 14", "+ 8191) >> 14"),
+    ("leaky_average", f"{OPS}/leaky_average.c.j2", "state != INT32_MIN", "state != 0"),
+    ("center", f"{OPS}/center.c.j2", "x.shape %}", "x.shape %}{% set frames = frames - 1 %}"),
+    ("mean_abs", f"{OPS}/mean_abs.c.j2", "(value < 0)", "(value < -1)"),
+    ("mean_pool", f"{OPS}/mean_pool.c.j2", "{{ -frames * x.zero_points[0] }}", "0"),
+    ("mix", f"{OPS}/mix.c.j2", "a * 32768", "a * 32767"),
+    ("concat", f"{OPS}/concat.c.j2", "ns.offset + part.size", "ns.offset"),
+    ("template_distance", f"{OPS}/template_distance.c.j2", "== INT16_MIN", "== INT16_MAX"),
+]
+RUNTIME_MUTATIONS = [  # line of the runtime, damage
+    ("% length + length - (ring->frames", "% length + length - 1U - (ring->frames"),
+    ("(slot + 1U == length) ? 0U", "(slot + 1U >= length - 1U) ? 0U"),
+    ("store(data, ring->frames % length", "store(data, (ring->frames + 1U) % length"),
+    ("(gap < trigger->wait) ? gap : trigger->wait", "gap"),
+    ("stamp - events->last", "stamp - events->last + 1U"),
+    ("(known > 0U) && (stamp <= newest)", "(known > 0U) && (stamp < newest)"),
+]
+ARM_MUTATIONS = [
+    ("requantize", FIXED, '"smmulr %0', '"smmul %0'),
+    ("linear", FIXED, '"ssat %0, #8', '"ssat %0, #7'),
+    ("linear", DUAL, '"   smlad %[low1], r11, r5, %[low1]\\n"', ""),
+    ("linear", DUAL, '"   sxtb16 r9, r9, ror #8\\n"', '"   sxtb16 r9, r9\\n"'),
+]
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let generator and compilers read a copy of templates and firmware."""
+    for name in ("templates", "firmware"):
+        shutil.copytree(resources.path(name), tmp_path / name)
+    monkeypatch.setattr(resources, "path", lambda name: tmp_path / name)
+    return tmp_path
+
+
+def damage(sources: Path, file: str, line: str, replacement: str) -> None:
+    text = (sources / file).read_text()
+    assert line in text, f"{file} has changed: {line!r} is not in it; adapt this test"
+    (sources / file).write_text(text.replace(line, replacement))
+
+
+def small_batch(kind: str) -> Batch:
+    cases = []
+    for seed in range(6 if kind in ROWS else 16):
+        op = MAKERS[kind](Seeded(seed))
+        inputs = stress_inputs(op, 12, seed)
+        cases += [Case(op, k, inputs) for k in KERNELS[kind] if k.fits(op, DSP)]
+    return Batch(tuple(cases))
+
+
+@pytest.mark.parametrize("kind", sorted({m[0] for m in C_MUTATIONS}))
+def test_undamaged_sources_are_green(kind: str, sources: Path) -> None:
+    test_exact.test_host_c_is_bit_exact_and_clean_under_sanitizers(
+        small_batch(kind), sources / "build"
+    )
+
+
+@pytest.mark.parametrize(("kind", "file", "line", "replacement"), C_MUTATIONS)
+def test_damaged_c_is_seen(
+    kind: str, file: str, line: str, replacement: str, sources: Path
+) -> None:
+    damage(sources, file, line, replacement)
+    with pytest.raises(AssertionError, match=f"{kind}|runtime error|AddressSanitizer"):
+        test_exact.test_host_c_is_bit_exact_and_clean_under_sanitizers(
+            small_batch(kind), sources / "build"
+        )
+
+
+@pytest.mark.target
+@pytest.mark.parametrize(("kind", "file", "line", "replacement"), ARM_MUTATIONS)
+def test_damaged_instructions_are_seen(
+    kind: str, file: str, line: str, replacement: str, sources: Path
+) -> None:
+    damage(sources, file, line, replacement)
+    arm_core.require_emulator()
+    with pytest.raises(AssertionError, match=kind):
+        test_exact.test_arm_code_is_bit_exact(small_batch(kind), "cortex-m7", sources / "build")
+
+
+@pytest.mark.parametrize(("line", "replacement"), RUNTIME_MUTATIONS)
+def test_damaged_runtime_is_seen(line: str, replacement: str, sources: Path) -> None:
+    damage(sources, RUNTIME, line, replacement)
+    build = sources / "build"
+    build.mkdir()
+    program = compile_model(toy_graph(), build)
+    with pytest.raises(AssertionError):
+        stream_tests(program)
+
+
+def stream_tests(program: Path) -> None:
+    test_stream_c.test_random_records_are_bit_exact(program, -600, 600)
+    test_stream_c.test_trouble_is_counted_and_bit_exact(program)
+    test_stream_c.test_events_announced_ahead_are_bit_exact(program)
+
+
+def floor_instead(acc: Array, multiplier: Array, shift: Array) -> Array:
+    return ((acc << shift) * multiplier) >> 32
+
+
+def half_to_even(acc: Array, multiplier: Array, shift: Array) -> Array:
+    return np.rint((acc << shift) * multiplier / 2.0**32).astype(np.int64)
+
+
+@pytest.mark.parametrize("rounding", [floor_instead, half_to_even])
+def test_another_rounding_in_python_is_seen(
+    rounding: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fixed, "requantize", rounding)
+    with pytest.raises(AssertionError):
+        vector_tests()
+
+
+def vector_tests() -> None:
+    for kind in MAKERS:
+        test_reference_gives_the_stored_bits(kind)
