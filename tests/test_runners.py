@@ -1,15 +1,19 @@
 import contextlib
+import functools
 import json
 import os
 import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lnn_edge.board import list_boards, load_board
+from lnn_edge.build import build
 from lnn_edge.errors import LinkError, MissingToolError, UsageError
 from lnn_edge.link import Link, Port
 from lnn_edge.runners import AbstractRunner, Image, make_runner
@@ -19,7 +23,7 @@ from lnn_edge.runners import process as board_process
 from lnn_edge.runners.msd import MsdRunner
 from lnn_edge.runners.virtual import describe_machine
 from lnn_edge.virtual.config import MachineConfig
-from tests.projects import link, needs_arm_gcc
+from tests.projects import link, needs_arm_gcc, toy_project
 
 F746 = load_board("stm32f746")
 F405 = load_board("stm32f405")
@@ -267,6 +271,58 @@ def test_a_crash_in_qemu_is_diagnosed_by_function(tmp_path):
         wait_for(lambda: runner.diagnosis() is not None)
         assert "Lockup" in runner.diagnosis()
         assert "(fail+" in runner.diagnosis()
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Builds firmware of the toy model, each once."""
+    folder = tmp_path_factory.mktemp("toy")
+
+    @functools.cache
+    def make(board, preset):
+        project = toy_project(folder / f"{board}-{preset}", board)
+        result = build(project, preset)
+        return Image(result.elf, result.bin)
+
+    return make
+
+
+def decide(runner, firmware):
+    """Decisions of the toy model on a short recording, detail included."""
+    rng = np.random.default_rng(5)
+    samples = rng.integers(-2000, 2000, (2_000, 2)).astype(np.int16)
+    with runner:
+        runner.flash(firmware)
+        url = runner.serial_url()
+        with Link(url, elf=firmware.elf, diagnose=runner.diagnosis) as device:
+            info = device.hello()
+            device.reset(detail=True)
+            records = list(device.stream(samples, list(range(300, 1_900, 150))))
+            assert device.stats().bad_frames == 0
+            device.set_state(device.get_state())
+    assert len(records) > 8
+    return info, [replace(record, cycles=0) for record in records]
+
+
+@needs_arm_gcc
+@pytest.mark.target
+@pytest.mark.parametrize(
+    ("spec", "board", "source"),
+    [
+        ("virtual", F746, "instructions"),
+        ("virtual:pty", F746, "instructions"),
+        ("qemu", F405, "none"),
+    ],
+)
+def test_every_device_decides_as_this_machine_does(built, spec, board, source):
+    runner = make_runner(spec, board)
+    if (reason := runner.available()) is not None:
+        pytest.skip(reason)
+    _, expected = decide(make_runner("host", board), built(board.name, "host"))
+    info, got = decide(runner, built(board.name, "board"))
+    assert got == expected
+    assert info.board_name == board.name
+    assert info.clock_source == source
 
 
 def test_missing_emulators_come_with_the_command_that_installs_them(tmp_path, monkeypatch):

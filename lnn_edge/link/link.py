@@ -34,6 +34,7 @@ from lnn_edge.protocol import (
 )
 
 DEFAULT_BAUD = 115_200
+_GREETINGS = 4
 _FALLBACK_S = 1.0  # the board returns to the old rate after this silence, docs/protocol.md
 
 
@@ -110,7 +111,11 @@ class Link:
         Raises:
             LinkError: Silent board, other protocol version, or another model.
         """
-        info = Info.decode(self._request(Kind.HELLO, bytes([PROTOCOL_VERSION]), Kind.INFO))
+        # A board that is still starting misses the first greetings: more of them, and sooner.
+        usual = self._patience
+        patience = Patience(usual.timeout_s / _GREETINGS, usual.tries * _GREETINGS)
+        payload = bytes([PROTOCOL_VERSION])
+        info = Info.decode(self._exchange.request(Kind.HELLO, payload, Kind.INFO, patience))
         if model_sha256 is not None and info.model_sha256 != model_sha256:
             raise LinkError(
                 f"the board runs model {info.model_name} {info.model_sha256.hex()[:12]},"
@@ -230,7 +235,7 @@ class Link:
 
     def _is_heard(self) -> bool:
         """Greet within the time that the board waits at a new rate."""
-        patience, self._patience = self._patience, Patience(_FALLBACK_S / 4, 2)
+        patience, self._patience = self._patience, Patience(_FALLBACK_S / 2, 1)
         try:
             self.hello()
         except PortLostError:
