@@ -11,6 +11,7 @@
 #define LNN_REGISTER(address) (*(volatile uint32_t *) (address))
 
 #define LNN_NVIC_ENABLE(irq) LNN_REGISTER(0xE000E100UL + 4UL * ((irq) / 32U))
+#define LNN_NVIC_DISABLE(irq) LNN_REGISTER(0xE000E180UL + 4UL * ((irq) / 32U))
 
 #define LNN_SYSTICK_CONTROL LNN_REGISTER(0xE000E010UL)
 #define LNN_SYSTICK_ENABLE (1UL << 0)

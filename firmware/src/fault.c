@@ -4,6 +4,7 @@
 #include "lnn_frame.h"
 #include "lnn_port.h"
 #include "lnn_protocol.h"
+#include "uart.h"
 
 #define WORDS 8U
 
@@ -54,8 +55,9 @@ _Noreturn void lnn_fault_report(const uint32_t pc, const uint32_t lr, const uint
     lnn_frame_seal(body, LNN_HEAD_BYTES + 4U * WORDS);
     lnn_port_write(&end, 1U); /* ends a reply that was under way */
     lnn_frame_send(body, sizeof body);
+    lnn_uart_deafen();
     for (;;)
     {
-        lnn_core_sleep(); /* the watchdog goes on */
+        lnn_core_sleep(); /* nothing wakes it; the watchdog goes on */
     }
 }

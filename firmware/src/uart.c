@@ -109,6 +109,11 @@ void lnn_uart_write(const uint8_t *bytes, const uint32_t count)
     }
 }
 
+void lnn_uart_deafen(void)
+{
+    LNN_NVIC_DISABLE(LNN_UART_IRQ) = 1UL << (LNN_UART_IRQ % 32U);
+}
+
 bool lnn_uart_can_baud(const uint32_t baud)
 {
     if ((baud == 0U) || (baud > lnn_clock_uart_hz() / LEAST_DIVIDER) || (divider(baud) > MOST_DIVIDER))

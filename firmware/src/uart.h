@@ -27,6 +27,9 @@ bool lnn_uart_is_empty(void);
 /** @brief Send; bytes are dropped before lnn_uart_start, and when the transmitter does not move. */
 void lnn_uart_write(const uint8_t *bytes, uint32_t count);
 
+/** @brief Receive nothing more; sending goes on. */
+void lnn_uart_deafen(void);
+
 /** @brief Whether the divider comes within 2 % of a rate. */
 bool lnn_uart_can_baud(uint32_t baud);
 

@@ -1,0 +1,1 @@
+"""Programs made of the firmware, and a bare wire to them, for its tests."""

@@ -1,0 +1,99 @@
+"""A model that crashes or hangs on an emulated board: the report, and the reset that follows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnn_edge.elf import read_elf
+from lnn_edge.framing import Frame, encode_frame
+from lnn_edge.protocol import Data, Fault, Kind
+from tests.firmware.programs import TROUBLE, compile_board, needs_arm_gcc, needs_qemu
+from tests.firmware.wire import connect, run_qemu, run_virtual
+
+pytestmark = [pytest.mark.target, needs_arm_gcc]
+
+UNDEFINED, NO_MEMORY, DIVISION, OVERFLOW, HANG = range(1, 6)
+WATCHDOG = 1 << 29  # RCC_CSR.IWDGRSTF, RM0385
+CASES = [
+    (UNDEFINED, "execute_nothing", 1 << 16),
+    (NO_MEMORY, "read_nowhere", 1 << 9),
+    (DIVISION, "divide_by_zero", 1 << 25),
+]
+
+
+@pytest.fixture(scope="module")
+def f746(tmp_path_factory) -> Path:
+    return compile_board(TROUBLE, "stm32f746", tmp_path_factory.mktemp("trouble"))
+
+
+def provoke(wire, what: int) -> Frame | None:
+    """Feed the sample that makes the model go wrong; returns what the board says."""
+    samples = np.array([[0], [what]], "<i2").tobytes()
+    wire.send(encode_frame(Frame(Kind.DATA, 1, Data(0, 2, (), samples).encode())))
+    return wire.receive()
+
+
+@pytest.mark.parametrize(("what", "function", "status"), CASES)
+def test_a_fault_is_reported_with_its_place_and_cause(f746, tmp_path, what, function, status):
+    with run_virtual(f746, tmp_path) as address, connect(address) as wire:
+        wire.greet()
+        frame = provoke(wire, what)
+        assert frame is not None
+        assert (frame.kind, frame.seq) == (Kind.FAULT, 0)
+        fault = Fault.decode(frame.payload)
+        assert read_elf(f746).name_at(fault.pc).startswith(function)
+        assert fault.cfsr & 0x03FFFFFF & ~(1 << 15) == status
+        assert fault.xpsr & 1 << 24  # Thumb
+        if what == NO_MEMORY:
+            assert fault.bfar == 0x60000000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", [UNDEFINED, HANG])
+def test_the_watchdog_resets_the_board_and_says_so(f746, tmp_path, what):
+    with run_virtual(f746, tmp_path) as address, connect(address) as wire:
+        assert not wire.greet().reset_cause & WATCHDOG
+        provoke(wire, what)
+        assert wire.greet(tries=60).reset_cause & WATCHDOG
+        reply = wire.ask(Kind.DATA, 1, Data(0, 0, (), b"").encode())
+        assert reply.kind == Kind.RESULTS
+
+
+def test_a_reset_board_refuses_requests_until_it_is_greeted(f746, tmp_path):
+    with run_virtual(f746, tmp_path) as address, connect(address) as wire:
+        reply = wire.ask(Kind.STATS, 0)
+        assert (reply.kind, reply.payload[0]) == (Kind.ERROR, 3)
+        wire.greet()
+        assert wire.ask(Kind.STATS, 1).kind == Kind.STATS_REPLY
+
+
+@pytest.fixture(scope="module")
+def f405(tmp_path_factory) -> Path:
+    return compile_board(TROUBLE, "stm32f405", tmp_path_factory.mktemp("trouble"))
+
+
+@needs_qemu
+def test_a_fault_is_reported_by_another_core_and_emulator(f405):
+    with run_qemu(f405) as address, connect(address) as wire:
+        wire.greet()
+        frame = provoke(wire, UNDEFINED)
+        assert frame is not None
+        assert frame.kind == Kind.FAULT
+        fault = Fault.decode(frame.payload)
+        assert fault.exception == 6  # UsageFault
+        assert read_elf(f405).name_at(fault.pc).startswith("execute_nothing")
+
+
+@needs_qemu
+def test_an_overflowing_stack_is_reported_although_nothing_could_be_pushed(f405):
+    with run_qemu(f405) as address, connect(address) as wire:
+        wire.greet()
+        frame = provoke(wire, OVERFLOW)
+        assert frame is not None
+        assert frame.kind == Kind.FAULT
+        fault = Fault.decode(frame.payload)
+        assert fault.cfsr & 1 << 12  # STKERR
+        assert fault.pc == 0  # there is no exception frame to read it from
