@@ -1,0 +1,78 @@
+"""`lnn-edge report`: what is known of a project, in the terminal and as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lnn_edge.cli.output import console, json_option, show_json, table
+
+if TYPE_CHECKING:
+    from lnn_edge.report import Report
+
+
+@click.command(name="report")
+@click.argument("project", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="[default: PROJECT/report.html]"
+)
+@json_option
+def command(project: Path, output: Path | None, as_json: bool) -> None:
+    """Summarise PROJECT and write one self-contained HTML page about it.
+
+    Example: lnn-edge report firmware-stm32f746g-disco -o report.html
+    """
+    from lnn_edge.report import collect_embedded, save, verdict
+
+    report = collect_embedded(project)
+    path = save(report, output or project / "report.html")
+    if as_json:
+        judged = report.evaluation
+        show_json(
+            {
+                "report": str(path),
+                "board": report.project.board.name,
+                "model_sha256": report.model_sha256,
+                "verdict": verdict(report)[0],
+                "links": {x.link: x.mismatches for x in report.links},
+                "accuracy": judged and judged.accuracy,
+                "macro_f1": judged and judged.macro_f1,
+            }
+        )
+        return
+    show_report(report)
+    console().print(f"written: {path}")
+
+
+def show_report(report: Report) -> None:
+    """Print the verdict, the links, the memories and the classes."""
+    from lnn_edge.report import verdict
+    from lnn_edge.report.words import clock_words, link_words
+
+    out = console()
+    _, headline, sentences = verdict(report)
+    out.print(
+        f"{report.project.graph.name} on {report.project.board.title}: {headline}", soft_wrap=True
+    )
+    for sentence in sentences:
+        out.print(sentence, markup=False, soft_wrap=True)
+    links = [
+        (link_words(x), x.steps, x.mismatches, x.longest_run, x.counts[1] if x.counts else "")
+        for x in report.links
+    ]
+    columns = ("link", "steps", "mismatches", "longest run", "median a step")
+    if links:
+        out.print(table("verification", columns, links))
+    for x in report.links:
+        out.print(f"{link_words(x)}: counted {clock_words(x)}", markup=False, soft_wrap=True)
+    if report.build:
+        used = report.build.used
+        regions = [(r.name, used.get(r.name, 0), r.size) for r in report.project.board.memory]
+        out.print(table("memory", ("region", "used", "size"), regions))
+    if report.evaluation:
+        classes = report.evaluation.classes.items()
+        rows = [(name, f.n, f.se, f.ppv, f.f1) for name, f in classes]
+        title = f"integer model, {report.evaluation.n} beats of the embedded recordings"
+        out.print(table(title, ("class", "beats", "Se", "PPV", "F1"), rows))

@@ -1,0 +1,51 @@
+"""Reports: one self-contained HTML page about an exported, built and verified project."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lnn_edge.data.registry import load_dataset
+from lnn_edge.errors import UsageError
+from lnn_edge.report.facts import Report, collect
+from lnn_edge.report.page import render
+from lnn_edge.report.words import verdict
+
+__all__ = ["Report", "collect", "collect_embedded", "render", "save", "verdict", "write_report"]
+
+
+def write_report(folder: Path, path: Path) -> Path:
+    """Write the report of a project with the embedded recordings and return its path.
+
+    Args:
+        folder: What `lnn-edge export` wrote, at best built and verified.
+        path: Of the page.
+
+    Raises:
+        UsageError: The folder is no export, one of its files is damaged, or `path` cannot be
+            written.
+    """
+    return save(collect_embedded(folder), path)
+
+
+def collect_embedded(folder: Path) -> Report:
+    """Gather a project's facts and run its model over the embedded recordings."""
+    return collect(folder, load_dataset("excerpts"))
+
+
+def save(report: Report, path: Path) -> Path:
+    """Write a report, whole or not at all.
+
+    Raises:
+        UsageError: The path cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(render(report), encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror}); choose another -o"
+        ) from None
+    return path

@@ -1,0 +1,301 @@
+"""What a report tells: gathered from a project's files and the integer simulator."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+
+from lnn_edge.data.recording import CLASSES, Recording
+from lnn_edge.errors import UsageError
+from lnn_edge.evaluate import Evaluation, evaluate_scores, integer_scores
+from lnn_edge.graphio import graph_sha256
+from lnn_edge.project import Project, open_project
+
+RESAMPLES = 1000
+_EMULATED = ("host", "virtual", "qemu")  # shown first, in this order
+
+Facts = TypeVar("Facts")
+
+
+@dataclass(frozen=True)
+class LinkFacts:
+    """One verification.
+
+    Attributes:
+        link: Name of the runner.
+        model_sha256: Graph that was verified.
+        records: Recordings streamed.
+        steps: Decisions compared.
+        mismatches: Decisions that differ in any bit.
+        longest_run: Most decisions without a reset between them.
+        first_mismatch: Where the first one lies, None without one.
+        clock_source: "dwt", "instructions" or "none".
+        core_clock_hz: As the device reports it.
+        counts: Smallest, median and largest count of a step, None without a counter.
+        functions: Instructions retired in each function over all steps; empty if not counted.
+    """
+
+    link: str
+    model_sha256: str
+    records: tuple[str, ...]
+    steps: int
+    mismatches: int
+    longest_run: int
+    first_mismatch: str | None
+    clock_source: str
+    core_clock_hz: int
+    counts: tuple[int, int, int] | None
+    functions: dict[str, int]
+
+    @property
+    def kind(self) -> str:
+        """Name of the runner without its port."""
+        return self.link.split(":")[0]
+
+    @property
+    def is_emulated(self) -> bool:
+        """Whether no silicon took part."""
+        return self.kind in _EMULATED
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every decision was right in every bit."""
+        return self.mismatches == 0 and self.steps > 0
+
+
+@dataclass(frozen=True)
+class OperatorFacts:
+    """Cost of one operator.
+
+    Attributes:
+        name: The operator.
+        kind: What it computes.
+        kernel: The kernel that computes it.
+        function: Its C function.
+        macs: Multiply-accumulates a step.
+        code_bytes: Its function.
+        const_bytes: Its constants.
+        stack_bytes: With all it calls.
+    """
+
+    name: str
+    kind: str
+    kernel: str
+    function: str
+    macs: int
+    code_bytes: int
+    const_bytes: int
+    stack_bytes: int
+
+
+@dataclass(frozen=True)
+class BuildFacts:
+    """What the build measured.
+
+    Attributes:
+        flash_bytes: Image of code, constants and initial values.
+        ram_bytes: Variables and the model's context, without the stack.
+        stack_bytes: Worst case of the stack.
+        sections: Bytes by linked section.
+        used: Bytes in use of each memory.
+        operators: In execution order.
+        stack_path: Functions on the deepest way from reset.
+        budget_failures: One sentence for each budget that is exceeded.
+        elf_sha256: Hash of firmware.elf, "" if it is gone.
+        compiler: As the compiler signed the ELF, "" if it did not.
+    """
+
+    flash_bytes: int
+    ram_bytes: int
+    stack_bytes: int
+    sections: dict[str, int]
+    used: dict[str, int]
+    operators: tuple[OperatorFacts, ...]
+    stack_path: tuple[str, ...]
+    budget_failures: tuple[str, ...]
+    elf_sha256: str
+    compiler: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A recording and what the model says of it.
+
+    Attributes:
+        recording: The recording.
+        decided: Class index by sample index of the R peak.
+    """
+
+    recording: Recording
+    decided: dict[int, int]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a report tells.
+
+    Attributes:
+        project: The exported project.
+        model_sha256: Hash of its graph.
+        predictions: Of the recordings shown; empty where their labels are not the model's.
+        evaluation: Figures over them, None without predictions.
+        links: Verifications of this graph, by name of their link.
+        outdated: Links verified with another graph.
+        build: None if the project is not built.
+    """
+
+    project: Project
+    model_sha256: str
+    predictions: tuple[Prediction, ...]
+    evaluation: Evaluation | None
+    links: tuple[LinkFacts, ...]
+    outdated: tuple[str, ...]
+    build: BuildFacts | None
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether a verification or a budget failed."""
+        over = self.build is not None and bool(self.build.budget_failures)
+        return over or not all(link.is_exact for link in self.links)
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether it is built, within its budgets and bit-exact on every link that was tried."""
+        return self.build is not None and bool(self.links) and not self.is_failed
+
+    @property
+    def profiled(self) -> LinkFacts | None:
+        """The first verification that counted instructions by function."""
+        return next((link for link in self.links if link.functions), None)
+
+
+def collect(folder: Path, recordings: Sequence[Recording]) -> Report:
+    """Gather a project's facts and run its model over recordings.
+
+    Args:
+        folder: What `lnn-edge export` wrote, at best built and verified.
+        recordings: In the model's contract.
+
+    Raises:
+        UsageError: The folder is no export, or one of its files is damaged.
+    """
+    project = open_project(folder)
+    digest = graph_sha256(project.graph)
+    predictions, evaluation = _predict(project, recordings)
+    again = f"run `lnn-edge verify {folder}` again"
+    links = [_read(path, _link, again) for path in sorted(folder.glob("verify-*.json"))]
+    links.sort(key=lambda x: (_EMULATED.index(x.kind) if x.is_emulated else len(_EMULATED), x.link))
+    return Report(
+        project,
+        digest,
+        predictions,
+        evaluation,
+        tuple(link for link in links if link.model_sha256 == digest),
+        tuple(link.link for link in links if link.model_sha256 != digest),
+        _build(project),
+    )
+
+
+def _predict(
+    project: Project, recordings: Sequence[Recording]
+) -> tuple[tuple[Prediction, ...], Evaluation | None]:
+    classes = project.graph.classes
+    if classes != CLASSES[: len(classes)]:
+        return (), None
+    sequences, scores = integer_scores(project.graph, recordings)
+    predictions = tuple(
+        Prediction(r, dict(zip(s.stamps.tolist(), score.argmax(1).tolist(), strict=True)))
+        for r, s, score in zip(recordings, sequences, scores, strict=True)
+    )
+    return predictions, evaluate_scores(sequences, scores, classes, RESAMPLES)
+
+
+def _read(path: Path, parse: Callable[[Any], Facts], again: str) -> Facts:
+    """Parse a JSON file that another command wrote."""
+    try:
+        return parse(json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is damaged ({type(error).__name__}: {error}); {again}") from None
+
+
+def _link(document: Any) -> LinkFacts:
+    spread = document["instructions_per_step"] or document["cycles_per_step"]
+    first = document["first_mismatch"]
+    return LinkFacts(
+        str(document["link"]),
+        str(document["model_sha256"]),
+        tuple(document["records"]),
+        int(document["steps"]),
+        int(document["mismatches"]),
+        int(document["longest_run"]),
+        first and _place(first),
+        str(document["clock_source"]),
+        int(document["core_clock_hz"]),
+        (int(spread["min"]), int(spread["median"]), int(spread["max"])) if spread else None,
+        {name: int(n) for name, n in (document.get("instructions_by_function") or {}).items()},
+    )
+
+
+def _place(first: Any) -> str:
+    where = f"operator {first['operator']}, " if first["operator"] else ""
+    return (
+        f"{first['record']}, step {first['step']}: {where}{first['tensor']}[{first['element']}] "
+        f"is {first['got']}, expected {first['expected']}"
+    )
+
+
+def _build(project: Project) -> BuildFacts | None:
+    folder = project.folder / "build" / "board"
+    if not (folder / "size.json").is_file():
+        return None
+    elf = folder / "firmware.elf"
+    signed = (sha256(elf.read_bytes()).hexdigest(), _compiler(elf)) if elf.is_file() else ("", "")
+
+    def parse(document: Any) -> BuildFacts:
+        return BuildFacts(
+            int(document["flash_bytes"]),
+            int(document["ram_bytes"]),
+            int(document["stack_bytes"]),
+            {name: int(size) for name, size in document["sections"].items()},
+            {name: int(use["used"]) for name, use in document["regions"].items()},
+            _operators(project, document["operators"]),
+            tuple(document["stack"]["main_path"]),
+            tuple(document["budget_failures"]),
+            *signed,
+        )
+
+    return _read(folder / "size.json", parse, f"run `lnn-edge build {project.folder}` again")
+
+
+def _operators(project: Project, sizes: Any) -> tuple[OperatorFacts, ...]:
+    exported: Any = project.export["operators"]
+    ops = {op.name: op for op in project.graph.event_stage.ops}
+    return tuple(
+        OperatorFacts(
+            o["name"],
+            ops[o["name"]].kind,
+            o["kernel"],
+            o["function"],
+            ops[o["name"]].macs,
+            *(int(sizes[o["name"]][key]) for key in ("code_bytes", "const_bytes", "stack_bytes")),
+        )
+        for o in exported
+    )
+
+
+def _compiler(elf: Path) -> str:
+    """Return what the compiler left in the section .comment."""
+    try:
+        with elf.open("rb") as stream:
+            section = ELFFile(stream).get_section_by_name(".comment")
+            signature = section.data() if section is not None else b""
+    except ELFError:
+        return ""
+    return ", ".join(sorted({s.decode("ascii", "replace") for s in signature.split(b"\0") if s}))

@@ -1,0 +1,329 @@
+"""A report as one HTML page that needs nothing else: no script, no picture, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import lnn_edge
+from lnn_edge.data.recording import CLASSES
+from lnn_edge.evaluate import Evaluation
+from lnn_edge.report.ecg import UNDECIDED, UNSCORED, draw_recording
+from lnn_edge.report.facts import BuildFacts, LinkFacts, Report
+from lnn_edge.report.markup import (
+    Html,
+    bar,
+    cell,
+    element,
+    heat,
+    join,
+    paragraph,
+    prose,
+    table,
+    text,
+)
+from lnn_edge.report.memory_map import draw_region
+from lnn_edge.report.style import STYLE
+from lnn_edge.report.words import (
+    BAD,
+    GOOD,
+    clock_words,
+    count_words,
+    kilobytes,
+    link_words,
+    time_words,
+    verdict,
+)
+
+SOURCE = (
+    "The ECGs shown are one-minute excerpts of the MIT-BIH Arrhythmia Database (Moody and Mark "
+    "2001; PhysioNet, Goldberger et al. 2000), made available under the Open Data Commons "
+    "Attribution License v1.0."
+)
+OTHER_FUNCTIONS = 6  # functions that are no operator, named in the profile
+
+
+def render(report: Report) -> str:
+    """Return the page. Equal reports give equal pages."""
+    name = f"{report.project.graph.name} on {report.project.board.title}"
+    head = join(
+        [
+            Html('<meta charset="utf-8">'),
+            Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+            element("title", {}, text(name)),
+            element("style", {}, Html(STYLE)),
+        ]
+    )
+    body = element("body", {}, element("main", {}, *_parts(report)))
+    html = element("html", {"lang": "en"}, element("head", {}, head), body)
+    return f"<!DOCTYPE html>\n{html}\n"
+
+
+def _parts(report: Report) -> Iterator[Html]:
+    yield from _header(report)
+    for title, content in (
+        ("Verification", _verification(report)),
+        ("Accuracy", _accuracy(report)),
+        ("ECG", _strips(report)),
+        ("Memory", _memory(report)),
+        ("Cost of each operator", _operators(report)),
+        ("Provenance", _provenance(report)),
+    ):
+        yield element("section", {}, element("h2", {}, text(title)), *content)
+
+
+def _header(report: Report) -> Iterator[Html]:
+    board = report.project.board
+    clock = f"{board.clock.core_hz / 1e6:g} MHz"
+    yield element("h1", {}, text(report.project.graph.name))
+    yield paragraph(f"{board.title}, {board.mcu.part}, {board.mcu.cpu} at {clock}", "subtitle")
+    kind, headline, sentences = verdict(report)
+    said = element("strong", {}, text(headline))
+    reasons = element("ul", {}, *(element("li", {}, prose(s)) for s in sentences))
+    yield element("div", {"class": f"verdict {kind}"}, said, reasons)
+    yield element("dl", {"class": "keys"}, *_keys(report))
+
+
+def _keys(report: Report) -> Iterator[Html]:
+    """Yield the figures that people look for first."""
+    if report.links:
+        steps = sum(link.steps for link in report.links)
+        wrong = sum(link.mismatches for link in report.links)
+        yield _key("mismatches", f"{wrong:,}", f"in {steps:,} steps on {len(report.links)} links")
+    if report.build:
+        build = report.build
+        yield _key("flash", kilobytes(build.flash_bytes), "code, constants, initial values")
+        whole = build.ram_bytes + build.stack_bytes
+        yield _key("RAM", kilobytes(whole), f"worst-case stack of {build.stack_bytes:,} included")
+    counted = next((x for x in report.links if x.counts), None)
+    if counted and counted.counts:
+        yield _key("a step", f"{counted.counts[1]:,}", clock_words(counted))
+    if report.evaluation:
+        judged = report.evaluation
+        yield _key("beats right", f"{100 * judged.accuracy:.1f} %", f"of {judged.n:,} shown below")
+
+
+def _key(name: str, value: str, remark: str) -> Html:
+    shown = element("dd", {}, text(value), element("small", {}, text(remark)))
+    return element("div", {}, element("dt", {}, text(name)), shown)
+
+
+def _verification(report: Report) -> Iterator[Html]:
+    if not report.links:
+        yield paragraph("This project has not been verified yet.")
+        return
+    yield paragraph(
+        "Each decision is compared with the integer simulator in every bit: window, scores and "
+        "state. Recordings start from a reset; inside one nothing is reset."
+    )
+    columns = (
+        "link",
+        "counted",
+        "steps",
+        "mismatches",
+        "longest run",
+        "least / median / most per step",
+        "time per step",
+    )
+    yield table("Per link", columns, map(_link_row, report.links), words=2)
+    for link in report.links:
+        if link.first_mismatch:
+            yield paragraph(f"First mismatch on {link_words(link)}: {link.first_mismatch}.")
+    for clock in sorted({x.core_clock_hz for x in report.links if x.clock_source != "none"}):
+        yield paragraph(f"The firmware reports a core clock of {clock / 1e6:g} MHz.", "note")
+    if not any(link.clock_source == "dwt" and not link.is_emulated for link in report.links):
+        yield paragraph(
+            "No board of silicon took part: time and cycles are not measured. Emulated instruction "
+            "counts are exact, but say nothing of time.",
+            "note",
+        )
+
+
+def _link_row(link: LinkFacts) -> tuple[Html, ...]:
+    return (
+        text(link_words(link)),
+        cell(clock_words(link), "word"),
+        cell(f"{link.steps:,}"),
+        cell(f"{link.mismatches:,}", f"number {GOOD if link.is_exact else BAD}"),
+        cell(f"{link.longest_run:,}"),
+        cell(count_words(link)),
+        cell(time_words(link)),
+    )
+
+
+def _accuracy(report: Report) -> Iterator[Html]:
+    judged = report.evaluation
+    if judged is None:
+        classes = ", ".join(report.project.graph.classes)
+        yield paragraph(
+            f"The recordings are labelled {', '.join(CLASSES)} and this model tells {classes} "
+            "apart, so there are no figures."
+        )
+        return
+    patients = len({p.recording.patient for p in report.predictions})
+    yield paragraph(
+        f"Integer model on the {judged.n:,} labelled and decided beats of the "
+        f"{len(report.predictions)} recordings below, {patients} patients. Minutes full of "
+        "arrhythmia were chosen for display: for figures that stand for patients at large, use a "
+        "whole test set (`lnn-edge evaluate`)."
+    )
+    columns = ("class", "beats", "Se", "PPV", "F1")
+    caption = f"Per class; in brackets 95 % bootstrap intervals over only {patients} patients"
+    yield table(caption, columns, _class_rows(judged))
+    yield paragraph(
+        f"Accuracy {judged.accuracy:.3f}{_interval(judged, 'accuracy')}; mean F1 of N, S and V "
+        f"{judged.main_f1:.3f}{_interval(judged, 'main_f1')}; of all classes "
+        f"{judged.macro_f1:.3f}."
+    )
+    yield table(
+        "True class (rows) and predicted class (columns); colour: part of the row",
+        ("", *judged.classes),
+        _confusion_rows(judged),
+    )
+
+
+def _class_rows(judged: Evaluation) -> Iterator[tuple[Html, ...]]:
+    for name, figures in judged.classes.items():
+        values = (("se", figures.se), ("ppv", figures.ppv), ("f1", figures.f1))
+        shown = (
+            element(
+                "td",
+                {},
+                text(f"{value:.3f}"),
+                element("span", {"class": "range"}, text(_interval(judged, f"{name} {key}"))),
+            )
+            for key, value in values
+        )
+        yield (text(name), cell(f"{figures.n:,}"), *shown)
+
+
+def _interval(judged: Evaluation, name: str) -> str:
+    if name not in judged.intervals:
+        return ""
+    low, high = judged.intervals[name]
+    return f" [{low:.3f}, {high:.3f}]"
+
+
+def _confusion_rows(judged: Evaluation) -> Iterator[tuple[Html, ...]]:
+    for true, (name, row) in enumerate(zip(judged.classes, judged.confusion, strict=True)):
+        whole = sum(row)
+        cells = (
+            heat(n, n / whole if whole else 0.0, "heat" if true == column else "miss")
+            for column, n in enumerate(row)
+        )
+        yield (text(name), *cells)
+
+
+def _strips(report: Report) -> Iterator[Html]:
+    if not report.predictions:
+        yield paragraph("There is nothing to show without predictions.")
+        return
+    yield paragraph(
+        "Above each beat its class by the annotation, below it the class that the model decides; "
+        "a wrong decision stands in a red box on a shaded band. "
+        f"{UNSCORED}: not scored. {UNDECIDED}: not decided, too near to an end of the recording. "
+        "Thin lines 0.2 s and 0.5 mV, strong lines 1 s and 1 mV."
+    )
+    for prediction in report.predictions:
+        yield draw_recording(prediction)
+    yield paragraph(SOURCE, "note")
+
+
+def _memory(report: Report) -> Iterator[Html]:
+    build, board = report.build, report.project.board
+    if build is None:
+        yield paragraph("This project has not been built yet.")
+        return
+    for failure in build.budget_failures:
+        yield paragraph(f"Over budget: {failure}.", "verdict bad")
+    yield paragraph(
+        "Each bar is one memory of the board to scale; where little of it is in use, the second "
+        "bar shows that part enlarged. Sizes in bytes."
+    )
+    for region in board.memory:
+        yield draw_region(board, build, region)
+    way = " → ".join(build.stack_path)
+    yield paragraph(f"Deepest way of the stack from reset, interrupts come on top: {way}", "note")
+
+
+def _operators(report: Report) -> Iterator[Html]:
+    build = report.build
+    if build is None:
+        yield paragraph("The cost of the operators is known once the project is built.")
+        return
+    profiled = report.profiled
+    columns = ["operator", "computes", "kernel", "MACs", "code", "constants", "stack"]
+    columns += ["instructions a step"] if profiled else []
+    rows = _operator_rows(build, profiled)
+    yield table("In execution order; sizes in bytes", columns, rows, words=3)
+    if profiled is None:
+        yield paragraph("No verification counted instructions by function yet.", "note")
+        return
+    yield paragraph(_profile_words(build, profiled), "note")
+
+
+def _operator_rows(build: BuildFacts, profiled: LinkFacts | None) -> Iterator[tuple[Html, ...]]:
+    table_of = [
+        (o.macs, o.code_bytes, o.const_bytes, o.stack_bytes, _per_step(profiled, o.function))
+        for o in build.operators
+    ]
+    largest = [max(column, default=0) for column in zip(*table_of, strict=True)]
+    count = len(largest) if profiled else len(largest) - 1
+    for operator, values in zip(build.operators, table_of, strict=True):
+        numbers = [bar(v, m) for v, m in zip(values, largest, strict=True)][:count]
+        words = (cell(operator.kind, "word"), cell(operator.kernel, "word"))
+        yield (text(operator.name), *words, *numbers)
+    sums = [sum(column) for column in zip(*table_of, strict=True)]
+    shown = [cell(f"{v:,.0f}") for v in sums][:count]
+    if shown:
+        shown[3] = cell("")  # stacks do not add up
+        yield (text("all operators"), cell("", "word"), cell("", "word"), *shown)
+
+
+def _per_step(profiled: LinkFacts | None, function: str) -> float:
+    if profiled is None or not profiled.steps:
+        return 0.0
+    return profiled.functions.get(function, 0) / profiled.steps
+
+
+def _profile_words(build: BuildFacts, profiled: LinkFacts) -> str:
+    mine = {o.function for o in build.operators}
+    others = [(n, name) for name, n in profiled.functions.items() if name not in mine]
+    most = sorted(others, key=lambda item: (-item[0], item[1]))[:OTHER_FUNCTIONS]
+    named = ", ".join(f"{name} {n / profiled.steps:,.0f}" for n, name in most)
+    return (
+        f"Retired instructions on {link_words(profiled)}, mean of {profiled.steps:,} steps. Beside "
+        f"the operators the firmware takes in samples, answers and waits, per step: {named}."
+    )
+
+
+def _provenance(report: Report) -> Iterator[Html]:
+    yield table("What this report is made from", ("item", "value"), _provenance_rows(report), 2)
+
+
+def _provenance_rows(report: Report) -> Iterator[tuple[Html, ...]]:
+    export, metadata = report.project.export, report.project.graph.metadata
+    build = report.build
+    elf = build.elf_sha256 if build else ""
+    hashes = (
+        ("model.qgraph, sha256 of the graph", report.model_sha256),
+        ("float weights, sha256", metadata.get("weights_sha256", "not recorded")),
+        ("firmware.elf, sha256", elf or "not built"),
+        ("board description, sha256", export.get("board_sha256", "not recorded")),
+    )
+    for name, value in hashes:
+        yield text(name), cell(value, "hash")
+    calibration: Any = metadata.get("calibration_records", ())
+    verified = sorted({r for link in report.links for r in link.records})
+    shown = ", ".join(p.recording.name for p in report.predictions)
+    for name, value in (
+        ("board", f"{report.project.board.name}: {report.project.board.mcu.source}"),
+        ("exported by lnn-edge", export.get("lnn_edge", "not recorded")),
+        ("reported by lnn-edge", lnn_edge.__version__),
+        ("compiler", (build.compiler if build else "") or "not built"),
+        ("trained on data set", metadata.get("dataset", "not recorded")),
+        ("calibration records", ", ".join(calibration) or "not recorded"),
+        ("records verified", ", ".join(verified) or "none"),
+        ("records shown", shown or "none"),
+    ):
+        yield text(name), cell(value, "prose")

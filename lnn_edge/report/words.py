@@ -1,0 +1,89 @@
+"""Sentences and figures that the page and the terminal both use."""
+
+from __future__ import annotations
+
+from lnn_edge.report.facts import LinkFacts, Report
+
+GOOD, BAD, OPEN = "good", "bad", "open"
+
+LINKS = {
+    "host": "host program",
+    "virtual": "virtual board",
+    "qemu": "QEMU",
+    "serial": "board on a serial port",
+    "openocd": "board, flashed by OpenOCD",
+    "st-flash": "board, flashed by st-flash",
+    "msd": "board, flashed as a disk",
+}
+
+
+def kilobytes(size: int) -> str:
+    """Return bytes as KB of 1,024."""
+    return f"{size / 1024:.1f} KB"
+
+
+def link_words(link: LinkFacts) -> str:
+    """Return the words for a link, with its port."""
+    kind, _, port = link.link.partition(":")
+    return LINKS.get(kind, kind) + (f" ({port})" if port else "")
+
+
+def clock_words(link: LinkFacts) -> str:
+    """Return what was counted. Cycles count as measured on silicon only."""
+    if link.counts is None or link.clock_source == "none":
+        return "nothing"
+    if link.clock_source == "instructions":
+        return "instructions, exact, emulated"
+    return "cycles, emulated: no measure of time" if link.is_emulated else "cycles, measured (DWT)"
+
+
+def count_words(link: LinkFacts) -> str:
+    """Return smallest, median and largest count of a step."""
+    if link.counts is None:
+        return "not counted"
+    low, median, high = link.counts
+    return f"{low:,} / {median:,} / {high:,}"
+
+
+def time_words(link: LinkFacts) -> str:
+    """Return the time of a step, where it was measured on silicon."""
+    if link.counts is None or link.is_emulated or link.clock_source != "dwt":
+        return "not measured"
+    return f"{1e6 * link.counts[1] / link.core_clock_hz:,.0f} µs"
+
+
+def verdict(report: Report) -> tuple[str, str, tuple[str, ...]]:
+    """Return good, bad or open, a headline, and the sentences that bear it out."""
+    sentences = (*_exactness(report), _size(report))
+    if report.is_failed:
+        return BAD, "This firmware does not pass.", sentences
+    if report.is_proved:
+        return GOOD, "This firmware computes what the model computes, bit for bit.", sentences
+    return OPEN, "This firmware is not proved yet.", sentences
+
+
+def _exactness(report: Report) -> tuple[str, ...]:
+    folder = report.project.folder.name
+    lines = [
+        f"{link_words(link)}: {link.mismatches:,} mismatches in {link.steps:,} steps."
+        for link in report.links
+    ]
+    lines += [
+        f"The verification on {name} is of another model; repeat it with "
+        f"`lnn-edge verify {folder} --link {name}`."
+        for name in report.outdated
+    ]
+    return tuple(lines or [f"Not verified yet; run `lnn-edge verify {folder} --link virtual`."])
+
+
+def _size(report: Report) -> str:
+    build, board = report.build, report.project.board
+    if build is None:
+        return f"Not built yet; run `lnn-edge build {report.project.folder.name}`."
+    if build.budget_failures:
+        return "Over budget: " + "; ".join(build.budget_failures) + "."
+    flash = board.region(board.layout.flash).size
+    return (
+        f"It takes {kilobytes(build.flash_bytes)} of {kilobytes(flash)} flash and "
+        f"{kilobytes(build.ram_bytes)} RAM besides a stack of at most {build.stack_bytes:,} bytes."
+    )
