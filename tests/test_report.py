@@ -186,6 +186,14 @@ def test_proved_project_is_good(exported: Path) -> None:
     assert "79,000 / 80,000 / 81,000" in render(report)
 
 
+def test_host_program_alone_proves_no_firmware(exported: Path) -> None:
+    add_build(exported)
+    add_verification(exported, "host", clock_source="none", counts=None)
+    kind, _, sentences = verdict(collect(exported, RECORDINGS))
+    assert kind == "open"
+    assert any("firmware has not run yet" in s for s in sentences)
+
+
 def test_one_mismatch_fails_and_is_located(exported: Path) -> None:
     add_build(exported)
     add_verification(exported)
@@ -331,7 +339,7 @@ def test_command_writes_the_page_of_the_embedded_recordings(exported: Path) -> N
     add_verification(exported)
     done = CliRunner().invoke(main, ["report", str(exported)])
     assert done.exit_code == 0, done.output
-    assert "bit for bit" in done.output
+    assert "Bit-exact" in done.output
     assert "100_0830" in (exported / "report.html").read_text()
     other = exported.parent / "other.html"
     done = CliRunner().invoke(main, ["report", str(exported), "-o", str(other), "--json"])

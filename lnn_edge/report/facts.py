@@ -166,9 +166,14 @@ class Report:
         return over or not all(link.is_exact for link in self.links)
 
     @property
+    def is_run(self) -> bool:
+        """Whether the firmware itself was verified, and not only the model's C on the host."""
+        return any(link.kind != "host" for link in self.links)
+
+    @property
     def is_proved(self) -> bool:
         """Whether it is built, within its budgets and bit-exact on every link that was tried."""
-        return self.build is not None and bool(self.links) and not self.is_failed
+        return self.build is not None and self.is_run and not self.is_failed
 
     @property
     def profiled(self) -> LinkFacts | None:

@@ -168,7 +168,10 @@ def _accuracy(report: Report) -> Iterator[Html]:
         "whole test set (`lnn-edge evaluate`)."
     )
     columns = ("class", "beats", "Se", "PPV", "F1")
-    caption = f"Per class; in brackets 95 % bootstrap intervals over only {patients} patients"
+    caption = (
+        f"Per class, 0 where undefined; in brackets 95 % bootstrap intervals over only {patients} "
+        "patients"
+    )
     yield table(caption, columns, _class_rows(judged))
     yield paragraph(
         f"Accuracy {judged.accuracy:.3f}{_interval(judged, 'accuracy')}; mean F1 of N, S and V "

@@ -58,7 +58,7 @@ def verdict(report: Report) -> tuple[str, str, tuple[str, ...]]:
     if report.is_failed:
         return BAD, "This firmware does not pass.", sentences
     if report.is_proved:
-        return GOOD, "This firmware computes what the model computes, bit for bit.", sentences
+        return GOOD, "Bit-exact: every step tried gives what the model gives.", sentences
     return OPEN, "This firmware is not proved yet.", sentences
 
 
@@ -73,7 +73,9 @@ def _exactness(report: Report) -> tuple[str, ...]:
         f"`lnn-edge verify {folder} --link {name}`."
         for name in report.outdated
     ]
-    return tuple(lines or [f"Not verified yet; run `lnn-edge verify {folder} --link virtual`."])
+    if not report.is_run:
+        lines.append(f"The firmware has not run yet; use `lnn-edge verify {folder}`.")
+    return tuple(lines)
 
 
 def _size(report: Report) -> str:
