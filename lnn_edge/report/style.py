@@ -20,7 +20,7 @@ STYLE = """
   --vectors: #6b7686; --text: #7ea6d8; --rodata: #a9cfa4; --data: #e6c36a; --bss: #d9a6c4;
   --stack: #e58f65; --reserve: #f4d3bf; --other: #b8b8b8; }
   main { max-width: none; padding: 0; } h2 { break-after: avoid; }
-  figure, tr, svg { break-inside: avoid; } figure.ecg { break-inside: auto; } }
+  tr, svg { break-inside: avoid; } }
 @page { margin: 14mm; }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
@@ -93,4 +93,11 @@ svg .inside { fill: var(--ink); }
   border: 1px solid var(--soft); }
 ul.legend { display: flex; flex-wrap: wrap; gap: 2px 18px; list-style: none; margin: 0; padding: 0;
   font-size: 13px; color: var(--soft); }
+@media print { body { font-size: 12px; } .wide { overflow: visible; } table { font-size: 10px; }
+  th, td { padding: 2px 5px; } thead th, td.word { white-space: normal; }
+  .note, caption, ul.legend, dl.keys dt, dl.keys dd small { font-size: 10.5px; }
+  h1 { font-size: 22px; } h2 { font-size: 15px; margin-top: 24px; } figcaption { font-size: 12px; }
+  td.bar { min-width: 52px; } td.hash, .range { font-size: 9px; }
+  dl.keys { grid-template-columns: repeat(5, 1fr); } dl.keys dd { font-size: 15px; }
+  dl.keys div { padding: 5px 8px; } }
 """
