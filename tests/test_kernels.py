@@ -94,6 +94,7 @@ def test_kernels_are_bit_exact_and_cheaper_on_arm(batch: Batch, core: str, tmp_p
     program = link_for_arm(batch, core, tmp_path)
     done = arm_core.run(program, batch.tape(), len(batch.expected()), count=True)
     assert batch.first_difference(done.output) == ""
+    assert all(saves(batch, done.instructions))
     cost = {
         (case.op.name, case.op.inputs[0].dtype, case.kernel.name): done.instructions[f"case_{i}"]
         / (case.trials * case.op.macs)
@@ -102,6 +103,14 @@ def test_kernels_are_bit_exact_and_cheaper_on_arm(batch: Batch, core: str, tmp_p
     assert cost["l64x64", "int8", "dsp_pairs"] < 1.4
     assert cost["l64x64", "int16", "dsp_words"] < 1.65
     assert cost["l64x64", "int8", "portable"] > 4
+
+
+def saves(batch: Batch, instructions: dict[str, int]) -> list[bool]:
+    """Tell for each case whether its kernel is at least as cheap as the plain one."""
+    spent = [instructions[f"case_{i}"] for i in range(len(batch.cases))]
+    pairs = list(zip(batch.cases, spent, strict=True))
+    plain = {id(case.op): n for case, n in pairs if case.kernel.name == "portable"}
+    return [n <= plain[id(case.op)] for case, n in pairs]
 
 
 def test_a_model_with_dsp_kernels_is_bit_exact(tmp_path: Path) -> None:
@@ -118,6 +127,11 @@ def test_the_core_chooses_the_kernel() -> None:
     assert select(op, Core("cortex-m3", dsp=False)).name == "portable"
     assert select(op, M7).name == "dsp_pairs"
     assert select(linear(24, 12, "int16"), M7).name == "dsp_words"
+
+
+def test_tiny_matrices_stay_plain() -> None:
+    assert select(linear(2, 2, "int8"), M7).name == "portable"
+    assert select(linear(9, 7, "int8"), M7).name == "dsp_pairs"
 
 
 def test_pairs_are_refused_where_a_high_row_could_overflow() -> None:

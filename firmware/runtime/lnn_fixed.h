@@ -68,7 +68,7 @@ LNN_INLINE int32_t lnn_shift_left(const int32_t x, const int32_t n)
  * @param acc        |acc| << shift below 2^31 (proved when the graph is built)
  * @param multiplier in [1, 2^31)
  * @param shift      in [0, 30]
- * @note SMMULR on cores that have it (no compiler finds it by itself); the same bits elsewhere.
+ * @note SMMULR on cores that have it (GCC 12 does not find it by itself); the same bits elsewhere.
  */
 LNN_INLINE int32_t lnn_requantize(const int32_t acc, const int32_t multiplier, const int32_t shift)
 {

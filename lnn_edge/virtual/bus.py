@@ -62,9 +62,7 @@ class Registers(AbstractPeripheral):
         initial: Values after reset by offset, zero where absent.
     """
 
-    def __init__(
-        self, name: str, base: int, size: int, initial: dict[int, int]
-    ) -> None:
+    def __init__(self, name: str, base: int, size: int, initial: dict[int, int]) -> None:
         super().__init__(name, base, size)
         self._initial = initial
         self.reset()
@@ -128,11 +126,7 @@ class Bus:
             self._unaligned(address)
             return 0
         peripheral = self._find(address)
-        return (
-            0
-            if peripheral is None
-            else peripheral.load(address - peripheral.base, width)
-        )
+        return 0 if peripheral is None else peripheral.load(address - peripheral.base, width)
 
     def _write(self, address: int, width: int, value: int) -> None:
         if address % width:

@@ -5,6 +5,7 @@ Plain values only, so that a board description or a JSON file can fill them; no 
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -63,9 +64,7 @@ class UsartConfig:
 
 USART1 = UsartConfig("USART1", 0x40011000, 37, "apb2", 4, 0)
 USART3 = UsartConfig("USART3", 0x40004800, 39, "apb1", 18, 4)
-_USARTS = {
-    usart.name: usart for usart in (USART1, USART3)
-}  # RM0385 memory map, vector table, RCC
+_USARTS = {usart.name: usart for usart in (USART1, USART3)}  # RM0385 memory map, vector table, RCC
 
 F746_MEMORIES = (  # DS10916, memory mapping
     MemoryRegion("flash", 0x08000000, 0x100000, "flash"),
@@ -98,17 +97,11 @@ class MachineConfig:
     def __post_init__(self) -> None:
         """Refuse what cannot be built."""
         if self.cpu not in _CPUS:
-            raise BoardError(
-                f"{self.name}: cpu {self.cpu!r} is not one of {', '.join(_CPUS)}"
-            )
+            raise BoardError(f"{self.name}: cpu {self.cpu!r} is not one of {', '.join(_CPUS)}")
         if self.usart.bus not in _BUSES:
-            raise BoardError(
-                f"{self.name}: usart bus {self.usart.bus!r} is not apb1 or apb2"
-            )
+            raise BoardError(f"{self.name}: usart bus {self.usart.bus!r} is not apb1 or apb2")
         if self.hse_hz < 0:
-            raise BoardError(
-                f"{self.name}: hse_hz is {self.hse_hz}, it cannot be negative"
-            )
+            raise BoardError(f"{self.name}: hse_hz is {self.hse_hz}, it cannot be negative")
         _check_memories(self.name, self.memories)
 
     @property
@@ -139,15 +132,11 @@ class MachineConfig:
         try:
             raw = json.loads(text)
         except json.JSONDecodeError as error:
-            raise BoardError(
-                f"{where}: not valid JSON ({error}); write an object"
-            ) from error
+            raise BoardError(f"{where}: not valid JSON ({error}); write an object") from error
         raw = _known_keys(raw, MachineConfig, where, complete=False)
         if "memories" in raw:
             raw["memories"] = tuple(
-                MemoryRegion(
-                    **_known_keys(m, MemoryRegion, f"{where}: memories", complete=True)
-                )
+                MemoryRegion(**_known_keys(m, MemoryRegion, f"{where}: memories", complete=True))
                 for m in _as_list(raw["memories"], f"{where}: memories")
             )
         if "usart" in raw:
@@ -160,9 +149,7 @@ class MachineConfig:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise BoardError(
-                f"{path}: cannot read the machine description ({error})"
-            ) from error
+            raise BoardError(f"{path}: cannot read the machine description ({error})") from error
         return MachineConfig.from_json(text, str(path))
 
 
@@ -176,9 +163,7 @@ def _usart(value: Any, where: str) -> UsartConfig:
 
 def _as_list(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise BoardError(
-            f"{where}: a list of regions is needed, got {type(value).__name__}"
-        )
+        raise BoardError(f"{where}: a list of regions is needed, got {type(value).__name__}")
     return value
 
 
@@ -189,15 +174,11 @@ def _known_keys(raw: Any, kind: type, where: str, *, complete: bool) -> dict[str
     types = {field.name: str(field.type) for field in fields(kind)}
     for key in raw:
         if key not in types:
-            raise BoardError(
-                f"{where}: unknown key {key!r}; known are {', '.join(types)}"
-            )
+            raise BoardError(f"{where}: unknown key {key!r}; known are {', '.join(types)}")
     missing = [key for key in types if key not in raw]
     if complete and missing:
         raise BoardError(f"{where}: key {missing[0]!r} is missing")
-    return {
-        key: _typed(value, types[key], f"{where}: {key}") for key, value in raw.items()
-    }
+    return {key: _typed(value, types[key], f"{where}: {key}") for key, value in raw.items()}
 
 
 def _typed(value: Any, type_name: str, where: str) -> Any:
@@ -228,16 +209,12 @@ def _check_memories(name: str, memories: tuple[MemoryRegion, ...]) -> None:
                 f"{name}: region {region.name} has kind {region.kind!r}, not flash/ram"
             )
         if region.size <= 0 or region.size % _PAGE or region.start % _PAGE:
-            raise BoardError(
-                f"{name}: region {region.name} is not made of whole 1 KB pages"
-            )
+            raise BoardError(f"{name}: region {region.name} is not made of whole 1 KB pages")
     ordered = sorted(memories, key=lambda region: region.start)
-    for low, high in zip(ordered, ordered[1:], strict=False):
+    for low, high in itertools.pairwise(ordered):
         if low.end > high.start:
             raise BoardError(
                 f"{name}: region {high.name} overlaps {low.name} at {high.start:#010x}"
             )
     if not any(region.kind == "flash" for region in memories):
-        raise BoardError(
-            f"{name}: no region of kind flash, so there is nothing to boot from"
-        )
+        raise BoardError(f"{name}: no region of kind flash, so there is nothing to boot from")

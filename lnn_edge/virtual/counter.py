@@ -128,9 +128,7 @@ class AbstractCounter(abc.ABC):
         block = decode(entry.address, code, double_precision=self._double_precision)
         self._decoded[index] = block
         entry.instructions = len(block.addresses)
-        wanted = [
-            g for g in block.guards if g.check != Check.FPU_ON or self.state.fpu_off
-        ]
+        wanted = [g for g in block.guards if g.check != Check.FPU_ON or self.state.fpu_off]
         if any(g.check == Check.FPU_ON for g in block.guards):
             entry.flags = _HAS_FPU | (_FPU_GUARDED if self.state.fpu_off else 0)
         new = [g for g in wanted if (g.address, g.check) not in self._guarded]
@@ -171,9 +169,7 @@ class AbstractCounter(abc.ABC):
         rest = self.not_yet_run(address)
         if rest:
             self.state.retired -= rest
-            self._partial[self.state.last] = (
-                self._partial.get(self.state.last, 0) + rest
-            )
+            self._partial[self.state.last] = self._partial.get(self.state.last, 0) + rest
         self.state.last = NO_BLOCK
 
     def blocks(self) -> Iterator[BlockCount]:
@@ -216,18 +212,14 @@ class CompiledCounter(AbstractCounter):
             handle,
         )
         self._records: list[_GuardStruct] = []
-        self._scan_callback = c.CFUNCTYPE(c.c_int, c.c_uint32)(
-            _guarded_scan(self.scan, failed)
-        )
+        self._scan_callback = c.CFUNCTYPE(c.c_int, c.c_uint32)(_guarded_scan(self.scan, failed))
         self.state.mask_registers[:] = mask_registers
         self.state.emu_stop = _address(engine_library.uc_emu_stop)
         self.state.reg_read = _address(engine_library.uc_reg_read)
         self.state.scan = _address(self._scan_callback)
         self._hook(HOOK_BLOCK, library.counter_on_block, c.addressof(self.state), 1, 0)
 
-    def _hook(
-        self, kind: int, function: Any, user: int, begin: int, end: int
-    ) -> c.c_size_t:
+    def _hook(self, kind: int, function: Any, user: int, begin: int, end: int) -> c.c_size_t:
         handle = c.c_size_t()
         add = self._engine_library.uc_hook_add
         error = add(
@@ -251,9 +243,7 @@ class CompiledCounter(AbstractCounter):
             int(guard.check),
         )
         function = self._library.counter_on_guard
-        hook = self._hook(
-            HOOK_CODE, function, c.addressof(record), guard.address, guard.address
-        )
+        hook = self._hook(HOOK_CODE, function, c.addressof(record), guard.address, guard.address)
         self._records.append(record)  # the engine holds its address
         return hook
 
@@ -288,9 +278,7 @@ class PythonCounter(AbstractCounter):
 
     def _masks_changed(self) -> bool:
         read = self._engine.reg_read
-        return any(
-            read(r) != self.state.masks[i] for i, r in enumerate(self._mask_registers)
-        )
+        return any(read(r) != self.state.masks[i] for i, r in enumerate(self._mask_registers))
 
     def _stop(self, reason: Stopped) -> None:
         self.state.stopped = int(reason)
@@ -311,9 +299,7 @@ class PythonCounter(AbstractCounter):
             state.used += 1
             state.blocks[index].address, state.blocks[index].size = address, size
         entry = state.blocks[index]
-        unguarded = (
-            state.fpu_off and entry.flags & (_HAS_FPU | _FPU_GUARDED) == _HAS_FPU
-        )
+        unguarded = state.fpu_off and entry.flags & (_HAS_FPU | _FPU_GUARDED) == _HAS_FPU
         if (index not in self._decoded or unguarded) and self.scan(index):
             self._stop(Stopped.SCAN)
             return
@@ -330,9 +316,7 @@ class PythonCounter(AbstractCounter):
                 )
                 self._stop(Stopped.GUARD)
 
-        return self._engine.hook_add(
-            HOOK_CODE, check, None, guard.address, guard.address
-        )
+        return self._engine.hook_add(HOOK_CODE, check, None, guard.address, guard.address)
 
     def _hits(self, engine: Any, guard: Guard) -> bool:
         if guard.check == Check.NEVER:

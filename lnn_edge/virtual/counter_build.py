@@ -28,9 +28,7 @@ def load_library() -> ctypes.CDLL | None:
     if compiler is None or sys.platform == "win32":
         return None
     source = resources.files("lnn_edge.virtual").joinpath("counter.c").read_bytes()
-    key = hashlib.sha256(
-        source + " ".join((*_FLAGS, sysconfig.get_platform())).encode()
-    )
+    key = hashlib.sha256(source + " ".join((*_FLAGS, sysconfig.get_platform())).encode())
     library = cache_dir() / f"counter-{key.hexdigest()[:16]}.so"
     try:
         if not library.exists():

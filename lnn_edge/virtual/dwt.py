@@ -47,9 +47,7 @@ class Dwt(AbstractPeripheral):
         self.stored = {_CTRL: _FOUR_COMPARATORS}
         self._locked = self._has_lock
         self._held = 0  # CYCCNT while stopped
-        self._zero_at: int | None = (
-            None  # retired instructions at which CYCCNT was zero
-        )
+        self._zero_at: int | None = None  # retired instructions at which CYCCNT was zero
 
     def trace_changed(self) -> None:
         """DEMCR was written: the counter may have to start or stop."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import ctypes as c
 import enum
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 from lnn_edge.errors import BoardError, MissingToolError
@@ -82,9 +82,7 @@ class Engine:
         BoardError: The engine is of another major version.
     """
 
-    def __init__(
-        self, cpu: str, double_precision: bool, use_compiler: bool = True
-    ) -> None:
+    def __init__(self, cpu: str, double_precision: bool, use_compiler: bool = True) -> None:
         unicorn = _import_unicorn()
         self._unicorn, self._error_type = unicorn, unicorn.UcError
         arm = unicorn.arm_const
@@ -104,16 +102,12 @@ class Engine:
         self._uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_bad_access)
         self.counter = self._make_counter(double_precision, use_compiler)
 
-    def _make_counter(
-        self, double_precision: bool, use_compiler: bool
-    ) -> AbstractCounter:
+    def _make_counter(self, double_precision: bool, use_compiler: bool) -> AbstractCounter:
         core = tuple(self.ids[name] for name in _CORE)
         masks = (self.ids["primask"], self.ids["basepri"], self.ids["faultmask"])
         helper = compiled_library() if use_compiler else None
         if helper is None:
-            return PythonCounter(
-                self._uc, masks, self.read_memory, core, double_precision
-            )
+            return PythonCounter(self._uc, masks, self.read_memory, core, double_precision)
         return CompiledCounter(
             helper,
             self._library,
@@ -135,9 +129,7 @@ class Engine:
             rights |= u.UC_PROT_WRITE
         self._uc.mem_map(region.start, region.size, rights)
 
-    def map_peripheral(
-        self, start: int, size: int, read: ReadPort, write: WritePort
-    ) -> None:
+    def map_peripheral(self, start: int, size: int, read: ReadPort, write: WritePort) -> None:
         """Route accesses in [start, start + size) to `read(address, bytes)` and `write(...)`."""
 
         def on_read(_uc: Any, offset: int, width: int, _user: Any) -> int:
@@ -179,9 +171,7 @@ class Engine:
 
     def batch(self, *names: str) -> RegisterBatch:
         """Several registers that are read or written in one call."""
-        return RegisterBatch(
-            self._library, self._uc._uch, [self.ids[name] for name in names]
-        )
+        return RegisterBatch(self._library, self._uc._uch, [self.ids[name] for name in names])
 
     # --- running ----------------------------------------------------------------------------
 
@@ -213,9 +203,7 @@ class Engine:
         if state.stopped == Stopped.SCAN:
             return Stop(Why.SCAN, pc)
         if state.stopped == Stopped.FULL:
-            raise BoardError(
-                "the firmware has more basic blocks than the virtual board can count"
-            )
+            raise BoardError("the firmware has more basic blocks than the virtual board can count")
         if self._interrupt is not None:
             return self._interrupt_stop(pc, self._interrupt)
         return Stop(Why.BOUNDARY if state.stopped else Why.SLEEP, pc)
@@ -224,9 +212,7 @@ class Engine:
         """Engine exception numbers: 2 SVC, 3 bad fetch, 7 BKPT, 8 exception return, 18 state."""
         if number in (3, 8) and pc >= _EXC_RETURN_LOW:
             return Stop(Why.RETURN, pc)
-        why = {2: Why.CALL, 3: Why.FETCH, 7: Why.BREAK, 18: Why.STATE}.get(
-            number, Why.UNDEFINED
-        )
+        why = {2: Why.CALL, 3: Why.FETCH, 7: Why.BREAK, 18: Why.STATE}.get(number, Why.UNDEFINED)
         return Stop(why, pc, pc)
 
     def _error_stop(self, error: Any) -> Stop:
@@ -284,23 +270,18 @@ class RegisterBatch:
         self._ids = (c.c_int * len(ids))(*ids)
         self.values = (c.c_uint64 * len(ids))()
         at, width = c.addressof(self.values), c.sizeof(c.c_uint64)
-        self._pointers = (c.c_void_p * len(ids))(
-            *(at + width * i for i in range(len(ids)))
-        )
+        self._pointers = (c.c_void_p * len(ids))(*(at + width * i for i in range(len(ids))))
 
     def read(self) -> list[int]:
         """Values now."""
-        self._library.uc_reg_read_batch(
-            self._handle, self._ids, self._pointers, self._count
-        )
+        self._library.uc_reg_read_batch(self._handle, self._ids, self._pointers, self._count)
         return [value & 0xFFFFFFFF for value in self.values]
 
     def write(self, values: list[int]) -> None:
         """Set all, in the order of the names."""
-        self.values[:] = values
-        self._library.uc_reg_write_batch(
-            self._handle, self._ids, self._pointers, self._count
-        )
+        for index, value in enumerate(values):
+            self.values[index] = value
+        self._library.uc_reg_write_batch(self._handle, self._ids, self._pointers, self._count)
 
 
 _CORE = tuple([f"r{i}" for i in range(13)] + ["sp", "lr", "pc"])
@@ -322,19 +303,19 @@ def _register_ids(arm: Any) -> dict[str, int]:
     return {name: getattr(arm, f"UC_ARM_REG_{name.upper()}") for name in names}
 
 
-def _import_unicorn() -> ModuleType:
+def _import_unicorn() -> Any:
     try:
-        import unicorn
-        import unicorn.arm_const
+        unicorn: Any = importlib.import_module("unicorn")
+        importlib.import_module("unicorn.arm_const")
     except ImportError as error:
         raise MissingToolError(
             "the virtual board needs the Unicorn engine, which is not installed: "
-            'pip install "lnn-edge[vboard]"'
+            'pip install "lnn-edge[virtual]"'
         ) from error
     if unicorn.uc_version()[0] != 2:
         raise BoardError(
             f"unicorn {unicorn.__version__} is installed, version 2 is needed: "
-            'pip install "lnn-edge[vboard]"'
+            'pip install "lnn-edge[virtual]"'
         )
     return unicorn
 

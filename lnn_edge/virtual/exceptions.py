@@ -46,9 +46,7 @@ class Exceptions:
         scb: Vector table and fault status.
     """
 
-    def __init__(
-        self, config: MachineConfig, engine: Engine, nvic: Nvic, scb: Scb
-    ) -> None:
+    def __init__(self, config: MachineConfig, engine: Engine, nvic: Nvic, scb: Scb) -> None:
         self._config, self._engine, self._nvic, self._scb = config, engine, nvic, scb
         names = ("r0", "r1", "r2", "r3", "r12", "lr", "sp", "xpsr", "control")
         self._entry = engine.batch(*names)
@@ -95,25 +93,20 @@ class Exceptions:
         exc_return = 0xFFFFFFF9 if not self._nvic.active else 0xFFFFFFF1
         if not self._nvic.active and control & _SPSEL:
             exc_return = 0xFFFFFFFD
-        return self._start(
-            exception, low, exc_return & ~0x10 if extended else exc_return, control
-        )
+        return self._start(exception, low, exc_return & ~0x10 if extended else exc_return, control)
 
     def _start(self, exception: int, sp: int, exc_return: int, control: int) -> int:
         e = self._engine
         e.set("sp", sp)
         e.set("control", control & ~(_FPCA | _SPSEL))
-        e.set(
-            "xpsr", e.get("xpsr") & 0xF80F0000 | _THUMB | exception
-        )  # clears IT state
+        e.set("xpsr", e.get("xpsr") & 0xF80F0000 | _THUMB | exception)  # clears IT state
         e.set("lr", exc_return)
         self._nvic.activate(exception)
         vector = self._scb.vector_table + 4 * exception
         if self._config.region_at(vector) is None:
-            raise BoardStoppedError(
-                f"lock-up: no memory at the vector of exception {exception}"
-            )
-        return struct.unpack("<I", e.read_memory(vector, 4))[0] & ~1
+            raise BoardStoppedError(f"lock-up: no memory at the vector of exception {exception}")
+        (handler,) = struct.unpack("<I", e.read_memory(vector, 4))
+        return int(handler) & ~1
 
     def _is_ram(self, low: int, end: int) -> bool:
         region = self._config.region_at(low)
@@ -155,9 +148,7 @@ class Exceptions:
         words = struct.unpack("<17I", self._engine.read_memory(at, 68))
         self._float.write(list(words))
 
-    def _resume(
-        self, frame: tuple[int, ...], stack: str, sp: int, extended: bool
-    ) -> None:
+    def _resume(self, frame: tuple[int, ...], stack: str, sp: int, extended: bool) -> None:
         e = self._engine
         control = e.get("control") & 1 | (_SPSEL if stack == "psp" else 0)
         e.set(stack, sp)

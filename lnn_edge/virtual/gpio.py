@@ -20,9 +20,7 @@ class Gpio(AbstractPeripheral):
     """
 
     def __init__(self, letter: str) -> None:
-        super().__init__(
-            f"GPIO{letter}", 0x40020000 + 0x400 * PORTS.index(letter), 0x400
-        )
+        super().__init__(f"GPIO{letter}", 0x40020000 + 0x400 * PORTS.index(letter), 0x400)
         self._initial = _INITIAL.get(letter, {})
         self.reset()
 

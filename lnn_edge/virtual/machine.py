@@ -124,8 +124,8 @@ class Machine:
             fill = b"\xff\xff" if region.kind == "flash" else _RAM_FILL
             self.engine.write_memory(region.start, fill * (region.size // 2))
         for address, data in self.image.segments:
-            region = self.config.region_at(address)
-            if region is None or address + len(data) > region.end or region.kind != "flash":
+            target = self.config.region_at(address)
+            if target is None or address + len(data) > target.end or target.kind != "flash":
                 raise BoardError(
                     f"{self.image.path}: segment {address:#010x}..{address + len(data):#010x} does "
                     f"not fit the flash of {self.config.name}; check the linker script"
@@ -409,7 +409,7 @@ class Machine:
     # --- waiting ----------------------------------------------------------------------------
 
     def _polling(self) -> Idle | None:
-        """A busy-wait: go to the next event; wait for timers in naps, for the loop may feed them."""
+        """A busy-wait: go to the next event; wait for timers in naps, the loop may feed them."""
         self._is_polling = False
         if self._skip_to_wire():
             return None

@@ -113,9 +113,7 @@ class Nvic(AbstractPeripheral):
     def ready(self, masks: Masks) -> int | None:
         """Exception to take now, or None."""
         best = self.candidate()
-        if best is not None and self.group_priority(best) < self.execution_priority(
-            masks
-        ):
+        if best is not None and self.group_priority(best) < self.execution_priority(masks):
             return best
         return None
 

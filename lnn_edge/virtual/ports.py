@@ -88,9 +88,7 @@ class TcpPort(AbstractPort):
             self._listener.bind(("127.0.0.1", port))
         except (OSError, OverflowError) as error:
             self._listener.close()
-            raise LinkError(
-                f"TCP port {port} cannot be used ({error}); try --tcp 0"
-            ) from error
+            raise LinkError(f"TCP port {port} cannot be used ({error}); try --tcp 0") from error
         self._listener.listen(1)
         self._host: socket.socket | None = None
         super().__init__(f"socket://127.0.0.1:{self._listener.getsockname()[1]}")
@@ -159,12 +157,8 @@ class PtyPort(AbstractPort):
             import pty
             import tty
         except ImportError as error:
-            raise MissingToolError(
-                "this system has no pseudo-terminals; use --tcp 0"
-            ) from error
-        self._master, self._slave = (
-            pty.openpty()
-        )  # the slave stays open: no hang-up between hosts
+            raise MissingToolError("this system has no pseudo-terminals; use --tcp 0") from error
+        self._master, self._slave = pty.openpty()  # the slave stays open: no hang-up between hosts
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         super().__init__(os.ttyname(self._slave))

@@ -98,7 +98,7 @@ class Rcc(AbstractPeripheral):
         """SWS: the wanted source if it runs, else the one before it, HSI at last."""
         wanted = self.stored.get(_CFGR, 0) & 3
         ready = self.read(_CR)
-        if wanted == 1 and ready & 1 << 17 or wanted == 2 and self._pll_hz():
+        if (wanted == 1 and ready & 1 << 17) or (wanted == 2 and self._pll_hz()):
             return wanted
         return 0
 

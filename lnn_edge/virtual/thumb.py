@@ -88,9 +88,7 @@ def _narrow_guards(at: int, first: int) -> list[Guard]:
     return []
 
 
-def _wide_guards(
-    at: int, first: int, second: int, double_precision: bool
-) -> list[Guard]:
+def _wide_guards(at: int, first: int, second: int, double_precision: bool) -> list[Guard]:
     base = first & 0xF
     if first & 0xFFD0 == 0xFB90 and second & 0xF0F0 == 0xF0F0:  # SDIV, UDIV
         return [Guard(at, Check.DIVISOR, second & 0xF)]
@@ -119,9 +117,7 @@ def _core_alignment(first: int, second: int) -> int:
         return 3
     if first & 0x0080 == 0:  # LDREX, STREX
         return 3
-    return (
-        1 if second & 0x00F0 == 0x0050 else 0
-    )  # LDREXH, STREXH; else byte forms and TBB
+    return 1 if second & 0x00F0 == 0x0050 else 0  # LDREXH, STREXH; else byte forms and TBB
 
 
 def _is_double_arithmetic(first: int, second: int) -> bool:

@@ -43,9 +43,7 @@ class Timeline:
         """Core clocks since power-on."""
         return int(self._state.retired) + self._skipped
 
-    def set(
-        self, name: str, at: int, fire: Callable[[], None], *, patient: bool
-    ) -> None:
+    def set(self, name: str, at: int, fire: Callable[[], None], *, patient: bool) -> None:
         """Plan an event; one of the same name is replaced."""
         self._events[name] = Event(at, fire, patient)
         self._state.stop_at = min(self._state.stop_at, max(at - self._skipped, 0))
@@ -60,9 +58,7 @@ class Timeline:
 
     def next(self, *, patient: bool) -> int | None:
         """Time of the earliest event of a sort."""
-        times = [
-            event.at for event in self._events.values() if event.patient == patient
-        ]
+        times = [event.at for event in self._events.values() if event.patient == patient]
         return min(times) if times else None
 
     def skip_to(self, at: int) -> None:
@@ -80,9 +76,7 @@ class Timeline:
     def arm(self) -> None:
         """Have the counter stop at the next event, or after a slice."""
         retired = int(self._state.retired)
-        due = min(
-            (event.at for event in self._events.values()), default=self.now + SLICE
-        )
+        due = min((event.at for event in self._events.values()), default=self.now + SLICE)
         self._state.stop_at = max(retired, min(due - self._skipped, retired + SLICE))
         self._state.request = 0
 

@@ -83,9 +83,7 @@ class Usart(AbstractPeripheral):
         for event in (self._rx_event, self._tx_event, self._idle_event):
             self._timeline.clear(event)
         self.stored = {}
-        self._flags = (
-            _TC  # ORE, IDLE and TC; RXNE and TXE follow from the two registers below
-        )
+        self._flags = _TC  # ORE, IDLE and TC; RXNE and TXE follow from the two registers below
         self._received: int | None = None  # RDR while RXNE
         self._last_received = 0
         self._waiting: int | None = None  # TDR while TXE is clear
@@ -98,9 +96,7 @@ class Usart(AbstractPeripheral):
         """Core clocks of one frame; None while BRR or the kernel clock cannot give a rate."""
         control, brr = self.stored.get(_CR1, 0), self.stored.get(_BRR, 0) & 0xFFFF
         divider = brr
-        if (
-            control & _OVER8
-        ):  # USARTDIV = BRR[15:4] : BRR[2:0] << 1, and the rate doubles
+        if control & _OVER8:  # USARTDIV = BRR[15:4] : BRR[2:0] << 1, and the rate doubles
             divider = brr & 0xFFF0 | (brr & 7) << 1
         core_hz, kernel_hz = self._clocks()
         if divider < 16 or not kernel_hz:
