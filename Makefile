@@ -36,5 +36,13 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
+# After a deliberate change of an operator's meaning: the diff shows which operators changed.
+vectors: $(STAMP)
+	$(BIN)/python -m tests.make_vectors
+
+# Damages copies of the sources line by line and sees the exactness tests fail.
+mutate: setup
+	$(BIN)/python -m pytest tests/test_mutation.py
+
 clean:
 	rm -rf $(VENV) demo build dist

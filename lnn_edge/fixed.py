@@ -3,7 +3,7 @@
 Every function has a twin of the same name in firmware/runtime/lnn_fixed.h. Arrays are int64, of
 numpy or torch alike; neither library is imported here.
 
-There is one rounding rule, `requantize` (docs/adr/0001-one-rounding-rule.md):
+There is one rounding rule, `requantize` (docs/adr/0004-one-rounding-rule.md):
 
     y = saturate(((acc << shift) * multiplier + 2**31) >> 32)
 

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,15 @@ from lnn_edge.ops import OPERATORS
 FORMAT = 1
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _BASE_FIELDS = ("name", "inputs", "outputs")
+_UNREADABLE = (  # RuntimeError: a damaged header asks for a password or a method zipfile lacks
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    KeyError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+)
 
 
 def save_graph(graph: QGraph, path: Path) -> str:
@@ -62,34 +72,53 @@ def load_graph(path: Path) -> QGraph:
         GraphError: The file is missing, damaged, of a newer format, or fails a proof.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            files = {name: archive.read(name) for name in archive.namelist()}
+        files = _members(path)
         document = json.loads(files["graph.json"])
     except FileNotFoundError:
         raise GraphError(f"{path}: no such graph; make one with `lnn-edge quantize`") from None
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+    except _UNREADABLE as error:
         raise GraphError(
             f"{path}: damaged graph file ({error}); quantize the model again"
         ) from None
-    _check_format(path, document)
     try:
-        return _decode(document, _constants(path, document["constants"], files))
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        _check_format(document)
+        _check_numbers(document)
+        return _decode(document, _constants(document["constants"], files))
+    except GraphError as error:
+        raise GraphError(f"{path}: {error}") from None
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         raise GraphError(f"{path}: malformed graph ({error!r}); quantize the model again") from None
 
 
-def _check_format(path: Path, document: Any) -> None:
+def _members(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if len(set(names)) != len(names):
+            raise zipfile.BadZipFile("two members have the same name")
+        return {name: archive.read(name) for name in names}
+
+
+def _check_format(document: Any) -> None:
     version = document.get("format") if isinstance(document, dict) else None
     if not isinstance(version, int):
-        raise GraphError(f"{path}: not a graph file of lnn-edge (no format number)")
+        raise GraphError("not a graph file of lnn-edge (no format number)")
     if version > FORMAT:
         raise GraphError(
-            f"{path}: graph format {version}, this lnn-edge reads up to {FORMAT}; upgrade lnn-edge"
+            f"graph format {version}, this lnn-edge reads up to {FORMAT}; upgrade lnn-edge"
         )
     if version < FORMAT:
-        raise GraphError(
-            f"{path}: graph format {version}, needed {FORMAT}; quantize the model again"
-        )
+        raise GraphError(f"graph format {version}, needed {FORMAT}; quantize the model again")
+
+
+def _check_numbers(node: Any) -> None:
+    """Only a scale is a fraction: a size or a multiplier that is one has no meaning in C."""
+    if isinstance(node, dict):
+        node = [v for k, v in node.items() if k not in ("metadata", "scale")]
+    if isinstance(node, list):
+        for value in node:
+            _check_numbers(value)
+    elif isinstance(node, (float, bool)):
+        raise GraphError(f"{node} where an integer belongs; quantize the model again")
 
 
 def _canonical(document: dict[str, Any]) -> bytes:
@@ -177,15 +206,16 @@ def _encode_op(op: AbstractOp, prefix: str, arrays: dict[str, bytes]) -> dict[st
     }
 
 
-def _constants(
-    path: Path, hashes: dict[str, str], files: dict[str, bytes]
-) -> dict[str, np.ndarray]:
+def _constants(hashes: dict[str, str], files: dict[str, bytes]) -> dict[str, np.ndarray]:
     arrays = {}
     for name, expected in hashes.items():
         data = files.get(name)
         if data is None or hashlib.sha256(data).hexdigest() != expected:
-            raise GraphError(f"{path}: damaged graph file ({name}); quantize the model again")
+            raise GraphError(f"damaged graph file ({name}); quantize the model again")
         arrays[name] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    strange = files.keys() - hashes.keys() - {"graph.json"}
+    if strange:
+        raise GraphError(f"{min(strange)} does not belong to this graph; quantize the model again")
     return arrays
 
 
@@ -222,6 +252,8 @@ def _decode_trigger(
 ) -> InputTrigger | EventTrigger:
     if values["kind"] == "input":
         return InputTrigger(tensors[values["frame"]], values["ring"])
+    if values["kind"] != "event":
+        raise GraphError(f"trigger: unknown kind {values['kind']!r}; upgrade lnn-edge")
     plain = {k: v for k, v in values.items() if k != "kind"}
     for key in ("window", "dt", "dt_next"):
         plain[key] = None if plain[key] is None else tensors[plain[key]]

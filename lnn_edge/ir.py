@@ -8,7 +8,7 @@ from __future__ import annotations
 import abc
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -67,6 +67,8 @@ class QTensor:
             raise GraphError(
                 f"{self.name}: range [{self.qmin}, {self.qmax}] is empty or outside {self.dtype}"
             )
+        if self.role not in get_args(Role):
+            raise GraphError(f"{self.name}: role {self.role!r}, needed one of {get_args(Role)}")
         if not self.shape or min(self.shape) < 1:
             raise GraphError(f"{self.name}: shape {self.shape}, needed positive sizes")
         scales, points = self.scales, self.zero_points
@@ -160,6 +162,13 @@ class AbstractOp(abc.ABC):
         """Raise GraphError naming this operator unless condition holds."""
         if not condition:
             raise GraphError(f"{self.kind} {self.name}: {problem}")
+
+    def require_factor(self, multiplier: int, shift: int) -> None:
+        """Check that a requantization's factor is one that C can hold."""
+        self.require(
+            1 <= multiplier < INT32_LIMIT and 0 <= shift <= 30,
+            f"multiplier {multiplier}, shift {shift}; needed 1 to 2**31 - 1 and 0 to 30",
+        )
 
     def require_bound(self, bound: int, what: str = "accumulator") -> None:
         """Prove that a 32-bit quantity cannot overflow."""
@@ -343,11 +352,27 @@ def _check_graph(graph: QGraph) -> None:
         if stage.trigger.ring not in known:
             raise GraphError(f"stage {stage.name}: no ring named {stage.trigger.ring}")
         _check_stage(stage, names)
+    _check_input(graph)
     _check_event(graph)
 
 
+def _check_input(graph: QGraph) -> None:
+    stage, frame = graph.stages[0], graph.frame
+    ring = graph.ring(graph.event_trigger.ring)
+    if stage.ops or stage.states or stage.kept:
+        raise GraphError(f"stage {stage.name}: the input stage only fills its ring")
+    if stage.trigger.ring != ring.name or frame != ring.frame:
+        raise GraphError(f"stage {stage.name} must fill ring {ring.name} with {ring.frame.name}")
+    if frame.dtype != "int16" or len(frame.shape) != 1:
+        raise GraphError(f"{frame.name}: {frame.dtype} {frame.shape}, needed one int16 per channel")
+
+
 def _check_stage(stage: Stage, names: set[str]) -> None:
-    known = {t.name: t for t in stage.inputs} | {s.tensor.name: s.tensor for s in stage.states}
+    given = [*stage.inputs, *(s.tensor for s in stage.states)]
+    known = {t.name: t for t in given}
+    if len(known) != len(given):
+        raise GraphError(f"stage {stage.name}: two inputs or states have the same name")
+    states = {s.tensor.name for s in stage.states}
     for op in stage.ops:
         for tensor in op.inputs:
             if known.get(tensor.name) != tensor:
@@ -359,10 +384,12 @@ def _check_stage(stage: Stage, names: set[str]) -> None:
     for tensor in stage.kept:
         if known.get(tensor.name) != tensor:
             raise GraphError(f"stage {stage.name}: nothing writes {tensor.name}")
+        if tensor.name in states:
+            raise GraphError(f"stage {stage.name}: {tensor.name} is the old state; copy it first")
     both = names & known.keys()
     if both:
         raise GraphError(f"tensor {min(both)} is defined in two stages")
-    names |= known.keys()
+    names.update(known)
     ops = [op.name for op in stage.ops]
     if len(set(ops)) != len(ops):
         raise GraphError(f"stage {stage.name}: two operators have the same name")
@@ -370,14 +397,26 @@ def _check_stage(stage: Stage, names: set[str]) -> None:
 
 def _check_event(graph: QGraph) -> None:
     trigger = graph.event_trigger
-    ring = graph.ring(trigger.ring)
-    needed = trigger.pre + max(trigger.post, trigger.wait)
-    if ring.length < needed:
-        raise GraphError(f"ring {ring.name} has {ring.length} frames, needed at least {needed}")
-    if trigger.window.shape != (trigger.pre + trigger.post, *ring.frame.shape):
-        raise GraphError(f"window shape {trigger.window.shape} does not fit the ring's frames")
-    if (trigger.dt_next is None) != (trigger.wait == 0):
-        raise GraphError("dt_next needs wait > 0, and wait > 0 needs dt_next")
+    _check_trigger(trigger, graph.ring(trigger.ring))
     outputs = graph.event_stage.outputs
     if len(outputs) != 1 or outputs[0].dtype != "int16" or len(outputs[0].shape) != 1:
         raise GraphError(f"{graph.name}: needed one int16 vector as output")
+
+
+def _check_trigger(trigger: EventTrigger, ring: Ring) -> None:
+    least = (trigger.pre, trigger.post - 1, trigger.wait, trigger.first_dt, trigger.capacity - 1)
+    if min(least) < 0:
+        raise GraphError("pre, wait and first_dt must be at least 0, post and capacity at least 1")
+    needed = trigger.pre + max(trigger.post, trigger.wait)
+    if ring.length < needed:
+        raise GraphError(f"ring {ring.name} has {ring.length} frames, needed at least {needed}")
+    window = trigger.window
+    if window.shape != (trigger.pre + trigger.post, *ring.frame.shape):
+        raise GraphError(f"window shape {window.shape} does not fit the ring's frames")
+    if (window.dtype, window.qmin, window.qmax) != ("int16", *RANGES["int16"]):
+        raise GraphError(f"{window.name}: samples are not limited; needed the whole range of int16")
+    if (trigger.dt_next is None) != (trigger.wait == 0):
+        raise GraphError("dt_next needs wait > 0, and wait > 0 needs dt_next")
+    for tensor in trigger.inputs[1:]:
+        if tensor.dtype != "uint16" or tensor.size != 1:
+            raise GraphError(f"{tensor.name}: {tensor.dtype} {tensor.shape}, needed one uint16")

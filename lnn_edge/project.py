@@ -29,6 +29,24 @@ class Project:
     export: dict[str, object]
 
 
+def find_project(folder: Path | None) -> Path:
+    """Return the folder of a project: the one given, or the only one in the working folder.
+
+    Raises:
+        UsageError: None is given and the working folder holds no exported project, or several.
+    """
+    if folder is not None:
+        return folder
+    found = sorted(path.parent for path in Path().glob("*/export.json"))
+    if len(found) != 1:
+        names = ", ".join(map(str, found)) or "none"
+        raise UsageError(
+            f"no PROJECT given, and the exported projects here are: {names}; name one, or make one "
+            "with `lnn-edge export --board stm32f746`"
+        )
+    return found[0]
+
+
 def open_project(folder: Path) -> Project:
     """Read a project.
 
@@ -39,8 +57,15 @@ def open_project(folder: Path) -> Project:
     try:
         export = json.loads((folder / "export.json").read_text())
         board_text = (folder / "board" / "board.json").read_text()
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{folder} is no exported project ({error}); {again}") from None
+    except OSError as error:
+        raise UsageError(
+            f"{folder} is no exported project ({Path(error.filename).name}: {error.strerror}); "
+            "make one with `lnn-edge export`"
+        ) from None
+    except ValueError as error:
+        raise UsageError(f"{folder}: its JSON files are damaged ({error}); {again}") from None
+    if not isinstance(export, dict):
+        raise UsageError(f"{folder}/export.json is damaged (no object); {again}")
     graph = load_graph(folder / "model.qgraph")
     if graph_sha256(graph) != export.get("model_sha256"):
         raise UsageError(f"{folder}: model.qgraph is not the graph that was exported; {again}")

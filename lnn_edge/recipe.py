@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -9,8 +10,14 @@ from pathlib import Path
 
 from lnn_edge import strict
 from lnn_edge.errors import UsageError
+from lnn_edge.ir import KEYWORDS
 
 FOLDER = Path(__file__).parent / "recipes"
+_LARGEST = sys.float_info.max
+_RANGES = {  # of numbers that are not just 0 or more
+    **dict.fromkeys(("epochs", "batch_size", "sequence_length"), (1, _LARGEST)),
+    **dict.fromkeys(("label_smoothing", "average_decay", "drop_second", "flip_second"), (0, 1)),
+}
 
 
 @dataclass(frozen=True)
@@ -108,20 +115,45 @@ def load_recipe(name: str) -> Recipe:
     """
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     try:
-        values = tomllib.loads(path.read_text())
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         near = get_close_matches(name, builtin_recipes(), cutoff=0) or builtin_recipes()
         raise UsageError(
             f"no recipe {name!r}; built in: {', '.join(near)}; or give a .toml file"
         ) from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}); give a .toml file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
     return recipe_of(values, str(path.name))
 
 
 def recipe_of(values: object, where: str) -> Recipe:
-    """Return the recipe in a parsed TOML table."""
-    return strict.build(Recipe, values, where, UsageError)
+    """Return the recipe in a parsed TOML table.
+
+    Raises:
+        UsageError: A key, type or value is wrong.
+    """
+    recipe = strict.build(Recipe, values, where, UsageError)
+    name, plan = recipe.name, recipe.training
+    if not (name.isidentifier() and name.isascii()) or name in KEYWORDS:
+        raise UsageError(f"{where}: name is {name!r}, needed is a C identifier such as my_model")
+    _check_numbers(plan, f"{where}: training")
+    _check_numbers(recipe.augmentation, f"{where}: augmentation")
+    if plan.burn_in >= plan.sequence_length:
+        raise UsageError(
+            f"{where}: training: burn_in is {plan.burn_in}, needed is less than sequence_length, "
+            f"which is {plan.sequence_length}"
+        )
+    return recipe
+
+
+def _check_numbers(table: Training | Augmentation, where: str) -> None:
+    for key, value in vars(table).items():
+        low, high = _RANGES.get(key, (0, _LARGEST))
+        if not low <= value <= high:
+            needed = f"at least {low}" if high == _LARGEST else f"{low} to {high}"
+            raise UsageError(f"{where}: {key} is {value}, needed is {needed}")
 
 
 def builtin_recipes() -> list[str]:

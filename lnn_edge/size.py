@@ -196,7 +196,11 @@ def _failures(
             "raise layout.stack_bytes of the board"
         )
     if limits.max_flash is not None and flash > limits.max_flash:
-        yield f"flash is {flash} bytes, the limit is {limits.max_flash}"
+        yield f"flash is {flash} bytes, {_over(flash, limits.max_flash)}"
     total = ram + stack.total_bytes
     if limits.max_ram is not None and total > limits.max_ram:
-        yield f"RAM with the worst-case stack is {total} bytes, the limit is {limits.max_ram}"
+        yield f"RAM with the worst-case stack is {total} bytes, {_over(total, limits.max_ram)}"
+
+
+def _over(size: int, limit: int) -> str:
+    return f"{size - limit} more than the limit of {limit}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from lnn_edge import __version__
 from lnn_edge.augment import augment
 from lnn_edge.beats import BeatSequence
 from lnn_edge.data.recording import Recording
-from lnn_edge.errors import DataError
+from lnn_edge.errors import DataError, UsageError
 from lnn_edge.evaluate import Evaluation, evaluate_scores
 from lnn_edge.networks import make_network
 from lnn_edge.networks.ecg_beats_cfc import BeatNet
@@ -89,8 +90,10 @@ def train(
         on_epoch: Called after each epoch.
 
     Raises:
-        DataError: No recordings, or each is shorter than one sequence.
+        DataError: No recordings, each is shorter than one sequence, or no beat is labelled.
+        UsageError: The recipe's network or the device cannot be made, or the loss is not finite.
     """
+    _check_device(device)
     with torch.random.fork_rng(), one_thread():
         torch.manual_seed(seed)
         network = make_network(recipe.network, recipe.model).to(device)
@@ -100,9 +103,15 @@ def train(
         names = tuple(r.name for r in training), tuple(r.name for r in validation)
         card = ModelCard(FORMAT, __version__, seed, "", *names, recipe)
         run = _Run(recipe, network, examples)
+        folder.mkdir(parents=True, exist_ok=True)  # better now than after an epoch
         for epoch in range(run.resume(folder, card), recipe.training.epochs):
             torch.manual_seed(seed * 1000 + epoch + 1)
             loss = run.epoch()
+            if not math.isfinite(loss):
+                raise UsageError(
+                    f"the training diverged in epoch {epoch + 1}: its loss is {loss}; lower "
+                    "learning_rate in the recipe"
+                )
             run.save(folder, card, epoch + 1)
             on_epoch(EpochReport(epoch + 1, recipe.training.epochs, loss, run.judge(held_out)))
     network.load_state_dict(run.average)
@@ -151,7 +160,6 @@ class _Run:
 
     def save(self, folder: Path, card: ModelCard, epoch: int) -> None:
         """Write a checkpoint that resume() takes up."""
-        folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".{CHECKPOINT}.tmp"
         states = [
             self.network.state_dict(),
@@ -235,6 +243,14 @@ class _Run:
                 self.average[name].copy_(value)
 
 
+def _check_device(device: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"device {device!r} cannot be used ({reason}); take cpu") from None
+
+
 def _merge_fusion(labels: Tensor) -> Tensor:
     return torch.where(labels == FUSION, torch.zeros_like(labels), labels)
 
@@ -260,6 +276,8 @@ def _examples(
             f"no recording holds {length} beats, the recipe's sequence_length; use longer "
             "recordings or a shorter sequence"
         )
+    if not any((s.labels >= 0).any() for s in sequences):
+        raise DataError("no beat has a label of N, S, V or F; nothing to learn")
     return [
         _Example(
             {k: v.to(device) for k, v in real_inputs(network, s).items()},

@@ -231,12 +231,14 @@ def verify_project(
 
 
 def write_verification(result: Verification, folder: Path) -> Path:
-    """Write verify-LINK.json into a project, atomically, and return its path."""
-    path = folder / f"verify-{re.sub('[^a-z0-9]+', '-', result.link.lower()).strip('-')}.json"
+    """Write a project's verify-LINK.json and, as the newest, verify.json; return the former."""
     text = json.dumps(result.to_json(), indent=1) + "\n"
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    link = re.sub("[^a-z0-9]+", "-", result.link.lower()).strip("-")
+    newest, path = folder / "verify.json", folder / f"verify-{link}.json"
+    for each in (newest, path):
+        temporary = each.with_name(f".{each.name}.tmp")
+        temporary.write_text(text)
+        temporary.replace(each)
     return path
 
 

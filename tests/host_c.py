@@ -56,6 +56,7 @@ def run_c(program: Path, items: list[Item]) -> bytes:
     for kind, value in items:
         raw = np.asarray(value, "<i2").tobytes() if kind == "F" else b""
         raw = int(value).to_bytes(4, "little") if kind in "ES" else raw  # type: ignore[call-overload]
+        raw = bytes(value) if kind == "P" else raw  # type: ignore[call-overload]
         parts.append(kind.encode() + raw)
     done = subprocess.run([program], input=b"".join(parts), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()

@@ -63,8 +63,11 @@ def test_operators_add_code_and_constants():
     ("limits", "message"),
     [
         (Limits(max_flash=308, max_ram=1508), None),
-        (Limits(max_flash=307), "flash is 308 bytes, the limit is 307"),
-        (Limits(max_ram=1507), "RAM with the worst-case stack is 1508 bytes, the limit is 1507"),
+        (Limits(max_flash=307), "flash is 308 bytes, 1 more than the limit of 307"),
+        (
+            Limits(max_ram=1507),
+            "RAM with the worst-case stack is 1508 bytes, 1 more than the limit of 1507",
+        ),
     ],
 )
 def test_limits_of_the_user(limits, message):

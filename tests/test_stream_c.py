@@ -58,6 +58,40 @@ def test_events_announced_ahead_are_bit_exact(program: Path) -> None:
     assert run_c(program, items) == expected
 
 
+def test_long_pauses_saturate_and_are_bit_exact(program: Path) -> None:
+    """dt ends at 1080; equal to it, above it, and far above it."""
+    frames = np.random.default_rng(11).integers(-900, 900, (7000, 2)).astype(np.int16)
+    events = np.cumsum([100, 1080, 1081, 3000, 70])
+    items = [*record_items(frames, events), ("G", None)]
+    expected = run_reference(toy_graph(), items)
+    assert list(Stream(toy_graph()).run(frames, events))[-1].stamp == events[-1]
+    assert run_c(program, items) == expected
+
+
+@pytest.mark.parametrize("cut", [1, 333, 702, 707, 1200])
+def test_a_state_put_into_another_instance_continues_exactly(program: Path, cut: int) -> None:
+    """After the first frame, behind a gap, with a full queue, after an overflow."""
+    items = record_items(*random_record(6, 1500, -900, 900))
+    items[700:700] = [("E", t) for t in range(900, 907)]
+    items[600:600] = [("S", 13)]
+    whole = run_c(program, [*items, ("G", None)])
+    until = run_c(program, [*items[:cut], ("G", None)])
+    blob = until[-len(Stream(toy_graph()).state_blob()) :]
+    rest = run_c(program, [("P", blob), *items[cut:], ("G", None)])
+    assert until[: -len(blob) - 1] + rest == whole
+    assert len(rest) > 1 + len(blob)  # at least one decision and the blob
+
+
+def test_the_blob_before_a_decision_replays_it(program: Path) -> None:
+    frames, events = random_record(9, 1200, -900, 900)
+    decisions = list(Stream(toy_graph()).run(frames, events))
+    assert len(decisions) > 10
+    for d in decisions:
+        outputs = d.outputs.astype("<i2").tobytes()
+        expected = b"D" + d.stamp.to_bytes(4, "little") + outputs + d.probes + d.state
+        assert run_c(program, [("P", d.before)]) == expected
+
+
 def test_counters_tell_what_happened() -> None:
     stream = Stream(toy_graph())
     for stamp in (10, 10, 9, 11, 12, 13, 14):

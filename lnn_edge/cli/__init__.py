@@ -46,14 +46,33 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run; a named error becomes one line and exit code 2."""
+        """Run; an error becomes one line on stderr and exit code 2."""
         try:
             return super().invoke(ctx)
-        except LnnEdgeError as error:
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # click knows what to do
+        except (Exception, KeyboardInterrupt) as error:
             if ctx.params.get("verbose"):
                 traceback.print_exc()
-            click.echo(f"error: {error}", err=True)
+            show_error(_sentence(error))
             ctx.exit(TROUBLE)
+
+
+def show_error(sentence: str) -> None:
+    """Print one line to stderr."""
+    click.echo(f"error: {' '.join(sentence.splitlines())}", err=True)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, LnnEdgeError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; give the same command again"
+    if isinstance(error, OSError) and error.filename is not None:
+        advice = "check the path, your permissions and the free space"
+        return f"{error.filename}: {error.strerror}; {advice}"
+    fault = f"{type(error).__name__}: {error}"
+    return f"unexpected {fault}; run `lnn-edge -v ...` for the traceback and report it"
 
 
 @click.group(cls=LazyGroup)

@@ -13,7 +13,11 @@ from lnn_edge.cli.output import console, json_option, show_json, table
 @click.argument("name", required=False)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
-    """List the boards, or describe one. Example: lnn-edge boards stm32f746."""
+    """List the boards, or describe one.
+
+    \b
+    Example: lnn-edge boards stm32f746
+    """
     from lnn_edge.board import list_boards, load_board
 
     boards = [load_board(name)] if name else list(list_boards())

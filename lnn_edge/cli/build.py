@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lnn_edge.cli import FAILED
-from lnn_edge.cli.output import console, json_option, show_json, table
+from lnn_edge.cli import FAILED, show_error
+from lnn_edge.cli.output import console, json_option, project_argument, show_json, table
 
 if TYPE_CHECKING:
     from lnn_edge.size import SizeReport
 
 
 @click.command(name="build")
-@click.argument("project", type=click.Path(path_type=Path))
+@project_argument
 @click.option("--max-flash", type=int, help="Budget in bytes.")
 @click.option("--max-ram", type=int, help="Budget in bytes, worst-case stack included.")
 @json_option
 def command(project: Path, max_flash: int | None, max_ram: int | None, as_json: bool) -> None:
     """Compile PROJECT with arm-none-eabi-gcc and measure it; exit code 1 when over budget.
 
-    Example: lnn-edge build firmware-stm32f746g-disco --max-ram 16384 --max-flash 40960
+    \b
+    Example: lnn-edge build firmware --max-flash 40960 --max-ram 16384
     """
     from lnn_edge.build import OverBudgetError, build
     from lnn_edge.size import Limits
@@ -30,7 +31,7 @@ def command(project: Path, max_flash: int | None, max_ram: int | None, as_json: 
     try:
         result = build(project, "board", Limits(max_flash, max_ram))
     except OverBudgetError as error:
-        click.echo(f"error: {error}", err=True)
+        show_error(str(error))
         raise SystemExit(FAILED) from None
     assert result.size is not None
     if as_json:
@@ -38,6 +39,8 @@ def command(project: Path, max_flash: int | None, max_ram: int | None, as_json: 
     else:
         show_size(result.size)
         console().print(f"{result.elf}\nnext: lnn-edge verify {project} --link virtual")
+    for failure in result.size.budget_failures:
+        show_error(f"over budget: {failure}")
     if not result.size.budget_ok:
         raise SystemExit(FAILED)
 
@@ -55,5 +58,3 @@ def show_size(size: SizeReport) -> None:
     out.print(table("memory", ("region", "used", "size", ""), regions))
     rows = [(n, o.code_bytes, o.const_bytes, o.stack_bytes) for n, o in size.operators.items()]
     out.print(table("operators", ("operator", "code", "constants", "stack"), rows))
-    for failure in size.budget_failures:
-        out.print(f"over budget: {failure}")

@@ -12,13 +12,21 @@ from lnn_edge.cli.output import console, data_dir_option, json_option, progress,
 
 @click.group(name="data")
 def command() -> None:
-    """List, describe and fetch data sets."""
+    """List, describe and fetch data sets.
+
+    \b
+    Example: lnn-edge data list
+    """
 
 
 @command.command(name="list")
 @json_option
 def list_(as_json: bool) -> None:
-    """Name the data sets. Example: lnn-edge data list."""
+    """Name the data sets.
+
+    \b
+    Example: lnn-edge data list
+    """
     from lnn_edge.data.registry import DATASETS
 
     rows = [{"name": d.name, "summary": d.summary} for d in DATASETS.values()]
@@ -34,7 +42,11 @@ def list_(as_json: bool) -> None:
 @data_dir_option
 @json_option
 def info(name: str, split: str, data_dir: str | None, as_json: bool) -> None:
-    """Describe each recording. Example: lnn-edge data info excerpts."""
+    """Describe each recording.
+
+    \b
+    Example: lnn-edge data info excerpts
+    """
     from lnn_edge.data.registry import describe
 
     rows = describe(name, data_dir, split)
@@ -54,7 +66,11 @@ def info(name: str, split: str, data_dir: str | None, as_json: bool) -> None:
 @click.option("--data-dir", type=click.Path(path_type=Path), required=True, help="Where it goes.")
 @json_option
 def fetch(name: str, data_dir: Path, as_json: bool) -> None:
-    """Download a data set. Example: lnn-edge data fetch mitdb --data-dir data."""
+    """Download a data set, or generate it.
+
+    \b
+    Example: lnn-edge data fetch mitdb --data-dir data
+    """
     from lnn_edge.data.fetch import fetch as fetch_dataset
 
     with progress(as_json) as bar:

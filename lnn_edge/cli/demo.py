@@ -17,12 +17,17 @@ MAX_FLASH, MAX_RAM = 40 * 1024, 16 * 1024
 
 
 @click.command(name="demo")
-@click.option("--out", "folder", type=click.Path(path_type=Path), default=Path("demo"))
-@click.option("--link", default="virtual", show_default=True, help="virtual or host.")
+@click.option(
+    "--out", "folder", type=click.Path(path_type=Path), default=Path("demo"), show_default=True
+)
+@click.option(
+    "--link", type=click.Choice(["virtual", "host"]), default="virtual", show_default=True
+)
 @json_option
 def command(folder: Path, link: str, as_json: bool) -> None:
     """Train on synthetic ECG, run it on the virtual board; then the shipped model on real ECG.
 
+    \b
     Example: lnn-edge demo --out demo
     """
     from lnn_edge.shipped import shipped_graph

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import click
+from rich.text import Text
 
 from lnn_edge.cli import FAILED
 from lnn_edge.cli.output import console, json_option, show_json
@@ -15,6 +16,7 @@ from lnn_edge.cli.output import console, json_option, show_json
 def command(as_json: bool) -> None:
     """Check packages, tools and boards on USB; exit code 1 when something needed is missing.
 
+    \b
     Example: lnn-edge doctor
     """
     from lnn_edge.doctor import checks
@@ -25,9 +27,11 @@ def command(as_json: bool) -> None:
     else:
         out = console()
         for check in found:
-            lack = "[red]missing[/]  " if check.is_required else "[yellow]optional[/] "
-            out.print(f"{'[green]ok[/]       ' if check.ok else lack}{check.name} {check.version}")
+            lack = ("missing", "red") if check.is_required else ("optional", "yellow")
+            word, color = ("ok", "green") if check.ok else lack
+            what = f"{check.name} {check.version}".rstrip()
+            out.print(Text(f"{word:<9}", color).append(what, "default"))
             if not check.ok and check.fix:
-                out.print(f"         {check.fix}", markup=False)
+                out.print(f"         {check.fix}")
     if not all(c.ok or not c.is_required for c in found):
         raise SystemExit(FAILED)

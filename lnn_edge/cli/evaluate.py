@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.option("--split", default="all", show_default=True)
 @click.option("--fold", type=int, default=0, show_default=True, help="For train and validation.")
 @click.option("--records", help="Only these, comma-separated.")
-@click.option("--resamples", type=int, default=1000, show_default=True, help="Of patients.")
+@click.option(
+    "--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Of patients."
+)
 @data_dir_option
 @json_option
 def command(
@@ -36,11 +38,12 @@ def command(
 ) -> None:
     """Judge MODEL: a model.qgraph (integers), a trained folder (float), or the shipped model.
 
+    \b
     Example: lnn-edge evaluate runs/beats/model.qgraph --dataset mitdb --split test
     """
     from lnn_edge.data.registry import load_dataset
 
-    names = records.split(",") if records else None
+    names = None if records is None else records.split(",")
     recordings = load_dataset(dataset, data_dir, split, names, fold)
     form, path, judged = judge(model, recordings, resamples)
     if as_json:

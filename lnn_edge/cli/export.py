@@ -17,7 +17,8 @@ from lnn_edge.cli.output import console, json_option, show_json
 def command(model: Path | None, board_name: str, output: Path | None, as_json: bool) -> None:
     """Write the C project of MODEL (a model.qgraph), or of the shipped ECG model, for a board.
 
-    Example: lnn-edge export --board stm32f746
+    \b
+    Example: lnn-edge export --board stm32f746 -o firmware
     """
     from lnn_edge.board import load_board
     from lnn_edge.codegen import export

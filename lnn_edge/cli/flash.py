@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from lnn_edge.cli.output import console, json_option, show_json
+from lnn_edge.cli.output import console, json_option, project_argument, show_json
 
 
 @click.command(name="flash")
-@click.argument("project", type=click.Path(path_type=Path))
+@project_argument
 @click.option(
     "--runner",
     type=click.Choice(["openocd", "st-flash", "msd"]),
@@ -20,7 +20,8 @@ from lnn_edge.cli.output import console, json_option, show_json
 def command(project: Path, runner: str | None, as_json: bool) -> None:
     """Write a built PROJECT to the board on USB.
 
-    Example: lnn-edge flash firmware-stm32f746g-disco --runner openocd
+    \b
+    Example: lnn-edge flash firmware --runner openocd
     """
     from lnn_edge.errors import MissingToolError
     from lnn_edge.project import open_project

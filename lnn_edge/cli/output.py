@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -26,9 +27,21 @@ def data_dir_option(function: Function) -> Function:
     return click.option("--data-dir", type=click.Path(path_type=str), help=text)(function)
 
 
+def project_argument(function: Function) -> Function:
+    """Add PROJECT; without it the only exported project in the working folder is meant."""
+    kind = click.Path(path_type=Path)
+    return click.argument("project", type=kind, required=False, callback=_find_project)(function)
+
+
+def _find_project(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Path:
+    from lnn_edge.project import find_project
+
+    return find_project(value)
+
+
 def console() -> Console:
-    """Return the console for people's output."""
-    return Console(highlight=False)
+    """Return the console for people's output: text as it is, paths and commands in one piece."""
+    return Console(highlight=False, markup=False, soft_wrap=True)
 
 
 def show_json(document: object) -> None:
@@ -47,12 +60,14 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 def progress(as_json: bool) -> Progress:
-    """Return a progress bar on stderr, silent for scripts."""
+    """Return a progress bar on stderr; it shows in a terminal only, and not to scripts."""
+    out = Console(stderr=True, highlight=False)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True, highlight=False, quiet=as_json),
+        console=out,
+        disable=as_json or not out.is_terminal,
     )

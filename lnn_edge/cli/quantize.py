@@ -16,6 +16,7 @@ from lnn_edge.cli.output import console, data_dir_option, json_option, show_json
 def command(folder: Path, data_dir: str | None, as_json: bool) -> None:
     """Calibrate on the model's own training recordings and write FOLDER/model.qgraph.
 
+    \b
     Example: lnn-edge quantize runs/beats --data-dir data
     """
     from lnn_edge.data.registry import load_dataset

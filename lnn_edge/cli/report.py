@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lnn_edge.cli.output import console, json_option, show_json, table
+from lnn_edge.cli.output import console, json_option, project_argument, show_json, table
 
 if TYPE_CHECKING:
     from lnn_edge.report import Report
 
 
 @click.command(name="report")
-@click.argument("project", type=click.Path(path_type=Path))
+@project_argument
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="[default: PROJECT/report.html]"
 )
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def command(project: Path, output: Path | None, as_json: bool) -> None:
     """Summarise PROJECT and write one self-contained HTML page about it.
 
-    Example: lnn-edge report firmware-stm32f746g-disco -o report.html
+    \b
+    Example: lnn-edge report firmware -o report.html
     """
     from lnn_edge.report import collect_embedded, save, verdict
 
@@ -53,11 +54,9 @@ def show_report(report: Report) -> None:
 
     out = console()
     _, headline, sentences = verdict(report)
-    out.print(
-        f"{report.project.graph.name} on {report.project.board.title}: {headline}", soft_wrap=True
-    )
+    out.print(f"{report.project.graph.name} on {report.project.board.title}: {headline}")
     for sentence in sentences:
-        out.print(sentence, markup=False, soft_wrap=True)
+        out.print(sentence)
     links = [
         (link_words(x), x.steps, x.mismatches, x.longest_run, x.counts[1] if x.counts else "")
         for x in report.links
@@ -66,7 +65,7 @@ def show_report(report: Report) -> None:
     if links:
         out.print(table("verification", columns, links))
     for x in report.links:
-        out.print(f"{link_words(x)}: counted {clock_words(x)}", markup=False, soft_wrap=True)
+        out.print(f"{link_words(x)}: counted {clock_words(x)}")
     if report.build:
         used = report.build.used
         regions = [(r.name, used.get(r.name, 0), r.size) for r in report.project.board.memory]

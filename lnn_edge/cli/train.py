@@ -14,7 +14,7 @@ from lnn_edge.cli.output import console, data_dir_option, json_option, progress,
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
 @click.option("--dataset", help="Data set instead of the recipe's: a name or a WFDB folder.")
 @click.option("--fold", type=int, help="Hold this fold of patients out [default: learn from all].")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
 @click.option("--device", default="cpu", show_default=True, help="torch device.")
 @data_dir_option
@@ -33,6 +33,8 @@ def command(
     """Train a network by a built-in recipe or a TOML file.
 
     An interrupted run goes on when the same command is given again.
+
+    \b
     Example: lnn-edge train ecg-beats-cfc --data-dir data -o runs/beats
     """
     from dataclasses import replace

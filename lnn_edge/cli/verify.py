@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lnn_edge.cli import FAILED
-from lnn_edge.cli.output import console, data_dir_option, json_option, progress, show_json
+from lnn_edge.cli import FAILED, show_error
+from lnn_edge.cli.output import (
+    console,
+    data_dir_option,
+    json_option,
+    progress,
+    project_argument,
+    show_json,
+)
 
 if TYPE_CHECKING:
     from lnn_edge.verify import Verification
 
 
 @click.command(name="verify")
-@click.argument("project", type=click.Path(path_type=Path))
+@project_argument
 @click.option(
     "--link",
     default="virtual",
@@ -37,15 +44,18 @@ def command(
 ) -> None:
     """Stream recordings to a device that runs PROJECT and compare every bit with the simulator.
 
-    Writes PROJECT/verify-LINK.json; exit code 1 on any mismatch.
-    Example: lnn-edge verify firmware-stm32f746g-disco --link virtual
+    Writes PROJECT/verify-LINK.json, and the same as PROJECT/verify.json; exit code 1 on any
+    mismatch.
+
+    \b
+    Example: lnn-edge verify firmware --link virtual
     """
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.project import open_project
     from lnn_edge.verify import verify_project, write_verification
 
     opened = open_project(project)
-    names = records.split(",") if records else None
+    names = None if records is None else records.split(",")
     recordings = load_dataset(dataset, data_dir, "all", names)
     with progress(as_json) as bar:
         task = bar.add_task(
@@ -59,6 +69,7 @@ def command(
         show_verification(result)
         console().print(f"written: {path}")
     if not result.passed:
+        show_error(f"{result.mismatches} of {result.steps} steps differ from the simulator")
         raise SystemExit(FAILED)
 
 

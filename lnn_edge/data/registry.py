@@ -134,7 +134,9 @@ def _select(
             f"({', '.join(members)}); give the right folder with --data-dir"
         )
     wanted = names if records is None else tuple(records)
-    for name in wanted:
+    for index, name in enumerate(wanted):
+        if name in wanted[:index]:
+            raise DataError(f"record {name!r} is asked for twice; name each record once")
         if name not in names:
             raise DataError(
                 f"{dataset.name} has no record {name!r} in this split; "

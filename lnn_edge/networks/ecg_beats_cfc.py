@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lnn_edge.cells.cfc import Cfc, Tap, no_tap
+from lnn_edge.errors import UsageError
 from lnn_edge.formats import Ranges, range_of, rectified, symmetric, symmetric_of
 from lnn_edge.ir import AbstractOp, InputTrigger, QGraph, QTensor, Stage
 from lnn_edge.networks import beat_front_end
@@ -53,6 +54,26 @@ class BeatNetConfig:
     wait: int = beat_front_end.LONGEST_WAIT
     variant: Variant = "cfc"
 
+    def __post_init__(self) -> None:
+        """Refuse sizes of which no network can be made.
+
+        Raises:
+            UsageError: A size is below 1, the convolutions' lists differ in length, or a wait or
+                probability is out of its range.
+        """
+        layers = (self.filters, self.kernel_sizes, self.strides)
+        if len({len(sizes) for sizes in layers}) > 1:
+            raise UsageError("[model] filters, kernel_sizes and strides need one entry per layer")
+        widths = (self.embedding_size, self.mixed_size, self.hidden_size, self.backbone_units)
+        if min(*widths, *(size for sizes in layers for size in sizes)) < 1:
+            raise UsageError("[model] every size must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"[model] dropout is {self.dropout}, needed is 0 to below 1")
+        if not 0 <= self.wait <= beat_front_end.LONGEST_WAIT:
+            raise UsageError(
+                f"[model] wait is {self.wait}, needed is 0 to {beat_front_end.LONGEST_WAIT}"
+            )
+
 
 class BeatNet(nn.Module):
     """Classifier of one beat after the other.
@@ -82,6 +103,11 @@ class BeatNet(nn.Module):
         for filters, kernel_size, stride in sizes:
             self.convolutions.append(nn.Conv1d(channels, filters, kernel_size, stride))
             self.norms.append(nn.BatchNorm1d(filters))
+            if kernel_size > frames:
+                raise UsageError(
+                    f"[model] kernel_size {kernel_size} does not fit {frames} frames; take smaller "
+                    "kernel_sizes or strides"
+                )
             frames, channels = (frames - kernel_size) // stride + 1, filters
         self.embedding = nn.Linear(frames * channels, config.embedding_size)
         self.dropout = nn.Dropout(config.dropout)

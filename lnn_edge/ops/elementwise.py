@@ -33,6 +33,7 @@ class Requantize(AbstractOp):
         x, y = self.inputs[0], self.outputs[0]
         self.require(x.shape == y.shape, f"shapes {x.shape} and {y.shape} differ")
         self.require(len(x.scales) == len(y.scales) == 1, "input and output need one scale each")
+        self.require_factor(self.multiplier, self.shift)
         self.require_bound(x.magnitude << self.shift, "shifted input")
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
@@ -77,6 +78,11 @@ class Concat(AbstractOp):
             and y.shape == (sum(t.size for t in self.inputs),),
             f"parts {[(t.shape, t.dtype) for t in self.inputs]} do not make {y.shape} {y.dtype}",
         )
+        low, high = min(t.qmin for t in self.inputs), max(t.qmax for t in self.inputs)
+        self.require(
+            y.qmin <= low and high <= y.qmax,
+            f"values in [{low}, {high}] are copied to [{y.qmin}, {y.qmax}]",
+        )
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         """Return the parts joined along the last axis."""
@@ -113,6 +119,8 @@ class TimeGate(AbstractOp):
         y = self.outputs[0]
         self.require(a.shape == b.shape == y.shape and dt.size == 1, "needed a, b, y alike, dt one")
         self.require(all(t.zero_points == (0,) for t in (*self.inputs, y)), "zero points must be 0")
+        for multiplier, shift in zip(self.multipliers, self.shifts, strict=True):
+            self.require_factor(multiplier, shift)
         first = a.magnitude * dt.magnitude << self.shifts[0]
         second = b.magnitude << self.shifts[1]
         self.require_bound(first, "a * dt")
@@ -164,6 +172,7 @@ class Mix(AbstractOp):
             gate.qmin >= 0 and gate.qmax <= Q15_ONE and gate.scales == (1 / Q15_ONE,),
             f"gate [{gate.qmin}, {gate.qmax}] must be Q15 in [0, {Q15_ONE}]",
         )
+        self.require_factor(self.multiplier, self.shift)
         spread = max(b.qmax - a.qmin, a.qmax - b.qmin)
         self.require_bound(gate.qmax * spread, "g * (b - a)")
         self.require_bound(max(a.magnitude, b.magnitude) << (15 + self.shift))

@@ -53,6 +53,10 @@ class LeakyAverage(AbstractOp):
         self.require(x.zero_points == (0,) == y.zero_points, "zero points must be 0")
         self.require(0 < self.multiplier < 1 << 31 and self.shift == 0, "alpha must be in (0, 0.5)")
         self.require(x.dtype == "int16" and y.qmin <= x.qmin <= x.qmax <= y.qmax, "x must be int16")
+        low, high = x.qmin << FRACTION_BITS, x.qmax << FRACTION_BITS
+        self.require(
+            update.qmin <= low and high <= update.qmax, f"the state must hold [{low}, {high}]"
+        )
         self.require_bound((x.qmax - x.qmin) << FRACTION_BITS, "x - s")
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:

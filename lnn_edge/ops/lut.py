@@ -81,6 +81,11 @@ class Lut(AbstractOp):
         count = ((x.qmax - x.qmin) >> self.step_bits) + (2 if self.step_bits else 1)
         self.require(self.table.shape == (count,), f"table {self.table.shape}, needed ({count},)")
         self.require(self.table.dtype == y.dtype, f"table {self.table.dtype}, needed {y.dtype}")
+        low, high = int(self.table.min()), int(self.table.max())
+        self.require(
+            y.qmin <= low and high <= y.qmax,
+            f"table values in [{low}, {high}], needed [{y.qmin}, {y.qmax}]",
+        )
         self.require(self.function in FUNCTIONS, f"unknown function {self.function!r}")
         spread = int(np.abs(self.table.astype(np.int64)).max()) * 3 << self.step_bits
         self.require_bound(spread + (1 << self.step_bits), "interpolation")

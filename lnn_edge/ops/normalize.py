@@ -30,11 +30,11 @@ class Normalize(AbstractOp):
         """Check formats; gain * x must fit 31 bits after doubling."""
         x, amplitude = self.inputs
         y = self.outputs[0]
+        self.require(self.floor >= 1 and self.gain >= 1, "floor and gain must be at least 1")
         self.require(x.shape == y.shape and amplitude.shape == x.shape[1:], "shapes must fit")
         self.require(x.scales == amplitude.scales, "x and amplitude need the same scale")
         self.require(y.scales == (1 / self.gain,), f"y needs the scale 1 / {self.gain}")
         self.require(all(t.zero_points == (0,) for t in (*self.inputs, y)), "zero points must be 0")
-        self.require(self.floor >= 1 and self.gain >= 1, "floor and gain must be at least 1")
         largest = max(amplitude.qmax, self.floor)
         self.require_bound(2 * self.gain * max(abs(x.qmin), abs(x.qmax)) + largest, "2 gain x + a")
 

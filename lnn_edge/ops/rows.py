@@ -60,6 +60,10 @@ class AbstractRowOp(AbstractOp):
             all(v.shape == (rows,) for v in vectors),
             f"bias, multiplier and shift need shape ({rows},)",
         )
+        self.require(
+            [v.dtype for v in vectors] == [np.int32, np.int32, np.int8],
+            "bias and multiplier must be int32, shift int8",
+        )
         self.require(len(y.scales) == 1 and len(y.zero_points) == 1, "the output needs one scale")
         self.require(
             int(self.multiplier.min()) > 0 and 0 <= int(self.shift.min()) <= self.shift.max() <= 30,

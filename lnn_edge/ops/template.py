@@ -100,10 +100,20 @@ class TemplateDistance(AbstractOp):
         self.require(state.scales == (x.scales[0] / (1 << FRACTION_BITS),), "template scale")
         top = max(-x.qmin, x.qmax) << FRACTION_BITS
         self.require(
-            state.qmin <= EMPTY and state.qmax >= top and update.qmax >= top,
+            state.qmin <= EMPTY and state.qmax >= top and update.qmin <= -top <= top <= update.qmax,
             f"the template must hold [-{top}, {top}] and {EMPTY}",
         )
-        self.require(0 < self.rate < 1 << 31 and self.most > 0, "rate and limit must be positive")
+        self.require(
+            0 < self.rate < 1 << 31 and 0 < self.most < 1 << 31, "rate and limit must be positive"
+        )
+        self.require(
+            [v.dtype for v in (self.edges, self.multiplier, self.shift)]
+            == [np.int32, np.int32, np.int8]
+            and self.multiplier.shape == self.shift.shape == (segments,),
+            f"needed int32 edges and multipliers, int8 shifts, {segments} of each",
+        )
+        for multiplier, shift in zip(self.multiplier.tolist(), self.shift.tolist(), strict=True):
+            self.require_factor(multiplier, shift)
         longest = int(np.diff(self.edges).max())
         self.require_bound((2 * top * longest) << int(self.shift.max()), "sum of magnitudes")
 

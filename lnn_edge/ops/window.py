@@ -25,6 +25,7 @@ class AbstractTimeReduction(AbstractOp):
         self.require(len(x.shape) == 2, f"input {x.shape}, needed (T, C)")
         self.require(y.shape == shape, f"output {y.shape}, needed {shape}")
         self.require(x.zero_points == (0,) == y.zero_points, "zero points must be 0")
+        self.require_factor(self.multiplier, self.shift)
         self.require_bound((max(abs(x.qmin), abs(x.qmax)) * terms) << self.shift, "sum")
 
     def finish(self, total: Array) -> Array:
@@ -153,6 +154,7 @@ class MeanPool(AbstractTimeReduction):
         """Check shapes and prove the sum."""
         x, y = self.inputs[0], self.outputs[0]
         self.require(len(x.shape) == 2 and y.shape == x.shape[1:], f"{x.shape} to {y.shape}")
+        self.require_factor(self.multiplier, self.shift)
         self.require_bound((x.magnitude * x.shape[0]) << self.shift, "sum")
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:

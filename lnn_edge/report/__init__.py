@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from lnn_edge.data.registry import load_dataset
@@ -44,7 +45,8 @@ def save(report: Report, path: Path) -> Path:
         temporary.write_text(render(report), encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise UsageError(
             f"{path} cannot be written ({error.strerror}); choose another -o"
         ) from None

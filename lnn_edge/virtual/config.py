@@ -16,7 +16,14 @@ from lnn_edge.errors import BoardError
 _KINDS = ("flash", "ram")
 _BUSES = ("apb1", "apb2")
 _CPUS = ("cortex-m7", "cortex-m4")
+IRQS = 98  # interrupts of the STM32F746, RM0385 vector table
 _PAGE = 1024  # smallest unit the engine maps, bytes
+_PERIPHERALS = (0x40000000, 0x60000000)
+_RESERVED = (  # what the board puts there itself, ARMv7-M B3.1 and RM0385 chapter 41
+    (0x1FF0F000, 0x1FF0F800, "the unique ID"),
+    (*_PERIPHERALS, "the peripherals"),
+    (0xE0000000, 1 << 32, "the core"),
+)
 
 
 @dataclass(frozen=True)
@@ -98,8 +105,7 @@ class MachineConfig:
         """Refuse what cannot be built."""
         if self.cpu not in _CPUS:
             raise BoardError(f"{self.name}: cpu {self.cpu!r} is not one of {', '.join(_CPUS)}")
-        if self.usart.bus not in _BUSES:
-            raise BoardError(f"{self.name}: usart bus {self.usart.bus!r} is not apb1 or apb2")
+        _check_usart(self.name, self.usart)
         if self.hse_hz < 0:
             raise BoardError(f"{self.name}: hse_hz is {self.hse_hz}, it cannot be negative")
         _check_memories(self.name, self.memories)
@@ -131,7 +137,7 @@ class MachineConfig:
         """
         try:
             raw = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise BoardError(f"{where}: not valid JSON ({error}); write an object") from error
         raw = _known_keys(raw, MachineConfig, where, complete=False)
         if "memories" in raw:
@@ -202,6 +208,19 @@ def _integer(value: Any, where: str) -> int:
     raise BoardError(f"{where}: an integer is needed, got {value!r}")
 
 
+def _check_usart(name: str, usart: UsartConfig) -> None:
+    if usart.bus not in _BUSES:
+        raise BoardError(f"{name}: usart bus {usart.bus!r} is not apb1 or apb2")
+    low, high = _PERIPHERALS
+    if not low <= usart.base < high or usart.base % _PAGE:
+        raise BoardError(f"{name}: usart base {usart.base:#010x} is not a peripheral's address")
+    limits = {"irq": IRQS, "clock_bit": 32, "select_bit": 31}
+    for field, limit in limits.items():
+        value = getattr(usart, field)
+        if not 0 <= value < limit:
+            raise BoardError(f"{name}: usart {field} is {value}, not 0 to {limit - 1}")
+
+
 def _check_memories(name: str, memories: tuple[MemoryRegion, ...]) -> None:
     for region in memories:
         if region.kind not in _KINDS:
@@ -210,6 +229,11 @@ def _check_memories(name: str, memories: tuple[MemoryRegion, ...]) -> None:
             )
         if region.size <= 0 or region.size % _PAGE or region.start % _PAGE:
             raise BoardError(f"{name}: region {region.name} is not made of whole 1 KB pages")
+        if region.start < 0 or region.end > 1 << 32:
+            raise BoardError(f"{name}: region {region.name} leaves the 32-bit address space")
+        for start, end, owner in _RESERVED:
+            if region.start < end and start < region.end:
+                raise BoardError(f"{name}: region {region.name} covers addresses of {owner}")
     ordered = sorted(memories, key=lambda region: region.start)
     for low, high in itertools.pairwise(ordered):
         if low.end > high.start:

@@ -10,7 +10,7 @@
 #define NO_BLOCK 0xFFFFFFFFu
 
 enum { STOP_NONE, STOP_EVENT, STOP_GUARD, STOP_SCAN, STOP_FULL };
-enum { CHECK_ALIGNED = 1, CHECK_DIVISOR = 2, CHECK_FPU_ON = 3, CHECK_NEVER = 4 };
+enum { CHECK_ALIGNED = 1, CHECK_DIVISOR = 2, CHECK_FPU_ON = 3, CHECK_NEVER = 4, CHECK_NOTED = 5 };
 enum { HAS_FPU = 1, FPU_GUARDED = 2 };
 
 typedef struct
@@ -22,12 +22,14 @@ typedef struct
 typedef struct
 {
     uint64_t retired, stop_at;
-    uint32_t request, stopped, fpu_off, trap_division, watch, last, used, guard_address, guard_check;
+    uint32_t request, stopped, fpu_off, trap_division, watch, last, used, guard_address, guard_check,
+        noted;
     uint32_t masks[3];
     int32_t mask_registers[3];
     int (*emu_stop)(void *engine);
     int (*reg_read)(void *engine, int register_id, void *value);
     int (*scan)(uint32_t index);
+    void (*guard_hit)(void);
     block_t blocks[BLOCKS];
 } counter_t;
 
@@ -110,7 +112,7 @@ void counter_on_block(void *engine, uint64_t address, uint32_t size, void *user)
     c->last = h;
 }
 
-/* Called before a guarded instruction runs. */
+/* Called before a guarded instruction runs. In an IT block the engine stops only behind it. */
 void counter_on_guard(void *engine, uint64_t address, uint32_t size, void *user)
 {
     const guard_t *g = user;
@@ -118,6 +120,15 @@ void counter_on_guard(void *engine, uint64_t address, uint32_t size, void *user)
     uint32_t value = 0;
     int hit = g->check == CHECK_NEVER;
     (void)size;
+    if (g->check == CHECK_NOTED)
+    {
+        c->noted = (uint32_t)address;
+        return;
+    }
+    if (c->stopped == STOP_GUARD)
+    {
+        return;
+    }
     if (g->check == CHECK_FPU_ON)
     {
         hit = c->fpu_off != 0u;
@@ -131,6 +142,7 @@ void counter_on_guard(void *engine, uint64_t address, uint32_t size, void *user)
     {
         c->guard_address = (uint32_t)address;
         c->guard_check = g->check;
+        c->guard_hit();
         stop(engine, c, STOP_GUARD);
     }
 }

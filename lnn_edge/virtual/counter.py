@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lnn_edge.virtual.counter_build import load_library
-from lnn_edge.virtual.thumb import Block, Check, Guard, decode
+from lnn_edge.virtual.thumb import Block, Check, Guard, decode, get_it_state
 
 NO_BLOCK = 0xFFFFFFFF
 _BLOCKS = 1 << 16
@@ -66,11 +66,13 @@ class _State(c.Structure):
         ("used", c.c_uint32),
         ("guard_address", c.c_uint32),
         ("guard_check", c.c_uint32),
+        ("noted", c.c_uint32),
         ("masks", c.c_uint32 * 3),
         ("mask_registers", c.c_int32 * 3),
         ("emu_stop", c.c_void_p),
         ("reg_read", c.c_void_p),
         ("scan", c.c_void_p),
+        ("guard_hit", c.c_void_p),
         ("blocks", _BlockStruct * _BLOCKS),
     )
 
@@ -84,26 +86,38 @@ class _GuardStruct(c.Structure):
     )
 
 
+@dataclass(frozen=True)
+class Core:
+    """What a counter needs of the engine.
+
+    Args:
+        registers: Engine ids of R0 to R15.
+        masks: Engine ids of PRIMASK, BASEPRI, FAULTMASK.
+        double_precision: Whether the FPU executes double-precision arithmetic.
+        read_code: Returns `size` bytes at an address.
+        read_xpsr: Returns the program status register.
+        guard_hit: Told that a guard was hit; the instruction has not run yet.
+    """
+
+    registers: tuple[int, ...]
+    masks: tuple[int, int, int]
+    double_precision: bool
+    read_code: Callable[[int, int], bytes]
+    read_xpsr: Callable[[], int]
+    guard_hit: Callable[[], None]
+
+
 class AbstractCounter(abc.ABC):
     """Block counts, guards and the stop request of one engine.
 
     Args:
-        read_code: Returns `size` bytes at an address.
-        core_registers: Engine ids of R0 to R15.
-        double_precision: Passed to the decoder.
+        core: Access to the engine.
     """
 
-    def __init__(
-        self,
-        read_code: Callable[[int, int], bytes],
-        core_registers: tuple[int, ...],
-        double_precision: bool,
-    ) -> None:
+    def __init__(self, core: Core) -> None:
         self.state: Any = _State()
         self.state.last = NO_BLOCK
-        self._read_code = read_code
-        self._core_registers = core_registers
-        self._double_precision = double_precision
+        self._core = core
         self._decoded: dict[int, Block] = {}
         self._partial: dict[int, int] = {}
         self._guarded: set[tuple[int, Check]] = set()
@@ -124,8 +138,13 @@ class AbstractCounter(abc.ABC):
             Whether guards were added, so that the engine must translate the block anew.
         """
         entry = self.state.blocks[index]
-        code = self._read_code(entry.address, entry.size)
-        block = decode(entry.address, code, double_precision=self._double_precision)
+        code = self._core.read_code(entry.address, entry.size)
+        block = decode(
+            entry.address,
+            code,
+            double_precision=self._core.double_precision,
+            it_state=get_it_state(self._core.read_xpsr()),
+        )
         self._decoded[index] = block
         entry.instructions = len(block.addresses)
         wanted = [g for g in block.guards if g.check != Check.FPU_ON or self.state.fpu_off]
@@ -158,6 +177,16 @@ class AbstractCounter(abc.ABC):
         entry = self.state.blocks[self.state.last]
         return entry.address, entry.size
 
+    def it_state_at(self, address: int) -> int:
+        """ITSTATE of a guarded instruction of the last charged block."""
+        guards = self._decoded[self.state.last].guards
+        return next((g.it_state for g in guards if g.address == address), 0)
+
+    def noted_access(self) -> int | None:
+        """Address of the load or store that runs now, None where that is not noted."""
+        is_noted = self._decoded[self.state.last].is_noted
+        return int(self.state.noted) if is_noted else None
+
     def not_yet_run(self, address: int) -> int:
         """Instructions of the last charged block at or after `address`."""
         if self.state.last == NO_BLOCK:
@@ -165,8 +194,12 @@ class AbstractCounter(abc.ABC):
         return self._decoded[self.state.last].count_from(address)
 
     def uncharge(self, address: int) -> None:
-        """The last block was left before the instruction at `address`: take back its rest."""
-        rest = self.not_yet_run(address)
+        """The last block was left before its instruction at `address`: take back the rest.
+
+        An address elsewhere is where the block led to: all of it has run.
+        """
+        start, size = (0, 0) if self.state.last == NO_BLOCK else self.last_block()
+        rest = self.not_yet_run(address) if start <= address < start + size else 0
         if rest:
             self.state.retired -= rest
             self._partial[self.state.last] = self._partial.get(self.state.last, 0) + rest
@@ -187,10 +220,7 @@ class CompiledCounter(AbstractCounter):
         library: From `load_library`.
         engine_library: The engine's shared library.
         handle: Engine handle.
-        mask_registers: Engine ids of PRIMASK, BASEPRI, FAULTMASK.
-        read_code: See AbstractCounter.
-        core_registers: See AbstractCounter.
-        double_precision: See AbstractCounter.
+        core: See AbstractCounter.
         failed: Receives an exception raised while scanning.
     """
 
@@ -199,13 +229,10 @@ class CompiledCounter(AbstractCounter):
         library: c.CDLL,
         engine_library: c.CDLL,
         handle: Any,
-        mask_registers: tuple[int, int, int],
-        read_code: Callable[[int, int], bytes],
-        core_registers: tuple[int, ...],
-        double_precision: bool,
+        core: Core,
         failed: Callable[[BaseException], None],
     ) -> None:
-        super().__init__(read_code, core_registers, double_precision)
+        super().__init__(core)
         self._library, self._engine_library, self._handle = (
             library,
             engine_library,
@@ -213,10 +240,12 @@ class CompiledCounter(AbstractCounter):
         )
         self._records: list[_GuardStruct] = []
         self._scan_callback = c.CFUNCTYPE(c.c_int, c.c_uint32)(_guarded_scan(self.scan, failed))
-        self.state.mask_registers[:] = mask_registers
+        self._hit_callback = c.CFUNCTYPE(None)(core.guard_hit)
+        self.state.mask_registers[:] = core.masks
         self.state.emu_stop = _address(engine_library.uc_emu_stop)
         self.state.reg_read = _address(engine_library.uc_reg_read)
         self.state.scan = _address(self._scan_callback)
+        self.state.guard_hit = _address(self._hit_callback)
         self._hook(HOOK_BLOCK, library.counter_on_block, c.addressof(self.state), 1, 0)
 
     def _hook(self, kind: int, function: Any, user: int, begin: int, end: int) -> c.c_size_t:
@@ -238,7 +267,7 @@ class CompiledCounter(AbstractCounter):
     def _add_hook(self, guard: Guard) -> Any:
         record = _GuardStruct(
             c.addressof(self.state),
-            self._core_registers[guard.register],
+            self._core.registers[guard.register],
             guard.mask,
             int(guard.check),
         )
@@ -256,29 +285,22 @@ class PythonCounter(AbstractCounter):
 
     Args:
         engine: The engine's Python object.
-        mask_registers: Engine ids of PRIMASK, BASEPRI, FAULTMASK.
-        read_code: See AbstractCounter.
-        core_registers: See AbstractCounter.
-        double_precision: See AbstractCounter.
+        core: See AbstractCounter.
     """
 
     def __init__(
         self,
         engine: Any,
-        mask_registers: tuple[int, int, int],
-        read_code: Callable[[int, int], bytes],
-        core_registers: tuple[int, ...],
-        double_precision: bool,
+        core: Core,
     ) -> None:
-        super().__init__(read_code, core_registers, double_precision)
+        super().__init__(core)
         self._engine = engine
-        self._mask_registers = mask_registers
         self._index: dict[tuple[int, int], int] = {}
         engine.hook_add(HOOK_BLOCK, self._on_block)
 
     def _masks_changed(self) -> bool:
         read = self._engine.reg_read
-        return any(read(r) != self.state.masks[i] for i, r in enumerate(self._mask_registers))
+        return any(read(r) != self.state.masks[i] for i, r in enumerate(self._core.masks))
 
     def _stop(self, reason: Stopped) -> None:
         self.state.stopped = int(reason)
@@ -309,11 +331,12 @@ class PythonCounter(AbstractCounter):
 
     def _add_hook(self, guard: Guard) -> Any:
         def check(engine: Any, address: int, _size: int, _user: Any) -> None:
-            if self._hits(engine, guard):
-                self.state.guard_address, self.state.guard_check = (
-                    address,
-                    int(guard.check),
-                )
+            state = self.state
+            if guard.check == Check.NOTED:
+                state.noted = address
+            elif state.stopped != Stopped.GUARD and self._hits(engine, guard):
+                state.guard_address, state.guard_check = address, int(guard.check)
+                self._core.guard_hit()
                 self._stop(Stopped.GUARD)
 
         return self._engine.hook_add(HOOK_CODE, check, None, guard.address, guard.address)
@@ -323,7 +346,7 @@ class PythonCounter(AbstractCounter):
             return True
         if guard.check == Check.FPU_ON:
             return bool(self.state.fpu_off)
-        value = int(engine.reg_read(self._core_registers[guard.register]))
+        value = int(engine.reg_read(self._core.registers[guard.register]))
         if guard.check == Check.ALIGNED:
             return value & guard.mask != 0
         return bool(self.state.trap_division) and value == 0

@@ -20,15 +20,16 @@ from lnn_edge.virtual.config import MemoryRegion
 from lnn_edge.virtual.counter import (
     AbstractCounter,
     CompiledCounter,
+    Core,
     PythonCounter,
     Stopped,
     compiled_library,
 )
-from lnn_edge.virtual.thumb import Check
+from lnn_edge.virtual.thumb import Check, put_it_state
 
 _UNTIL = 0xFFFFFFFE
-_HINTS = {b"\x10\xbf": "yield", b"\x20\xbf": "wait"}  # YIELD, WFE, 16-bit encodings
 _EXC_RETURN_LOW = 0xFFFFFF00
+_THUMB = 1 << 24  # in xPSR
 
 ReadPort = Callable[[int, int], int]
 WritePort = Callable[[int, int, int], None]
@@ -41,7 +42,8 @@ class Why(enum.Enum):
     ACCESS = enum.auto()  # asked to by a peripheral access, which has not happened yet
     SCAN = enum.auto()  # a block must be translated anew
     GUARD = enum.auto()  # an instruction that would fault on silicon
-    SLEEP = enum.auto()  # WFI, WFE
+    SLEEP = enum.auto()  # WFI
+    WAIT = enum.auto()  # WFE
     CALL = enum.auto()  # SVC
     BREAK = enum.auto()  # BKPT
     RETURN = enum.auto()  # branch to an EXC_RETURN value
@@ -50,6 +52,9 @@ class Why(enum.Enum):
     FETCH = enum.auto()  # execution where there is no memory
     READ = enum.auto()  # load where there is no memory
     WRITE = enum.auto()  # store where there is no memory, or to flash
+
+
+_HINTS = {b"\x10\xbf": Why.BOUNDARY, b"\x20\xbf": Why.WAIT}  # YIELD, WFE, 16-bit encodings
 
 
 @dataclass(frozen=True)
@@ -97,27 +102,29 @@ class Engine:
         self._interrupt: int | None = None
         self._bad_address = 0
         self._access_stop = False
+        self._is_thumb = True
         self._failure: BaseException | None = None
         self._uc.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt)
         self._uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_bad_access)
         self.counter = self._make_counter(double_precision, use_compiler)
 
     def _make_counter(self, double_precision: bool, use_compiler: bool) -> AbstractCounter:
-        core = tuple(self.ids[name] for name in _CORE)
-        masks = (self.ids["primask"], self.ids["basepri"], self.ids["faultmask"])
+        self._at_guard = self.batch(*_SAVED)
+        core = Core(
+            tuple(self.ids[name] for name in _CORE),
+            (self.ids["primask"], self.ids["basepri"], self.ids["faultmask"]),
+            double_precision,
+            self.read_memory,
+            lambda: self.get("xpsr"),
+            self._save_at_guard,
+        )
         helper = compiled_library() if use_compiler else None
         if helper is None:
-            return PythonCounter(self._uc, masks, self.read_memory, core, double_precision)
-        return CompiledCounter(
-            helper,
-            self._library,
-            self._uc._uch,
-            masks,
-            self.read_memory,
-            core,
-            double_precision,
-            self._fail,
-        )
+            return PythonCounter(self._uc, core)
+        return CompiledCounter(helper, self._library, self._uc._uch, core, self._fail)
+
+    def _save_at_guard(self) -> None:
+        self._at_guard.read()
 
     # --- memory -----------------------------------------------------------------------------
 
@@ -166,6 +173,8 @@ class Engine:
 
     def set(self, name: str, value: int) -> None:
         """Set a register."""
+        if name == "xpsr":
+            self._is_thumb = value & _THUMB != 0
         word = c.c_uint64(value & 0xFFFFFFFF)
         self._library.uc_reg_write(self._uc._uch, self.ids[name], c.byref(word))
 
@@ -176,19 +185,25 @@ class Engine:
     # --- running ----------------------------------------------------------------------------
 
     def stop_access(self) -> None:
-        """Inside a peripheral access: come back with the program counter on this instruction."""
+        """Inside a peripheral access: come back with the program counter on this instruction.
+
+        In an IT block the engine runs on instead.
+        """
         self._access_stop = True
         self._uc.emu_stop()
 
     def run(self, pc: int) -> Stop:
         """Run from `pc` until something needs attention."""
+        if not self._is_thumb:  # a vector or a stacked state without the bit
+            return Stop(Why.STATE, pc)
         self._interrupt, self._access_stop, self._failure = None, False, None
         state = self.counter.state
         state.stopped = Stopped.NONE
         try:
             self._uc.emu_start(pc | 1, _UNTIL)
         except self._error_type as error:
-            return self._error_stop(error)
+            if state.stopped != Stopped.GUARD:
+                return self._error_stop(error)
         if self._failure is not None:
             raise self._failure
         return self._normal_stop()
@@ -199,7 +214,7 @@ class Engine:
         if self._access_stop:
             return Stop(Why.ACCESS, pc)
         if state.stopped == Stopped.GUARD:
-            return Stop(Why.GUARD, state.guard_address, check=Check(state.guard_check))
+            return self._guard_stop(state.guard_address, Check(state.guard_check))
         if state.stopped == Stopped.SCAN:
             return Stop(Why.SCAN, pc)
         if state.stopped == Stopped.FULL:
@@ -207,6 +222,12 @@ class Engine:
         if self._interrupt is not None:
             return self._interrupt_stop(pc, self._interrupt)
         return Stop(Why.BOUNDARY if state.stopped else Why.SLEEP, pc)
+
+    def _guard_stop(self, address: int, check: Check) -> Stop:
+        """Go back to before the instruction: in an IT block the engine ran on, to its end."""
+        *values, xpsr = self._at_guard.values
+        self._at_guard.write([*values, put_it_state(xpsr, self.counter.it_state_at(address))])
+        return Stop(Why.GUARD, address, check=check)
 
     def _interrupt_stop(self, pc: int, number: int) -> Stop:
         """Engine exception numbers: 2 SVC, 3 bad fetch, 7 BKPT, 8 exception return, 18 state."""
@@ -219,12 +240,11 @@ class Engine:
         u = self._unicorn
         pc = self.get("pc") & ~1
         if error.errno == u.UC_ERR_INSN_INVALID:
-            if not self.get("xpsr") & 1 << 24:
-                self.set("xpsr", self.get("xpsr") | 1 << 24)
+            if not self.get("xpsr") & _THUMB:
                 return Stop(Why.STATE, pc)
             hint = _HINTS.get(self._code_before(pc))
             if hint is not None:
-                return Stop(Why.SLEEP if hint == "wait" else Why.BOUNDARY, pc)
+                return Stop(hint, pc)
             return Stop(Why.UNDEFINED, pc)
         if error.errno in (u.UC_ERR_READ_UNMAPPED, u.UC_ERR_READ_PROT):
             return Stop(Why.READ, pc, self._bad_address)
@@ -296,10 +316,11 @@ _SYSTEM = (
     "faultmask",
     "fpscr",
 )
+_SAVED = (*_CORE[:15], *(f"s{i}" for i in range(32)), "fpscr", "xpsr")  # what an instruction writes
 
 
 def _register_ids(arm: Any) -> dict[str, int]:
-    names = (*_CORE, *_SYSTEM, *(f"s{i}" for i in range(16)))
+    names = (*_CORE, *_SYSTEM, *(f"s{i}" for i in range(32)))
     return {name: getattr(arm, f"UC_ARM_REG_{name.upper()}") for name in names}
 
 

@@ -53,22 +53,28 @@ class Exceptions:
         self._exit = engine.batch("r0", "r1", "r2", "r3", "r12", "lr")
         self._float = engine.batch(*(f"s{i}" for i in range(16)), "fpscr")
         self._masks = engine.batch("primask", "basepri", "faultmask")
+        self._event = False  # the register that WFE looks at
 
     def masks(self) -> Masks:
         """PRIMASK, BASEPRI and FAULTMASK now."""
         primask, basepri, faultmask = self._masks.read()
         return Masks(primask & 1, basepri & 0xFF, faultmask & 1)
 
+    def take_event(self) -> bool:
+        """Whether an exception came or went since the last WFE; clears that."""
+        event, self._event = self._event, False
+        return event
+
     def reset(self) -> int:
         """Core registers to their reset values; returns where to start."""
         e = self._engine
         e.set("control", 0)
-        e.set("xpsr", _THUMB)
         for name in ("primask", "basepri", "faultmask", "fpscr"):
             e.set(name, 0)
         stack, start = struct.unpack("<II", e.read_memory(self._scb.vector_table, 8))
         e.set("msp", stack & ~3)
         e.set("lr", 0xFFFFFFFF)
+        e.set("xpsr", _THUMB if start & 1 else 0)
         return int(start) & ~1
 
     # --- entry ------------------------------------------------------------------------------
@@ -84,8 +90,8 @@ class Exceptions:
         low = sp - (_EXTENDED if extended else _BASIC) & ~7
         if not self._is_ram(low, sp):
             self._scb.record_fault(STKERR, 0)
-            raise BoardStoppedError(f"lock-up: stack outside RAM (SP {sp:#010x})")
-        xpsr = xpsr & ~_ALIGNED | _THUMB | (_ALIGNED if sp & 4 else 0)
+            raise BoardStoppedError(f"lock-up, stack outside RAM (SP {sp:#010x})")
+        xpsr = xpsr & ~_ALIGNED | (_ALIGNED if sp & 4 else 0)
         frame = struct.pack("<8I", r0, r1, r2, r3, r12, lr, return_to, xpsr)
         if extended:
             frame += struct.pack("<18I", *self._float.read(), 0)
@@ -99,13 +105,15 @@ class Exceptions:
         e = self._engine
         e.set("sp", sp)
         e.set("control", control & ~(_FPCA | _SPSEL))
-        e.set("xpsr", e.get("xpsr") & 0xF80F0000 | _THUMB | exception)  # clears IT state
         e.set("lr", exc_return)
         self._nvic.activate(exception)
+        self._event = True
         vector = self._scb.vector_table + 4 * exception
         if self._config.region_at(vector) is None:
-            raise BoardStoppedError(f"lock-up: no memory at the vector of exception {exception}")
+            raise BoardStoppedError(f"lock-up, no memory at the vector of exception {exception}")
         (handler,) = struct.unpack("<I", e.read_memory(vector, 4))
+        thumb = _THUMB if handler & 1 else 0
+        e.set("xpsr", e.get("xpsr") & 0xF80F0000 | thumb | exception)  # clears IT state
         return int(handler) & ~1
 
     def _is_ram(self, low: int, end: int) -> bool:
@@ -138,6 +146,7 @@ class Exceptions:
         if extended:
             self._restore_float(sp + 32)
         self._nvic.deactivate(finished)
+        self._event = True
         if finished != NMI:
             self._engine.set("faultmask", 0)
         size += 4 if frame[7] & _ALIGNED else 0
@@ -153,7 +162,7 @@ class Exceptions:
         control = e.get("control") & 1 | (_SPSEL if stack == "psp" else 0)
         e.set(stack, sp)
         number = self._nvic.active[-1] if self._nvic.active else 0
-        e.set("xpsr", frame[7] & ~(_ALIGNED | 0x1FF) | _THUMB | number)
+        e.set("xpsr", frame[7] & ~(_ALIGNED | 0x1FF) | number)
         e.set("control", control | (_FPCA if extended else 0))
         self._exit.write(list(frame[:6]))
 
@@ -162,6 +171,8 @@ class Exceptions:
     def fault(self, cause: Cause, pc: int) -> int:
         """Take the fault of the instruction at `pc`; returns the handler's address.
 
+        A cause without status bits is an exception that could not be taken: a HardFault.
+
         Raises:
             BoardStoppedError: Lock-up: a fault at the priority of HardFault or above.
         """
@@ -169,20 +180,18 @@ class Exceptions:
         wanted = MEM_MANAGE if cause.cfsr & 0xFF else USAGE_FAULT
         wanted = BUS_FAULT if cause.cfsr & 0xFF00 else wanted
         level = self._nvic.execution_priority(self.masks())
-        enabled = self._scb.is_fault_enabled(wanted)
+        enabled = cause.cfsr != 0 and self._scb.is_fault_enabled(wanted)
         if enabled and self._nvic.group_priority(wanted) < level:
             return self.enter(wanted, pc)
         if level <= -1:
-            raise BoardStoppedError(f"lock-up: {cause.what} inside a fault handler")
+            in_handler = any(number in (NMI, HARD_FAULT) for number in self._nvic.active)
+            where = "inside a fault handler" if in_handler else "while FAULTMASK is set"
+            raise BoardStoppedError(f"lock-up {where}")
         self._scb.hfsr |= HFSR_FORCED
         return self.enter(HARD_FAULT, pc)
 
-    def call(self, exception: int, return_to: int) -> int:
-        """SVC: taken at once, or escalated when its priority does not allow it."""
-        level = self._nvic.execution_priority(self.masks())
-        if self._nvic.group_priority(exception) < level:
+    def call(self, exception: int, return_to: int) -> int | Cause:
+        """SVC: taken at once; the fault that it is where its priority does not allow it."""
+        if self._nvic.group_priority(exception) < self._nvic.execution_priority(self.masks()):
             return self.enter(exception, return_to)
-        if level <= -1:
-            raise BoardStoppedError("lock-up: SVC inside a fault handler")
-        self._scb.hfsr |= HFSR_FORCED
-        return self.enter(HARD_FAULT, return_to - 2)
+        return Cause("SVC at a priority that holds it back", 0)

@@ -61,4 +61,4 @@ class Iwdg(AbstractPeripheral):
     def _reload(self) -> None:
         if self.is_running:
             at = self._timeline.now + self.timeout_clocks()
-            self._timeline.set(EVENT, at, self._bite, patient=True)
+            self._timeline.set(EVENT, at, lambda _at: self._bite(), patient=True)

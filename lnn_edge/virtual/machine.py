@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lnn_edge.elf import Elf
 from lnn_edge.errors import BoardError
 from lnn_edge.virtual.bus import AbstractPeripheral, Bus, Registers
 from lnn_edge.virtual.config import MachineConfig, MemoryRegion
+from lnn_edge.virtual.counter import NO_BLOCK
 from lnn_edge.virtual.dwt import Dwt
 from lnn_edge.virtual.engine import Engine, Stop, Why
 from lnn_edge.virtual.exceptions import Exceptions
@@ -106,7 +107,6 @@ class Machine:
         self.line = Line()
         self._load()
         self._build()
-        self._access_cause: Cause | None = None
         self._precise_at: int | None = None
         self._poll_key, self._poll_count, self._poll_at = (0, 0), 0, 0
         self._is_polling = self._is_asleep = False
@@ -139,7 +139,7 @@ class Machine:
 
     def _build(self) -> None:
         config, timeline = self.config, self.timeline
-        self.nvic = Nvic()
+        self.nvic = Nvic(timeline.interrupt)
         self.scb = Scb(
             config.cpu,
             config.double_precision,
@@ -166,7 +166,7 @@ class Machine:
             self.line,
         )
         self.iwdg = Iwdg(timeline, lambda: self.rcc.hclk_hz, self._bite)
-        self._attach(Bus(self.engine, self._unaligned_port))
+        self._attach(Bus(self.engine))
 
     def _attach(self, bus: Bus) -> None:
         usart = self.config.usart
@@ -202,7 +202,7 @@ class Machine:
             self.timeline.interrupt()
 
     def _changed(self) -> None:
-        """CPACR, CCR, DEMCR, a pending bit or a reset request was written."""
+        """CPACR, CCR, DEMCR, a priority, a pending bit or a reset request was written."""
         state = self.counter.state
         state.trap_division = int(self.scb.is_division_trapped)
         state.fpu_off = int(not self.scb.is_fpu_on)
@@ -212,18 +212,18 @@ class Machine:
     def _bite(self) -> None:
         self._reset(RESET_WATCHDOG)
 
-    def _unaligned_port(self, _address: int) -> None:
-        self._access_cause = Cause("unaligned access to a peripheral", UNALIGNED)
-        self.engine.stop_access()
-
     def _exact_retired(self) -> int | None:
         """Retired instructions before the one that accesses now.
 
         The engine tells the block of an access and not the instruction. So the first attempt is
         stopped, which leaves the program counter on it; then it runs again, first in its block.
+        Where that fails, in IT blocks, accesses are noted.
         """
-        if self.counter.state.last == 0xFFFFFFFF:
+        if self.counter.state.last == NO_BLOCK:
             return int(self.counter.state.retired)
+        noted = self.counter.noted_access()
+        if noted is not None:
+            return int(self.counter.state.retired) - self.counter.not_yet_run(noted)
         start, _ = self.counter.last_block()
         if self._precise_at == start:
             self._precise_at = None
@@ -272,14 +272,16 @@ class Machine:
         """
         try:
             self.timeline.fire_due()
+            self._check_stuck()
             if self.scb.reset_requested:
                 self._reset(RESET_SOFTWARE)
-            if self._is_asleep and (idle := self._sleep()) is not None:
-                return idle
-            self._take_exception()
-            self.timeline.arm()
-            stop = self.engine.run(self._pc)
-            return self._after(stop)
+            idle = self._sleep() if self._is_asleep else None
+            if idle is None:
+                self._take_exception()
+                self.timeline.arm()
+                idle = self._after(self.engine.run(self._pc))
+            self._check_waiting(idle)
+            return idle
         except BoardStoppedError as error:
             raise self._diagnosed(str(error)) from None
 
@@ -293,7 +295,7 @@ class Machine:
         exception = self.nvic.ready(masks)
         while exception is not None:
             self._pc = self.exceptions.enter(exception, self._pc)
-            state.last = 0xFFFFFFFF
+            state.last = NO_BLOCK
             exception = self.nvic.ready(masks)
         if self.nvic.candidate() is not None:
             state.masks[:] = (masks.primask, masks.basepri, masks.faultmask)
@@ -306,25 +308,30 @@ class Machine:
             return None
         if stop.why is Why.BOUNDARY:
             self._follow_fpu()
-            self._check_stuck()
             return self._polling() if self._is_polling else None
         if stop.why is Why.SLEEP:
             return self._sleep()
+        if stop.why is Why.WAIT:
+            return None if self.exceptions.take_event() else self._sleep()
         if stop.why is Why.ACCESS:
             self.counter.uncharge(stop.pc)
             self._precise_at = stop.pc
-            cause, self._access_cause = self._access_cause, None
-            if cause is not None:
-                self._fault(cause, stop.pc)
             return None
         if stop.why is Why.RETURN:
             self._return(stop.pc)
         elif stop.why is Why.CALL:
-            self._pc = self.exceptions.call(SVCALL, stop.pc)
+            self._call(stop.pc)
         else:
             self.counter.uncharge(stop.pc)
             self._fault(self._cause(stop), stop.pc)
         return None
+
+    def _call(self, return_to: int) -> None:
+        target = self.exceptions.call(SVCALL, return_to)
+        if isinstance(target, Cause):
+            self._fault(target, return_to - 2)
+        else:
+            self._pc = target
 
     def _cause(self, stop: Stop) -> Cause:
         if stop.why is Why.GUARD and stop.check is not None:
@@ -337,7 +344,7 @@ class Machine:
             never = 0x40000000 <= stop.pc < 0x60000000 or stop.pc >= 0xA0000000
             return Cause("execution where there is no code", IACCVIOL if never else IBUSERR)
         if stop.why is Why.STATE:
-            return Cause("branch to Arm state (even address)", INVSTATE)
+            return Cause("even address in a branch or vector (Arm state)", INVSTATE)
         return Cause("undefined instruction", UNDEFINSTR)
 
     def _bad_access(self, stop: Stop) -> Cause:
@@ -355,9 +362,12 @@ class Machine:
         lr = self.engine.get("lr")
         try:
             self._pc = self.exceptions.fault(cause, pc)
-        except BoardStoppedError:
+        except BoardStoppedError as error:
+            what = cause.what
+            if self._fault_since is not None:
+                what = f"{self._fault_at[0].what}, then {what} at {pc:#010x}"
             self._record(cause, pc, lr, handled=False)
-            raise
+            raise BoardStoppedError(f"{what}: {error}") from None
         self._record(cause, pc, lr, handled=True)
         self._same_faults = self._same_faults + 1 if pc == self._last_fault_pc else 0
         self._last_fault_pc = pc
@@ -367,9 +377,8 @@ class Machine:
     def _record(self, cause: Cause, pc: int, lr: int, *, handled: bool) -> None:
         name = self.image.name_at
         retired = int(self.counter.state.retired)
-        self._fault_at = (cause, pc, lr)
-        if self._fault_since is None:
-            self._fault_since = self.timeline.now
+        if self._fault_since is None:  # what fails in a handler comes of the first fault
+            self._fault_at, self._fault_since = (cause, pc, lr), self.timeline.now
         fault = Fault(
             what=cause.what,
             pc=pc,
@@ -400,11 +409,18 @@ class Machine:
 
     def _check_stuck(self) -> None:
         """A fault handler that neither returns nor is ended by the watchdog within a second."""
-        if self._fault_since is None or self.iwdg.is_running:
-            return
-        if self.timeline.now - self._fault_since > self.rcc.hclk_hz:
-            cause = self._fault_at[0]
-            raise BoardStoppedError(f"{cause.what} (the fault handler did not return or reset)")
+        if self._fault_since is not None:
+            self._require_end(self.timeline.now - self._fault_since <= self.rcc.hclk_hz)
+
+    def _check_waiting(self, idle: Idle | None) -> None:
+        """A fault handler that waits and has nothing to wait for but the host."""
+        if self._fault_since is not None:
+            self._require_end(idle is None or idle.seconds is not None)
+
+    def _require_end(self, may_end: bool) -> None:
+        if not may_end and not self.iwdg.is_running:
+            what = self._fault_at[0].what
+            raise BoardStoppedError(f"{what} (the fault handler did not return or reset)")
 
     # --- waiting ----------------------------------------------------------------------------
 
@@ -421,9 +437,10 @@ class Machine:
         return Idle(min(nap, due - now) / self.rcc.hclk_hz)
 
     def _sleep(self) -> Idle | None:
-        """WFI and WFE: until an enabled exception is pending, PRIMASK or not."""
+        """WFI and WFE: until an exception is pending that could be taken but for PRIMASK."""
         self._is_asleep = False
-        while self.nvic.candidate() is None:
+        masks = replace(self.exceptions.masks(), primask=0)
+        while self.nvic.ready(masks) is None:
             if not self._skip_to_wire():
                 self._is_asleep = True
                 due = self.timeline.next(patient=True)
@@ -458,7 +475,7 @@ class Machine:
         for peripheral in self._peripherals:
             peripheral.reset()
         self._fault_since, self._is_polling, self._is_asleep = None, False, False
-        self.counter.state.last = 0xFFFFFFFF
+        self.counter.state.last = NO_BLOCK
         self._pc = self.exceptions.reset()
         self._changed()
 

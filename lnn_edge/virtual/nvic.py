@@ -5,13 +5,14 @@ Rules: ARMv7-M Architecture Reference Manual, B1.5 and B3.4. Knows no stack and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lnn_edge.virtual.bus import AbstractPeripheral
+from lnn_edge.virtual.config import IRQS
 
 NMI, HARD_FAULT, MEM_MANAGE, BUS_FAULT, USAGE_FAULT = 2, 3, 4, 5, 6
 SVCALL, PENDSV, SYSTICK, FIRST_IRQ = 11, 14, 15, 16
-_IRQS = 98  # STM32F746, RM0385 vector table
 _LOWEST = 256  # priority of thread code
 _PRIORITY_BITS = 0xF0  # four implemented bits
 
@@ -26,10 +27,15 @@ class Masks:
 
 
 class Nvic(AbstractPeripheral):
-    """NVIC registers from 0xE000E100 and the state behind them."""
+    """NVIC registers from 0xE000E100 and the state behind them.
 
-    def __init__(self) -> None:
+    Args:
+        changed: Called after a write, which may have made another exception the most urgent.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
         super().__init__("NVIC", 0xE000E100, 0x400)
+        self._changed = changed
         self.reset()
 
     def reset(self) -> None:
@@ -39,7 +45,7 @@ class Nvic(AbstractPeripheral):
         self.pending = 0  # bit n: exception n
         self.lines = 0  # bit n: level of interrupt n
         self.active: list[int] = []  # exception numbers, the running one last
-        self.priority = bytearray(FIRST_IRQ + _IRQS)
+        self.priority = bytearray(FIRST_IRQ + IRQS)
         self.group_mask = 0xFF  # bits of a priority that decide preemption
 
     # --- what peripherals and software do ---------------------------------------------------
@@ -134,7 +140,7 @@ class Nvic(AbstractPeripheral):
     def write(self, offset: int, value: int) -> None:
         """ISER, ICER, ISPR, ICPR, IPR; bits of interrupts that do not exist are dropped."""
         bank, word = offset >> 7, (offset & 0x7F) >> 2
-        bits = (value << 32 * word) & ((1 << _IRQS) - 1)
+        bits = (value << 32 * word) & ((1 << IRQS) - 1)
         if bank == 0:
             self.enabled |= bits
         elif bank == 1:
@@ -143,12 +149,13 @@ class Nvic(AbstractPeripheral):
             self.pending |= bits << FIRST_IRQ
         elif bank == 3:
             self.pending &= ~((bits & ~self.lines) << FIRST_IRQ)
-        elif 0x300 <= offset < 0x300 + _IRQS:
+        elif 0x300 <= offset < 0x300 + IRQS:
             self._write_priorities(offset, value)
+        self._changed()
 
     def _write_priorities(self, offset: int, value: int) -> None:
         self.stored[offset] = value & 0x01010101 * _PRIORITY_BITS
         for lane in range(4):
             irq = offset - 0x300 + lane
-            if irq < _IRQS:
+            if irq < IRQS:
                 self.priority[FIRST_IRQ + irq] = value >> 8 * lane & _PRIORITY_BITS

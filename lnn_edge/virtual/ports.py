@@ -95,7 +95,7 @@ class TcpPort(AbstractPort):
 
     def _readable(self) -> list[int]:
         hosts = [] if self._host is None else [self._host.fileno()]
-        return [self._listener.fileno(), *hosts]
+        return [*hosts, self._listener.fileno()]  # what a host sent last counts, then the next one
 
     def _writable(self) -> list[int]:
         return [] if self._host is None else [self._host.fileno()]

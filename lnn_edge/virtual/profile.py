@@ -30,7 +30,7 @@ def profile(machine: Machine) -> dict[str, Any]:
         "machine": machine.config.name,
         "instructions": int(machine.counter.state.retired),
         "core_clock_hz": machine.rcc.hclk_hz,
-        "virtual_seconds": machine.timeline.now / machine.rcc.hclk_hz,
+        "virtual_seconds": machine.timeline.seconds(machine.rcc.hclk_hz),
         "usart": {
             "name": machine.config.usart.name,
             "baud": machine.usart.baud(),

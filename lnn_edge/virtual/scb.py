@@ -37,7 +37,7 @@ class Scb(AbstractPeripheral):
         double_precision: Shown in MVFR0 and MVFR1.
         boot_address: Vector table at reset.
         nvic: Pending bits live there.
-        changed: Called after CPACR, CCR, DEMCR or a pending bit was written.
+        changed: Called after CPACR, CCR, DEMCR, a priority or a pending bit was written.
     """
 
     def __init__(
@@ -142,10 +142,11 @@ class Scb(AbstractPeripheral):
         elif offset not in (0x00, 0x78, 0x7C, _CCSIDR, 0x90, 0x240, 0x244, 0x248):
             self.stored[offset] = value & ~0x7F if offset == _VTOR else value
         if _SHPR1 <= offset <= _SHPR3:
+            self.stored[offset] = value & 0xF0F0F0F0
             for lane in range(4):
                 exception = 4 + offset - _SHPR1 + lane
                 self._nvic.priority[exception] = value >> 8 * lane & 0xF0
-        if offset in (_ICSR, _CCR, _CPACR, _AIRCR, _STIR, _DEMCR):
+        if offset in (_ICSR, _CCR, _CPACR, _AIRCR, _DEMCR) or _SHPR1 <= offset <= _SHPR3:
             self._changed()
 
     def _icsr(self) -> int:

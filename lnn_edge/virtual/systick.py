@@ -34,16 +34,16 @@ class SysTick(AbstractPeripheral):
         """Stopped."""
         self._timeline.clear(self.name)
         self._control = self._reload = self._flag = 0
-        self._zero_at: int | None = None  # when the running counter reaches zero
         self._held = 0  # value while stopped
 
     def _clocks_per_count(self) -> int:
         return 1 if self._control & _CLKSOURCE else 8
 
     def _value(self) -> int:
-        if self._zero_at is None:
+        zero_at = self._timeline.due(self.name)
+        if zero_at is None:
             return self._held
-        left = max(0, self._zero_at - self._timeline.now)
+        left = max(0, zero_at - self._timeline.now)
         return min(left // self._clocks_per_count(), self._reload)
 
     def read(self, offset: int) -> int:
@@ -74,22 +74,19 @@ class SysTick(AbstractPeripheral):
     def _start(self, count: int) -> None:
         """Count down from `count`; zero loads the reload value at the next clock."""
         self._timeline.clear(self.name)
-        self._zero_at = None
         counts = count if count else (self._reload + 1 if self._reload else 0)
         if self._control & _ENABLE and counts:
             self._plan(self._timeline.now + counts * self._clocks_per_count())
 
     def _plan(self, at: int) -> None:
-        self._zero_at = at
-        self._timeline.set(self.name, at, self._reach_zero, patient=True)
+        self._timeline.set(self.name, at, self._reach_zero, patient=True, counts_clocks=True)
 
-    def _reach_zero(self) -> None:
+    def _reach_zero(self, at: int) -> None:
         self._flag = _COUNTFLAG
         if self._control & _TICKINT:
             self._expired()
-        at = self._zero_at if self._zero_at is not None else self._timeline.now
         if not self._reload:
-            self._zero_at, self._held = None, 0
+            self._held = 0
             return
         period = (self._reload + 1) * self._clocks_per_count()
         missed = max(0, self._timeline.now - at) // period

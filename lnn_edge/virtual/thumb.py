@@ -6,7 +6,7 @@ Encodings: ARMv7-M Architecture Reference Manual (DDI 0403), chapter A5 and A6. 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 class Check(enum.IntEnum):
@@ -16,6 +16,7 @@ class Check(enum.IntEnum):
     DIVISOR = 2  # the register must not be zero while CCR.DIV_0_TRP is set
     FPU_ON = 3  # CPACR must grant the FPU
     NEVER = 4  # undefined on this core
+    NOTED = 5  # nothing to check: its address is noted, see `Block.is_noted`
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class Guard:
         check: What to check.
         register: Number of the core register looked at, 0 to 15 (ALIGNED, DIVISOR).
         mask: Address bits that must be zero (ALIGNED).
+        it_state: ITSTATE of the instruction, 0 outside IT blocks.
     """
 
     address: int
     check: Check
     register: int = 0
     mask: int = 0
+    it_state: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,13 @@ class Block:
     Args:
         addresses: Address of each instruction.
         guards: Checks, FPU_ON among them for each floating-point instruction.
+        is_noted: Whether each load and store is noted before it runs, because one of them is in an
+            IT block: there the engine does not stop at a peripheral access.
     """
 
     addresses: tuple[int, ...]
     guards: tuple[Guard, ...]
+    is_noted: bool
 
     def count_from(self, address: int) -> int:
         """Number of instructions at or after `address`."""
@@ -57,16 +63,32 @@ def is_wide(first: int) -> bool:
     return first >> 11 in (0x1D, 0x1E, 0x1F)
 
 
-def decode(address: int, code: bytes, *, double_precision: bool) -> Block:
+def get_it_state(xpsr: int) -> int:
+    """ITSTATE as it lies in the program status register."""
+    return xpsr >> 25 & 3 | xpsr >> 8 & 0xFC
+
+
+def put_it_state(xpsr: int, it_state: int) -> int:
+    """Program status register with this ITSTATE."""
+    return xpsr & ~0x0600FC00 | (it_state & 3) << 25 | (it_state & 0xFC) << 8
+
+
+def _next_it_state(it_state: int) -> int:
+    return it_state & 0xE0 | it_state << 1 & 0x1F if it_state & 7 else 0
+
+
+def decode(address: int, code: bytes, *, double_precision: bool, it_state: int = 0) -> Block:
     """Decode the instructions of a block.
 
     Args:
         address: Of the first byte.
         code: Whole instructions, little-endian.
         double_precision: Whether the FPU executes double-precision arithmetic.
+        it_state: ITSTATE of the first instruction.
     """
     addresses: list[int] = []
     guards: list[Guard] = []
+    accesses: list[Guard] = []
     offset = 0
     while offset + 2 <= len(code):
         at = address + offset
@@ -74,12 +96,22 @@ def decode(address: int, code: bytes, *, double_precision: bool) -> Block:
         second = int.from_bytes(code[offset + 2 : offset + 4], "little")
         addresses.append(at)
         if is_wide(first):
-            guards += _wide_guards(at, first, second, double_precision)
-            offset += 4
+            found = _wide_guards(at, first, second, double_precision)
         else:
-            guards += _narrow_guards(at, first)
-            offset += 2
-    return Block(tuple(addresses), tuple(guards))
+            found = _narrow_guards(at, first)
+        guards += [replace(guard, it_state=it_state) for guard in found]
+        if _accesses_memory(first):
+            accesses.append(Guard(at, Check.NOTED, it_state=it_state))
+        opens_it = first >> 8 == 0xBF and first & 0xF != 0
+        it_state = first & 0xFF if opens_it else _next_it_state(it_state)
+        offset += 4 if is_wide(first) else 2
+    is_noted = any(access.it_state for access in accesses)
+    return Block(tuple(addresses), tuple(guards + accesses if is_noted else guards), is_noted)
+
+
+def _accesses_memory(first: int) -> bool:
+    """Loads and stores of one or more registers, but those relative to PC and SP (16 bits)."""
+    return first >> 12 in (5, 6, 7, 8, 0xC) or first >> 9 in (0x74, 0x76, 0x7C)
 
 
 def _narrow_guards(at: int, first: int) -> list[Guard]:

@@ -16,14 +16,17 @@ class Event:
 
     Args:
         at: Virtual time, core clocks.
-        fire: What happens then.
+        fire: What happens then; told `at`, which may have passed a little.
         patient: True when the host should wait for it in real time while the core sleeps (a
             timer), False when an idle core may skip straight to it (a byte on the wire).
+        counts_clocks: True when a change of the core clock leaves its distance in clocks (SysTick),
+            False when it leaves its distance in seconds.
     """
 
     at: int
-    fire: Callable[[], None]
+    fire: Callable[[int], None]
     patient: bool
+    counts_clocks: bool
 
 
 class Timeline:
@@ -36,6 +39,7 @@ class Timeline:
     def __init__(self, counter: AbstractCounter) -> None:
         self._state = counter.state
         self._skipped = 0
+        self._rescaled_at, self._seconds_before = 0, 0.0
         self._events: dict[str, Event] = {}
 
     @property
@@ -43,18 +47,31 @@ class Timeline:
         """Core clocks since power-on."""
         return int(self._state.retired) + self._skipped
 
-    def set(self, name: str, at: int, fire: Callable[[], None], *, patient: bool) -> None:
-        """Plan an event; one of the same name is replaced."""
-        self._events[name] = Event(at, fire, patient)
+    def seconds(self, core_hz: int) -> float:
+        """Seconds since power-on, the core clock being `core_hz` now."""
+        return self._seconds_before + (self.now - self._rescaled_at) / core_hz
+
+    def set(
+        self,
+        name: str,
+        at: int,
+        fire: Callable[[int], None],
+        *,
+        patient: bool,
+        counts_clocks: bool = False,
+    ) -> None:
+        """Plan an event; one of the same name is replaced. See `Event`."""
+        self._events[name] = Event(at, fire, patient, counts_clocks)
         self._state.stop_at = min(self._state.stop_at, max(at - self._skipped, 0))
 
     def clear(self, name: str) -> None:
         """Drop an event, if planned."""
         self._events.pop(name, None)
 
-    def is_planned(self, name: str) -> bool:
-        """Whether an event of this name is due later."""
-        return name in self._events
+    def due(self, name: str) -> int | None:
+        """When the event of this name fires, None if none is planned."""
+        event = self._events.get(name)
+        return None if event is None else event.at
 
     def next(self, *, patient: bool) -> int | None:
         """Time of the earliest event of a sort."""
@@ -71,7 +88,8 @@ class Timeline:
             name = min(self._events, key=lambda key: self._events[key].at)
             if self._events[name].at > self.now:
                 return
-            self._events.pop(name).fire()
+            event = self._events.pop(name)
+            event.fire(event.at)
 
     def arm(self) -> None:
         """Have the counter stop at the next event, or after a slice."""
@@ -85,8 +103,10 @@ class Timeline:
         self._state.request = 1
 
     def rescale(self, old_hz: int, new_hz: int) -> None:
-        """The core clock changed: what was planned keeps its distance in seconds."""
+        """The core clock changed: what was planned in seconds has another distance in clocks."""
         now = self.now
-        for name, event in self._events.items():
-            at = now + (event.at - now) * new_hz // old_hz
-            self._events[name] = Event(at, event.fire, event.patient)
+        self._seconds_before, self._rescaled_at = self.seconds(old_hz), now
+        for name, event in list(self._events.items()):
+            if not event.counts_clocks:
+                at = now + (event.at - now) * new_hz // old_hz
+                self.set(name, at, event.fire, patient=event.patient)

@@ -122,25 +122,35 @@ class Usart(AbstractPeripheral):
             self._start_frame(self._timeline.now)
 
     def _follow_enable(self) -> None:
-        """A frame that was arriving when the receiver was turned off waits with the host again."""
+        """CR1.UE off discards what is under way and resets the flags, RE and TE stop their half.
+
+        A frame that was arriving waits with the host again.
+        """
+        control = self.stored.get(_CR1, 0)
+        if control & (_UE | _TE) != _UE | _TE:
+            self._timeline.clear(self._tx_event)
+            self._shifting = self._waiting = None
+            self._flags |= _TC
         if self._receiver_on():
             self.host_sent()
         else:
             self._timeline.clear(self._rx_event)
+            self._timeline.clear(self._idle_event)
             self._received = None
+        if not control & _UE:
+            self._flags = _TC
 
     @property
     def _arriving(self) -> bool:
-        return self._timeline.is_planned(self._rx_event)
+        return self._timeline.due(self._rx_event) is not None
 
     def _start_frame(self, at: int) -> None:
         frame = self.frame_clocks()
         if frame is not None:
             self._timeline.clear(self._idle_event)
             self._timeline.set(self._rx_event, at + frame, self._arrive, patient=False)
-            self._rx_due = at + frame
 
-    def _arrive(self) -> None:
+    def _arrive(self, at: int) -> None:
         byte = self.line.incoming.popleft()
         self.line.received += 1
         if self._received is None:
@@ -152,13 +162,13 @@ class Usart(AbstractPeripheral):
             self._flags |= _ORE
             self.line.overruns += 1
         if self.line.incoming:
-            self._start_frame(self._rx_due)
+            self._start_frame(at)
         else:
-            quiet = self._rx_due + (self.frame_clocks() or 0)
+            quiet = at + (self.frame_clocks() or 0)
             self._timeline.set(self._idle_event, quiet, self._fall_idle, patient=False)
         self._update()
 
-    def _fall_idle(self) -> None:
+    def _fall_idle(self, _at: int) -> None:
         self._flags |= _IDLE
         self._update()
 
@@ -178,10 +188,10 @@ class Usart(AbstractPeripheral):
         frame = self.frame_clocks()
         if frame is None:
             return
-        self._shifting, self._tx_due = byte, at + frame
+        self._shifting = byte
         self._timeline.set(self._tx_event, at + frame, self._sent, patient=False)
 
-    def _sent(self) -> None:
+    def _sent(self, at: int) -> None:
         """The stop bit is out; what waits in TDR moves into the shift register."""
         if self._shifting is not None:
             self.line.outgoing.append(self._shifting)
@@ -191,7 +201,7 @@ class Usart(AbstractPeripheral):
             self._flags |= _TC
         else:
             byte, self._waiting = self._waiting, None
-            self._shift(byte, self._tx_due)
+            self._shift(byte, at)
         self._update()
 
     # --- registers --------------------------------------------------------------------------

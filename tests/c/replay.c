@@ -1,6 +1,6 @@
 /* Feeds a generated model from standard input, prints every decision: the host twin of lnn_edge/stream.py.
  *
- * in:  'F' i16[channels] | 'E' u32 | 'S' u32 | 'R' (reset) | 'G' (print the state blob)
+ * in:  'F' i16[channels] | 'E' u32 | 'S' u32 | 'R' (reset) | 'G' (print the state blob) | 'P' blob (put it)
  * out: 'D' u32 stamp, i16[outputs], probes, state prefix | 'B' blob
  */
 #include <stdio.h>
@@ -48,6 +48,12 @@ int main(void)
         else if (item == 'R')
         {
             lnn_model_reset(&ctx);
+        }
+        else if (item == 'P')
+        {
+            (void) !fread(buffer, 1, LNN_MODEL_STATE_BYTES, stdin);
+            (void) memset(&ctx, 0xA5, sizeof ctx);
+            (void) lnn_model_set_state(&ctx, 0, LNN_MODEL_STATE_BYTES, buffer);
         }
         else
         {

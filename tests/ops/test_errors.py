@@ -61,6 +61,11 @@ def filled(field: str, value: int) -> Change:
     return lambda op: replace(op, **{field: np.full_like(getattr(op, field), value)})  # type: ignore[arg-type]
 
 
+def cast(field: str, dtype: type) -> Change:
+    """Store a constant in another dtype."""
+    return lambda op: replace(op, **{field: getattr(op, field).astype(dtype)})  # type: ignore[arg-type]
+
+
 BIG = (1 << 31) - 1
 BAD: list[tuple[str, Change, str]] = [
     ("center", with_output(0, scale=1.0), "same scale"),
@@ -69,6 +74,7 @@ BAD: list[tuple[str, Change, str]] = [
     ("center", with_fields(shift=16), "sum can reach"),
     ("concat", with_output(0, shape=(99,), scale=1.0, zero_point=0), "do not make"),
     ("concat", with_input(0, dtype="int32", qmax=5, qmin=0), "do not make"),
+    ("concat", with_output(0, qmin=0, qmax=0), "values in .* are copied to"),
     ("conv1d", with_fields(stride=0), "do not fit"),
     ("conv1d", with_fields(kernel_size=1000), "do not fit"),
     ("conv1d", with_output(0, shape=(50, 50)), "maps"),
@@ -85,16 +91,21 @@ BAD: list[tuple[str, Change, str]] = [
     ("leaky_average", with_fields(multiplier=0), "alpha"),
     ("leaky_average", with_output(1, qmin=-5, qmax=5), "int16"),
     ("leaky_average", with_output(0, shape=(99,)), "shapes"),
+    ("leaky_average", with_output(0, qmin=-5), "the state must hold"),
     ("linear", with_input(0, shape=(99,), scale=0.1, zero_point=0), "does not map"),
     ("linear", with_output(0, shape=(3, 3)), "does not map"),
     ("linear", with_output(0, dtype="int32"), "needed int8 or int16"),
     ("linear", filled("bias", BIG), "accumulator can reach"),
     ("linear", filled("shift", 31), r"shifts in \[0, 30\]"),
     ("linear", with_fields(bias=np.zeros(77, np.int32)), "need shape"),
+    ("linear", cast("bias", np.int64), "bias and multiplier must be int32, shift int8"),
+    ("linear", cast("multiplier", np.float64), "bias and multiplier must be int32, shift int8"),
+    ("linear", cast("shift", np.int32), "bias and multiplier must be int32, shift int8"),
     ("lut", with_output(0, shape=(99,)), "differ"),
     ("lut", with_fields(step_bits=13), "needed 0 to 12"),
     ("lut", with_fields(table=np.zeros(3, np.int16)), "table"),
     ("lut", with_fields(function="sine"), "unknown function"),
+    ("lut", with_output(0, qmin=0, qmax=0), "table values in"),
     ("mean_abs", with_output(0, shape=(99,)), "needed"),
     ("mean_abs", with_fields(shift=16), "sum can reach"),
     ("mean_pool", with_output(0, shape=(99,)), "to"),
@@ -106,6 +117,7 @@ BAD: list[tuple[str, Change, str]] = [
     ("mix", with_fields(shift=2), "can reach"),
     ("mix", with_output(0, shape=(99,)), "alike"),
     ("normalize", with_fields(floor=0), "at least 1"),
+    ("normalize", with_fields(gain=0), "at least 1"),
     ("normalize", with_fields(gain=10**6), "scale 1 / 1000000"),
     ("normalize", with_input(1, scale=77.0), "same scale"),
     ("normalize", with_input(1, shape=(9,)), "shapes"),
@@ -117,7 +129,11 @@ BAD: list[tuple[str, Change, str]] = [
     ("template_distance", scaled("edges", -1), "must ascend"),
     ("template_distance", with_input(1, scale=9.0), "scale"),
     ("template_distance", with_input(1, qmin=-100, qmax=100), "must hold"),
+    ("template_distance", with_output(0, qmin=-100), "must hold"),
     ("template_distance", with_fields(most=0), "positive"),
+    ("template_distance", with_fields(most=1 << 31), "positive"),
+    ("template_distance", cast("edges", np.int64), "needed int32 edges"),
+    ("template_distance", filled("multiplier", 0), "multiplier 0, shift"),
     ("template_distance", filled("shift", 20), "sum of magnitudes can reach"),
     ("time_gate", with_input(2, shape=(2,)), "dt one"),
     ("time_gate", with_output(0, zero_point=1), "zero points must be 0"),
@@ -135,6 +151,21 @@ def test_bad_construction_is_named(kind: str, change: Change, message: str) -> N
 
 def test_every_operator_refuses_something() -> None:
     assert {kind for kind, _, _ in BAD} == OPERATORS.keys()
+
+
+@pytest.mark.parametrize("factor", [{"multiplier": 0}, {"multiplier": 1 << 31}, {"shift": -1}])
+@pytest.mark.parametrize(
+    "kind", ["center", "decimate", "mean_abs", "mean_pool", "mix", "requantize"]
+)
+def test_a_factor_that_c_cannot_hold_is_refused(kind: str, factor: dict[str, int]) -> None:
+    with pytest.raises(GraphError, match=f"^{kind} .*: multiplier .*; needed 1 to"):
+        with_fields(**factor)(MAKERS[kind](Seeded(1)))
+
+
+@pytest.mark.parametrize("fields", [{"multipliers": (0, 1)}, {"shifts": (0, 31)}])
+def test_both_factors_of_a_time_gate_are_checked(fields: dict[str, object]) -> None:
+    with pytest.raises(GraphError, match=r"^time_gate .*: multiplier .*; needed 1 to"):
+        with_fields(**fields)(MAKERS["time_gate"](Seeded(1)))
 
 
 @pytest.mark.parametrize("kind", MAKERS)

@@ -1,0 +1,119 @@
+"""`lnn-edge export`: a project, all of it or nothing, and without the packages of training."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lnn_edge import codegen
+from lnn_edge.graphio import graph_sha256, load_graph
+from lnn_edge.shipped import shipped_graph
+from tests.cli.command import call, call_json, refusal, tree, untouched
+
+HEAVY = ("torch", "scipy", "sklearn", "wfdb", "serial", "pandas")
+
+
+def imported_by(folder: Path, *arguments: str) -> set[str]:
+    """Packages loaded after a command in an interpreter of its own."""
+    code = (
+        "import sys; from lnn_edge.cli import main; main(sys.argv[1:], standalone_mode=False);"
+        "print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_export_needs_nothing_of_training(graph_file: Path, tmp_path: Path) -> None:
+    loaded = imported_by(tmp_path, "export", str(graph_file), "--board", "stm32f746", "-o", "p")
+    assert (tmp_path / "p" / "export.json").is_file()
+    assert {"lnn_edge", "numpy", "jinja2"} <= loaded
+    assert not loaded.intersection(HEAVY)
+
+
+def test_help_needs_no_numbers(tmp_path: Path) -> None:
+    assert not imported_by(tmp_path, "--help").intersection({*HEAVY, "numpy", "jinja2"})
+
+
+def test_without_a_model_the_shipped_one_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    facts = call_json("export", "--board", "stm32f746")
+    assert facts == {
+        "project": "firmware-stm32f746g-disco",
+        "board": "stm32f746g-disco",
+        "model_sha256": graph_sha256(load_graph(shipped_graph())),
+    }
+    assert [p.name for p in tmp_path.iterdir()] == ["firmware-stm32f746g-disco"]
+    assert (tmp_path / "firmware-stm32f746g-disco" / "model" / "ecg_beats_cfc.c").is_file()
+
+
+def test_the_next_command_is_told(graph_file: Path, tmp_path: Path) -> None:
+    project = tmp_path / "with [brackets]"
+    outcome = call("export", graph_file, "--board", "stm32f405", "-o", project)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.endswith(f"\nnext: lnn-edge build {project}\n")
+
+
+def test_a_folder_with_a_graph_in_it_will_do(graph_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    shutil.copy(graph_file, folder / "model.qgraph")
+    by_folder, by_file = tmp_path / "a", tmp_path / "b"
+    call_json("export", folder, "--board", "stm32f746", "-o", by_folder)
+    call_json("export", graph_file, "--board", "stm32f746", "-o", by_file)
+    assert tree(by_folder) == tree(by_file)
+
+
+def test_an_export_is_replaced_and_anything_else_is_kept(graph_file: Path, tmp_path: Path) -> None:
+    letters, file = tmp_path / "letters", tmp_path / "file"
+    letters.mkdir()
+    for path in (letters / "dear.txt", file):
+        path.write_text("John")
+    for taken in (letters, file):
+        with untouched(tmp_path):
+            said = refusal(call("export", graph_file, "--board", "stm32f746", "-o", taken))
+        assert said.endswith("is not empty and no earlier export; choose another -o folder")
+    project = tmp_path / "project"
+    for board in ("stm32f746", "stm32f405"):
+        assert call_json("export", graph_file, "--board", board, "-o", project)["project"]
+    assert call_json("boards", "stm32f405")[0]["name"] in (project / "export.json").read_text()
+
+
+def test_a_place_that_cannot_be_written_is_named(graph_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with untouched(tmp_path):
+        said = refusal(
+            call("export", graph_file, "--board", "stm32f746", "-o", tmp_path / "file" / "p")
+        )
+    assert str(tmp_path / "file") in said
+    assert "check the path" in said
+
+
+def test_an_export_that_fails_half_way_leaves_what_was_there(
+    graph_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project"
+    call_json("export", graph_file, "--board", "stm32f746", "-o", project)
+
+    def fail(_graph: object, path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(codegen, "save_graph", fail)
+    with untouched(tmp_path):
+        said = refusal(call("export", "--board", "stm32f405", "-o", project))
+    assert ": No space left on device; check the path" in said
+
+
+def test_a_board_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = call("export")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "Missing option '--board'" in outcome.err
+    assert not tree(tmp_path)

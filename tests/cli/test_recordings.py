@@ -1,0 +1,168 @@
+"""Recordings that the models cannot take: said in one line, and nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnn_edge.data.registry import DATA_VARIABLE, load_dataset
+from lnn_edge.data.wfdb_writer import WfdbRecord, write_record
+from tests.cli.command import call, call_json, refusal, untouched
+from tests.cli.conftest import write_recipe
+from tests.wfdb_files import edit_header, write_small
+
+COMMANDS = ("train", "evaluate", "verify", "info")
+
+
+def change_bytes(path: Path, change: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(change(path.read_bytes()))
+
+
+def with_invalid_sample(data: bytes) -> bytes:
+    """Make sample 10 of lead 0 of a format 212 file -2048, which stands for NaN."""
+    return data[:30] + bytes([0x00, (data[31] & 0xF0) | 0x08]) + data[32:]
+
+
+def damaged(folder: Path, damage: str) -> Path:
+    """Write a folder with one record that is not as it should be."""
+    folder.mkdir()
+    if damage == "empty folder":
+        return folder
+    changes = {
+        "one lead": {"leads": ("V5",), "adc": np.full((2160, 1), 1024, np.int16)},
+        "wrong rate": {"fs_hz": 250},
+        "no beats": {"symbols": ("+", "~", "|", "x", "+", "~")},
+    }
+    write_small(folder, **changes.get(damage, {}))
+    if damage == "no annotation":
+        (folder / "r1.atr").unlink()
+    elif damage == "NaN":
+        change_bytes(folder / "r1.dat", with_invalid_sample)
+    elif damage == "truncated":
+        change_bytes(folder / "r1.dat", lambda data: data[:-100])
+    elif damage == "changed sample":
+        change_bytes(folder / "r1.dat", lambda data: data[:99] + bytes([data[99] ^ 4]) + data[100:])
+    elif damage == "no gain":
+        edit_header(folder, "200.0(1024)/mV", "0(1024)/mV")
+    elif damage == "wrong unit":
+        edit_header(folder, "/mV", "/uV")
+    elif damage == "too high gain":
+        edit_header(folder, "200.0(1024)/mV", "0.001(1024)/mV")
+    return folder
+
+
+SAID = {
+    "empty folder": ("holds no WFDB record", "it needs .hea, .dat and .atr files"),
+    "no annotation": ("r1.atr is missing", "copy it again"),
+    "NaN": ("1 samples of lead MLII are invalid (NaN)", "cut them out or leave the record out"),
+    "one lead": ("record r1 has the leads V5", "needs MLII", "rename the lead in its header"),
+    "wrong rate": ("sampled at 250 Hz", "needs 360 Hz", "resample it first"),
+    "no beats": ("r1.atr marks no beat", "an annotation with beats is needed"),
+    "no gain": ("gives no gain for lead MLII", "write its ADC steps per mV"),
+    "wrong unit": ("a gain in steps per uV", "steps per mV are needed", "convert it"),
+    "too high gain": ("does not fit 16 bit", "check the gain 0.001"),
+    "truncated": ("r1.dat does not hold the 2160 samples", "promises", "copy it again"),
+    "changed sample": ("lead MLII do not have the checksum", "copy it again"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("damage", SAID)
+def test_a_record_that_cannot_be_used_is_refused(
+    command: str, damage: str, exported: Path, tmp_path: Path
+) -> None:
+    folder, recipe = damaged(tmp_path / "records", damage), write_recipe(tmp_path / "tiny.toml")
+    arguments = {
+        "train": ("train", recipe, "--dataset", folder, "-o", tmp_path / "out"),
+        "evaluate": ("evaluate", "--dataset", folder),
+        "verify": ("verify", exported, "--link", "serial:/dev/none", "--dataset", folder),
+        "info": ("data", "info", folder),
+    }
+    with untouched(tmp_path):
+        said = refusal(call(*arguments[command]))
+    for part in SAID[damage]:
+        assert part in said
+    assert "r1" in said or damage == "empty folder"
+
+
+def write_excerpt(folder: Path, scale: int, leads: tuple[str, ...] = ("MLII", "V5")) -> Path:
+    """Write an embedded recording with its steps made smaller: other numbers, the same heart."""
+    (excerpt,) = load_dataset("excerpts", records=["100_0830"])
+    symbols = tuple("NAVF"[label] for label in excerpt.labels)
+    record = WfdbRecord(
+        "r1",
+        ((excerpt.adc[:, : len(leads)] - 1024) * scale).astype(np.int16),
+        360,
+        leads,
+        200.0 * scale,
+        0,
+        excerpt.beats,
+        symbols,
+        ("",) * len(symbols),
+    )
+    write_record(folder, record)
+    return folder
+
+
+def test_another_gain_and_zero_are_converted(tmp_path: Path) -> None:
+    folder, recipe = write_excerpt(tmp_path / "mine", scale=2), write_recipe(tmp_path / "tiny.toml")
+    names = {"mine": folder, "reference": write_excerpt(tmp_path / "right", scale=1)}
+    for name, records in names.items():
+        call_json("train", recipe, "--dataset", records, "-o", tmp_path / name / "model")
+    mine, reference = (tmp_path / name / "model" / "model.safetensors" for name in names)
+    assert mine.read_bytes() == reference.read_bytes()  # other steps give other weights
+    figures = call_json("evaluate", "--dataset", folder)
+    wanted = call_json("evaluate", "--dataset", "excerpts", "--records", "100_0830")
+    assert figures["n"] == 74
+    assert figures["confusion"] == wanted["confusion"]
+
+
+def test_a_second_lead_may_lack(tmp_path: Path) -> None:
+    (info,) = call_json("data", "info", write_excerpt(tmp_path, 1, ("MLII",)))
+    assert info["leads"] == ["MLII", "absent"]
+    assert call_json("evaluate", "--dataset", tmp_path)["n"] == 74
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("--dataset", "mitbih"),
+            "no data set 'mitbih'; take one of mitdb, synthetic, excerpts or",
+        ),
+        (("--dataset", "mitdb"), "give --data-dir or set LNN_EDGE_DATA, or get the records with"),
+        (("--dataset", "mitdb", "--data-dir", "none"), "none holds no WFDB record"),
+        (("--split", "train"), "they are test records; take test or all"),
+        (("--records", "100"), "no record '100' in this split; "),
+        (("--records", ""), "no record '' in this split; "),
+        (("--records", "100_0830,100_0830"), "'100_0830' is asked for twice; name each"),
+    ],
+)
+def test_a_data_set_that_is_not_there_is_named(
+    arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    assert said in refusal(call("evaluate", *arguments))
+
+
+def test_what_cannot_be_fetched_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("no folder")
+    with untouched(tmp_path):
+        said = refusal(call("data", "fetch", "excerpts", "--data-dir", tmp_path))
+        assert said == "'excerpts' cannot be fetched; take one of mitdb, synthetic"
+        said = refusal(call("data", "fetch", "synthetic", "--data-dir", file))
+    assert said.endswith("; give a writable one with --data-dir")
+
+
+def test_data_sets_are_listed_and_described() -> None:
+    assert [d["name"] for d in call_json("data", "list")] == ["mitdb", "synthetic", "excerpts"]
+    infos = call_json("data", "info", "excerpts")
+    keys = {"name", "patient", "leads", "duration_s", "beats"}
+    assert [i.keys() >= keys for i in infos] == [True] * 6
+    outcome = call("data", "info", "excerpts")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert all(i["name"] in outcome.out for i in infos)

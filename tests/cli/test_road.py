@@ -1,0 +1,168 @@
+"""The whole road on the toy model: export, build, verify, report; and where it ends in a failure.
+
+The keys are those that scripts may rely on; more may join.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lnn_edge import resources
+from lnn_edge.graphio import graph_sha256, load_graph
+from tests.cli.command import call, call_json, call_process, document, error_line
+from tests.projects import needs_arm_gcc
+
+pytestmark = [pytest.mark.target, needs_arm_gcc]
+
+RECORDS = ("--records", "100_0830,213_0500")
+
+
+@pytest.fixture(scope="module")
+def built(graph_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A built project; copy it to change it."""
+    project = tmp_path_factory.mktemp("road") / "firmware"
+    call_json("export", graph_file, "--board", "stm32f746", "-o", project)
+    call_json("build", project)
+    return project
+
+
+@pytest.fixture
+def copy(built: Path, tmp_path: Path) -> Path:
+    shutil.copytree(built, tmp_path / "firmware")
+    return tmp_path / "firmware"
+
+
+@pytest.fixture(scope="module")
+def verified(built: Path) -> dict[str, Any]:
+    """What a verification on the host says of the project."""
+    found: dict[str, Any] = call_json("verify", built, "--link", "host", *RECORDS)
+    return found
+
+
+def test_a_build_says_what_it_takes(built: Path) -> None:
+    size = call_json("build", built, "--max-flash", 65536, "--max-ram", 65536)
+    keys = "flash_bytes ram_bytes stack_bytes sections operators board budget_ok"
+    assert size.keys() >= set(keys.split())
+    assert size["budget_ok"] is True
+    assert size["board"] == "stm32f746g-disco"
+    assert size["operators"].keys() == {
+        op.name for op in load_graph(built / "model.qgraph").event_stage.ops
+    }
+    assert size == json.loads((built / "build" / "board" / "size.json").read_text())
+    outcome = call("build", built)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert f"flash {size['flash_bytes']} bytes, RAM {size['ram_bytes']} bytes" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("option", "what", "measured"),
+    [
+        ("--max-flash", "flash", lambda size: size["flash_bytes"]),
+        (
+            "--max-ram",
+            "RAM with the worst-case stack",
+            lambda size: size["ram_bytes"] + size["stack_bytes"],
+        ),
+    ],
+)
+def test_a_build_over_budget_says_which_and_by_how_much(
+    option: str, what: str, measured: Callable[[dict[str, Any]], int], built: Path
+) -> None:
+    outcome = call("build", built, option, 1000, "--json")
+    size = document(outcome, 1)
+    count = measured(size)
+    sentence = f"{what} is {count} bytes, {count - 1000} more than the limit of 1000"
+    assert (size["budget_ok"], size["budget_failures"]) == (False, [sentence])
+    assert error_line(outcome) == f"over budget: {sentence}"
+    plain = call("build", built, option, 1000)
+    assert (plain.code, plain.err) == (1, outcome.err)
+
+
+def test_scripts_see_a_failed_budget_by_the_exit_code(built: Path) -> None:
+    outcome = call_process("build", built, "--max-flash", 1000, "--json", cwd=built.parent)
+    assert document(outcome, 1)["budget_ok"] is False
+    assert error_line(outcome).startswith("over budget: flash is ")
+
+
+def test_a_board_too_small_to_link_fails_the_build(graph_file: Path, tmp_path: Path) -> None:
+    text = (resources.path("boards") / "stm32f405.toml").read_text()
+    board, project = tmp_path / "small.toml", tmp_path / "firmware"
+    board.write_text(text.replace("size  = 0x100000", "size  = 0x400"))
+    call_json("export", graph_file, "--board", board, "-o", project)
+    outcome = call("build", project)
+    assert (outcome.code, outcome.out) == (1, "")
+    said = error_line(outcome)
+    assert re.search(r"needs \d+ bytes more than the 1024 bytes of flash on stm32f405", said)
+
+
+def test_sources_that_do_not_compile_are_no_failed_budget(copy: Path) -> None:
+    source = copy / "model" / "toy.c"
+    source.write_text(source.read_text() + "\nint x = y;\n")
+    outcome = call("build", copy)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "model/toy.c" in error_line(outcome)
+
+
+def test_a_verification_says_what_was_compared(built: Path, verified: dict[str, Any]) -> None:
+    keys = """link mismatches steps first_mismatch instructions_per_step cycles_per_step
+    clock_source accuracy macro_f1 classes float_error model_sha256 board"""
+    assert verified.keys() >= set(keys.split())
+    assert (verified["link"], verified["mismatches"], verified["first_mismatch"]) == (
+        "host",
+        0,
+        None,
+    )
+    assert verified["steps"] > 100
+    assert verified["records"] == ["100_0830", "213_0500"]
+    assert verified["model_sha256"] == graph_sha256(load_graph(built / "model.qgraph"))
+    assert all(f.keys() == {"n", "se", "ppv", "f1"} for f in verified["classes"].values())
+    assert verified == json.loads((built / "verify-host.json").read_text())
+
+
+@pytest.mark.usefixtures("verified")
+def test_a_report_says_what_is_known(built: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    facts = call_json("report", built, "-o", page)
+    assert facts.keys() >= {"report", "board", "model_sha256", "verdict", "links"}
+    assert facts["report"] == str(page)
+    assert facts["links"] == {"host": 0}
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    outcome = call("report", built)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "toy on STM32F746G-DISCO" in outcome.out
+    assert (built / "report.html").is_file()
+
+
+def test_people_are_told_that_it_is_bit_exact(copy: Path) -> None:
+    outcome = call("verify", copy, "--link", "host", "--records", "100_0830")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("bit-exact on host (")
+    assert "): 0 mismatches in 75 steps, longest run without a reset 75\n" in outcome.out
+    assert f"written: {copy}/verify-host.json\n" in outcome.out
+
+
+def test_a_wrong_build_fails_and_the_operator_is_named(copy: Path) -> None:
+    weights = copy / "model" / "toy_weights.c"
+    text = weights.read_text()
+    start = text.index("toy_beat_head_bias[")
+    place = re.compile(r"-?\d+(?=,)").search(text, text.index("{", start))
+    assert place is not None
+    changed = str(int(place[0]) + (1 if int(place[0]) < 0 else -1))
+    weights.write_text(text[: place.start()] + changed + text[place.end() :])
+    outcome = call("verify", copy, "--link", "host", "--records", "100_0830", "--json")
+    found = document(outcome, 1)
+    assert 0 < found["mismatches"] <= found["steps"]
+    assert (found["first_mismatch"]["operator"], found["first_mismatch"]["element"]) == ("head", 0)
+    said = f"{found['mismatches']} of {found['steps']} steps differ from the simulator"
+    assert error_line(outcome) == said
+    plain = call("verify", copy, "--link", "host", "--records", "100_0830")
+    assert (plain.code, plain.err) == (1, outcome.err)
+    assert "NOT bit-exact on host" in plain.out
+    assert "operator head, scores[0] is" in plain.out

@@ -1,0 +1,87 @@
+"""`lnn-edge train`, `quantize` and `evaluate`: from recordings to a graph and its figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lnn_edge.graphio import graph_sha256, load_graph
+from tests.cli.command import call, call_json
+from tests.cli.conftest import write_recipe
+
+EVALUATION = "model form dataset records n accuracy macro_f1 classes confusion"
+
+
+def test_a_training_says_what_it_did(data_dir: Path, tmp_path: Path) -> None:
+    recipe, folder = write_recipe(tmp_path / "tiny.toml"), tmp_path / "new" / "model"
+    data = ("--data-dir", data_dir)
+    facts = call_json("train", recipe, *data, "-o", folder, "--fold", 0, "--epochs", 2)
+    assert facts.keys() >= {"model", "records", "epochs"}
+    assert (facts["model"], facts["records"], len(facts["epochs"])) == (str(folder), 7, 2)
+    assert all(e["loss"] > 0 and 0 <= e["main_f1"] <= 1 for e in facts["epochs"])
+    assert sorted(p.name for p in folder.iterdir()) == ["model.safetensors", "model.toml"]
+    assert (
+        'validation_records = [\n    "s08",\n    "s09",\n]' in (folder / "model.toml").read_text()
+    )
+
+
+def test_the_same_seed_gives_the_same_model(trained: Path, data_dir: Path, tmp_path: Path) -> None:
+    recipe, again = write_recipe(tmp_path / "tiny.toml"), tmp_path / "again"
+    outcome = call("train", recipe, "--data-dir", data_dir, "-o", again)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "trained on 9 recordings" in outcome.out
+    assert "next: lnn-edge quantize" in outcome.out
+    weights = "model.safetensors"
+    assert (again / weights).read_bytes() == (trained / weights).read_bytes()
+    other = tmp_path / "other"
+    call_json("train", recipe, "--data-dir", data_dir, "-o", other, "--seed", 1)
+    assert (other / weights).read_bytes() != (trained / weights).read_bytes()
+
+
+def test_a_quantized_model_is_a_graph(trained: Path, data_dir: Path) -> None:
+    facts = call_json("quantize", trained, "--data-dir", data_dir)
+    graph = load_graph(trained / "model.qgraph")
+    assert facts == {
+        "graph": str(trained / "model.qgraph"),
+        "model_sha256": graph_sha256(graph),
+        "operators": len(graph.event_stage.ops),
+        "macs": sum(op.macs for op in graph.event_stage.ops),
+    }
+    assert graph.metadata["calibration_records"] == [f"s{i:02d}" for i in range(1, 10)]
+
+
+@pytest.mark.parametrize("form", ["float", "integer"])
+def test_an_evaluation_says_how_good_the_model_is(form: str, trained: Path, data_dir: Path) -> None:
+    model = trained if form == "float" else trained / "model.qgraph"
+    data = ("--dataset", "synthetic", "--split", "test", "--data-dir", data_dir)
+    facts = call_json("evaluate", model, *data, "--records", "s10,s11", "--resamples", 20)
+    assert facts.keys() >= set(EVALUATION.split())
+    assert (facts["model"], facts["form"], facts["dataset"]) == (str(model), form, "synthetic")
+    assert [r["name"] for r in facts["records"]] == ["s10", "s11"]
+    assert list(facts["classes"]) == ["N", "S", "V", "F"]
+    assert all(f.keys() == {"n", "se", "ppv", "f1"} for f in facts["classes"].values())
+    assert (
+        facts["n"]
+        == sum(f["n"] for f in facts["classes"].values())
+        == sum(map(sum, facts["confusion"]))
+    )
+    right = sum(row[i] for i, row in enumerate(facts["confusion"]))
+    assert facts["accuracy"] == right / facts["n"]
+
+
+def test_the_shipped_model_is_judged_without_any_argument() -> None:
+    facts = call_json("evaluate")
+    assert (facts["form"], facts["dataset"]) == ("integer", "excerpts")
+    outcome = call("evaluate")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert f"accuracy {facts['accuracy']:.4f}" in outcome.out
+    assert all(r["name"] in outcome.out for r in facts["records"])
+
+
+def test_a_training_on_the_embedded_recordings_takes_all_of_them(tmp_path: Path) -> None:
+    recipe, folder = write_recipe(tmp_path / "tiny.toml"), tmp_path / "model"
+    facts = call_json("train", recipe, "--dataset", "excerpts", "-o", folder)
+    assert facts["records"] == 6
+    assert json.dumps("excerpts") in (folder / "model.toml").read_text()

@@ -1,0 +1,111 @@
+"""Tables become dataclasses only if every key is known and every type is right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+
+from lnn_edge import strict
+from lnn_edge.errors import BoardError, LnnEdgeError, UsageError
+
+
+@dataclass(frozen=True)
+class Leaf:
+    size: int
+    ratio: float = 0.5
+
+
+@dataclass(frozen=True)
+class Tree:
+    name: str
+    leaf: Leaf
+    leaves: tuple[Leaf, ...] = ()
+    sizes: tuple[int, ...] = ()
+    kind: Literal["oak", "elm"] = "oak"
+    limit: int | None = None
+    is_old: bool = False
+    extra: dict[str, object] = field(default_factory=dict)
+
+
+GOOD: dict[str, object] = {"name": "a", "leaf": {"size": 1}}
+
+
+def build(**changes: object) -> Tree:
+    return strict.build(Tree, {**GOOD, **changes}, "tree.toml", UsageError)
+
+
+def refusal(**changes: object) -> str:
+    with pytest.raises(UsageError) as caught:
+        build(**changes)
+    return str(caught.value)
+
+
+def test_missing_keys_take_their_defaults() -> None:
+    assert build() == Tree("a", Leaf(1))
+    assert build().extra is not build().extra
+
+
+def test_everything_nests() -> None:
+    tree = build(
+        leaf={"size": 2, "ratio": 1.5},
+        leaves=[{"size": 3}, {"size": 4}],
+        sizes=[1, 2],
+        kind="elm",
+        limit=7,
+        is_old=True,
+        extra={"any": ["thing"]},
+    )
+    leaves = (Leaf(3), Leaf(4))
+    assert tree == Tree("a", Leaf(2, 1.5), leaves, (1, 2), "elm", 7, True, {"any": ["thing"]})
+    assert isinstance(tree.leaves, tuple)
+
+
+def test_a_whole_number_may_stand_for_a_real_one() -> None:
+    ratio = build(leaf={"size": 1, "ratio": 2}).leaf.ratio
+    assert (ratio, type(ratio)) == (2.0, float)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"nmae": "a"}, "tree.toml: unknown key 'nmae'; known are name, leaf, leaves"),
+        ({"leaf": {}}, "tree.toml: leaf: key 'size' is missing"),
+        ({"leaf": {"size": 1, "colour": 2}}, "tree.toml: leaf: unknown key 'colour'; known are"),
+        ({"leaves": [{"size": 1}, {"size": "x"}]}, "tree.toml: leaves: size is 'x', needed int"),
+        ({"leaf": 3}, "tree.toml: leaf: needed a table, got 3"),
+        ({"name": 3}, "tree.toml: name is 3, needed str"),
+        ({"is_old": 1}, "tree.toml: is_old is 1, needed bool"),
+        ({"limit": 1.0}, "tree.toml: limit is 1.0, needed int | None"),
+        ({"limit": True}, "tree.toml: limit is True, needed int | None"),
+        ({"sizes": [1, "2"]}, "tree.toml: sizes is '2', needed int"),
+        ({"sizes": 1}, "tree.toml: sizes is 1, needed"),
+        ({"kind": "ash"}, "tree.toml: kind is 'ash', needed ('oak', 'elm')"),
+        ({"extra": []}, "tree.toml: extra is [], needed"),
+        ({"leaf": {"size": True}}, "tree.toml: leaf: size is True, needed int"),
+        ({"leaf": {"size": 1.0}}, "tree.toml: leaf: size is 1.0, needed int"),
+        ({"leaf": {"size": 1, "ratio": "1"}}, "tree.toml: leaf: ratio is '1', needed float"),
+        ({"leaf": {"size": 1, "ratio": True}}, "tree.toml: leaf: ratio is True, needed float"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(changes: dict[str, object], sentence: str) -> None:
+    assert refusal(**changes).startswith(sentence)
+
+
+def test_a_missing_key_without_a_default_is_named() -> None:
+    with pytest.raises(UsageError, match=r"^tree: key 'leaf' is missing$"):
+        strict.build(Tree, {"name": "a"}, "tree", UsageError)
+
+
+@pytest.mark.parametrize("values", [None, [], "text", 3])
+def test_only_a_table_is_a_table(values: object) -> None:
+    with pytest.raises(UsageError, match=r"^tree: needed a table, got"):
+        strict.build(Tree, values, "tree", UsageError)
+
+
+@pytest.mark.parametrize("error", [UsageError, BoardError])
+def test_the_caller_chooses_the_error(error: type[LnnEdgeError]) -> None:
+    with pytest.raises(error) as caught:
+        strict.build(Leaf, {}, "leaf", error)
+    assert type(caught.value) is error
