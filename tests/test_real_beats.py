@@ -1,0 +1,52 @@
+"""Two thousand real beats in a row, without a reset: every device equals the simulator."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from lnn_edge.board import load_board
+from lnn_edge.build import build
+from lnn_edge.codegen import export
+from lnn_edge.data.recording import Recording
+from lnn_edge.data.registry import DATA_VARIABLE, load_dataset
+from lnn_edge.graphio import load_graph
+from lnn_edge.project import open_project
+from lnn_edge.shipped import shipped_graph
+from lnn_edge.verify import verify_project
+from tests.firmware.programs import needs_arm_gcc, needs_qemu
+
+RECORD, BEATS = "209", 2050  # of DS1: fast, with many S beats
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(DATA_VARIABLE not in os.environ, reason=f"{DATA_VARIABLE} is not set"),
+]
+
+
+@pytest.fixture(scope="module")
+def recording() -> Recording:
+    (whole,) = load_dataset("mitdb", records=[RECORD])
+    end = int(whole.beats[BEATS])
+    return replace(
+        whole, adc=whole.adc[:end], beats=whole.beats[:BEATS], labels=whole.labels[:BEATS]
+    )
+
+
+@pytest.mark.parametrize(
+    ("link", "board"),
+    [
+        pytest.param("host", "stm32f746"),
+        pytest.param("virtual", "stm32f746", marks=needs_arm_gcc),
+        pytest.param("qemu", "stm32f405", marks=[needs_arm_gcc, needs_qemu]),
+    ],
+)
+def test_the_shipped_model_is_bit_exact(tmp_path, recording, link, board):
+    folder = tmp_path / "project"
+    export(load_graph(shipped_graph()), load_board(board), folder)
+    if link != "host":
+        build(folder, "board")
+    result = verify_project(open_project(folder), link, [recording])
+    assert result.mismatches == 0
+    assert result.longest_run >= 2000
