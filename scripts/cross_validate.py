@@ -1,6 +1,8 @@
-"""Cross-validates a recipe by patient: float and integer figures, and the ablations.
+"""Judges a recipe by patient, with its ablations: on the folds, and once, at the end, on the test.
 
 Example: python scripts/cross_validate.py ecg-beats-cfc --data-dir DIR --seeds 0 1 2 -o cv.json
+With --test each seed is trained on all development records and judged on the test split: only
+after everything is chosen, and what comes out is reported, good or bad.
 """
 
 from __future__ import annotations
@@ -8,11 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from lnn_edge.beats import BeatSequence
+from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import folds, load_dataset
 from lnn_edge.evaluate import Evaluation, evaluate_scores, integer_scores
 from lnn_edge.quantize import quantize
@@ -20,6 +25,8 @@ from lnn_edge.recipe import Recipe, load_recipe
 from lnn_edge.train import train
 from lnn_edge.trained import float_scores, prepare
 
+RESAMPLES = 1000
+Records = tuple[Recording, ...]
 ABLATIONS = ("none", "encoder_only", "state_reset", "lstm", "shuffle_dt", "no_wait")
 
 
@@ -33,29 +40,39 @@ def ablate(recipe: Recipe, ablation: str) -> Recipe:
     return replace(recipe, model={**recipe.model, **changed})
 
 
-def run_seed(recipe: Recipe, data_dir: str, seed: int, has_integers: bool) -> dict[str, Evaluation]:
-    """Train each fold; judge all held-out patients together."""
-    held_out, floats, integers = [], [], []
+def splits(recipe: Recipe, data_dir: str, has_test: bool) -> Iterator[tuple[Records, Records]]:
+    """Give pairs of recordings to train on and to judge."""
+    if has_test:
+        yield tuple(load_dataset(recipe.dataset, data_dir, s) for s in ("develop", "test"))
+        return
     for fold in range(len(folds(recipe.dataset))):
-        training = load_dataset(recipe.dataset, data_dir, "train", fold=fold)
-        validation = load_dataset(recipe.dataset, data_dir, "validation", fold=fold)
+        parts = ("train", "validation")
+        yield tuple(load_dataset(recipe.dataset, data_dir, s, fold=fold) for s in parts)
+
+
+def run_seed(
+    recipe: Recipe, pairs: Iterable[tuple[Records, Records]], seed: int, has_integers: bool
+) -> dict[str, Evaluation]:
+    """Train on each pair; judge all held-out patients together."""
+    held_out, floats, integers = [], [], []
+    for training, judged in pairs:
         with tempfile.TemporaryDirectory() as folder:
             trained = train(recipe, training, (), Path(folder), seed=seed)
-        sequences = prepare(trained.network, validation)
+        sequences = prepare(trained.network, judged)
         if recipe.augmentation.shuffle_dt:
             sequences = [shuffled(s, seed) for s in sequences]
         held_out += sequences
         floats += float_scores(trained.network, sequences)
         if has_integers:
-            integers += integer_scores(quantize(trained, training), validation)[1]
+            integers += integer_scores(quantize(trained, training), judged)[1]
         classes = trained.network.classes
-    judged = {"float": evaluate_scores(held_out, floats, classes)}
+    figures = {"float": evaluate_scores(held_out, floats, classes, RESAMPLES)}
     if has_integers:
-        judged["integer"] = evaluate_scores(held_out, integers, classes)
-    return judged
+        figures["integer"] = evaluate_scores(held_out, integers, classes, RESAMPLES)
+    return figures
 
 
-def shuffled(sequence, seed):  # type: ignore[no-untyped-def]
+def shuffled(sequence: BeatSequence, seed: int) -> BeatSequence:
     """Deal the elapsed times out among the beats of a recording."""
     order = np.random.default_rng(seed).permutation(len(sequence.labels))
     return replace(sequence, values={**sequence.values, "dt": sequence.values["dt"][order]})
@@ -68,13 +85,15 @@ def main() -> None:
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--ablation", choices=ABLATIONS, default="none")
+    parser.add_argument("--test", action="store_true", help="the test split, once")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     recipe = ablate(load_recipe(given.recipe), given.ablation)
     has_integers = given.ablation in ("none", "no_wait")
     results = []
     for seed in given.seeds:
-        judged = run_seed(recipe, given.data_dir, seed, has_integers)
+        pairs = splits(recipe, given.data_dir, given.test)
+        judged = run_seed(recipe, pairs, seed, has_integers)
         results.append({"seed": seed, **{k: v.to_json() for k, v in judged.items()}})
         figures = {k: round(v.main_f1, 4) for k, v in judged.items()}
         print(given.ablation, seed, figures, flush=True)

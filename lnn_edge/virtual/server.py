@@ -12,6 +12,7 @@ from lnn_edge.virtual.machine import Idle, Machine
 from lnn_edge.virtual.ports import AbstractPort
 
 _LOOK_S = 0.2  # how often an idle board looks whether its parent still lives
+_BUSY_SLICES = 64  # how often a busy one looks at its port: looking costs as much as an interrupt
 
 
 class Server:
@@ -29,6 +30,7 @@ class Server:
         self._machine, self._port = machine, port
         self._parent = os.getppid()
         self._ends = False
+        self._busy = 0  # slices since the last look
         self.wants_profile = False
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -60,7 +62,9 @@ class Server:
             except BoardStoppedError:
                 self._port.send(self._machine.take_output())
                 raise
-            self._exchange(idle)
+            self._busy = self._busy + 1 if idle is None else 0
+            if self._busy % _BUSY_SLICES == 0:
+                self._exchange(idle)
         return self.wants_profile
 
     def _exchange(self, idle: Idle | None) -> None:
