@@ -38,11 +38,18 @@ def command(project: Path, max_flash: int | None, max_ram: int | None, as_json: 
         show_json(result.size.to_json())
     else:
         show_size(result.size)
-        console().print(f"{result.elf}\nnext: lnn-edge verify {project} --link virtual")
+        console().print(f"{result.elf}\nnext: lnn-edge verify {project} --link {_link(project)}")
     for failure in result.size.budget_failures:
         show_error(f"over budget: {failure}")
     if not result.size.budget_ok:
         raise SystemExit(FAILED)
+
+
+def _link(project: Path) -> str:
+    """Name the best link that needs no board."""
+    from lnn_edge.project import open_project
+
+    return open_project(project).board.tools.emulator.split(":")[0] or "host"
 
 
 def show_size(size: SizeReport) -> None:

@@ -62,6 +62,19 @@ def test_a_build_says_what_it_takes(built: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("board", "link"), [("stm32f746", "virtual"), ("stm32f405", "qemu"), ("nucleo-f446re", "host")]
+)
+def test_a_build_names_a_link_that_its_board_has(
+    board: str, link: str, graph_file: Path, tmp_path: Path
+) -> None:
+    project = tmp_path / "firmware"
+    call_json("export", graph_file, "--board", board, "-o", project)
+    outcome = call("build", project)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.endswith(f"\nnext: lnn-edge verify {project} --link {link}\n")
+
+
+@pytest.mark.parametrize(
     ("option", "what", "measured"),
     [
         ("--max-flash", "flash", lambda size: size["flash_bytes"]),

@@ -1,0 +1,127 @@
+"""The activity recordings: official windows, subjects, and files that are missing or damaged."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnn_edge.data import uci_har
+from lnn_edge.data.uci_har import CLASSES, NOT_SCORED, WINDOW, load_runs, subjects_of
+from lnn_edge.errors import DataError
+
+needs_data = pytest.mark.skipif(
+    "LNN_EDGE_DATA" not in os.environ, reason="LNN_EDGE_DATA is not set"
+)
+# Windows of the six activities as the data set's authors publish them.
+TRAIN = (1226, 1073, 987, 1293, 1423, 1413)
+TEST = (496, 471, 420, 508, 556, 545)
+
+
+def write_small(folder: Path, **changes: np.ndarray) -> None:
+    """Two runs of subjects 1 and 2 of 400 and 300 samples; walking, a transition, sitting."""
+    frames = np.arange(700 * 3, dtype=np.int16).reshape(700, 3)
+    raw = {
+        "acc": frames,
+        "gyro": -frames,
+        "exp_id": np.array([1, 2], np.int16),
+        "exp_user": np.array([1, 2], np.int16),
+        "exp_offset": np.array([0, 400, 700]),
+        "segments": np.array([[1, 1, 1, 10, 200], [1, 1, 7, 200, 260], [2, 2, 4, 420, 690]]),
+    }
+    windows = {
+        "start": np.array([10, 74, 420, 200]),
+        "label": np.array([1, 1, 4, 7], np.uint8),
+        "exp": np.array([1, 1, 2, 1], np.uint8),
+    }
+    folder.mkdir(parents=True)
+    np.savez(folder / "hapt_raw.npz", **{k: changes.get(k, v) for k, v in raw.items()})
+    np.savez(folder / "hapt_windows.npz", **{k: changes.get(k, v) for k, v in windows.items()})
+
+
+def test_runs_are_cut_where_the_experiments_end(tmp_path):
+    write_small(tmp_path / "uci_har")
+    first, second = load_runs(tmp_path)
+    assert (first.name, first.subject, len(first.frames)) == ("run01", 1, 400)
+    assert (second.name, second.subject, len(second.frames)) == ("run02", 2, 300)
+    assert second.frames[0].tolist() == [1200, 1201, 1202, -1200, -1201, -1202]
+    assert set(first.labels[10:200]) == {0}
+    assert set(first.labels[200:]) == {NOT_SCORED}  # the transition is no class
+    assert (first.window_starts.tolist(), first.window_labels.tolist()) == ([10, 74], [0, 0])
+    assert (second.window_starts.tolist(), second.window_labels.tolist()) == ([20], [3])
+    assert set(second.labels[20:290]) == {3}
+
+
+def test_a_split_holds_its_subjects_only(tmp_path):
+    write_small(tmp_path / "uci_har")
+    assert [r.subject for r in load_runs(tmp_path, "develop")] == [1]
+    assert [r.subject for r in load_runs(tmp_path / "uci_har", "test")] == [2]
+
+
+def test_folds_hold_each_training_subject_out_once():
+    held_out = [s for fold in range(uci_har.FOLD_COUNT) for s in subjects_of("validation", fold)]
+    assert sorted(held_out) == list(subjects_of("develop"))
+    for fold in range(uci_har.FOLD_COUNT):
+        both = subjects_of("train", fold) + subjects_of("validation", fold)
+        assert sorted(both) == list(subjects_of("develop"))
+    assert not set(subjects_of("develop")) & set(subjects_of("test"))
+    assert subjects_of("all") == tuple(range(1, 31))
+
+
+@pytest.mark.parametrize(("split", "fold"), [("tset", 0), ("train", 4), ("train", -1)])
+def test_an_unknown_split_is_refused(split, fold):
+    with pytest.raises(DataError, match="take one of develop, train"):
+        subjects_of(split, fold)
+
+
+def test_missing_files_are_named(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match=r"hapt_raw\.npz and hapt_windows\.npz"):
+        load_runs(tmp_path)
+    monkeypatch.delenv("LNN_EDGE_DATA", raising=False)
+    with pytest.raises(DataError, match="--data-dir"):
+        load_runs()
+
+
+@pytest.mark.parametrize("kept", [0, 100, 3000])
+def test_a_truncated_file_is_named(tmp_path, kept):
+    write_small(tmp_path / "uci_har")
+    path = tmp_path / "uci_har" / "hapt_raw.npz"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(DataError, match=r"hapt_raw\.npz is damaged"):
+        load_runs(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gyro": np.zeros((699, 3), np.int16)},
+        {"acc": np.zeros((700, 3))},
+        {"exp_offset": np.array([0, 400, 699])},
+        {"label": np.array([1, 1], np.uint8)},
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(tmp_path, change):
+    write_small(tmp_path / "uci_har", **change)
+    with pytest.raises(DataError, match="do not fit"):
+        load_runs(tmp_path)
+
+
+@needs_data
+def test_the_official_windows_are_all_there():
+    for split, expected in (("develop", TRAIN), ("test", TEST)):
+        runs = load_runs(split=split)
+        counts = Counter(label for run in runs for label in run.window_labels.tolist())
+        assert tuple(counts[c] for c in range(len(CLASSES))) == expected
+        for run in runs:
+            for start, label in zip(run.window_starts, run.window_labels, strict=True):
+                assert (run.labels[start : start + WINDOW] == label).all()
+
+
+@needs_data
+def test_gravity_is_in_the_accelerometer():
+    still = [run.frames[run.labels == CLASSES.index("standing"), :3] for run in load_runs()]
+    g = np.linalg.norm(np.concatenate(still) / uci_har.ACC_STEPS_PER_G, axis=1)
+    assert np.median(g) == pytest.approx(1, abs=0.05)
