@@ -78,7 +78,7 @@ def quantize(trained: Trained, recordings: Sequence[Recording]) -> QGraph:
         "adc_zero": beat_front_end.ADC_ZERO,
         "weights_sha256": card.weights_sha256,
         "network": card.recipe.network,
-        "dataset": card.recipe.dataset,
+        "dataset": Path(card.recipe.dataset).name,  # no path in a graph
         "calibration_records": sorted(r.name for r in recordings),
     }
     return network.lower(card.recipe.name, calibrate(network, recordings), metadata)

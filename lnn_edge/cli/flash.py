@@ -23,7 +23,7 @@ def command(project: Path, runner: str | None, as_json: bool) -> None:
     \b
     Example: lnn-edge flash firmware --runner openocd
     """
-    from lnn_edge.errors import MissingToolError
+    from lnn_edge.errors import LinkError, MissingToolError
     from lnn_edge.project import open_project
     from lnn_edge.runners import FLASH_RUNNERS, make_runner
     from lnn_edge.verify import built_image
@@ -32,10 +32,13 @@ def command(project: Path, runner: str | None, as_json: bool) -> None:
     image = built_image(opened)
     makers = [make_runner(name, opened.board) for name in ([runner] if runner else FLASH_RUNNERS)]
     usable = [m for m in makers if m.available() is None]
+    reasons = "; ".join(f"{m.name}: {m.available()}" for m in makers if m not in usable)
     if not usable:
-        reasons = "; ".join(f"{m.name}: {m.available()}" for m in makers)
         raise MissingToolError(f"no way to flash {opened.board.name}: {reasons}")
-    usable[0].flash(image)
+    try:
+        usable[0].flash(image)
+    except LinkError as error:
+        raise LinkError(f"{error}; {reasons}" if reasons else str(error)) from None
     if as_json:
         show_json({"board": opened.board.name, "runner": usable[0].name, "elf": str(image.elf)})
         return

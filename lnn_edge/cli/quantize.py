@@ -11,9 +11,10 @@ from lnn_edge.cli.output import console, data_dir_option, json_option, show_json
 
 @click.command(name="quantize")
 @click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--dataset", help="Where the training recordings lie now, if not where they lay.")
 @data_dir_option
 @json_option
-def command(folder: Path, data_dir: str | None, as_json: bool) -> None:
+def command(folder: Path, dataset: str | None, data_dir: str | None, as_json: bool) -> None:
     """Calibrate on the model's own training recordings and write FOLDER/model.qgraph.
 
     \b
@@ -26,7 +27,8 @@ def command(folder: Path, data_dir: str | None, as_json: bool) -> None:
 
     trained = load_trained(folder)
     card = trained.card
-    records = load_dataset(card.recipe.dataset, data_dir, "all", card.training_records)
+    source = dataset or card.recipe.dataset
+    records = load_dataset(source, data_dir, "all", card.training_records)
     graph = quantize_folder(trained, records, folder / "model.qgraph")
     ops = graph.event_stage.ops
     facts = {
