@@ -313,7 +313,7 @@ def _trace(graph: QGraph, step: _Step, expected: Decision, link: Link) -> Mismat
     """Replay the step operator by operator from the state before it."""
     link.hello(bytes.fromhex(graph_sha256(graph)))
     link.reset(detail=False)
-    points = [(op.name, tensor) for op in graph.event_stage.ops for tensor in op.outputs]
+    points = [(op.name, tensor) for op in graph.deciding_stage.ops for tensor in op.outputs]
     for index, (operator, tensor) in enumerate(points):
         got = unpack(tensor, link.trace(index, expected.before))
         if not np.array_equal(got, expected.values[tensor.name]):
@@ -323,7 +323,7 @@ def _trace(graph: QGraph, step: _Step, expected: Decision, link: Link) -> Mismat
 
 def _compare(graph: QGraph, step: _Step, expected: Decision, got: ResultRecord) -> Mismatch:
     """Return the first difference in what a result carries."""
-    stage = graph.event_stage
+    stage = graph.deciding_stage
     for tensor, values in _split(stage.probes, got.probes):
         if not np.array_equal(values, expected.values[tensor.name]):
             return _difference(step, "", tensor, expected, values)

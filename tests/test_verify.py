@@ -52,7 +52,7 @@ class FakeLink:
     def trace(self, operator: int, state: bytes) -> bytes:
         steps = Stream(self.graph).run(RECORDINGS[0].adc, RECORDINGS[0].beats)
         step = next(d for d in steps if d.before == state)
-        points = [t for op in self.graph.event_stage.ops for t in op.outputs]
+        points = [t for op in self.graph.deciding_stage.ops for t in op.outputs]
         return pack(points[operator], step.values[points[operator].name])
 
 
@@ -61,7 +61,7 @@ RECORDINGS = [invented("a", 20, 1), invented("b", 12, 2)]
 
 def damaged(graph: QGraph, name: str) -> QGraph:
     """Return the graph with one weight of one operator off by one."""
-    stage = graph.event_stage
+    stage = graph.deciding_stage
     ops = []
     for op in stage.ops:
         if op.name == name:

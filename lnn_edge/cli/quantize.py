@@ -28,7 +28,7 @@ def command(folder: Path, data_dir: str | None, as_json: bool) -> None:
     card = trained.card
     records = load_dataset(card.recipe.dataset, data_dir, "all", card.training_records)
     graph = quantize_folder(trained, records, folder / "model.qgraph")
-    ops = graph.event_stage.ops
+    ops = graph.deciding_stage.ops
     facts = {
         "graph": str(folder / "model.qgraph"),
         "model_sha256": graph_sha256(graph),
