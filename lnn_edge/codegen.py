@@ -24,7 +24,7 @@ from lnn_edge.board_checks import FAMILIES
 from lnn_edge.board_facts import pin_of
 from lnn_edge.errors import UsageError
 from lnn_edge.graphio import graph_sha256, save_graph
-from lnn_edge.ir import AbstractOp, QGraph, QTensor
+from lnn_edge.ir import AbstractOp, EventTrigger, QGraph, QTensor
 from lnn_edge.kernels import Core, Kernel, select
 from lnn_edge.memory import ArenaPlan, plan_arena
 from lnn_edge.stream import Counters, make_queue, state_layout
@@ -68,7 +68,7 @@ class ModelCode:
         core: The core it is generated for.
         operators: In execution order.
         constants: Arrays by C symbol; equal arrays share one symbol.
-        arena: Places of the event stage's tensors.
+        arena: Places of the deciding stage's tensors.
         sha256: Hash of the graph.
         trace: Whether this is a diagnostic build.
     """
@@ -80,6 +80,11 @@ class ModelCode:
     arena: ArenaPlan
     sha256: str
     trace: bool
+
+    @property
+    def fires_on_events(self) -> bool:
+        """Whether events trigger the deciding stage, or else frames."""
+        return isinstance(self.graph.deciding_trigger, EventTrigger)
 
     @property
     def state_prefix_bytes(self) -> int:
@@ -100,7 +105,13 @@ class ModelCode:
         """Bytes of the whole state blob."""
         trigger = self.graph.deciding_trigger
         words = RING_WORDS + len(fields(Counters)) + sum(map(len, make_queue(trigger).words()))
-        return self.state_prefix_bytes + 4 * words + self.graph.ring(trigger.ring).bytes
+        ring = self.graph.ring(trigger.ring)
+        return self.state_prefix_bytes + 4 * words + ring.bytes + self.ring_padding
+
+    @property
+    def ring_padding(self) -> int:
+        """Bytes that fill the ring up to a word."""
+        return -self.graph.ring(self.graph.deciding_trigger.ring).bytes % 4
 
     @property
     def probe_bytes(self) -> int:

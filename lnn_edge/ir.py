@@ -273,8 +273,8 @@ class EveryTrigger:
         ring: Name of the ring that `window` reads.
         window: The last `length` frames, [n + 1 - length, n], shape (length, channels).
         hop: Frames from one firing to the next.
-        first: Frames before the first firing is over; below `length`, the window is extended by
-            the first frame.
+        first: Frames up to and with the first that fires; below `length` its window begins before
+            the record.
     """
 
     ring: str

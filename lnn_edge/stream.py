@@ -304,7 +304,8 @@ class Stream:
         before, after = self._queue.words()
         words = [self.frames, int(self._primed), *before, *astuple(self.counters), *after]
         packed = np.array(words, np.int64).astype("<u4").tobytes()
-        return self.state_prefix() + packed + self._ring.astype("<i2").tobytes()
+        ring = self._ring.astype("<i2").tobytes()
+        return self.state_prefix() + packed + ring + bytes(-len(ring) % 4)
 
 
 def state_layout(graph: QGraph) -> list[State]:
