@@ -12,7 +12,7 @@ from lnn_edge.ir import InputTrigger, QGraph, QTensor, Ring, Stage
 from lnn_edge.ops.window import MeanAbs
 from lnn_edge.stream import Stream
 from tests.host_c import compile_model, record_items, run_c, run_reference
-from tests.toy import toy_every_graph, toy_graph
+from tests.toy import motion, toy_every_graph, toy_graph
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +148,6 @@ def test_second_run_after_reset_equals_the_first(program: Path) -> None:
 @pytest.fixture(scope="module")
 def every_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compile_model(toy_every_graph(), tmp_path_factory.mktemp("toy_every"))
-
-
-def motion(seed: int, count: int, low: int = -4000, high: int = 4000) -> np.ndarray:
-    size = (count, 3)
-    return np.random.default_rng(seed).integers(low, high, size, endpoint=True).astype(np.int16)
 
 
 @pytest.mark.parametrize(("low", "high"), [(-4000, 4000), (-32768, 32767), (0, 0)])

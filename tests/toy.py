@@ -180,3 +180,9 @@ def toy_every_graph(hop: int = 4, first: int = 6, ring_length: int = 11) -> QGra
     )
     metadata = {"sample_rate_hz": 50, "classes": ["A", "B", "C"], "leads": ["x", "y", "z"]}
     return QGraph("toy_every", stages, (Ring("samples", frame, ring_length),), metadata)
+
+
+def motion(seed: int, count: int, low: int = -4000, high: int = 4000) -> np.ndarray:
+    """Return random frames for the graph that fires on frames."""
+    size = (count, 3)
+    return np.random.default_rng(seed).integers(low, high, size, endpoint=True).astype(np.int16)
