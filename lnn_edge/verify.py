@@ -188,8 +188,9 @@ def verify(
 
     Raises:
         LinkError: The device is silent, or runs another model.
-        VerificationError: The signals lead to no decision.
+        VerificationError: The signals do not fit the model or lead to no decision.
     """
+    _check_signals(graph, signals)
     info = link.hello(bytes.fromhex(graph_sha256(graph)))
     runs: list[list[_Step]] = []
     for signal in signals:
@@ -309,6 +310,17 @@ def built_image(project: Project) -> Image:
     if not image.elf.is_file():
         raise UsageError(f"{project.folder} is not built; run `lnn-edge build {project.folder}`")
     return image
+
+
+def _check_signals(graph: QGraph, signals: Sequence[Signal]) -> None:
+    channels = graph.frame.size
+    for signal in signals:
+        frames = signal.frames
+        if frames.dtype != np.int16 or frames.ndim != 2 or frames.shape[1] != channels:
+            raise VerificationError(
+                f"{signal.name}: frames of shape {frames.shape} and type {frames.dtype}; model "
+                f"{graph.name} takes int16 frames of {channels} channels"
+            )
 
 
 def _takes_events(graph: QGraph) -> bool:

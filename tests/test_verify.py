@@ -192,3 +192,11 @@ def test_too_few_frames_are_refused_without_a_word_of_beats() -> None:
     short = Signal("s", motion(1, 5))
     with pytest.raises(VerificationError, match=r"no decision; give longer ones$"):
         verify(graph, [short], FakeLink(graph), name="fake")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("frames", [motion(1, 90)[:, :2], motion(1, 90)[:, 0], motion(1, 90) / 2])
+def test_frames_that_do_not_fit_the_model_are_named(frames: np.ndarray) -> None:
+    graph = toy_every_graph()
+    signals = [*MOTION, Signal("bad", frames)]
+    with pytest.raises(VerificationError, match=r"bad: frames of shape .* takes int16 frames of 3"):
+        verify(graph, signals, FakeLink(graph), name="fake")  # type: ignore[arg-type]
