@@ -12,7 +12,7 @@ import numpy as np
 
 from lnn_edge import sim
 from lnn_edge.data.recording import Recording
-from lnn_edge.ir import EventTrigger, Stage
+from lnn_edge.ir import Stage, event_trigger
 from lnn_edge.sim import Values
 from lnn_edge.stream import event_inputs
 
@@ -45,9 +45,11 @@ def run_beats(
         stage: A stage with an EventTrigger; a whole model or only its front end.
         recordings: In the contract of the model (rate, gain, leads).
         wanted: Names of the tensors to return.
+
+    Raises:
+        GraphError: The stage does not fire on events.
     """
-    trigger = stage.trigger
-    assert isinstance(trigger, EventTrigger)
+    trigger = event_trigger(stage)
     fed = [event_inputs(trigger, r.adc, r.beats) for r in recordings]
     lengths = [len(index) for index, _ in fed]
     padded = {t.name: _pad([x[t.name] for _, x in fed], max(lengths)) for t in stage.inputs}

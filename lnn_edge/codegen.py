@@ -9,7 +9,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,13 @@ from lnn_edge.board_checks import FAMILIES
 from lnn_edge.board_facts import pin_of
 from lnn_edge.errors import UsageError
 from lnn_edge.graphio import graph_sha256, save_graph
-from lnn_edge.ir import AbstractOp, QGraph, QTensor
+from lnn_edge.ir import AbstractOp, EventTrigger, QGraph, QTensor
 from lnn_edge.kernels import Core, Kernel, select
 from lnn_edge.memory import ArenaPlan, plan_arena
-from lnn_edge.stream import state_layout
+from lnn_edge.stream import Counters, make_queue, state_layout
 
 RUNTIME_VERSION = 1
+RING_WORDS = 2  # of lnn_ring_t
 C_TYPES = {
     "int8": "int8_t",
     "int16": "int16_t",
@@ -67,7 +68,7 @@ class ModelCode:
         core: The core it is generated for.
         operators: In execution order.
         constants: Arrays by C symbol; equal arrays share one symbol.
-        arena: Places of the event stage's tensors.
+        arena: Places of the deciding stage's tensors.
         sha256: Hash of the graph.
         trace: Whether this is a diagnostic build.
     """
@@ -81,38 +82,52 @@ class ModelCode:
     trace: bool
 
     @property
+    def fires_on_events(self) -> bool:
+        """Whether events trigger the deciding stage, or else frames."""
+        return isinstance(self.graph.deciding_trigger, EventTrigger)
+
+    @property
     def state_prefix_bytes(self) -> int:
         """Bytes of the state tensors, padded to a word."""
-        size = sum(s.tensor.bytes for s in self.graph.event_stage.states)
-        return -(-size // 4) * 4
+        return -(-self._tensor_bytes // 4) * 4
 
     @property
     def padding(self) -> int:
         """Bytes that fill the state tensors up to a word."""
-        return self.state_prefix_bytes - sum(s.tensor.bytes for s in self.graph.event_stage.states)
+        return self.state_prefix_bytes - self._tensor_bytes
+
+    @property
+    def _tensor_bytes(self) -> int:
+        return sum(s.tensor.bytes for s in self.graph.deciding_stage.states)
 
     @property
     def state_bytes(self) -> int:
         """Bytes of the whole state blob."""
-        words = 2 + 3 + 4 + self.graph.event_trigger.capacity
-        ring = self.graph.ring(self.graph.event_trigger.ring)
-        return self.state_prefix_bytes + 4 * words + ring.bytes
+        trigger = self.graph.deciding_trigger
+        words = RING_WORDS + len(fields(Counters)) + sum(map(len, make_queue(trigger).words()))
+        ring = self.graph.ring(trigger.ring)
+        return self.state_prefix_bytes + 4 * words + ring.bytes + self.ring_padding
+
+    @property
+    def ring_padding(self) -> int:
+        """Bytes that fill the ring up to a word."""
+        return -self.graph.ring(self.graph.deciding_trigger.ring).bytes % 4
 
     @property
     def probe_bytes(self) -> int:
         """Bytes of the probe tensors."""
-        return sum(t.bytes for t in self.graph.event_stage.probes)
+        return sum(t.bytes for t in self.graph.deciding_stage.probes)
 
     @property
     def trace_points(self) -> tuple[tuple[int, QTensor], ...]:
         """(operator index, output tensor) in the order they are written."""
-        ops = self.graph.event_stage.ops
+        ops = self.graph.deciding_stage.ops
         return tuple((i, t) for i, op in enumerate(ops) for t in op.outputs)
 
 
 def generate(graph: QGraph, core: Core, trace: bool = False) -> ModelCode:
     """Choose kernels, pack constants and plan memory for a core."""
-    stage = graph.event_stage
+    stage = graph.deciding_stage
     kernels = {op.name: select(op, core) for op in stage.ops}
     arena = plan_arena(stage, {op.name: kernels[op.name].scratch(op) for op in stage.ops})
     pool: dict[tuple[str, bytes], str] = {}
@@ -132,7 +147,7 @@ def generate(graph: QGraph, core: Core, trace: bool = False) -> ModelCode:
 
 
 def _arguments(graph: QGraph, arena: ArenaPlan, op: AbstractOp) -> Iterator[tuple[str, str, str]]:
-    states = {s.tensor.name for s in graph.event_stage.states}
+    states = {s.tensor.name for s in graph.deciding_stage.states}
     for prefix, tensors in (("x", op.inputs), ("y", op.outputs)):
         for index, tensor in enumerate(tensors):
             const = "const " if prefix == "x" else ""

@@ -72,7 +72,7 @@ def integer_scores(
     graph: QGraph, recordings: Sequence[Recording]
 ) -> tuple[list[BeatSequence], list[np.ndarray]]:
     """Run an integer model over recordings; return the beats and their scores (B, classes)."""
-    sequences = run_beats(graph.event_stage, recordings, (graph.output.name,))
+    sequences = run_beats(graph.deciding_stage, recordings, (graph.output.name,))
     return sequences, [s.values[graph.output.name] for s in sequences]
 
 

@@ -20,7 +20,9 @@ import numpy as np
 from lnn_edge.errors import GraphError
 from lnn_edge.ir import (
     AbstractOp,
+    DecidingTrigger,
     EventTrigger,
+    EveryTrigger,
     InputTrigger,
     QGraph,
     QTensor,
@@ -31,6 +33,12 @@ from lnn_edge.ir import (
 from lnn_edge.ops import OPERATORS
 
 FORMAT = 1
+_TRIGGER_KINDS: dict[str, type[InputTrigger | DecidingTrigger]] = {
+    "input": InputTrigger,
+    "event": EventTrigger,
+    "every": EveryTrigger,
+}
+_TRIGGER_TENSORS = {"frame", "window", "dt", "dt_next"}
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _BASE_FIELDS = ("name", "inputs", "outputs")
 _UNREADABLE = (  # RuntimeError: a damaged header asks for a password or a method zipfile lacks
@@ -180,8 +188,8 @@ def _encode_stage(
     }
 
 
-def _encode_trigger(trigger: InputTrigger | EventTrigger) -> dict[str, Any]:
-    kind = "input" if isinstance(trigger, InputTrigger) else "event"
+def _encode_trigger(trigger: InputTrigger | DecidingTrigger) -> dict[str, Any]:
+    kind = next(k for k, cls in _TRIGGER_KINDS.items() if cls is type(trigger))
     values = {f.name: getattr(trigger, f.name) for f in fields(trigger)}
     plain = {k: v.name if isinstance(v, QTensor) else v for k, v in values.items()}
     return {"kind": kind, **plain}
@@ -249,15 +257,14 @@ def _decode_stage(
 
 def _decode_trigger(
     values: dict[str, Any], tensors: dict[str, QTensor]
-) -> InputTrigger | EventTrigger:
-    if values["kind"] == "input":
-        return InputTrigger(tensors[values["frame"]], values["ring"])
-    if values["kind"] != "event":
+) -> InputTrigger | DecidingTrigger:
+    kind = _TRIGGER_KINDS.get(values["kind"])
+    if kind is None:
         raise GraphError(f"trigger: unknown kind {values['kind']!r}; upgrade lnn-edge")
     plain = {k: v for k, v in values.items() if k != "kind"}
-    for key in ("window", "dt", "dt_next"):
+    for key in plain.keys() & _TRIGGER_TENSORS:
         plain[key] = None if plain[key] is None else tensors[plain[key]]
-    return EventTrigger(**plain)
+    return kind(**plain)
 
 
 def _decode_op(

@@ -263,11 +263,49 @@ class EventTrigger:
 
 
 @dataclass(frozen=True)
+class EveryTrigger:
+    """Fires on frame n (from 0) when n + 1 >= first and (n + 1 - first) % hop == 0; its stamp is n.
+
+    Lost frames count, but a firing that falls on one of them is not made. A firing waits for one
+    poll: until then a further one is dropped and counted.
+
+    Attributes:
+        ring: Name of the ring that `window` reads.
+        window: The last `length` frames, [n + 1 - length, n], shape (length, channels).
+        hop: Frames from one firing to the next.
+        first: Frames up to and with the first that fires; below `length` its window begins before
+            the record.
+    """
+
+    ring: str
+    window: QTensor
+    hop: int
+    first: int
+
+    @property
+    def length(self) -> int:
+        """Frames of the window."""
+        return self.window.shape[0]
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        """Tensors that the run time writes before the stage runs."""
+        return (self.window,)
+
+    def fires_after(self, frames: int) -> bool:
+        """Tell whether the newest of so many frames is one to decide on."""
+        return frames >= self.first and (frames - self.first) % self.hop == 0
+
+
+DecidingTrigger = EventTrigger | EveryTrigger
+
+
+@dataclass(frozen=True)
 class Stage:
     """A straight list of operators that computes one step when its trigger fires."""
 
     name: str
-    trigger: InputTrigger | EventTrigger
+    trigger: InputTrigger | DecidingTrigger
     ops: tuple[AbstractOp, ...] = ()
     states: tuple[State, ...] = ()
     outputs: tuple[QTensor, ...] = ()
@@ -291,7 +329,8 @@ class QGraph:
 
     Attributes:
         name: Prefix of every C symbol.
-        stages: In data-flow order; the first has an InputTrigger, the last gives the outputs.
+        stages: In data-flow order; the first has an InputTrigger, the last, which fires on events
+            or every few frames, gives the outputs.
         rings: Memory between stages.
         metadata: JSON values: classes, sample_rate_hz, leads, adc_gain, adc_zero, output scale...
     """
@@ -312,15 +351,15 @@ class QGraph:
         return trigger.frame
 
     @property
-    def event_stage(self) -> Stage:
+    def deciding_stage(self) -> Stage:
         """The stage that decides."""
         return self.stages[-1]
 
     @property
-    def event_trigger(self) -> EventTrigger:
+    def deciding_trigger(self) -> DecidingTrigger:
         """Trigger of the deciding stage."""
         trigger = self.stages[-1].trigger
-        assert isinstance(trigger, EventTrigger)
+        assert isinstance(trigger, DecidingTrigger)
         return trigger
 
     @property
@@ -340,12 +379,25 @@ class QGraph:
         return next(r for r in self.rings if r.name == name)
 
 
+def event_trigger(stage: Stage) -> EventTrigger:
+    """Return the trigger of a stage that fires on events.
+
+    Raises:
+        GraphError: It fires on something else.
+    """
+    if not isinstance(stage.trigger, EventTrigger):
+        raise GraphError(f"stage {stage.name} fires on frames; needed one that fires on events")
+    return stage.trigger
+
+
 def _check_graph(graph: QGraph) -> None:
     _check_name("graph", graph.name)
     if len(graph.stages) != 2 or not isinstance(graph.stages[0].trigger, InputTrigger):
-        raise GraphError(f"{graph.name}: needed an input stage and one event stage")
-    if not isinstance(graph.stages[1].trigger, EventTrigger):
-        raise GraphError(f"{graph.name}: stage {graph.stages[1].name} must fire on events")
+        raise GraphError(f"{graph.name}: needed an input stage and one that decides")
+    if not isinstance(graph.stages[1].trigger, DecidingTrigger):
+        raise GraphError(
+            f"{graph.name}: stage {graph.stages[1].name} must fire on events or every few frames"
+        )
     known = {r.name for r in graph.rings}
     names: set[str] = set()
     for stage in graph.stages:
@@ -353,12 +405,12 @@ def _check_graph(graph: QGraph) -> None:
             raise GraphError(f"stage {stage.name}: no ring named {stage.trigger.ring}")
         _check_stage(stage, names)
     _check_input(graph)
-    _check_event(graph)
+    _check_deciding(graph)
 
 
 def _check_input(graph: QGraph) -> None:
     stage, frame = graph.stages[0], graph.frame
-    ring = graph.ring(graph.event_trigger.ring)
+    ring = graph.ring(graph.deciding_trigger.ring)
     if stage.ops or stage.states or stage.kept:
         raise GraphError(f"stage {stage.name}: the input stage only fills its ring")
     if stage.trigger.ring != ring.name or frame != ring.frame:
@@ -395,28 +447,47 @@ def _check_stage(stage: Stage, names: set[str]) -> None:
         raise GraphError(f"stage {stage.name}: two operators have the same name")
 
 
-def _check_event(graph: QGraph) -> None:
-    trigger = graph.event_trigger
-    _check_trigger(trigger, graph.ring(trigger.ring))
-    outputs = graph.event_stage.outputs
+def _check_deciding(graph: QGraph) -> None:
+    trigger = graph.deciding_trigger
+    ring = graph.ring(trigger.ring)
+    if isinstance(trigger, EventTrigger):
+        _check_event(trigger, ring)
+    else:
+        _check_every(trigger, ring)
+    outputs = graph.deciding_stage.outputs
     if len(outputs) != 1 or outputs[0].dtype != "int16" or len(outputs[0].shape) != 1:
         raise GraphError(f"{graph.name}: needed one int16 vector as output")
 
 
-def _check_trigger(trigger: EventTrigger, ring: Ring) -> None:
+def _check_event(trigger: EventTrigger, ring: Ring) -> None:
     least = (trigger.pre, trigger.post - 1, trigger.wait, trigger.first_dt, trigger.capacity - 1)
     if min(least) < 0:
         raise GraphError("pre, wait and first_dt must be at least 0, post and capacity at least 1")
-    needed = trigger.pre + max(trigger.post, trigger.wait)
-    if ring.length < needed:
-        raise GraphError(f"ring {ring.name} has {ring.length} frames, needed at least {needed}")
-    window = trigger.window
-    if window.shape != (trigger.pre + trigger.post, *ring.frame.shape):
-        raise GraphError(f"window shape {window.shape} does not fit the ring's frames")
-    if (window.dtype, window.qmin, window.qmax) != ("int16", *RANGES["int16"]):
-        raise GraphError(f"{window.name}: samples are not limited; needed the whole range of int16")
+    _check_ring(ring, trigger.pre + max(trigger.post, trigger.wait))
+    _check_window(trigger.window, trigger.pre + trigger.post, ring)
     if (trigger.dt_next is None) != (trigger.wait == 0):
         raise GraphError("dt_next needs wait > 0, and wait > 0 needs dt_next")
     for tensor in trigger.inputs[1:]:
         if tensor.dtype != "uint16" or tensor.size != 1:
             raise GraphError(f"{tensor.name}: {tensor.dtype} {tensor.shape}, needed one uint16")
+
+
+def _check_every(trigger: EveryTrigger, ring: Ring) -> None:
+    if not (1 <= trigger.hop < INT32_LIMIT and 1 <= trigger.first < INT32_LIMIT):
+        raise GraphError(
+            f"hop {trigger.hop}, first {trigger.first}; needed 1 to 2**31 - 1 frames each"
+        )
+    _check_ring(ring, trigger.length)
+    _check_window(trigger.window, trigger.length, ring)
+
+
+def _check_ring(ring: Ring, needed: int) -> None:
+    if ring.length < needed:
+        raise GraphError(f"ring {ring.name} has {ring.length} frames, needed at least {needed}")
+
+
+def _check_window(window: QTensor, length: int, ring: Ring) -> None:
+    if window.shape != (length, *ring.frame.shape):
+        raise GraphError(f"window shape {window.shape} does not fit the ring's frames")
+    if (window.dtype, window.qmin, window.qmax) != ("int16", *RANGES["int16"]):
+        raise GraphError(f"{window.name}: samples are not limited; needed the whole range of int16")

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from lnn_edge.data.recording import Recording
 from lnn_edge.errors import UsageError, VerificationError
 from lnn_edge.evaluate import Evaluation, evaluate_scores
 from lnn_edge.graphio import graph_sha256
-from lnn_edge.ir import QGraph, QTensor
+from lnn_edge.ir import EventTrigger, QGraph, QTensor
 from lnn_edge.link import Link
 from lnn_edge.project import Project
 from lnn_edge.protocol import Info, ResultRecord
@@ -29,6 +29,25 @@ OpenTrace = Callable[[], AbstractContextManager[Link]]
 """Opens a link to the diagnostic build of the same firmware."""
 
 
+Judge = Callable[[Sequence[Sequence[ResultRecord]]], Evaluation | None]
+"""Compares what a device decided on each signal with labels; None where nothing has one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """What a device is fed from a reset on.
+
+    Attributes:
+        name: For messages and the result.
+        frames: (N, C) int16.
+        events: (M,) ascending stamps; none for a model that takes no events.
+    """
+
+    name: str
+    frames: np.ndarray
+    events: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
 @dataclass(frozen=True)
 class Mismatch:
     """The first difference.
@@ -36,7 +55,7 @@ class Mismatch:
     Attributes:
         record: Recording.
         step: Decision since its start, from 0.
-        stamp: Sample index of the beat, -1 where one side decided less.
+        stamp: Sample index of the decision, -1 where one side decided less.
         operator: Operator that wrote the tensor; "" where the diagnostic build was not asked.
         tensor: First tensor that differs, or "stamp".
         element: Flat index of its first differing element.
@@ -71,7 +90,7 @@ class Verification:
         link: Name of the runner.
         board: Board that answered.
         model_sha256: Hash of the graph.
-        records: Recordings streamed.
+        records: Names of the signals streamed.
         steps: Decisions compared.
         longest_run: Most decisions without a reset between them.
         mismatches: Decisions that differ in any bit of probes, outputs or state.
@@ -146,53 +165,58 @@ class _Step:
 
 def verify(
     graph: QGraph,
-    recordings: Sequence[Recording],
+    signals: Sequence[Signal],
     link: Link,
     *,
     name: str,
     open_trace: OpenTrace | None = None,
     on_step: Callable[[], None] = lambda: None,
+    judge: Judge = lambda _: None,
 ) -> Verification:
-    """Stream recordings to a device and compare every bit with the simulator.
+    """Stream signals to a device and compare every bit with the simulator.
 
-    Each recording starts from a reset; inside it nothing is reset.
+    Each signal starts from a reset; inside it nothing is reset.
 
     Args:
         graph: The model that must run on the device.
-        recordings: In the model's contract.
+        signals: In the model's contract.
         link: To the device.
         name: Of the runner, for the result.
         open_trace: Finds the first wrong operator after a mismatch; None leaves that out.
         on_step: Called after each decision.
+        judge: Compares the device's decisions with labels, where there are any.
 
     Raises:
         LinkError: The device is silent, or runs another model.
-        VerificationError: The recordings lead to no decision.
+        VerificationError: The signals do not fit the model or lead to no decision.
     """
+    _check_signals(graph, signals)
     info = link.hello(bytes.fromhex(graph_sha256(graph)))
-    steps: list[_Step] = []
-    for recording in recordings:
-        for step in _run(graph, recording, link):
-            steps.append(step)
+    runs: list[list[_Step]] = []
+    for signal in signals:
+        runs.append([])
+        for step in _run(graph, signal, link):
+            runs[-1].append(step)
             on_step()
+    steps = [step for run in runs for step in run]
     if not steps:
-        raise VerificationError("the recordings lead to no decision; give longer ones with beats")
+        needed = "longer ones with beats" if _takes_events(graph) else "longer ones"
+        raise VerificationError(f"the recordings lead to no decision; give {needed}")
     wrong = [s for s in steps if not s.agrees]
     first = _locate(graph, wrong[0], open_trace) if wrong else None
-    lengths = [sum(s.record == r.name for s in steps) for r in recordings]
     return Verification(
         name,
         info.board_name,
         graph_sha256(graph),
-        tuple(r.name for r in recordings),
+        tuple(s.name for s in signals),
         len(steps),
-        max(lengths),
+        max(map(len, runs)),
         len(wrong),
         first,
         info.clock_source,
         info.core_clock_hz,
         _spread(info, steps),
-        _judge(graph, recordings, steps),
+        judge([[s.got for s in run if s.got is not None] for run in runs]),
     )
 
 
@@ -202,13 +226,31 @@ def verify_project(
     recordings: Sequence[Recording],
     on_step: Callable[[], None] = lambda: None,
 ) -> Verification:
+    """Verify a project on annotated recordings; see verify_signals.
+
+    Decisions on labelled beats are judged. A model that takes no events is fed the samples alone.
+    """
+    if not _takes_events(project.graph):
+        return verify_signals(project, spec, [Signal(r.name, r.adc) for r in recordings], on_step)
+    signals = [Signal(r.name, r.adc, r.beats) for r in recordings]
+    return verify_signals(project, spec, signals, on_step, beat_judge(project.graph, recordings))
+
+
+def verify_signals(
+    project: Project,
+    spec: str,
+    signals: Sequence[Signal],
+    on_step: Callable[[], None] = lambda: None,
+    judge: Judge = lambda _: None,
+) -> Verification:
     """Bring a built project to a device and verify it there.
 
     Args:
         project: With its firmware built (`lnn-edge build`); a host program is built here.
         spec: Runner, see runners.make_runner.
-        recordings: In the model's contract.
+        signals: In the model's contract.
         on_step: Called after each decision.
+        judge: Compares the device's decisions with labels, where there are any.
 
     Raises:
         UsageError: The project is not built.
@@ -226,7 +268,13 @@ def verify_project(
     open_trace = None if spec.startswith("serial:") else lambda: open_link(trace=True)
     with open_link(trace=False) as link:
         return verify(
-            project.graph, recordings, link, name=spec, open_trace=open_trace, on_step=on_step
+            project.graph,
+            signals,
+            link,
+            name=spec,
+            open_trace=open_trace,
+            on_step=on_step,
+            judge=judge,
         )
 
 
@@ -264,12 +312,27 @@ def built_image(project: Project) -> Image:
     return image
 
 
-def _run(graph: QGraph, recording: Recording, link: Link) -> Iterator[_Step]:
+def _check_signals(graph: QGraph, signals: Sequence[Signal]) -> None:
+    channels = graph.frame.size
+    for signal in signals:
+        frames = signal.frames
+        if frames.dtype != np.int16 or frames.ndim != 2 or frames.shape[1] != channels:
+            raise VerificationError(
+                f"{signal.name}: frames of shape {frames.shape} and type {frames.dtype}; model "
+                f"{graph.name} takes int16 frames of {channels} channels"
+            )
+
+
+def _takes_events(graph: QGraph) -> bool:
+    return isinstance(graph.deciding_trigger, EventTrigger)
+
+
+def _run(graph: QGraph, signal: Signal, link: Link) -> Iterator[_Step]:
     link.reset(detail=True)
-    expected = Stream(graph).run(recording.adc, recording.beats)
-    got = link.stream(recording.adc, recording.beats.tolist())
+    expected = Stream(graph).run(signal.frames, signal.events)
+    got = link.stream(signal.frames, signal.events.tolist())
     for index, (a, b) in enumerate(zip_longest(expected, got)):
-        yield _Step(recording.name, index, a, b)
+        yield _Step(signal.name, index, a, b)
 
 
 def _spread(info: Info, steps: Sequence[_Step]) -> Spread | None:
@@ -279,21 +342,23 @@ def _spread(info: Info, steps: Sequence[_Step]) -> Spread | None:
     return Spread(min(counts), int(np.median(counts)), max(counts))
 
 
-def _judge(
-    graph: QGraph, recordings: Sequence[Recording], steps: Sequence[_Step]
-) -> Evaluation | None:
-    sequences, scores = [], []
-    for recording in recordings:
-        label_of = dict(zip(recording.beats.tolist(), recording.labels.tolist(), strict=True))
-        records = [s.got for s in steps if s.record == recording.name and s.got is not None]
-        stamps = np.array([r.stamp for r in records], np.int64)
-        labels = np.array([label_of.get(r.stamp, -1) for r in records], np.int64)
-        sequences.append(BeatSequence(recording.name, recording.patient, stamps, labels, {}))
-        shape = (len(records), graph.output.size)
-        scores.append(np.array([r.outputs for r in records], np.int64).reshape(shape))
-    if not any((s.labels >= 0).any() for s in sequences):
-        return None
-    return evaluate_scores(sequences, scores, graph.classes)
+def beat_judge(graph: QGraph, recordings: Sequence[Recording]) -> Judge:
+    """Return a judge of decisions on the beats of recordings, which are streamed in this order."""
+
+    def judge(runs: Sequence[Sequence[ResultRecord]]) -> Evaluation | None:
+        sequences, scores = [], []
+        for recording, run in zip(recordings, runs, strict=True):
+            label_of = dict(zip(recording.beats.tolist(), recording.labels.tolist(), strict=True))
+            stamps = np.array([r.stamp for r in run], np.int64)
+            labels = np.array([label_of.get(r.stamp, -1) for r in run], np.int64)
+            sequences.append(BeatSequence(recording.name, recording.patient, stamps, labels, {}))
+            shape = (len(run), graph.output.size)
+            scores.append(np.array([r.outputs for r in run], np.int64).reshape(shape))
+        if not any((s.labels >= 0).any() for s in sequences):
+            return None
+        return evaluate_scores(sequences, scores, graph.classes)
+
+    return judge
 
 
 def _locate(graph: QGraph, step: _Step, open_trace: OpenTrace | None) -> Mismatch:
@@ -313,7 +378,7 @@ def _trace(graph: QGraph, step: _Step, expected: Decision, link: Link) -> Mismat
     """Replay the step operator by operator from the state before it."""
     link.hello(bytes.fromhex(graph_sha256(graph)))
     link.reset(detail=False)
-    points = [(op.name, tensor) for op in graph.event_stage.ops for tensor in op.outputs]
+    points = [(op.name, tensor) for op in graph.deciding_stage.ops for tensor in op.outputs]
     for index, (operator, tensor) in enumerate(points):
         got = unpack(tensor, link.trace(index, expected.before))
         if not np.array_equal(got, expected.values[tensor.name]):
@@ -323,7 +388,7 @@ def _trace(graph: QGraph, step: _Step, expected: Decision, link: Link) -> Mismat
 
 def _compare(graph: QGraph, step: _Step, expected: Decision, got: ResultRecord) -> Mismatch:
     """Return the first difference in what a result carries."""
-    stage = graph.event_stage
+    stage = graph.deciding_stage
     for tensor, values in _split(stage.probes, got.probes):
         if not np.array_equal(values, expected.values[tensor.name]):
             return _difference(step, "", tensor, expected, values)

@@ -54,7 +54,7 @@ def run_c(program: Path, items: list[Item]) -> bytes:
     """Feed items to the program and return what it printed."""
     parts = []
     for kind, value in items:
-        raw = np.asarray(value, "<i2").tobytes() if kind == "F" else b""
+        raw = np.asarray(value, "<i2").tobytes() if kind in "FN" else b""
         raw = int(value).to_bytes(4, "little") if kind in "ES" else raw  # type: ignore[call-overload]
         raw = bytes(value) if kind == "P" else raw  # type: ignore[call-overload]
         parts.append(kind.encode() + raw)
@@ -67,8 +67,10 @@ def run_reference(graph: QGraph, items: list[Item]) -> bytes:
     """Feed the same items to the simulator and return the same bytes."""
     stream, out = Stream(graph), []
     for kind, value in items:
-        if kind == "F":
+        if kind in "FN":
             stream.push_frame(np.asarray(value))
+            if kind == "N":
+                continue
         elif kind == "E":
             stream.push_event(int(value))  # type: ignore[call-overload]
         elif kind == "S":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ from lnn_edge.board import load_board
 from lnn_edge.build import build
 from lnn_edge.codegen import export
 from lnn_edge.project import open_project
-from lnn_edge.verify import verify_project
+from lnn_edge.verify import Signal, verify_project, verify_signals
 from tests.recordings import invented
-from tests.toy import toy_graph
+from tests.toy import motion, toy_every_graph, toy_graph
 
 pytestmark = pytest.mark.target
 
@@ -58,3 +59,45 @@ def test_an_undamaged_build_verifies_on_the_virtual_board(tmp_path: Path) -> Non
     assert again.counts == result.counts
     assert np.isfinite(result.core_clock_hz)
     assert result.core_clock_hz == 216_000_000
+
+
+MOTION = [Signal("walk", motion(1, 150)), Signal("run", motion(2, 60, -32768, 32767))]
+
+
+def make_board(folder: Path, link: str) -> None:
+    """Build what runs on the virtual board; a host program is built by the verification."""
+    if link != "host":
+        build(folder, "board")
+
+
+@pytest.mark.parametrize("link", ["host", "virtual"])
+def test_a_model_that_fires_on_frames_verifies_and_its_damage_is_located(
+    tmp_path: Path, link: str
+) -> None:
+    folder = tmp_path / "project"
+    export(toy_every_graph(), load_board("stm32f746"), folder)
+    make_board(folder, link)
+    project = open_project(folder)
+    result = verify_signals(project, link, MOTION)
+    assert result.passed
+    assert (result.steps, result.longest_run, result.judged) == (37 + 14, 37, None)
+    damage(folder / "model" / "toy_every_weights.c", "toy_every_step_fresh_linear_bias")
+    make_board(folder, link)
+    first = verify_signals(project, link, MOTION).first_mismatch
+    assert first is not None
+    assert (first.operator, first.tensor, first.element) == ("fresh_linear", "fresh_pre", 0)
+    assert (first.record, first.stamp) == ("walk", 5 + 4 * first.step)
+    assert first.got != first.expected
+
+
+def test_a_model_that_fires_on_frames_takes_recordings_without_their_beats(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    export(toy_every_graph(), load_board("stm32f746"), folder)
+    recording = invented("a", 2, 1)
+    three = np.concatenate([recording.adc, recording.adc[:, :1]], axis=1)
+    leads = {"leads": ("x", "y", "z"), "gain": (1.0,) * 3, "adc_zero": (0,) * 3}
+    recording = replace(recording, adc=three, **leads)
+    result = verify_project(open_project(folder), "host", [recording])
+    assert result.passed
+    assert result.steps == len(range(5, len(three), 4))
+    assert result.judged is None

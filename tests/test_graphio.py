@@ -23,10 +23,11 @@ from lnn_edge.graphio import FORMAT, graph_sha256, load_graph, save_graph
 from lnn_edge.ir import QGraph
 from lnn_edge.shipped import shipped_graph
 from lnn_edge.stream import Stream
-from tests.toy import toy_graph
+from tests.toy import toy_every_graph, toy_graph
 
 Members = dict[str, bytes]
 TOY = toy_graph()
+SHIPPED = "ec4e1452bc6f066eed7026f829fa5f9cd90e39d68264591670eda513e8841f3e"
 BIAS = "constants/beat.head.bias.npy"
 
 
@@ -90,12 +91,13 @@ def decisions(graph: QGraph) -> list[tuple[int, bytes, bytes, bytes]]:
     """What the graph says to a record, in every bit."""
     rng = np.random.default_rng(3)
     events = np.arange(200, 3000, 333)
-    frames = rng.integers(-900, 900, (events[-1] + 700, 2)).astype(np.int16)
+    size = (events[-1] + 700, graph.frame.size)
+    frames = rng.integers(-900, 900, size).astype(np.int16)
     run = Stream(graph).run(frames, events)
     return [(d.stamp, d.outputs.tobytes(), d.probes, d.state) for d in run]
 
 
-@pytest.mark.parametrize("make", [toy_graph, lambda: load_graph(shipped_graph())])
+@pytest.mark.parametrize("make", [toy_graph, toy_every_graph, lambda: load_graph(shipped_graph())])
 def test_a_graph_comes_back_with_the_same_hash_and_the_same_decisions(
     make: Callable[[], QGraph], tmp_path: Path
 ) -> None:
@@ -107,7 +109,28 @@ def test_a_graph_comes_back_with_the_same_hash_and_the_same_decisions(
     assert decisions(again) == decisions(graph)
     assert (again.name, again.metadata, again.rings) == (graph.name, graph.metadata, graph.rings)
     assert [s.trigger for s in again.stages] == [s.trigger for s in graph.stages]
-    assert again.event_stage.states == graph.event_stage.states
+    assert again.deciding_stage.states == graph.deciding_stage.states
+
+
+def test_a_firing_on_frames_is_stored_under_its_own_kind(tmp_path: Path) -> None:
+    path = tmp_path / "model.qgraph"
+    save_graph(toy_every_graph(), path)
+    document = document_of(read_members(path))
+    assert document["stages"][1]["trigger"] == {
+        "kind": "every",
+        "ring": "samples",
+        "window": "window",
+        "hop": 4,
+        "first": 6,
+    }
+    document["stages"][1]["trigger"]["hop"] = 0
+    write_members(path, with_document(read_members(path), document))
+    assert "hop 0, first 6; needed" in refusal(path)
+
+
+def test_the_shipped_model_keeps_its_name() -> None:
+    """Its hash before stages could fire on frames: the format of what was there is unchanged."""
+    assert graph_sha256(load_graph(shipped_graph())) == SHIPPED
 
 
 def test_the_shipped_file_is_what_this_version_writes(tmp_path: Path) -> None:

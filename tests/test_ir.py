@@ -9,10 +9,19 @@ import numpy as np
 import pytest
 
 from lnn_edge.errors import GraphError
-from lnn_edge.ir import EventTrigger, InputTrigger, QGraph, QTensor, Ring, Stage, State
+from lnn_edge.ir import (
+    EventTrigger,
+    EveryTrigger,
+    InputTrigger,
+    QGraph,
+    QTensor,
+    Ring,
+    Stage,
+    State,
+)
 from lnn_edge.ops.elementwise import Requantize
 from lnn_edge.ops.window import MeanAbs
-from tests.toy import toy_graph
+from tests.toy import toy_every_graph, toy_graph
 
 Change = Callable[[QGraph], QGraph]
 
@@ -117,17 +126,17 @@ def test_an_update_may_use_less_than_the_state_holds() -> None:
     assert State(H, replace(H, name="n", qmin=0), -100).initial == -100
 
 
-def event_stage(**changes: object) -> Change:
+def deciding_stage(**changes: object) -> Change:
     def change(graph: QGraph) -> QGraph:
-        stages = (graph.stages[0], replace(graph.event_stage, **changes))
+        stages = (graph.stages[0], replace(graph.deciding_stage, **changes))
         return replace(graph, stages=stages)
 
     return change
 
 
 def trigger(**changes: object) -> Change:
-    """Change the event trigger."""
-    return lambda g: event_stage(trigger=replace(g.event_trigger, **changes))(g)
+    """Change the deciding stage's trigger."""
+    return lambda g: deciding_stage(trigger=replace(g.deciding_trigger, **changes))(g)
 
 
 def input_stage(**changes: object) -> Change:
@@ -141,9 +150,9 @@ def operators(edit: Callable[[list], object]) -> Change:
     """Edit the list of operators."""
 
     def change(graph: QGraph) -> QGraph:
-        ops = list(graph.event_stage.ops)
+        ops = list(graph.deciding_stage.ops)
         edit(ops)
-        return event_stage(ops=tuple(ops))(graph)
+        return deciding_stage(ops=tuple(ops))(graph)
 
     return change
 
@@ -152,11 +161,11 @@ def lean(**changes: dict[str, object]) -> Change:
     """Change inputs of a stage that does no more than average its window."""
 
     def change(graph: QGraph) -> QGraph:
-        old = graph.event_trigger
+        old = graph.deciding_trigger
         new = replace(old, **{k: replace(getattr(old, k), **v) for k, v in changes.items()})
         level = QTensor("level", (2,), "int16")
         op = MeanAbs.quantize("mean_abs", new.window, level)
-        return event_stage(trigger=new, ops=(op,), states=(), outputs=(level,), probes=())(graph)
+        return deciding_stage(trigger=new, ops=(op,), states=(), outputs=(level,), probes=())(graph)
 
     return change
 
@@ -179,14 +188,14 @@ def byte_frames(graph: QGraph) -> QGraph:
 
 
 def with_old_state_as(field: str) -> Change:
-    return lambda g: event_stage(**{field: (g.event_stage.states[0].tensor,)})(g)
+    return lambda g: deciding_stage(**{field: (g.deciding_stage.states[0].tensor,)})(g)
 
 
 def frozen_state(graph: QGraph) -> QGraph:
     """A state whose update is itself."""
-    states = graph.event_stage.states
+    states = graph.deciding_stage.states
     same = State(states[0].tensor, states[0].tensor, states[0].initial)
-    return event_stage(states=(same, *states[1:]))(graph)
+    return deciding_stage(states=(same, *states[1:]))(graph)
 
 
 def swap_first_two(ops: list) -> None:
@@ -216,7 +225,7 @@ def in_two_stages(graph: QGraph) -> QGraph:
 
 
 GRAPH = toy_graph()
-STAGE = GRAPH.event_stage
+STAGE = GRAPH.deciding_stage
 
 MATRIX = next(t for op in STAGE.ops for t in op.outputs if t.name == "coarse")
 EVENT_ONLY = (GRAPH.stages[1],)
@@ -226,7 +235,10 @@ EVENT_ONLY = (GRAPH.stages[1],)
     ("change", "sentence"),
     [
         (lambda g: replace(g, name="a-b"), "graph name 'a-b' is not a C identifier"),
-        (lambda g: replace(g, stages=EVENT_ONLY), "toy: needed an input stage and one event stage"),
+        (
+            lambda g: replace(g, stages=EVENT_ONLY),
+            "toy: needed an input stage and one that decides",
+        ),
         (lambda g: replace(g, stages=g.stages[::-1]), "toy: needed an input stage"),
         (lambda g: replace(g, stages=(g.stages[0],) * 2), "toy: stage sample must fire on events"),
         (lambda g: replace(g, rings=()), "stage sample: no ring named samples"),
@@ -240,10 +252,10 @@ EVENT_ONLY = (GRAPH.stages[1],)
         (operators(write_twice), "again writes rhythm16 a second time"),
         (operators(same_name), "stage beat: two operators have the same name"),
         (operators(lambda ops: ops.pop()), "stage beat: nothing writes scores"),
-        (event_stage(probes=(tensor("ghost"),)), "stage beat: nothing writes ghost"),
+        (deciding_stage(probes=(tensor("ghost"),)), "stage beat: nothing writes ghost"),
         (with_old_state_as("probes"), "stage beat: average is the old state; copy it first"),
         (frozen_state, "stage beat: average is the old state; copy it first"),
-        (event_stage(states=STAGE.states[:1] * 2), "two inputs or states have the same name"),
+        (deciding_stage(states=STAGE.states[:1] * 2), "two inputs or states have the same name"),
         (in_two_stages, "tensor scores is defined in two stages"),
         (short_ring, "ring samples has 67 frames, needed at least 68"),
         (trigger(pre=9), r"window shape \(24, 2\) does not fit the ring's frames"),
@@ -257,10 +269,10 @@ EVENT_ONLY = (GRAPH.stages[1],)
         (lean(dt_next={"dtype": "int16"}), r"dt_next: int16 \(1,\), needed one uint16"),
         (trigger(wait=0), "dt_next needs wait > 0, and wait > 0 needs dt_next"),
         (trigger(dt_next=None), "dt_next needs wait > 0, and wait > 0 needs dt_next"),
-        (event_stage(outputs=()), "toy: needed one int16 vector as output"),
-        (event_stage(outputs=STAGE.outputs * 2), "toy: needed one int16 vector as output"),
-        (event_stage(outputs=STAGE.probes), "toy: needed one int16 vector as output"),
-        (event_stage(outputs=(MATRIX,)), "toy: needed one int16 vector as output"),
+        (deciding_stage(outputs=()), "toy: needed one int16 vector as output"),
+        (deciding_stage(outputs=STAGE.outputs * 2), "toy: needed one int16 vector as output"),
+        (deciding_stage(outputs=STAGE.probes), "toy: needed one int16 vector as output"),
+        (deciding_stage(outputs=(MATRIX,)), "toy: needed one int16 vector as output"),
     ],
 )
 def test_a_graph_that_makes_no_sense_is_named(change: Change, sentence: str) -> None:
@@ -276,20 +288,75 @@ def test_the_shortest_ring_that_holds_window_and_wait_is_enough() -> None:
 def test_a_graph_knows_its_input_output_and_classes() -> None:
     assert (GRAPH.frame.name, GRAPH.output.name) == ("adc", "scores")
     assert GRAPH.classes == ("A", "B", "C")
-    assert isinstance(GRAPH.event_trigger, EventTrigger)
-    assert {t.name for t in GRAPH.event_stage.inputs} == {"window", "dt", "dt_next"}
+    assert isinstance(GRAPH.deciding_trigger, EventTrigger)
+    assert {t.name for t in GRAPH.deciding_stage.inputs} == {"window", "dt", "dt_next"}
 
 
 def test_kept_tensors_are_outputs_probes_and_updates() -> None:
-    names = {t.name for t in GRAPH.event_stage.kept}
+    names = {t.name for t in GRAPH.deciding_stage.kept}
     assert names == {"scores", "shape", "average_next", "usual_next", "h_next"}
 
 
 def test_without_waiting_the_stage_has_no_dt_next() -> None:
-    stage = toy_graph(wait=0).event_stage
+    stage = toy_graph(wait=0).deciding_stage
     assert isinstance(stage, Stage)
     assert [t.name for t in stage.inputs] == ["window", "dt"]
 
 
 def test_the_lean_stage_itself_is_sound() -> None:
     assert lean()(GRAPH).output.name == "level"
+
+
+EVERY = toy_every_graph()
+
+
+def coarse_window(graph: QGraph) -> QGraph:
+    """A window that promises less than a ring of raw samples can keep."""
+    window = replace(graph.deciding_stage.inputs[0], qmin=-2048)
+    level = QTensor("level", (3,), "int16")
+    op = MeanAbs.quantize("mean_abs", window, level)
+    new = replace(graph.deciding_trigger, window=window)
+    return deciding_stage(trigger=new, ops=(op,), states=(), outputs=(level,), probes=())(graph)
+
+
+def narrow_window(graph: QGraph) -> QGraph:
+    """A window of two of the three axes."""
+    window = replace(graph.deciding_stage.inputs[0], shape=(8, 2))
+    changes = {"trigger": replace(graph.deciding_trigger, window=window)}
+    return deciding_stage(**changes, ops=(), states=(), outputs=(), probes=())(graph)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (trigger(hop=0), r"hop 0, first 6; needed 1 to 2\*\*31 - 1 frames each"),
+        (trigger(first=0), "hop 4, first 0; needed 1 to"),
+        (trigger(first=-1), "hop 4, first -1; needed 1 to"),
+        (trigger(hop=1 << 31), "hop 2147483648, first 6; needed 1 to"),
+        (trigger(first=1 << 31), "hop 4, first 2147483648; needed 1 to"),
+        (trigger(ring="none"), "stage step: no ring named none"),
+        (
+            lambda g: replace(g, rings=(replace(g.rings[0], length=7),)),
+            "ring samples has 7 frames, needed at least 8",
+        ),
+        (narrow_window, r"window shape \(8, 2\) does not fit the ring's frames"),
+        (coarse_window, "window: samples are not limited; needed the whole range"),
+        (deciding_stage(outputs=()), "toy_every: needed one int16 vector as output"),
+    ],
+)
+def test_a_graph_that_fires_on_frames_and_makes_no_sense_is_named(
+    change: Change, sentence: str
+) -> None:
+    with pytest.raises(GraphError, match=sentence):
+        change(EVERY)
+
+
+def test_a_graph_that_fires_on_frames_has_its_window_as_only_input() -> None:
+    trigger = EVERY.deciding_trigger
+    assert isinstance(trigger, EveryTrigger)
+    assert (trigger.length, trigger.hop, trigger.first) == (8, 4, 6)
+    assert [t.name for t in EVERY.deciding_stage.inputs] == ["window"]
+
+
+def test_a_window_as_long_as_the_ring_is_sound() -> None:
+    assert toy_every_graph(ring_length=8).rings[0].length == 8

@@ -183,7 +183,7 @@ def test_largest_first_is_no_worse_than_first_fit_on_the_whole() -> None:
 @pytest.mark.parametrize("shipped", [False, True], ids=["toy", "shipped"])
 def test_real_models_run_in_their_arena_which_is_near_the_least(core: Core, shipped: bool) -> None:
     graph = load_graph(shipped_graph()) if shipped else toy_graph()
-    stage = graph.event_stage
+    stage = graph.deciding_stage
     scratch = {op.name: select(op, core).scratch(op) for op in stage.ops}
     scratch = {name: size for name, size in scratch.items() if size}
     plan = plan_arena(stage, scratch)
@@ -193,7 +193,7 @@ def test_real_models_run_in_their_arena_which_is_near_the_least(core: Core, ship
 
 
 def test_states_lie_outside_the_arena() -> None:
-    stage = toy_graph().event_stage
+    stage = toy_graph().deciding_stage
     plan = plan_arena(stage, {})
     assert plan.slots.keys().isdisjoint(s.tensor.name for s in stage.states)
 

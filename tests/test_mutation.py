@@ -17,7 +17,7 @@ from tests.ops import test_exact
 from tests.ops.batch import Batch, Case
 from tests.ops.cases import MAKERS, Seeded, stress_inputs
 from tests.ops.test_vectors import test_reference_gives_the_stored_bits
-from tests.toy import toy_graph
+from tests.toy import toy_every_graph, toy_graph
 
 ROWS = ("linear", "conv1d")
 DSP = Core("cortex-m7", dsp=True)
@@ -57,6 +57,12 @@ RUNTIME_MUTATIONS = [  # line of the runtime, damage
     ("(gap < trigger->wait) ? gap : trigger->wait", "gap"),
     ("stamp - events->last", "stamp - events->last + 1U"),
     ("(known > 0U) && (stamp <= newest)", "(known > 0U) && (stamp < newest)"),
+]
+EVERY_MUTATIONS = [  # the same, of the lines that fire on frames
+    ("(frames - trigger->first) % trigger->hop", "frames % trigger->hop"),
+    ("frames + trigger->length > end", "frames + trigger->length >= end"),
+    (".stamp = end - 1U", ".stamp = end"),
+    ("(*due != 0U)", "(frames != 0U)"),
 ]
 ARM_MUTATIONS = [
     ("requantize", FIXED, '"smmulr %0', '"smmul %0'),
@@ -133,6 +139,22 @@ def stream_tests(program: Path) -> None:
     test_stream_c.test_random_records_are_bit_exact(program, -600, 600)
     test_stream_c.test_trouble_is_counted_and_bit_exact(program)
     test_stream_c.test_events_announced_ahead_are_bit_exact(program)
+
+
+@pytest.mark.parametrize(("line", "replacement"), EVERY_MUTATIONS)
+def test_damaged_firing_on_frames_is_seen(line: str, replacement: str, sources: Path) -> None:
+    damage(sources, RUNTIME, line, replacement)
+    build = sources / "build"
+    build.mkdir()
+    program = compile_model(toy_every_graph(), build)
+    with pytest.raises(AssertionError):
+        every_tests(program)
+
+
+def every_tests(program: Path) -> None:
+    for lost in (3, 4):
+        test_stream_c.test_a_firing_that_waits_is_made_or_dropped_alike(program, lost)
+    test_stream_c.test_a_stage_that_fires_on_frames_is_bit_exact(program, -4000, 4000)
 
 
 def floor_instead(acc: Array, multiplier: Array, shift: Array) -> Array:

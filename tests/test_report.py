@@ -53,7 +53,7 @@ def exported(tmp_path: Path) -> Path:
 
 def add_build(folder: Path, failures: Sequence[str] = ()) -> None:
     """Write what a build would have measured."""
-    names = [op.name for op in model().event_stage.ops]
+    names = [op.name for op in model().deciding_stage.ops]
     sizes = {"code_bytes": 100, "const_bytes": 40, "stack_bytes": 24}
     document = {
         "flash_bytes": 9320,

@@ -11,7 +11,7 @@ from lnn_edge.ops.leaky import EMPTY
 from lnn_edge.sim import Values
 from tests.toy import toy_graph
 
-STAGE = toy_graph().event_stage
+STAGE = toy_graph().deciding_stage
 WANTED = tuple(t.name for t in STAGE.kept)
 STEPS, BATCH = 12, 3
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lnn_edge.ir import InputTrigger, QGraph, QTensor, Ring, Stage
+from lnn_edge.ops.window import MeanAbs
 from lnn_edge.stream import Stream
 from tests.host_c import compile_model, record_items, run_c, run_reference
-from tests.toy import toy_graph
+from tests.toy import motion, toy_every_graph, toy_graph
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +143,113 @@ def test_second_run_after_reset_equals_the_first(program: Path) -> None:
     items = record_items(*random_record(5, 1500, -700, 700))
     once = run_c(program, items)
     assert run_c(program, [*items, ("R", None), *items]) == once + once
+
+
+@pytest.fixture(scope="module")
+def every_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_model(toy_every_graph(), tmp_path_factory.mktemp("toy_every"))
+
+
+@pytest.mark.parametrize(("low", "high"), [(-4000, 4000), (-32768, 32767), (0, 0)])
+def test_a_stage_that_fires_on_frames_is_bit_exact(
+    every_program: Path, low: int, high: int
+) -> None:
+    items = [*record_items(motion(1, 3000, low, high), np.array([])), ("G", None)]
+    expected = run_reference(toy_every_graph(), items)
+    assert expected.count(b"D") > 700
+    assert run_c(every_program, items) == expected
+
+
+def lean(graph: QGraph) -> QGraph:
+    """The same without probes."""
+    return replace(graph, stages=(graph.stages[0], replace(graph.deciding_stage, probes=())))
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        toy_every_graph(hop=1, first=1, ring_length=8),
+        toy_every_graph(hop=7, first=20, ring_length=64),
+        lean(toy_every_graph(hop=9, first=8)),
+    ],
+)
+def test_other_rules_of_firing_are_bit_exact(graph: QGraph, tmp_path: Path) -> None:
+    items = [("S", 3), *record_items(motion(2, 100), np.array([])), ("S", 5), ("G", None)]
+    items += record_items(motion(3, 50), np.array([]))
+    expected = run_reference(graph, items)
+    assert run_c(compile_model(graph, tmp_path), items) == expected
+    assert len(expected) > 200
+
+
+@pytest.mark.parametrize("before", range(8))
+@pytest.mark.parametrize("lost", [1, 3, 4, 11, 100])
+def test_a_gap_is_bit_exact_wherever_it_falls(every_program: Path, before: int, lost: int) -> None:
+    frames = motion(4, 60)
+    items: list[tuple[str, object]] = [("F", f) for f in frames[:before]]
+    items += [("S", lost), ("G", None), *(("F", f) for f in frames[before:]), ("G", None)]
+    assert run_c(every_program, items) == run_reference(toy_every_graph(), items)
+
+
+def test_an_event_is_refused_and_counted_in_c_too(every_program: Path) -> None:
+    frames = motion(5, 40)
+    items: list[tuple[str, object]] = [("F", f) for f in frames[:7]]
+    items += [("E", 3), ("E", 6), ("G", None), *(("F", f) for f in frames[7:]), ("G", None)]
+    items += [("R", None), ("G", None), *(("F", f) for f in frames), ("G", None)]
+    expected = run_reference(toy_every_graph(), items)
+    assert run_c(every_program, items) == expected
+
+
+@pytest.mark.parametrize("lost", [0, 3, 4, 50])
+def test_a_firing_that_waits_is_made_or_dropped_alike(every_program: Path, lost: int) -> None:
+    """Its window is still in the ring after three lost frames and gone after four."""
+    items: list[tuple[str, object]] = [("N", f) for f in motion(6, 6)]
+    items += [("S", lost), ("G", None)]
+    expected = run_reference(toy_every_graph(), items)
+    assert expected.startswith(b"D") == (lost < 4)
+    assert run_c(every_program, items) == expected
+
+
+def test_firings_that_nobody_polls_are_counted_alike(tmp_path: Path) -> None:
+    graph = toy_every_graph(hop=1)
+    frames = motion(8, 30)
+    items: list[tuple[str, object]] = [("N", f) for f in frames[:9]]
+    items += [("G", None), *(("F", f) for f in frames[9:12]), *(("N", f) for f in frames[12:])]
+    items += [("G", None), ("F", frames[0]), ("G", None)]
+    expected = run_reference(graph, items)
+    assert run_c(compile_model(graph, tmp_path), items) == expected
+
+
+def test_the_blob_before_a_decision_on_frames_replays_it(every_program: Path) -> None:
+    decisions = list(Stream(toy_every_graph()).run(motion(7, 100)))
+    assert len(decisions) > 20
+    for d in decisions:
+        outputs = d.outputs.astype("<i2").tobytes()
+        expected = b"D" + d.stamp.to_bytes(4, "little") + outputs + d.probes + d.state
+        assert run_c(every_program, [("P", d.before)]) == expected
+
+
+def test_an_event_stage_whose_ring_does_not_fill_words_is_bit_exact(tmp_path: Path) -> None:
+    """One channel and an odd ring: the state is padded at its end, and so is the blob."""
+    graph = odd_ring()
+    frames, events = random_record(12, 900, -900, 900)
+    items = [*record_items(frames[:, :1], events), ("G", None)]
+    expected = run_reference(graph, items)
+    assert expected.count(b"D") > 5
+    assert run_c(compile_model(graph, tmp_path), items) == expected
+
+
+def odd_ring() -> QGraph:
+    """The toy's trigger over one channel, its mean distance from zero the output."""
+    graph = toy_graph()
+    frame, old = replace(graph.frame, shape=(1,)), graph.deciding_trigger
+    window = replace(old.window, shape=(24, 1))
+    level = QTensor("level", (1,), "int16", frame.scale)
+    stage = Stage(
+        "beat",
+        replace(old, window=window),
+        (MeanAbs.quantize("mean_abs", window, level),),
+        outputs=(level,),
+        probes=(level,),
+    )
+    stages = (replace(graph.stages[0], trigger=InputTrigger(frame, "samples")), stage)
+    return replace(graph, stages=stages, rings=(Ring("samples", frame, 97),))

@@ -1,4 +1,6 @@
-"""A small graph with every operator in it, random weights: for tests of the road it takes."""
+"""Small graphs with random weights, for tests of the road they take.
+
+One fires on events and has every operator in it, one fires every few frames."""
 
 from __future__ import annotations
 
@@ -6,7 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from lnn_edge.ir import EventTrigger, InputTrigger, QGraph, QTensor, Ring, Stage, State
+from lnn_edge.ir import (
+    EventTrigger,
+    EveryTrigger,
+    InputTrigger,
+    QGraph,
+    QTensor,
+    Ring,
+    Stage,
+    State,
+)
 from lnn_edge.ops.conv import Conv1d
 from lnn_edge.ops.elementwise import Concat, Mix, Requantize, TimeGate
 from lnn_edge.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
@@ -115,3 +126,63 @@ def toy_graph(seed: int = 0, hidden: int = 6, wait: int = 60) -> QGraph:
         "adc_zero": 0,
     }
     return QGraph("toy", stages, (ring,), metadata)
+
+
+def toy_every_graph(hop: int = 4, first: int = 6, ring_length: int = 11) -> QGraph:
+    """Return a classifier in miniature: 8 frames of 3 axes, a gated recurrent step, 3 scores.
+
+    The first window begins before the record, the ring is longer than the window.
+    """
+    rng = np.random.default_rng(1)
+
+    def t(name, size, dtype="int16", scale=Q15, **more):
+        shape = (size,) if isinstance(size, int) else size
+        return QTensor(name, shape, dtype, scale, **more)
+
+    def dense(name, x, y):
+        weight = rng.normal(0, 2.0 / np.sqrt(x.size), (y.size, x.size))
+        return Linear.quantize(name, x, y, weight, rng.normal(0, 0.2, y.size))
+
+    frame = t("motion", 3, scale=1 / 1000, role="input")
+    window = t("window", (8, 3), scale=1 / 1000, role="input")
+    narrow, mean = t("narrow", (8, 3), "int8", 1 / 32), t("mean", 3, "int8", 1 / 32)
+    h, h_next = t("h", 5, role="state"), t("h_next", 5)
+    h8, h_out = t("h8", 5, "int8", 1 / 128), t("h_out", 5, "int8", 1 / 128)
+    features = t("features", 6, "int8", 1 / 32)
+    fresh_pre, gate_pre = t("fresh_pre", 5, scale=8 * Q15), t("gate_pre", 5, scale=8 * Q15)
+    fresh, gate = t("fresh", 5), t("gate", 5, "uint16", qmax=32768)
+    scores = t("scores", 3, scale=8 * Q15)
+    join = Concat.join("join", (features, mean, h8), "joined")
+    ops = (
+        Requantize.quantize("narrow_window", window, narrow),
+        MeanPool.quantize("pool", narrow, mean),
+        dense("encoder", narrow, features),
+        Requantize.quantize("narrow_h", h, h8),
+        join,
+        dense("fresh_linear", join.outputs[0], fresh_pre),
+        dense("gate_linear", join.outputs[0], gate_pre),
+        Lut.quantize("fresh_act", fresh_pre, fresh, "tanh", 8),
+        Lut.quantize("gate_act", gate_pre, gate, "sigmoid", 8),
+        Mix.quantize("mix", h, fresh, gate, h_next),
+        Requantize.quantize("narrow_out", h_next, h_out),
+        dense("head", h_out, scores),
+    )
+    stages = (
+        Stage("sample", InputTrigger(frame, "samples")),
+        Stage(
+            "step",
+            EveryTrigger("samples", window, hop, first),
+            ops,
+            (State(h, h_next, 1000),),
+            (scores,),
+            (narrow,),
+        ),
+    )
+    metadata = {"sample_rate_hz": 50, "classes": ["A", "B", "C"], "leads": ["x", "y", "z"]}
+    return QGraph("toy_every", stages, (Ring("samples", frame, ring_length),), metadata)
+
+
+def motion(seed: int, count: int, low: int = -4000, high: int = 4000) -> np.ndarray:
+    """Return random frames for the graph that fires on frames."""
+    size = (count, 3)
+    return np.random.default_rng(seed).integers(low, high, size, endpoint=True).astype(np.int16)

@@ -128,3 +128,35 @@ lnn_status_t lnn_events_take(lnn_events_t *events, uint32_t *stamps, const lnn_t
     }
     return LNN_IDLE;
 }
+
+void lnn_every_note(uint32_t *due, const lnn_every_t *trigger, lnn_counters_t *counters, const uint32_t frames)
+{
+    if ((frames < trigger->first) || ((frames - trigger->first) % trigger->hop != 0U))
+    {
+        return;
+    }
+    if (*due != 0U)
+    {
+        counters->event_overflows++;
+        return;
+    }
+    *due = frames;
+}
+
+lnn_status_t lnn_every_take(uint32_t *due, const lnn_every_t *trigger, lnn_counters_t *counters, const uint32_t frames,
+                            lnn_firing_t *firing)
+{
+    const uint32_t end = *due;
+    *due               = 0U;
+    if (end == 0U)
+    {
+        return LNN_IDLE;
+    }
+    if (frames + trigger->length > end + trigger->ring_length)
+    {
+        counters->events_rejected++;
+        return LNN_IDLE;
+    }
+    *firing = (lnn_firing_t) {.stamp = end - 1U};
+    return LNN_OK;
+}

@@ -1,6 +1,6 @@
 /**
  * @file lnn_runtime.h
- * @brief Rings of samples and the event queue: what joins the stages of a generated model.
+ * @brief Rings of samples, the event queue and the firing on frames: what joins the stages of a generated model.
  *
  * Twin of lnn_edge/stream.py. The memory is the caller's; nothing here allocates.
  */
@@ -24,13 +24,13 @@ typedef enum
     LNN_IDLE            = 1,  /**< nothing is ready */
     LNN_ERR_EVENT_FULL  = -1, /**< event dropped: too many undecided events */
     LNN_ERR_EVENT_ORDER = -2, /**< event dropped: its stamp is not after the last one */
-    LNN_ERR_RANGE       = -3  /**< argument outside its range; nothing was changed */
+    LNN_ERR_RANGE       = -3  /**< argument outside its range, or an event for a model that takes none: no effect */
 } lnn_status_t;
 
 typedef struct
 {
-    uint32_t event_overflows; /**< events dropped because the queue was full */
-    uint32_t events_rejected; /**< events dropped because of their stamp: not ascending, or window gone */
+    uint32_t event_overflows; /**< events or firings dropped because the queue was full */
+    uint32_t events_rejected; /**< events or firings dropped: stamp not ascending, window gone, no events taken */
     uint32_t frames_skipped;  /**< frames reported lost */
     uint32_t dt_saturations;  /**< elapsed times outside their range */
 } lnn_counters_t;
@@ -65,7 +65,16 @@ typedef struct
     uint32_t ring_length;
 } lnn_trigger_t;
 
-/** @brief One decision: the event and its elapsed times, saturated. */
+/** @brief When a stage fires that needs no events: on frame n if n + 1 >= first and (n + 1 - first) % hop == 0. */
+typedef struct
+{
+    uint32_t length; /**< frames of the window, the one that it fires on the last */
+    uint32_t hop;
+    uint32_t first;
+    uint32_t ring_length;
+} lnn_every_t;
+
+/** @brief One decision: its stamp, and of an event the elapsed times, saturated. */
 typedef struct
 {
     uint32_t stamp;
@@ -91,5 +100,14 @@ lnn_status_t lnn_events_push(lnn_events_t *events, uint32_t *stamps, const lnn_t
  * dropped and counted. */
 lnn_status_t lnn_events_take(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger,
                              lnn_counters_t *counters, uint32_t frames, lnn_firing_t *firing);
+
+/** @brief After a frame: fire if it is time. `due` is the number of frames up to the firing that waits, 0 for none; a
+ * firing that finds another waiting is dropped and counted. */
+void lnn_every_note(uint32_t *due, const lnn_every_t *trigger, lnn_counters_t *counters, uint32_t frames);
+
+/** @brief Take the firing that waits; LNN_IDLE if there is none. It is dropped and counted if its window has left the
+ * ring. */
+lnn_status_t lnn_every_take(uint32_t *due, const lnn_every_t *trigger, lnn_counters_t *counters, uint32_t frames,
+                            lnn_firing_t *firing);
 
 #endif

@@ -30,7 +30,7 @@ def command(folder: Path, dataset: str | None, data_dir: str | None, as_json: bo
     source = dataset or card.recipe.dataset
     records = load_dataset(source, data_dir, "all", card.training_records)
     graph = quantize_folder(trained, records, folder / "model.qgraph")
-    ops = graph.event_stage.ops
+    ops = graph.deciding_stage.ops
     facts = {
         "graph": str(folder / "model.qgraph"),
         "model_sha256": graph_sha256(graph),

@@ -1,6 +1,6 @@
 /* Feeds a generated model from standard input, prints every decision: the host twin of lnn_edge/stream.py.
  *
- * in:  'F' i16[channels] | 'E' u32 | 'S' u32 | 'R' (reset) | 'G' (print the state blob) | 'P' blob (put it)
+ * in:  'F' i16[channels] | 'N' the same, not polled | 'E' u32 | 'S' u32 | 'R' (reset) | 'G' (print the state blob) | 'P' blob (put it)
  * out: 'D' u32 stamp, i16[outputs], probes, state prefix | 'B' blob
  */
 #include <stdio.h>
@@ -35,10 +35,14 @@ int main(void)
     lnn_model_reset(&ctx);
     while ((item = getchar()) != EOF)
     {
-        if (item == 'F')
+        if ((item == 'F') || (item == 'N'))
         {
             (void) !fread(frame, sizeof frame, 1, stdin);
             (void) lnn_model_push_frame(&ctx, frame);
+            if (item == 'N')
+            {
+                continue;
+            }
         }
         else if ((item == 'E') || (item == 'S'))
         {

@@ -53,7 +53,7 @@ def test_a_build_says_what_it_takes(built: Path) -> None:
     assert size["budget_ok"] is True
     assert size["board"] == "stm32f746g-disco"
     assert size["operators"].keys() == {
-        op.name for op in load_graph(built / "model.qgraph").event_stage.ops
+        op.name for op in load_graph(built / "model.qgraph").deciding_stage.ops
     }
     assert size == json.loads((built / "build" / "board" / "size.json").read_text())
     outcome = call("build", built)

@@ -46,8 +46,8 @@ def test_a_quantized_model_is_a_graph(trained: Path, data_dir: Path) -> None:
     assert facts == {
         "graph": str(trained / "model.qgraph"),
         "model_sha256": graph_sha256(graph),
-        "operators": len(graph.event_stage.ops),
-        "macs": sum(op.macs for op in graph.event_stage.ops),
+        "operators": len(graph.deciding_stage.ops),
+        "macs": sum(op.macs for op in graph.deciding_stage.ops),
     }
     assert graph.metadata["calibration_records"] == [f"s{i:02d}" for i in range(1, 10)]
 

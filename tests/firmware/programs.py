@@ -12,6 +12,7 @@ import pytest
 from lnn_edge import resources
 from lnn_edge.board import load_board
 from lnn_edge.codegen import generate, render_board, render_model
+from lnn_edge.ir import QGraph
 from lnn_edge.kernels import HOST, Core
 from tests.toy import toy_graph
 
@@ -34,9 +35,14 @@ needs_qemu = pytest.mark.skipif(
 
 def write_toy(folder: Path, core: Core = HOST) -> Path:
     """Write the generated toy model and return its folder."""
+    return write_model(toy_graph(), folder, core)
+
+
+def write_model(graph: QGraph, folder: Path, core: Core = HOST) -> Path:
+    """Write a generated model and return its folder."""
     model = folder / "model"
     model.mkdir()
-    for name, text in render_model(generate(toy_graph(), core)).items():
+    for name, text in render_model(generate(graph, core)).items():
         (model / name).write_text(text)
     return model
 
