@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lnn_edge.ir import AbstractOp
 from lnn_edge.kernels.kernel import Constants, Kernel, portable
+from lnn_edge.ops.decay import Decay, Relax
 from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.template import TemplateDistance
 
@@ -20,16 +21,31 @@ def pack_segments(op: AbstractOp) -> Constants:
     return {"edges": op.edges, "multiplier": op.multiplier, "shift": op.shift}
 
 
+def pack_rate(op: AbstractOp) -> Constants:
+    """Return the rates as they are."""
+    assert isinstance(op, Decay)
+    return {"rate": op.rate}
+
+
+def pack_relaxation(op: AbstractOp) -> Constants:
+    """Return factors and offsets as they are."""
+    assert isinstance(op, Relax)
+    return {"multiplier": op.multiplier, "offset": op.offset}
+
+
 KERNELS: dict[str, tuple[Kernel, ...]] = {
     "center": (portable("center.c.j2"),),
     "concat": (portable("concat.c.j2"),),
+    "decay": (portable("decay.c.j2", pack_rate),),
     "decimate": (portable("decimate.c.j2"),),
+    "gated_sum": (portable("gated_sum.c.j2"),),
     "leaky_average": (portable("leaky_average.c.j2"),),
     "lut": (portable("lut.c.j2", pack_table),),
     "mean_abs": (portable("mean_abs.c.j2"),),
     "mean_pool": (portable("mean_pool.c.j2"),),
     "mix": (portable("mix.c.j2"),),
     "normalize": (portable("normalize.c.j2"),),
+    "relax": (portable("relax.c.j2", pack_relaxation),),
     "requantize": (portable("requantize.c.j2"),),
     "template_distance": (portable("template_distance.c.j2", pack_segments),),
     "time_gate": (portable("time_gate.c.j2"),),

@@ -2,7 +2,8 @@
 
 from lnn_edge.ir import AbstractOp
 from lnn_edge.ops.conv import Conv1d
-from lnn_edge.ops.elementwise import Concat, Mix, Requantize, TimeGate
+from lnn_edge.ops.decay import Decay, Relax
+from lnn_edge.ops.elementwise import Concat, GatedSum, Mix, Requantize, TimeGate
 from lnn_edge.ops.leaky import LeakyAverage
 from lnn_edge.ops.linear import Linear
 from lnn_edge.ops.lut import Lut
@@ -16,7 +17,9 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         Center,
         Concat,
         Conv1d,
+        Decay,
         Decimate,
+        GatedSum,
         LeakyAverage,
         Linear,
         Lut,
@@ -24,6 +27,7 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         MeanPool,
         Mix,
         Normalize,
+        Relax,
         Requantize,
         TemplateDistance,
         TimeGate,

@@ -189,3 +189,50 @@ class Mix(AbstractOp):
         """Return a + g * (b - a)."""
         a, b, gate = inputs
         return (a + gate * (b - a),)
+
+
+@dataclass(frozen=True, eq=False)
+class GatedSum(AbstractOp):
+    """y = a + g * b, g in [0, 1] as Q15 in [0, 32768].
+
+    y = saturate(requantize((a << 15) + g * b, multiplier, shift))
+
+    All zero points are 0. Source: Hasani et al. 2022, the cell without the gate on f1.
+    """
+
+    kind: ClassVar[str] = "gated_sum"
+    multiplier: int
+    shift: int
+
+    @classmethod
+    def quantize(cls, name: str, a: QTensor, b: QTensor, gate: QTensor, y: QTensor) -> GatedSum:
+        """Take the factor from the scales of a (and b) and y."""
+        pair = fixed.quantize_multiplier(a.scales[0] / y.scales[0] / Q15_ONE)
+        return cls(name, (a, b, gate), (y,), *pair)
+
+    def check(self) -> None:
+        """Check formats and prove the sum."""
+        a, b, gate = self.inputs
+        y = self.outputs[0]
+        self.require(a.shape == b.shape == gate.shape == y.shape, "all shapes must be alike")
+        self.require(a.scales == b.scales, "a and b need the same scale")
+        self.require(all(t.zero_points == (0,) for t in (*self.inputs, y)), "zero points must be 0")
+        self.require(
+            gate.qmin >= 0 and gate.qmax <= Q15_ONE and gate.scales == (1 / Q15_ONE,),
+            f"gate [{gate.qmin}, {gate.qmax}] must be Q15 in [0, {Q15_ONE}]",
+        )
+        self.require_factor(self.multiplier, self.shift)
+        total = (a.magnitude << 15) + gate.qmax * b.magnitude
+        self.require_bound(total << self.shift, "a + g * b")
+
+    def reference(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return a + g * b, exactly."""
+        a, b, gate = inputs
+        y = self.outputs[0]
+        q = fixed.requantize((a << 15) + gate * b, self.multiplier, self.shift)
+        return (fixed.saturate(q, y.qmin, y.qmax),)
+
+    def real(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return a + g * b."""
+        a, b, gate = inputs
+        return (a + gate * b,)

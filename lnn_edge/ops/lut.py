@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -36,11 +37,32 @@ def log2(x: Array) -> Array:
     return array_namespace(x).log2(x)
 
 
+def exp(x: Array) -> Array:
+    """Return exp(x)."""
+    return array_namespace(x).exp(x)
+
+
+def silu(x: Array) -> Array:
+    """Return x sigmoid(x)."""
+    return x * sigmoid(x)
+
+
+def gelu(x: Array) -> Array:
+    """Return x (1 + erf(x / sqrt 2)) / 2, the exact form."""
+    scaled = x * math.sqrt(0.5)
+    # numpy has no error function
+    error = np.vectorize(math.erf)(scaled) if isinstance(x, np.ndarray) else scaled.erf()
+    return 0.5 * x * (1.0 + error)
+
+
 FUNCTIONS: dict[str, RealFunction] = {
     "sigmoid": sigmoid,
     "tanh": tanh,
     "lecun_tanh": lecun_tanh,
     "log2": log2,
+    "exp": exp,
+    "silu": silu,
+    "gelu": gelu,
 }
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.ops import leaky, template
 from lnn_edge.ops.conv import Conv1d
-from lnn_edge.ops.elementwise import Concat, Mix, Requantize, TimeGate
+from lnn_edge.ops.decay import Decay, Relax
+from lnn_edge.ops.elementwise import Concat, GatedSum, Mix, Requantize, TimeGate
 from lnn_edge.ops.leaky import LeakyAverage
 from lnn_edge.ops.linear import Linear
 from lnn_edge.ops.lut import FUNCTIONS, Lut
@@ -138,6 +139,32 @@ def make_mix(draw: Source) -> Mix:
     return Mix.quantize("mix", a, b, gate, y)
 
 
+def make_gated_sum(draw: Source) -> GatedSum:
+    mix = make_mix(draw)
+    return GatedSum.quantize("gated_sum", *mix.inputs, mix.outputs[0])
+
+
+def make_decay(draw: Source) -> Decay:
+    shape, limit = (draw.integer(1, 8),), draw.integer(1, 32767)
+    x = QTensor("x", shape, "int16", power(draw, -4, 3) / limit, 0, -limit, limit)
+    y = QTensor("y", shape, "int16", power(draw, 0, 4) * Q15, 0, -32768, 0)
+    rate = normal(draw, shape) / 4
+    rate = rate * min(1.0, (32767 - limit) * x.scales[0] / float(np.abs(rate).max()))
+    if draw.integer(0, 2) == 0:
+        return Decay.quantize("decay", x, power(draw, -8, 1), y, rate)
+    dt = QTensor("dt", (1,), "uint16", 1 / 360, 0, draw.integer(0, 40), draw.integer(41, 65535))
+    return Decay.quantize("decay", x, dt, y, rate)
+
+
+def make_relax(draw: Source) -> Relax:
+    shape, top = (draw.integer(1, 8),), power(draw, -4, 3)
+    amplitude = normal(draw, shape)
+    e = QTensor("e", shape, "uint16", Q15, 0, 0, 1 << 15)
+    f = QTensor("f", shape, "int16", top * Q15, 0, -32767)
+    bound = float(np.abs(amplitude).max()) * (1.01 + top * power(draw, -2, 0))
+    return Relax.quantize("relax", e, f, QTensor("y", shape, "int16", bound * Q15), amplitude)
+
+
 def make_leaky_average(draw: Source) -> LeakyAverage:
     shape, scale = (draw.integer(1, 5),), power(draw, -9, 0)
     fine = scale / (1 << leaky.FRACTION_BITS)
@@ -154,7 +181,11 @@ def make_lut(draw: Source) -> Lut:
         x = QTensor("x", shape, "uint16", 1 / 360, 0, low, draw.integer(low + 1, 3000))
         y = QTensor("y", shape, "int16", 8 * Q15)
         return Lut.quantize("lut", x, y, name, draw.integer(0, 3))
-    top = {"sigmoid": 1.0, "tanh": 1.0, "lecun_tanh": 1.72}[name]
+    if name == "exp":
+        x = QTensor("x", shape, "int16", power(draw, 0, 4) / 32768, 0, -32768, 0)
+        return Lut.quantize("lut", x, QTensor("y", shape, "uint16", Q15, 0, 0, 1 << 15), name, 7)
+    tops = {"sigmoid": 1.0, "tanh": 1.0, "lecun_tanh": 1.72, "silu": 12.0, "gelu": 12.0}
+    top = tops[name]
     dtype = pick(draw, "int8", "int16")
     x = QTensor("x", shape, dtype, power(draw, 0, 3.5) / TOPS[dtype])
     wide = QTensor("y", shape, "int16", top * 1.0001 / 32767)
@@ -218,7 +249,9 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "center": make_center,
     "concat": make_concat,
     "conv1d": make_conv1d,
+    "decay": make_decay,
     "decimate": make_decimate,
+    "gated_sum": make_gated_sum,
     "leaky_average": make_leaky_average,
     "linear": make_linear,
     "lut": make_lut,
@@ -226,6 +259,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "mean_pool": make_mean_pool,
     "mix": make_mix,
     "normalize": make_normalize,
+    "relax": make_relax,
     "requantize": make_requantize,
     "template_distance": make_template_distance,
     "time_gate": make_time_gate,

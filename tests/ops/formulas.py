@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy.special import ndtr
 
 from lnn_edge.ir import AbstractOp
 from lnn_edge.ops import template
 from lnn_edge.ops.conv import Conv1d
+from lnn_edge.ops.decay import Decay, Relax
 from lnn_edge.ops.leaky import LeakyAverage
 from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.normalize import Normalize
@@ -23,6 +25,9 @@ BENDS = {  # largest |f''|
     "sigmoid": 1 / (6 * np.sqrt(3)),
     "tanh": 4 / (3 * np.sqrt(3)),
     "lecun_tanh": 1.7159 * 0.666**2 * 4 / (3 * np.sqrt(3)),
+    "exp": 1.0,  # up to 0
+    "silu": 0.5,
+    "gelu": np.sqrt(2 / np.pi),
 }
 
 
@@ -57,8 +62,26 @@ def lut(op: AbstractOp, x: np.ndarray) -> Reals:
         "tanh": lambda v: 1 - 2 / (np.exp(2 * v) + 1),
         "lecun_tanh": lambda v: 1.7159 * (1 - 2 / (np.exp(2 * 0.666 * v) + 1)),
         "log2": lambda v: np.log(v) / np.log(2),
+        "exp": lambda v: np.exp2(v / np.log(2)),
+        "silu": lambda v: v / (1 + np.exp(-v)),
+        "gelu": lambda v: v * ndtr(v),
     }
     return (functions[op.function](x),)
+
+
+def decay(op: AbstractOp, x: np.ndarray, *dt: np.ndarray) -> Reals:
+    assert isinstance(op, Decay)
+    rate = op.rate * op.inputs[0].scales[0]
+    step = op.outputs[0].scales[0] / op.inputs[0].scales[0]
+    constant = op.multiplier * 2.0 ** (op.shift - 32) * step
+    return (-(dt[0] if dt else constant) * (np.abs(x) + rate),)
+
+
+def relax(op: AbstractOp, e: np.ndarray, f: np.ndarray) -> Reals:
+    assert isinstance(op, Relax)
+    y = op.outputs[0].scales[0]
+    product = e / op.inputs[0].scales[0] * (f / op.inputs[1].scales[0])
+    return ((op.offset / 65536 + product * op.multiplier / 2.0**32) * y,)
 
 
 def normalize(op: AbstractOp, x: np.ndarray, amplitude: np.ndarray) -> Reals:
@@ -94,7 +117,9 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "center": lambda op, x: (x - x.mean(axis=-2, keepdims=True),),
     "concat": lambda op, *parts: (np.concatenate(parts, axis=-1),),
     "conv1d": conv1d,
+    "decay": decay,
     "decimate": decimate,
+    "gated_sum": lambda op, a, b, gate: (a + gate * b,),
     "leaky_average": leaky_average,
     "linear": linear,
     "lut": lut,
@@ -102,6 +127,7 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "mean_pool": lambda op, x: (x.mean(axis=-2),),
     "mix": lambda op, a, b, gate: ((1 - gate) * a + gate * b,),
     "normalize": normalize,
+    "relax": relax,
     "requantize": lambda op, x: (x,),
     "template_distance": template_distance,
     "time_gate": lambda op, a, b, dt: (a * dt + b,),

@@ -82,9 +82,19 @@ BAD: list[tuple[str, Change, str]] = [
     ("conv1d", filled("bias", BIG), "accumulator can reach"),
     ("conv1d", filled("shift", 30), "accumulator can reach"),
     ("conv1d", filled("multiplier", 0), "multipliers must be positive"),
+    ("decay", with_input(0, shape=(99,)), "alike"),
+    ("decay", with_output(0, zero_point=1), "zero points must be 0"),
+    ("decay", with_fields(rate=np.zeros(77, np.int32)), "rate must be int32"),
+    ("decay", filled("rate", -1), "at least 0"),
+    ("decay", filled("rate", BIG), "product can reach"),
     ("decimate", with_fields(factor=1000), "not a multiple"),
     ("decimate", with_fields(shift=16), "sum can reach"),
     ("decimate", with_output(0, shape=(1, 77)), "needed"),
+    ("gated_sum", with_input(1, scale=0.5), "same scale"),
+    ("gated_sum", with_input(2, qmax=40000), "Q15"),
+    ("gated_sum", with_input(0, zero_point=1), "zero points must be 0"),
+    ("gated_sum", with_fields(shift=2), "can reach"),
+    ("gated_sum", with_output(0, shape=(99,)), "alike"),
     ("leaky_average", with_input(1, dtype="int16", qmin=0, qmax=9), "int32"),
     ("leaky_average", with_input(1, scale=1.0), r"2\*\*14"),
     ("leaky_average", with_fields(shift=1), "alpha"),
@@ -121,6 +131,12 @@ BAD: list[tuple[str, Change, str]] = [
     ("normalize", with_fields(gain=10**6), "scale 1 / 1000000"),
     ("normalize", with_input(1, scale=77.0), "same scale"),
     ("normalize", with_input(1, shape=(9,)), "shapes"),
+    ("relax", with_output(0, shape=(99,)), "alike"),
+    ("relax", with_input(0, scale=0.5), "Q15"),
+    ("relax", with_input(1, zero_point=1), "zero points must be 0"),
+    ("relax", cast("offset", np.int64), "must be int32"),
+    ("relax", filled("multiplier", -BIG - 1), "inside their range"),
+    ("relax", with_input(1, dtype="int32", qmin=0, qmax=1 << 17), "e \\* f can reach"),
     ("requantize", with_output(0, shape=(99,)), "differ"),
     ("requantize", with_fields(shift=25), "shifted input can reach"),
     ("template_distance", with_input(1, dtype="int32"), "int16 template"),
@@ -155,7 +171,8 @@ def test_every_operator_refuses_something() -> None:
 
 @pytest.mark.parametrize("factor", [{"multiplier": 0}, {"multiplier": 1 << 31}, {"shift": -1}])
 @pytest.mark.parametrize(
-    "kind", ["center", "decimate", "mean_abs", "mean_pool", "mix", "requantize"]
+    "kind",
+    ["center", "decay", "decimate", "gated_sum", "mean_abs", "mean_pool", "mix", "requantize"],
 )
 def test_a_factor_that_c_cannot_hold_is_refused(kind: str, factor: dict[str, int]) -> None:
     with pytest.raises(GraphError, match=f"^{kind} .*: multiplier .*; needed 1 to"):
