@@ -281,6 +281,8 @@ class Cfc(nn.Module):
         Raises:
             QuantizationError: A range was not observed, or a constant dt is not positive.
         """
+        if not isinstance(dt, QTensor):
+            dt = float(dt)  # 1 means 1.0
         if isinstance(dt, float) and not (dt > 0 and math.isfinite(dt)):
             raise QuantizationError(f"constant dt is {dt} s, needed is a positive, finite one")
         return _Lowering(self, ranges, prefix).lower(parts, dt, memory)
