@@ -258,7 +258,12 @@ class Cfc(nn.Module):
         return torch.stack(states, 1), h
 
     def lower(
-        self, parts: tuple[QTensor, ...], dt: QTensor | float, ranges: Ranges, prefix: str = ""
+        self,
+        parts: tuple[QTensor, ...],
+        dt: QTensor | float,
+        ranges: Ranges,
+        prefix: str = "",
+        memory: QTensor | None = None,
     ) -> LoweredCell:
         """Lower one step to integer operators.
 
@@ -271,13 +276,16 @@ class Cfc(nn.Module):
             dt: Elapsed time, uint16; or the constant, in seconds, which folds into the weights.
             ranges: Calibrated ranges of the tapped tensors, their names with the prefix.
             prefix: Goes before the name of every operator and tensor.
+            memory: int8 vector (H,) that is read in place of the state.
 
         Raises:
             QuantizationError: A range was not observed, or a constant dt is not positive.
         """
+        if not isinstance(dt, QTensor):
+            dt = float(dt)  # 1 means 1.0
         if isinstance(dt, float) and not (dt > 0 and math.isfinite(dt)):
             raise QuantizationError(f"constant dt is {dt} s, needed is a positive, finite one")
-        return _Lowering(self, ranges, prefix).lower(parts, dt)
+        return _Lowering(self, ranges, prefix).lower(parts, dt, memory)
 
 
 def _check_sizes(input_size: int, hidden_size: int, backbone_units: int, config: CfcConfig) -> None:
@@ -300,13 +308,18 @@ class _Lowering:
     ranges: Ranges
     prefix: str
 
-    def lower(self, parts: tuple[QTensor, ...], dt: QTensor | float) -> LoweredCell:
+    def lower(
+        self, parts: tuple[QTensor, ...], dt: QTensor | float, memory: QTensor | None
+    ) -> LoweredCell:
         """See Cfc.lower."""
         bound = self._state_bound(dt)
         h, h_next = self._state("h", bound), self._state("h_next", bound)
-        h8 = symmetric(self._name("h8"), h.shape, "int8", bound)
-        join = Concat.join(self._name("cell_input"), (*parts, h8), self._name("z"))
-        ops: list[AbstractOp] = [Requantize.quantize(self._name("narrow_h"), h, h8), join]
+        ops: list[AbstractOp] = []
+        if memory is None:
+            memory = symmetric(self._name("h8"), h.shape, "int8", bound)
+            ops.append(Requantize.quantize(self._name("narrow_h"), h, memory))
+        join = Concat.join(self._name("cell_input"), (*parts, memory), self._name("z"))
+        ops.append(join)
         backbone, b = self._backbone(join.outputs[0])
         heads = self._pure if self.cell.config.mode == "pure" else self._gated
         ops += [*backbone, *heads(b, dt, h_next)]
@@ -323,7 +336,7 @@ class _Lowering:
         ops: list[AbstractOp] = []
         for index, layer in enumerate(self.cell.layers):
             name, pre, y = self._layer_formats(index, layer.out_features)
-            ops.append(_linear(name, (layer.weight, layer.bias), b, pre))
+            ops.append(linear_op(name, (layer.weight, layer.bias), b, pre))
             if pre != y:
                 table = self.cell.config.activation
                 ops.append(Lut.quantize(f"{name}_act", pre, y, table, TABLE_STEP_BITS))
@@ -396,7 +409,7 @@ class _Lowering:
                 pre = symmetric(f"{f.name}_pre", self._shape, "int16", bound)
                 act = self._name(f"{name}_act")
                 tables.append(Lut.quantize(act, pre, f, config.head, TABLE_STEP_BITS))
-            products.append(_linear(self._name(name), self.cell.masked(name), b, pre))
+            products.append(linear_op(self._name(name), self.cell.masked(name), b, pre))
         times, join = self._time(b, dt, gate_pre)
         combine = GatedSum if config.mode == "no_gate" else Mix
         return [
@@ -421,15 +434,15 @@ class _Lowering:
         """Return the matrix products of the gate's argument, and what joins them."""
         cell = self.cell
         if isinstance(dt, float):
-            return [_linear(self._name("time"), cell.folded_gate(dt), b, gate_pre)], []
+            return [linear_op(self._name("time"), cell.folded_gate(dt), b, gate_pre)], []
         a, c = (
             symmetric_of(self._name(name), self._shape, "int16", self.ranges)
             for name in ("time_a", "time_b")
         )
         sign = cell.config.gate_sign  # goes into the weights
         return [
-            _linear(a.name, (sign * cell.time_a.weight, sign * cell.time_a.bias), b, a),
-            _linear(c.name, (cell.time_b.weight, cell.time_b.bias), b, c),
+            linear_op(a.name, (sign * cell.time_a.weight, sign * cell.time_a.bias), b, a),
+            linear_op(c.name, (cell.time_b.weight, cell.time_b.bias), b, c),
         ], [TimeGate.quantize(self._name("time"), a, c, dt, gate_pre)]
 
     def _pure(self, b: QTensor, dt: QTensor | float, h_next: QTensor) -> list[AbstractOp]:
@@ -444,7 +457,7 @@ class _Lowering:
         )
         decay = q15_gate(self._name("decay"), self.cell.hidden_size)
         return [
-            _linear(self._name("ff1"), self.cell.masked("ff1"), b, f),
+            linear_op(self._name("ff1"), self.cell.masked("ff1"), b, f),
             Decay.quantize(self._name("rate"), f, dt, pre, rate),
             Lut.quantize(self._name("decay_act"), pre, decay, "exp", EXP_STEP_BITS),
             Relax.quantize(self._name("relax"), decay, f, h_next, amplitude),
@@ -462,7 +475,8 @@ def _spanning(name: str, shape: tuple[int, ...], low: float, high: float) -> QTe
     return QTensor(name, shape, "int8", scale, round(-127 - low / scale))
 
 
-def _linear(name: str, row: tuple[Tensor, Tensor], x: QTensor, y: QTensor) -> Linear:
+def linear_op(name: str, row: tuple[Tensor, Tensor], x: QTensor, y: QTensor) -> Linear:
+    """Quantize real weight (O, I) and bias (O,)."""
     weight, bias = row
     return Linear.quantize(name, x, y, _array(weight), _array(bias))
 

@@ -7,6 +7,7 @@ from lnn_edge.ops.elementwise import Concat, GatedSum, Mix, Requantize, TimeGate
 from lnn_edge.ops.leaky import LeakyAverage
 from lnn_edge.ops.linear import Linear
 from lnn_edge.ops.lut import Lut
+from lnn_edge.ops.memory_cell import Gate, Remember
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
@@ -19,6 +20,7 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         Conv1d,
         Decay,
         Decimate,
+        Gate,
         GatedSum,
         LeakyAverage,
         Linear,
@@ -28,6 +30,7 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         Mix,
         Normalize,
         Relax,
+        Remember,
         Requantize,
         TemplateDistance,
         TimeGate,

@@ -288,6 +288,12 @@ def test_a_constant_dt_needs_no_input_and_one_matrix_less() -> None:
     assert counts == [5, 4]
 
 
+def test_a_whole_number_is_a_constant_dt() -> None:
+    both = Lowered(HEADS[0], True, 20)
+    whole, real = (both.cell.lower((both.x,), dt, both.ranges) for dt in (1, 1.0))
+    np.testing.assert_array_equal(run(whole, both.q, both.dt), run(real, both.q, both.dt))
+
+
 def test_names_carry_the_prefix() -> None:
     both = Lowered(HEADS[0], False, 20)
     ranges = {f"inner_{name}": value for name, value in both.ranges.items()}

@@ -15,6 +15,7 @@ from lnn_edge.ops.elementwise import Concat, GatedSum, Mix, Requantize, TimeGate
 from lnn_edge.ops.leaky import LeakyAverage
 from lnn_edge.ops.linear import Linear
 from lnn_edge.ops.lut import FUNCTIONS, Lut
+from lnn_edge.ops.memory_cell import Gate, Remember
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
@@ -165,6 +166,21 @@ def make_relax(draw: Source) -> Relax:
     return Relax.quantize("relax", e, f, QTensor("y", shape, "int16", bound * Q15), amplitude)
 
 
+def make_gate(draw: Source) -> Gate:
+    x, _, gate = make_mix(draw).inputs
+    dtype = pick(draw, "int8", "int16")
+    y = QTensor("y", x.shape, dtype, x.scales[0] * 32767 / TOPS[dtype] * power(draw, -2, 2))
+    return Gate.quantize("gate", x, gate, y)
+
+
+def make_remember(draw: Source) -> Remember:
+    shape, bits = (draw.integer(1, 5),), draw.integer(15, 30)
+    c, y = (QTensor(name, shape, "int32", 2.0**-bits) for name in ("c", "y"))
+    i = QTensor("i", shape, "int16", Q15, 0, -32767)
+    f, g = (QTensor(name, shape, "uint16", Q15, 0, 0, 1 << 15) for name in "fg")
+    return Remember("remember", (c, f, i, g), (y,), bits)
+
+
 def make_leaky_average(draw: Source) -> LeakyAverage:
     shape, scale = (draw.integer(1, 5),), power(draw, -9, 0)
     fine = scale / (1 << leaky.FRACTION_BITS)
@@ -251,6 +267,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "conv1d": make_conv1d,
     "decay": make_decay,
     "decimate": make_decimate,
+    "gate": make_gate,
     "gated_sum": make_gated_sum,
     "leaky_average": make_leaky_average,
     "linear": make_linear,
@@ -260,6 +277,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "mix": make_mix,
     "normalize": make_normalize,
     "relax": make_relax,
+    "remember": make_remember,
     "requantize": make_requantize,
     "template_distance": make_template_distance,
     "time_gate": make_time_gate,

@@ -119,6 +119,7 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "conv1d": conv1d,
     "decay": decay,
     "decimate": decimate,
+    "gate": lambda op, x, gate: (gate * x,),
     "gated_sum": lambda op, a, b, gate: (a + gate * b,),
     "leaky_average": leaky_average,
     "linear": linear,
@@ -128,6 +129,7 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "mix": lambda op, a, b, gate: ((1 - gate) * a + gate * b,),
     "normalize": normalize,
     "relax": relax,
+    "remember": lambda op, c, f, i, g: (f * c + g * i,),
     "requantize": lambda op, x: (x,),
     "template_distance": template_distance,
     "time_gate": lambda op, a, b, dt: (a * dt + b,),
@@ -144,7 +146,7 @@ def bound(op: AbstractOp) -> tuple[float, ...]:
         return (ROUNDING, ROUNDING + (ROUNDING) * 2.0**-14)
     if isinstance(op, TemplateDistance):
         return (ROUNDING, ROUNDING + MULTIPLIER)
-    special = {"concat": 0.0, "time_gate": ROUNDING + 2 * MULTIPLIER}
+    special = {"concat": 0.0, "remember": ROUNDING, "time_gate": ROUNDING + 2 * MULTIPLIER}
     return (special.get(op.kind, ROUNDING + MULTIPLIER),)
 
 

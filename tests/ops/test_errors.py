@@ -90,6 +90,9 @@ BAD: list[tuple[str, Change, str]] = [
     ("decimate", with_fields(factor=1000), "not a multiple"),
     ("decimate", with_fields(shift=16), "sum can reach"),
     ("decimate", with_output(0, shape=(1, 77)), "needed"),
+    ("gate", with_input(1, qmax=40000), "Q15"),
+    ("gate", with_output(0, shape=(99,)), "alike"),
+    ("gate", with_fields(shift=2), "can reach"),
     ("gated_sum", with_input(1, scale=0.5), "same scale"),
     ("gated_sum", with_input(2, qmax=40000), "Q15"),
     ("gated_sum", with_input(0, zero_point=1), "zero points must be 0"),
@@ -137,6 +140,11 @@ BAD: list[tuple[str, Change, str]] = [
     ("relax", cast("offset", np.int64), "must be int32"),
     ("relax", filled("multiplier", -BIG - 1), "inside their range"),
     ("relax", with_input(1, dtype="int32", qmin=0, qmax=1 << 17), "e \\* f can reach"),
+    ("remember", with_input(1, qmax=40000), "Q15"),
+    ("remember", with_input(2, scale=0.5), "new value must be Q15"),
+    ("remember", with_input(0, scale=0.5), "memory must be int32"),
+    ("remember", with_output(0, zero_point=1), "zero points must be 0"),
+    ("remember", with_fields(fraction_bits=31), "15 to 30"),
     ("requantize", with_output(0, shape=(99,)), "differ"),
     ("requantize", with_fields(shift=25), "shifted input can reach"),
     ("template_distance", with_input(1, dtype="int32"), "int16 template"),
@@ -172,7 +180,17 @@ def test_every_operator_refuses_something() -> None:
 @pytest.mark.parametrize("factor", [{"multiplier": 0}, {"multiplier": 1 << 31}, {"shift": -1}])
 @pytest.mark.parametrize(
     "kind",
-    ["center", "decay", "decimate", "gated_sum", "mean_abs", "mean_pool", "mix", "requantize"],
+    [
+        "center",
+        "decay",
+        "decimate",
+        "gate",
+        "gated_sum",
+        "mean_abs",
+        "mean_pool",
+        "mix",
+        "requantize",
+    ],
 )
 def test_a_factor_that_c_cannot_hold_is_refused(kind: str, factor: dict[str, int]) -> None:
     with pytest.raises(GraphError, match=f"^{kind} .*: multiplier .*; needed 1 to"):

@@ -1,0 +1,217 @@
+"""Wirings: which neuron feeds which. Same seeds, same adjacency as ncps.wirings; no torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lnn_edge.errors import UsageError
+
+ANY_SIGN = (-1, 1)
+MOSTLY_POSITIVE = (-1, 1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Wiring:
+    """Signed synapses, and the layers that a wired cell makes of the neurons.
+
+    Attributes:
+        adjacency: (N, N) int32 in {-1, 0, 1}, from row to column.
+        sensory: (I, N) int32 in {-1, 0, 1}, from input to neuron.
+        layers: Neurons of each layer, first to last; the first numbers are the outputs.
+        output_size: Number of motor neurons.
+    """
+
+    adjacency: np.ndarray
+    sensory: np.ndarray
+    layers: tuple[tuple[int, ...], ...]
+    output_size: int
+
+    @property
+    def units(self) -> int:
+        """Number of neurons."""
+        return len(self.adjacency)
+
+    @property
+    def input_size(self) -> int:
+        """Number of inputs."""
+        return len(self.sensory)
+
+    def mask(self, layer: int) -> np.ndarray:
+        """Return what a layer's neurons read, (H, I + H) of 0 and 1.
+
+        The first columns are the layer before it (or the input); its own state is read whole.
+        """
+        neurons = list(self.layers[layer])
+        before = self.sensory[:, neurons]
+        if layer:
+            before = self.adjacency[np.ix_(list(self.layers[layer - 1]), neurons)]
+        own = np.ones((len(neurons), len(neurons)))
+        return np.concatenate((np.abs(before), own)).T
+
+
+def fully_connected(
+    input_size: int,
+    units: int,
+    output_size: int | None = None,
+    seed: int = 1111,
+    self_connections: bool = True,
+) -> Wiring:
+    """Return a wiring with every synapse, two thirds of them positive."""
+    rng, adjacency, sensory = _start(input_size, units, output_size, seed)
+    for source, target in np.ndindex(units, units):
+        if source != target or self_connections:
+            adjacency[source, target] = rng.choice(MOSTLY_POSITIVE)
+    for place in np.ndindex(input_size, units):
+        sensory[place] = rng.choice(MOSTLY_POSITIVE)
+    return Wiring(adjacency, sensory, (tuple(range(units)),), output_size or units)
+
+
+def random_wiring(
+    input_size: int,
+    units: int,
+    output_size: int | None = None,
+    sparsity_level: float = 0.0,
+    seed: int = 1111,
+) -> Wiring:
+    """Return a wiring with a share 1 - sparsity_level of all synapses.
+
+    Raises:
+        UsageError: The level is not in [0, 1).
+    """
+    if not 0 <= sparsity_level < 1:
+        raise UsageError(f"wiring sparsity_level is {sparsity_level}, needed is 0 to below 1")
+    rng, adjacency, sensory = _start(input_size, units, output_size, seed)
+    for matrix, draws in ((adjacency, 1), (sensory, 2)):  # ncps draws sensory signs twice
+        count = int(np.round(matrix.size * (1 - sparsity_level)))
+        places = rng.choice(list(np.ndindex(matrix.shape)), size=count, replace=False)
+        for source, target in places:
+            for _ in range(draws):
+                matrix[source, target] = rng.choice(MOSTLY_POSITIVE)
+    return Wiring(adjacency, sensory, (tuple(range(units)),), output_size or units)
+
+
+def _start(
+    input_size: int, units: int, output_size: int | None, seed: int
+) -> tuple[np.random.Generator, np.ndarray, np.ndarray]:
+    if min(input_size, units) < 1 or not 1 <= (output_size or units) <= units:
+        raise UsageError(
+            f"wiring of {input_size} inputs, {units} units and {output_size} outputs; needed are "
+            "at least 1 of each and no more outputs than units"
+        )
+    adjacency = np.zeros((units, units), np.int32)
+    return np.random.default_rng(seed), adjacency, np.zeros((input_size, units), np.int32)
+
+
+@dataclass(frozen=True)
+class NcpConfig:
+    """Neural circuit policy: inputs -> inter -> command (recurrent) -> motor neurons.
+
+    Attributes:
+        inter: Inter neurons.
+        command: Command neurons.
+        motor: Motor neurons, the outputs.
+        sensory_fanout: Synapses of each input.
+        inter_fanout: Synapses of each inter neuron.
+        recurrent_command_synapses: Synapses drawn among command neurons.
+        motor_fanin: Synapses into each motor neuron.
+        seed: Seed of all draws.
+    """
+
+    inter: int
+    command: int
+    motor: int
+    sensory_fanout: int
+    inter_fanout: int
+    recurrent_command_synapses: int
+    motor_fanin: int
+    seed: int = 22222
+
+    def __post_init__(self) -> None:
+        """Refuse layers that cannot be wired.
+
+        Raises:
+            UsageError: A layer is empty, or too small for a fan-out or fan-in.
+        """
+        if min(self.inter, self.command, self.motor) < 1:
+            raise UsageError(
+                f"NCP of {self.inter} inter, {self.command} command and {self.motor} motor "
+                "neurons; needed is at least 1 of each"
+            )
+        for name, count, limit in (
+            ("motor_fanin", self.motor_fanin, self.command),
+            ("sensory_fanout", self.sensory_fanout, self.inter),
+            ("inter_fanout", self.inter_fanout, self.command),
+        ):
+            if not 1 <= count <= limit:
+                raise UsageError(f"NCP {name} is {count}, needed is 1 to {limit}")
+
+
+def auto_ncp(
+    units: int, output_size: int, sparsity_level: float = 0.5, seed: int = 22222
+) -> NcpConfig:
+    """Return the neural circuit policy of a number of units and outputs.
+
+    Raises:
+        UsageError: There are not three units beyond the outputs, or the level is not 0.1 to 1.
+    """
+    if not 1 <= output_size < units - 2:
+        raise UsageError(
+            f"AutoNCP of {units} units has {output_size} outputs; needed are 1 to {units - 3}"
+        )
+    if not 0.1 <= sparsity_level <= 1:
+        raise UsageError(f"AutoNCP sparsity_level is {sparsity_level}, needed is 0.1 to 1")
+    density = 1 - sparsity_level
+    command = max(int(0.4 * (units - output_size)), 1)
+    inter = units - output_size - command
+    return NcpConfig(
+        inter,
+        command,
+        output_size,
+        sensory_fanout=max(int(inter * density), 1),
+        inter_fanout=max(int(command * density), 1),
+        recurrent_command_synapses=max(int(command * density * 2), 1),
+        motor_fanin=max(int(command * density), 1),
+        seed=seed,
+    )
+
+
+def ncp(input_size: int, config: NcpConfig) -> Wiring:
+    """Return the wiring of a neural circuit policy; neuron numbers: motor, command, inter.
+
+    Raises:
+        UsageError: There is no input.
+    """
+    if input_size < 1:
+        raise UsageError(f"NCP has {input_size} inputs, needed is at least 1")
+    rng = np.random.RandomState(config.seed)
+    ends = np.cumsum((config.motor, config.command, config.inter)).tolist()
+    motor, command, inter = (list(range(a, b)) for a, b in zip((0, *ends), ends, strict=False))
+    adjacency = np.zeros((ends[-1], ends[-1]), np.int32)
+    sensory = np.zeros((input_size, ends[-1]), np.int32)
+    _fan(rng, sensory, list(range(input_size)), inter, config.sensory_fanout)
+    _fan(rng, adjacency, inter, command, config.inter_fanout)
+    for _ in range(config.recurrent_command_synapses):
+        source, target = rng.choice(command), rng.choice(command)
+        adjacency[source, target] = rng.choice(ANY_SIGN)
+    _fan(rng, adjacency.T, motor, command, config.motor_fanin)
+    return Wiring(adjacency, sensory, (tuple(inter), tuple(command), tuple(motor)), config.motor)
+
+
+def _fan(
+    rng: np.random.RandomState,
+    matrix: np.ndarray,
+    sources: list[int],
+    targets: list[int],
+    count: int,
+) -> None:
+    """Join each source to `count` targets, and left out targets to a mean number of sources."""
+    for source in sources:
+        for target in rng.choice(targets, size=count, replace=False):
+            matrix[source, target] = rng.choice(ANY_SIGN)
+    mean = min(max(len(sources) * count // len(targets), 1), len(sources))
+    reached = np.abs(matrix[np.ix_(sources, targets)]).any(axis=0)
+    for target in np.asarray(targets)[~reached]:
+        for source in rng.choice(sources, size=mean, replace=False):
+            matrix[source, target] = rng.choice(ANY_SIGN)
