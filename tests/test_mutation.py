@@ -49,6 +49,12 @@ C_MUTATIONS = [  # operator that must notice, file, line, damage
     ("mix", f"{OPS}/mix.c.j2", "a * 32768", "a * 32767"),
     ("concat", f"{OPS}/concat.c.j2", "ns.offset + part.size", "ns.offset"),
     ("template_distance", f"{OPS}/template_distance.c.j2", "== INT16_MIN", "== INT16_MAX"),
+    ("gated_sum", f"{OPS}/gated_sum.c.j2", "x0[i] * 32768", "x0[i] * 32767"),
+    ("decay", f"{OPS}/decay.c.j2", "(value < 0)", "(value < -1)"),
+    ("decay", f"{OPS}/decay.c.j2", " + {{ c.rate }}[i]", ""),
+    ("relax", f"{OPS}/relax.c.j2", "sum + INT64_C(0x80000000)", "sum"),
+    ("gate", f"{OPS}/gate.c.j2", "x1[i] * x0[i]", "x1[i] * x1[i]"),
+    ("remember", f"{OPS}/remember.c.j2", "added + 16384", "added + 16383"),
 ]
 RUNTIME_MUTATIONS = [  # line of the runtime, damage
     ("% length + length - (ring->frames", "% length + length - 1U - (ring->frames"),
