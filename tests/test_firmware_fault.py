@@ -57,7 +57,7 @@ def test_the_watchdog_resets_the_board_and_says_so(f746, tmp_path, what):
     with run_virtual(f746, tmp_path) as address, connect(address) as wire:
         assert not wire.greet().reset_cause & WATCHDOG
         provoke(wire, what)
-        assert wire.greet(tries=60).reset_cause & WATCHDOG
+        assert wire.greet(tries=240).reset_cause & WATCHDOG
         reply = wire.ask(Kind.DATA, 1, Data(0, 0, (), b"").encode())
         assert reply.kind == Kind.RESULTS
 

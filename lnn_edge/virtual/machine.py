@@ -437,16 +437,19 @@ class Machine:
         return Idle(min(nap, due - now) / self.rcc.hclk_hz)
 
     def _sleep(self) -> Idle | None:
-        """WFI and WFE: until an exception is pending that could be taken but for PRIMASK."""
-        self._is_asleep = False
+        """WFI and WFE: until an exception is pending that could be taken but for PRIMASK.
+
+        A watchdog that bites meanwhile ends the sleep too: _reset wakes the core.
+        """
+        self._is_asleep = True
         masks = replace(self.exceptions.masks(), primask=0)
-        while self.nvic.ready(masks) is None:
+        while self._is_asleep and self.nvic.ready(masks) is None:
             if not self._skip_to_wire():
-                self._is_asleep = True
                 due = self.timeline.next(patient=True)
                 left = None if due is None else max(0, due - self.timeline.now)
                 return Idle(None if left is None else left / self.rcc.hclk_hz)
             self.timeline.fire_due()
+        self._is_asleep = False
         return None
 
     def _skip_to_wire(self) -> bool:

@@ -85,3 +85,28 @@ def test_a_bite_resets_the_board_and_leaves_memory_and_a_cause(tmp_path):
     runs, cause = board.box(2)
     assert (runs, cause) == (2, 1 << 29 | 1 << 27 | 1 << 26)  # watchdog; power-on was not cleared
     assert board.retired > 4096 * 4 * HZ // 32_000
+
+
+ASLEEP = """
+void Reset_Handler(void)
+{
+    if (box[0]++ == 1) { DONE(); }
+    R(0x40023844) = 1U << 4; /* RCC_APB2ENR: USART1 */
+    R(0x4001100C) = 139;     /* BRR: 115,200 at 16 MHz */
+    R(0x40011000) = 5;       /* CR1: UE, RE */
+    R(0x40003000) = 0x5555;
+    R(0x40003008) = 39;      /* RLR: 5 ms */
+    R(0x40003000) = 0xCCCC;
+    for (;;) { __asm volatile("wfi"); }
+}
+"""
+
+
+@needs_arm_gcc
+@pytest.mark.target
+def test_a_bite_wakes_a_core_that_sleeps_while_bytes_arrive(tmp_path):
+    board = Board(program(tmp_path, ASLEEP))
+    board.fill_box(0)
+    board.machine.send(bytes(100))  # 8.7 ms on the wire, the bite falls among them
+    board.finish()
+    assert board.box(1) == [2]
