@@ -143,6 +143,19 @@ class TimeGate(AbstractOp):
         return (a * dt + b,)
 
 
+def _check_gated(op: AbstractOp) -> None:
+    """Check the formats of a, b, a gate in Q15, and y."""
+    a, b, gate = op.inputs
+    y = op.outputs[0]
+    op.require(a.shape == b.shape == gate.shape == y.shape, "all shapes must be alike")
+    op.require(a.scales == b.scales, "a and b need the same scale")
+    op.require(all(t.zero_points == (0,) for t in (*op.inputs, y)), "zero points must be 0")
+    op.require(
+        gate.qmin >= 0 and gate.qmax <= Q15_ONE and gate.scales == (1 / Q15_ONE,),
+        f"gate [{gate.qmin}, {gate.qmax}] must be Q15 in [0, {Q15_ONE}]",
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Mix(AbstractOp):
     """y = a + g * (b - a), g in [0, 1] as Q15 in [0, 32768].
@@ -164,14 +177,7 @@ class Mix(AbstractOp):
     def check(self) -> None:
         """Check formats and prove product and sum."""
         a, b, gate = self.inputs
-        y = self.outputs[0]
-        self.require(a.shape == b.shape == gate.shape == y.shape, "all shapes must be alike")
-        self.require(a.scales == b.scales, "a and b need the same scale")
-        self.require(all(t.zero_points == (0,) for t in (*self.inputs, y)), "zero points must be 0")
-        self.require(
-            gate.qmin >= 0 and gate.qmax <= Q15_ONE and gate.scales == (1 / Q15_ONE,),
-            f"gate [{gate.qmin}, {gate.qmax}] must be Q15 in [0, {Q15_ONE}]",
-        )
+        _check_gated(self)
         self.require_factor(self.multiplier, self.shift)
         spread = max(b.qmax - a.qmin, a.qmax - b.qmin)
         self.require_bound(gate.qmax * spread, "g * (b - a)")
@@ -213,14 +219,7 @@ class GatedSum(AbstractOp):
     def check(self) -> None:
         """Check formats and prove the sum."""
         a, b, gate = self.inputs
-        y = self.outputs[0]
-        self.require(a.shape == b.shape == gate.shape == y.shape, "all shapes must be alike")
-        self.require(a.scales == b.scales, "a and b need the same scale")
-        self.require(all(t.zero_points == (0,) for t in (*self.inputs, y)), "zero points must be 0")
-        self.require(
-            gate.qmin >= 0 and gate.qmax <= Q15_ONE and gate.scales == (1 / Q15_ONE,),
-            f"gate [{gate.qmin}, {gate.qmax}] must be Q15 in [0, {Q15_ONE}]",
-        )
+        _check_gated(self)
         self.require_factor(self.multiplier, self.shift)
         total = (a.magnitude << 15) + gate.qmax * b.magnitude
         self.require_bound(total << self.shift, "a + g * b")
