@@ -143,6 +143,14 @@ class TimeGate(AbstractOp):
         return (a * dt + b,)
 
 
+def require_gate(op: AbstractOp, gate: QTensor) -> None:
+    """Raise GraphError unless a tensor of an operator is a gate: Q15 in [0, 32768]."""
+    op.require(
+        gate.qmin >= 0 and gate.qmax <= Q15_ONE and gate.scales == (1 / Q15_ONE,),
+        f"gate [{gate.qmin}, {gate.qmax}] must be Q15 in [0, {Q15_ONE}]",
+    )
+
+
 def _check_gated(op: AbstractOp) -> None:
     """Check the formats of a, b, a gate in Q15, and y."""
     a, b, gate = op.inputs
@@ -150,10 +158,7 @@ def _check_gated(op: AbstractOp) -> None:
     op.require(a.shape == b.shape == gate.shape == y.shape, "all shapes must be alike")
     op.require(a.scales == b.scales, "a and b need the same scale")
     op.require(all(t.zero_points == (0,) for t in (*op.inputs, y)), "zero points must be 0")
-    op.require(
-        gate.qmin >= 0 and gate.qmax <= Q15_ONE and gate.scales == (1 / Q15_ONE,),
-        f"gate [{gate.qmin}, {gate.qmax}] must be Q15 in [0, {Q15_ONE}]",
-    )
+    require_gate(op, gate)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,15 +8,12 @@ from typing import ClassVar
 from lnn_edge import fixed
 from lnn_edge.fixed import Array
 from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops.elementwise import Q15_ONE
+from lnn_edge.ops.elementwise import Q15_ONE, require_gate
 
 
 def _require_gates(op: AbstractOp, *gates: QTensor) -> None:
     for gate in gates:
-        op.require(
-            gate.qmin >= 0 and gate.qmax <= Q15_ONE and gate.scales == (1 / Q15_ONE,),
-            f"gate [{gate.qmin}, {gate.qmax}] must be Q15 in [0, {Q15_ONE}]",
-        )
+        require_gate(op, gate)
     tensors = (*op.inputs, *op.outputs)
     op.require(len({t.shape for t in tensors}) == 1, "all shapes must be alike")
     op.require(all(t.zero_points == (0,) for t in tensors), "zero points must be 0")
