@@ -364,13 +364,13 @@ class QGraph:
 
     @property
     def output(self) -> QTensor:
-        """The model's output, int16 scores of its classes."""
+        """The model's output, int16 scores of its classes or values."""
         return self.stages[-1].outputs[0]
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the outputs, from the metadata."""
-        names = self.metadata["classes"]
+        """Names of the outputs, from the metadata; none where they are values, not scores."""
+        names = self.metadata.get("classes", [])
         assert isinstance(names, list)
         return tuple(map(str, names))
 

@@ -27,14 +27,14 @@ LAYERS = [  # a module imports only from its own layer and those above it in thi
     {"codegen", "project", "beats", "shipped", "cells"},
     {"networks", "evaluate", "size", "stack", "framing", "protocol", "augment"},
     {"build", "link", "trained", "virtual"},
-    {"train", "quantize", "runners", "doctor"},
+    {"train", "quantize", "quantize_cell", "runners", "doctor"},
     {"verify"},
     {"report"},
     {"cli"},
 ]
 
 ONLY_IN = {  # library -> modules that may import it
-    "torch": {"cells", "networks", "train", "trained", "augment", "quantize"},
+    "torch": {"cells", "networks", "train", "trained", "augment", "quantize", "quantize_cell"},
     "safetensors": {"trained"},
     "jinja2": {"codegen"},
     "serial": {"link"},

@@ -47,6 +47,7 @@ C_MUTATIONS = [  # operator that must notice, file, line, damage
     ("mean_abs", f"{OPS}/mean_abs.c.j2", "(value < 0)", "(value < -1)"),
     ("mean_pool", f"{OPS}/mean_pool.c.j2", "{{ -frames * x.zero_points[0] }}", "0"),
     ("mix", f"{OPS}/mix.c.j2", "a * 32768", "a * 32767"),
+    ("slice", f"{OPS}/slice.c.j2", "{{ op.first }} + i", "i"),
     ("concat", f"{OPS}/concat.c.j2", "ns.offset + part.size", "ns.offset"),
     ("template_distance", f"{OPS}/template_distance.c.j2", "== INT16_MIN", "== INT16_MAX"),
     ("gated_sum", f"{OPS}/gated_sum.c.j2", "x0[i] * 32768", "x0[i] * 32767"),

@@ -49,6 +49,7 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "relax": (portable("relax.c.j2", pack_relaxation),),
     "remember": (portable("remember.c.j2"),),
     "requantize": (portable("requantize.c.j2"),),
+    "slice": (portable("slice.c.j2"),),
     "template_distance": (portable("template_distance.c.j2", pack_segments),),
     "time_gate": (portable("time_gate.c.j2"),),
 }

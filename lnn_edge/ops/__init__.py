@@ -9,6 +9,7 @@ from lnn_edge.ops.linear import Linear
 from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.memory_cell import Gate, Remember
 from lnn_edge.ops.normalize import Normalize
+from lnn_edge.ops.slice import Slice
 from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
 
@@ -32,6 +33,7 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         Relax,
         Remember,
         Requantize,
+        Slice,
         TemplateDistance,
         TimeGate,
     )

@@ -17,6 +17,7 @@ from lnn_edge.ops.linear import Linear
 from lnn_edge.ops.lut import FUNCTIONS, Lut
 from lnn_edge.ops.memory_cell import Gate, Remember
 from lnn_edge.ops.normalize import Normalize
+from lnn_edge.ops.slice import Slice
 from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
 
@@ -110,6 +111,15 @@ def make_requantize(draw: Source) -> Requantize:
     x, y = formats
     wider = QTensor("y", shape, y.dtype, y.scales[0] * power(draw, -3, 4), y.zero_point)
     return Requantize.quantize("requantize", x, wider)
+
+
+def make_slice(draw: Source) -> Slice:
+    shape = (draw.integer(1, 3), draw.integer(1, 6))
+    size = draw.integer(1, shape[0] * shape[1])
+    dtype = pick(draw, "int8", "int16", "uint16")
+    x, scale = QTensor("x", shape, "int16", 2.0**-12), power(draw, -3, 9)
+    y = QTensor("y", (size,), dtype, scale * 2.0**-12, draw.integer(0, 100))
+    return Slice.quantize("slice", x, y, draw.integer(0, x.size - size))
 
 
 def make_concat(draw: Source) -> Concat:
@@ -279,6 +289,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "relax": make_relax,
     "remember": make_remember,
     "requantize": make_requantize,
+    "slice": make_slice,
     "template_distance": make_template_distance,
     "time_gate": make_time_gate,
 }

@@ -15,6 +15,7 @@ from lnn_edge.ops.leaky import LeakyAverage
 from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.rows import AbstractRowOp
+from lnn_edge.ops.slice import Slice
 from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.window import Decimate
 
@@ -113,6 +114,12 @@ def template_distance(op: AbstractOp, x: np.ndarray, state: np.ndarray) -> Reals
     return update, np.concatenate(means, axis=-1)
 
 
+def slice_of(op: AbstractOp, x: np.ndarray) -> Reals:
+    assert isinstance(op, Slice)
+    flat = x.reshape(*x.shape[:-2], -1)
+    return (flat[..., op.first : op.first + op.outputs[0].size],)
+
+
 FORMULAS: dict[str, Callable[..., Reals]] = {
     "center": lambda op, x: (x - x.mean(axis=-2, keepdims=True),),
     "concat": lambda op, *parts: (np.concatenate(parts, axis=-1),),
@@ -131,6 +138,7 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "relax": relax,
     "remember": lambda op, c, f, i, g: (f * c + g * i,),
     "requantize": lambda op, x: (x,),
+    "slice": slice_of,
     "template_distance": template_distance,
     "time_gate": lambda op, a, b, dt: (a * dt + b,),
 }

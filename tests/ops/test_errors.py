@@ -147,6 +147,11 @@ BAD: list[tuple[str, Change, str]] = [
     ("remember", with_fields(fraction_bits=31), "15 to 30"),
     ("requantize", with_output(0, shape=(99,)), "differ"),
     ("requantize", with_fields(shift=25), "shifted input can reach"),
+    ("slice", with_fields(first=99), "elements 99 to"),
+    ("slice", with_fields(first=-1), "elements -1 to"),
+    ("slice", with_output(0, shape=(1, 1)), "needed a vector"),
+    ("slice", with_input(0, zero_point=1), "zero point must be 0"),
+    ("slice", with_fields(shift=25), "shifted input can reach"),
     ("template_distance", with_input(1, dtype="int32"), "int16 template"),
     ("template_distance", with_input(0, shape=(99, 1)), "differ"),
     ("template_distance", with_output(1, shape=(77,)), "segments"),
@@ -190,6 +195,7 @@ def test_every_operator_refuses_something() -> None:
         "mean_pool",
         "mix",
         "requantize",
+        "slice",
     ],
 )
 def test_a_factor_that_c_cannot_hold_is_refused(kind: str, factor: dict[str, int]) -> None:
