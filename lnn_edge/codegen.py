@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
@@ -201,11 +201,19 @@ def render_board(board: Board) -> dict[str, str]:
     return {file: env.get_template(name).render(context) for file, name in files.items()}
 
 
-def export(graph: QGraph, board: Board, folder: Path) -> None:
+def export(
+    graph: QGraph, board: Board, folder: Path, float_model: Mapping[str, bytes] | None = None
+) -> None:
     """Write a self-contained firmware project, all of it or nothing.
 
     The model is written twice: model/ is what ships, trace/ is its diagnostic twin with the same
     weights, which can stop after each operator.
+
+    Args:
+        graph: Model.
+        board: Board.
+        folder: Of the project.
+        float_model: Files of the model in real numbers by name; they go to float/.
 
     Raises:
         UsageError: The folder holds something else than an earlier export.
@@ -217,6 +225,8 @@ def export(graph: QGraph, board: Board, folder: Path) -> None:
     try:
         temporary.chmod(0o755)
         _write_project(graph, board, temporary)
+        if float_model:
+            _write_all(temporary / "float", float_model)
         if folder.exists():
             shutil.rmtree(folder)
         temporary.replace(folder)
@@ -274,10 +284,11 @@ def _operator_facts(code: ModelCode) -> Iterator[dict[str, Any]]:
         }
 
 
-def _write_all(folder: Path, files: dict[str, str]) -> None:
+def _write_all(folder: Path, files: Mapping[str, str | bytes]) -> None:
     folder.mkdir()
-    for name, text in files.items():
-        (folder / name).write_text(text)
+    for name, content in files.items():
+        data = content.encode() if isinstance(content, str) else content
+        (folder / name).write_bytes(data)
 
 
 def _environment() -> jinja2.Environment:

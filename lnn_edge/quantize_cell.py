@@ -3,16 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from lnn_edge.cell_folder import load_cell
 from lnn_edge.errors import QuantizationError
 from lnn_edge.formats import Ranges
+from lnn_edge.graphio import save_graph
 from lnn_edge.ir import QGraph
 from lnn_edge.networks.cell_model import CellModel, channel_name
 from lnn_edge.quantize import Calibration
+from lnn_edge.sequences import load_sequences
 from lnn_edge.trained import one_thread
+
+
+def quantize_cell_folder(folder: Path, calibration: Path) -> QGraph:
+    """Quantize the cell model in a folder and write its model.qgraph.
+
+    Args:
+        folder: As `lnn-edge import` writes it.
+        calibration: .npy file of sequences, see sequences.load_sequences.
+
+    Raises:
+        DataError: A file is missing, damaged or does not fit.
+        QuantizationError: See quantize_cell.
+    """
+    model, card = load_cell(folder)
+    frames = load_sequences(calibration, model.frame.channels)
+    metadata = {
+        "cell": card.cell,
+        "dt": card.dt or "input",
+        "source": card.source,
+        "source_sha256": card.source_sha256,
+        "weights_sha256": card.weights_sha256,
+    }
+    graph = quantize_cell(model, "cell", frames, metadata)
+    save_graph(graph, folder / "model.qgraph")
+    return graph
 
 
 def quantize_cell(

@@ -99,7 +99,8 @@ class Verification:
         core_clock_hz: As the device reports it.
         counts: Per step, in the unit of clock_source.
         judged: Accuracy of the device's decisions, None without labels.
-        float_error: rmse and max_abs of the scores against the float model, None without it.
+        float_error: rmse and max_abs of the outputs against the model in real numbers, and the
+            range of the latter; None without it.
     """
 
     link: str
@@ -246,15 +247,15 @@ def verify_signals(
     """Bring a built project to a device and verify it there.
 
     Args:
-        project: With its firmware built (`lnn-edge build`); a host program is built here.
+        project: Its firmware is built where `lnn-edge build` has not done so.
         spec: Runner, see runners.make_runner.
         signals: In the model's contract.
         on_step: Called after each decision.
         judge: Compares the device's decisions with labels, where there are any.
 
     Raises:
-        UsageError: The project is not built.
-        LinkError, MissingToolError: The device cannot be had.
+        BuildError: The firmware does not build.
+        LinkError, MissingToolError: The device or the compiler cannot be had.
     """
 
     @contextmanager
@@ -291,12 +292,17 @@ def write_verification(result: Verification, folder: Path) -> Path:
 
 
 def _image(project: Project, spec: str, trace: bool) -> Image:
-    """Return what runs on the device; diagnostic and host programs are built when needed."""
+    """Return what runs on the device; what is not built yet is built."""
     preset = ("host" if spec == "host" else "board") + ("-trace" if trace else "")
-    if preset != "board":
-        built = build(project.folder, preset)
-        return Image(built.elf, built.bin or built.elf)
-    return built_image(project)
+    if preset == "board" and _firmware(project).elf.is_file():
+        return _firmware(project)
+    built = build(project.folder, preset)
+    return Image(built.elf, built.bin or built.elf)
+
+
+def _firmware(project: Project) -> Image:
+    folder = project.folder / "build" / "board"
+    return Image(folder / "firmware.elf", folder / "firmware.bin")
 
 
 def built_image(project: Project) -> Image:
@@ -305,8 +311,7 @@ def built_image(project: Project) -> Image:
     Raises:
         UsageError: The project is not built.
     """
-    folder = project.folder / "build" / "board"
-    image = Image(folder / "firmware.elf", folder / "firmware.bin")
+    image = _firmware(project)
     if not image.elf.is_file():
         raise UsageError(f"{project.folder} is not built; run `lnn-edge build {project.folder}`")
     return image

@@ -24,18 +24,23 @@ LAYERS = [  # a module imports only from its own layer and those above it in thi
     {"sim", "stream", "graphio"},
     {"kernels", "memory", "board", "board_checks", "board_facts", "recipe", "elf", "disassembly"},
     {"data"},
-    {"codegen", "project", "beats", "shipped", "cells"},
+    {"codegen", "project", "beats", "shipped", "cells", "sequences", "cell_files"},
     {"networks", "evaluate", "size", "stack", "framing", "protocol", "augment"},
     {"build", "link", "trained", "virtual"},
-    {"train", "quantize", "quantize_cell", "runners", "doctor"},
-    {"verify"},
+    {"cell_folder", "ncps_files"},
+    {"train", "quantize", "quantize_cell", "import_ncps", "runners", "doctor"},
+    {"verify", "verify_values"},
     {"report"},
     {"cli"},
 ]
 
 ONLY_IN = {  # library -> modules that may import it
-    "torch": {"cells", "networks", "train", "trained", "augment", "quantize", "quantize_cell"},
-    "safetensors": {"trained"},
+    "torch": {
+        *("cells", "networks", "train", "trained", "augment", "quantize", "quantize_cell"),
+        *("cell_folder", "ncps_files", "import_ncps"),
+    },
+    "h5py": {"ncps_files"},
+    "safetensors": {"trained", "cell_folder", "ncps_files"},
     "jinja2": {"codegen"},
     "serial": {"link"},
     "wfdb": {"data"},

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.errors import UsageError
+from lnn_edge.errors import DataError, UsageError
 
 ANY_SIGN = (-1, 1)
 MOSTLY_POSITIVE = (-1, 1, 1)
@@ -38,17 +41,18 @@ class Wiring:
         """Number of inputs."""
         return len(self.sensory)
 
-    def mask(self, layer: int) -> np.ndarray:
-        """Return what a layer's neurons read, (H, I + H) of 0 and 1.
+    def mask(self, layer: int, signed: bool = False) -> np.ndarray:
+        """Return what a layer's neurons read, (H, I + H) of 0 and 1; signed also of -1.
 
         The first columns are the layer before it (or the input); its own state is read whole.
+        ncps.torch takes the magnitudes, ncps.keras the signed synapses.
         """
         neurons = list(self.layers[layer])
         before = self.sensory[:, neurons]
         if layer:
             before = self.adjacency[np.ix_(list(self.layers[layer - 1]), neurons)]
         own = np.ones((len(neurons), len(neurons)))
-        return np.concatenate((np.abs(before), own)).T
+        return np.concatenate((before if signed else np.abs(before), own)).T
 
 
 def fully_connected(
@@ -215,3 +219,67 @@ def _fan(
     for target in np.asarray(targets)[~reached]:
         for source in rng.choice(sources, size=mean, replace=False):
             matrix[source, target] = rng.choice(ANY_SIGN)
+
+
+def layered(input_size: int, sizes: tuple[int, ...]) -> Wiring:
+    """Return layers in a row, each fed by every neuron of the one before; no other synapses.
+
+    Neuron numbers run from the last layer, the outputs, to the first.
+
+    Raises:
+        UsageError: There is no input or layer, or one is empty.
+    """
+    if not sizes or min(input_size, *sizes) < 1:
+        raise UsageError(
+            f"layers of {sizes} neurons on {input_size} inputs; needed is at least 1 of each"
+        )
+    starts = np.cumsum((0, *sizes[::-1])).tolist()
+    spans = [tuple(range(a, b)) for a, b in pairwise(starts)][::-1]
+    adjacency = np.zeros((starts[-1], starts[-1]), np.int32)
+    sensory = np.zeros((input_size, starts[-1]), np.int32)
+    sensory[:, list(spans[0])] = 1
+    for before, after in pairwise(spans):
+        adjacency[np.ix_(before, after)] = 1
+    return Wiring(adjacency, sensory, tuple(spans), sizes[-1])
+
+
+def read_wiring(path: Path) -> Wiring:
+    """Read a wiring from a JSON file.
+
+    Its keys are attributes of an ncps wiring: adjacency_matrix (N, N), sensory_adjacency_matrix
+    (I, N), both with entries -1, 0, 1 from row to column, and output_dim; besides layers, the
+    neuron numbers of each layer, first to last (get_neurons_of_layer).
+
+    Raises:
+        DataError: The file cannot be read, or is no such wiring.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        adjacency, sensory = (
+            np.array(values[key], np.int32)
+            for key in ("adjacency_matrix", "sensory_adjacency_matrix")
+        )
+        layers = tuple(tuple(int(n) for n in layer) for layer in values["layers"])
+        outputs = int(values["output_dim"])
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); give a wiring file") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is no wiring ({error!r}); needed is JSON with adjacency_matrix, "
+            "sensory_adjacency_matrix, layers and output_dim"
+        ) from None
+    units = len(adjacency)
+    if (
+        adjacency.shape != (units, units)
+        or sensory.ndim != 2
+        or sensory.shape[1] != units
+        or sorted(n for layer in layers for n in layer) != list(range(units))
+        or not 1 <= outputs <= units
+        or max(np.abs(adjacency).max(), np.abs(sensory).max()) > 1
+    ):
+        raise DataError(
+            f"{path}: adjacency {adjacency.shape}, sensory {sensory.shape} and {len(layers)} "
+            "layers do not fit each other; needed are (N, N), (I, N) with entries -1, 0, 1 and "
+            "every neuron in one layer"
+        )
+    return Wiring(adjacency, sensory, layers, outputs)

@@ -19,6 +19,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "export": "export",
     "flash": "flash",
+    "import": "import_",
     "quantize": "quantize",
     "report": "report",
     "train": "train",

@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lnn_edge.cli.output import console, data_dir_option, json_option, show_json
 
+if TYPE_CHECKING:
+    from lnn_edge.ir import QGraph
+
 
 @click.command(name="quantize")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--dataset", help="Where the training recordings lie now, if not where they lay.")
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="Sequences for an imported model: .npy of (N, T, channels) or (T, channels).",
+)
 @data_dir_option
 @json_option
-def command(folder: Path, dataset: str | None, data_dir: str | None, as_json: bool) -> None:
+def command(
+    folder: Path,
+    dataset: str | None,
+    calibration: Path | None,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
     """Calibrate on the model's own training recordings and write FOLDER/model.qgraph.
+
+    An imported model has none: give --calibration.
 
     \b
     Example: lnn-edge quantize runs/beats --data-dir data
+    Example: lnn-edge quantize policy --calibration X.npy
     """
-    from lnn_edge.data.registry import load_dataset
     from lnn_edge.graphio import graph_sha256
-    from lnn_edge.quantize import quantize_folder
-    from lnn_edge.trained import load_trained
 
-    trained = load_trained(folder)
-    card = trained.card
-    source = dataset or card.recipe.dataset
-    records = load_dataset(source, data_dir, "all", card.training_records)
-    graph = quantize_folder(trained, records, folder / "model.qgraph")
+    if calibration is None:
+        graph = _quantize_trained(folder, dataset, data_dir)
+    else:
+        from lnn_edge.quantize_cell import quantize_cell_folder
+
+        graph = quantize_cell_folder(folder, calibration)
     ops = graph.deciding_stage.ops
     facts = {
         "graph": str(folder / "model.qgraph"),
@@ -44,3 +60,22 @@ def command(folder: Path, dataset: str | None, data_dir: str | None, as_json: bo
         f"{facts['operators']} operators, {facts['macs']} multiply-accumulates a step: "
         f"{facts['graph']}\nnext: lnn-edge export {facts['graph']} --board stm32f746 -o firmware"
     )
+
+
+def _quantize_trained(folder: Path, dataset: str | None, data_dir: str | None) -> QGraph:
+    from lnn_edge.cell_files import is_cell_folder
+    from lnn_edge.data.registry import load_dataset
+    from lnn_edge.errors import UsageError
+    from lnn_edge.quantize import quantize_folder
+    from lnn_edge.trained import load_trained
+
+    if is_cell_folder(folder):
+        raise UsageError(
+            f"{folder} is an imported model, which has no training recordings; give --calibration "
+            "X.npy with sequences that it will see"
+        )
+    trained = load_trained(folder)
+    card = trained.card
+    source = dataset or card.recipe.dataset
+    records = load_dataset(source, data_dir, "all", card.training_records)
+    return quantize_folder(trained, records, folder / "model.qgraph")

@@ -18,6 +18,7 @@ from lnn_edge.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from lnn_edge.project import Project
     from lnn_edge.verify import Verification
 
 
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
 )
 @click.option("--dataset", default="excerpts", show_default=True, help="Name or WFDB folder.")
 @click.option("--records", help="Only these, comma-separated.")
+@click.option(
+    "--input",
+    "input_path",
+    type=click.Path(path_type=Path),
+    help="Sequences for an imported model: .npy of (N, T, channels) or (T, channels).",
+)
 @data_dir_option
 @json_option
 def command(
@@ -39,29 +46,34 @@ def command(
     link: str,
     dataset: str,
     records: str | None,
+    input_path: Path | None,
     data_dir: str | None,
     as_json: bool,
 ) -> None:
-    """Stream recordings to a device that runs PROJECT and compare every bit with the simulator.
+    """Stream recordings or sequences to a device that runs PROJECT; compare every bit of its steps.
 
     Writes PROJECT/verify-LINK.json, and the same as PROJECT/verify.json; exit code 1 on any
     mismatch.
 
     \b
     Example: lnn-edge verify firmware --link virtual
+    Example: lnn-edge verify firmware --link virtual --input X.npy
     """
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.project import open_project
     from lnn_edge.verify import verify_project, write_verification
 
     opened = open_project(project)
-    names = None if records is None else records.split(",")
-    recordings = load_dataset(dataset, data_dir, "all", names)
-    with progress(as_json) as bar:
-        task = bar.add_task(
-            f"verify on {link}", total=sum(len(r.beats) for r in recordings), note=""
-        )
-        result = verify_project(opened, link, recordings, lambda: bar.advance(task))
+    if input_path is not None:
+        result = _verify_input(opened, link, input_path, as_json)
+    else:
+        names = None if records is None else records.split(",")
+        recordings = load_dataset(dataset, data_dir, "all", names)
+        with progress(as_json) as bar:
+            task = bar.add_task(
+                f"verify on {link}", total=sum(len(r.beats) for r in recordings), note=""
+            )
+            result = verify_project(opened, link, recordings, lambda: bar.advance(task))
     path = write_verification(result, project)
     if as_json:
         show_json(result.to_json())
@@ -71,6 +83,25 @@ def command(
     if not result.passed:
         show_error(f"{result.mismatches} of {result.steps} steps differ from the simulator")
         raise SystemExit(FAILED)
+
+
+def _verify_input(project: Project, link: str, path: Path, as_json: bool) -> Verification:
+    """Verify on the sequences of a file."""
+    from lnn_edge.sequences import load_sequences
+    from lnn_edge.verify_values import saturated, verify_values
+
+    frames = load_sequences(path, project.graph.frame.size)
+    outside = saturated(project, frames)
+    if outside:
+        click.echo(
+            f"warning: {outside} of {frames.size} values of {path} are outside the range of the "
+            "calibration data and saturate",
+            err=True,
+        )
+    steps = frames.shape[0] * frames.shape[1]
+    with progress(as_json) as bar:
+        task = bar.add_task(f"verify on {link}", total=steps, note="")
+        return verify_values(project, link, frames, lambda: bar.advance(task))
 
 
 def show_verification(result: Verification) -> None:
@@ -92,6 +123,12 @@ def show_verification(result: Verification) -> None:
         unit = "instructions" if result.clock_source == "instructions" else "cycles (measured)"
         c = result.counts
         out.print(f"{unit} per step: {c.min} to {c.max}, median {c.median}")
+    if result.float_error:
+        e = result.float_error
+        out.print(
+            f"against the model in real numbers: RMSE {e['rmse']:.3g}, at most {e['max_abs']:.3g}, "
+            f"of outputs that span {e['range']:.3g}"
+        )
     if result.judged:
         j = result.judged
         out.print(f"accuracy {j.accuracy:.4f}, mean F1 of N, S, V {j.main_f1:.4f} on {j.n} beats")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from lnn_edge.cells.cfc import LoweredCell, Tap, linear_op, no_tap
@@ -128,6 +129,15 @@ class CellModel(nn.Module):
         limits = max(int(np.floor(low / scale)), 0), int(np.ceil(high / scale))
         dt = QTensor("dt", (1,), "uint16", scale, 0, *limits)
         return (take, Slice.quantize("take_dt", window, dt, size)), x, dt
+
+
+def run_real(model: CellModel, frames: np.ndarray) -> np.ndarray:
+    """Return the model's outputs (N, T, O) float64 on sequences of frames (N, T, C)."""
+    dtype = next(model.parameters()).dtype
+    with torch.no_grad():
+        outputs = model(torch.from_numpy(frames).to(dtype))
+    array: np.ndarray = outputs.double().numpy()
+    return array
 
 
 def channel_name(index: int) -> str:

@@ -66,9 +66,11 @@ def test_the_list_is_complete() -> None:
 def test_help_comes_with_an_example_that_the_command_takes(name: str) -> None:
     outcome = call(*name.split(), "--help")
     assert (outcome.code, outcome.err) == (0, "")
-    (example,) = re.findall(r"^ +Example: (.*)$", outcome.out, re.MULTILINE)
-    assert example.startswith(f"lnn-edge {name}")
-    parse(example)
+    examples = re.findall(r"^ +Example: (.*)$", outcome.out, re.MULTILINE)
+    assert examples
+    for example in examples:
+        assert example.startswith(f"lnn-edge {name}")
+        parse(example)
 
 
 @pytest.mark.parametrize("name", [n for n, c in EVERY.items() if not isinstance(c, click.Group)])

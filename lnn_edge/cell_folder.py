@@ -1,0 +1,117 @@
+"""A cell model with its weights, written to and made from its files."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import tomli_w
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from lnn_edge import strict
+from lnn_edge.cell_files import CARD, WEIGHTS, CellCard, read_cell_files
+from lnn_edge.cells.cfc import Cfc, CfcConfig
+from lnn_edge.cells.mixed_memory import MixedMemory, Place
+from lnn_edge.cells.wired_cfc import WiredCfc
+from lnn_edge.cells.wirings import layered
+from lnn_edge.errors import DataError
+from lnn_edge.networks.cell_model import CellInput, CellModel
+from lnn_edge.trained import write_atomically
+
+
+@dataclass(frozen=True)
+class CfcSizes:
+    """A Cfc, see there."""
+
+    kind: ClassVar[str] = "cfc"
+    input_size: int
+    hidden_size: int
+    backbone_units: int
+    config: CfcConfig
+
+    def make(self) -> nn.Module:
+        """Return the cell with fresh weights."""
+        return Cfc(self.input_size, self.hidden_size, self.backbone_units, self.config)
+
+
+@dataclass(frozen=True)
+class WiredCfcSizes:
+    """A WiredCfc: its masks come with the weights."""
+
+    kind: ClassVar[str] = "wired_cfc"
+    input_size: int
+    layers: tuple[int, ...]
+    config: CfcConfig
+
+    def make(self) -> nn.Module:
+        """Return the cell with fresh weights and all synapses."""
+        return WiredCfc(layered(self.input_size, self.layers), self.config)
+
+
+@dataclass(frozen=True)
+class MixedMemorySizes:
+    """A MixedMemory, see there."""
+
+    kind: ClassVar[str] = "mixed_memory"
+    input_size: int
+    hidden_size: int
+    backbone_units: int
+    place: Place
+    config: CfcConfig
+
+    def make(self) -> nn.Module:
+        """Return the cell with fresh weights."""
+        return MixedMemory(
+            self.input_size, self.hidden_size, self.backbone_units, self.place, self.config
+        )
+
+
+CellSizes = CfcSizes | WiredCfcSizes | MixedMemorySizes
+CELLS: dict[str, type[CellSizes]] = {
+    sizes.kind: sizes for sizes in (CfcSizes, WiredCfcSizes, MixedMemorySizes)
+}
+
+
+def save_cell(folder: Path, model: CellModel, card: CellCard) -> CellCard:
+    """Write both files, each atomically; return the card with the weights' hash."""
+    tensors = {k: v.detach().contiguous().cpu() for k, v in model.state_dict().items()}
+    weights = save_tensors(tensors)
+    values = asdict(card) | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
+    write_atomically(folder / WEIGHTS, weights)
+    write_atomically(folder / CARD, tomli_w.dumps(values).encode())
+    return CellCard(**values)
+
+
+def load_cell(folder: Path) -> tuple[CellModel, CellCard]:
+    """Read a cell model in evaluation mode.
+
+    Raises:
+        DataError: See read_cell_files, or the weights do not fit the sizes.
+    """
+    card, files = read_cell_files(folder)
+    where = f"{folder}/{CARD}"
+    if card.cell not in CELLS:
+        raise DataError(f"{where}: unknown cell {card.cell!r}; upgrade lnn-edge")
+    sizes = strict.build(CELLS[card.cell], card.sizes, f"{where}: sizes", DataError)
+    model = make_model(sizes, card.dt or None, card.outputs)
+    try:
+        model.load_state_dict(load_tensors(files[WEIGHTS]))
+    except (SafetensorError, RuntimeError) as error:
+        first = str(error).splitlines()[0]
+        raise DataError(
+            f"{folder}/{WEIGHTS} does not fit {CARD} ({first}); import it again"
+        ) from None
+    return model.eval(), card
+
+
+def make_model(sizes: CellSizes, dt: float | None, outputs: int = 0) -> CellModel:
+    """Return a cell model with fresh weights; see CellCard for the arguments."""
+    cell = sizes.make()
+    width = sizes.layers[-1] if isinstance(sizes, WiredCfcSizes) else sizes.hidden_size
+    readout = nn.Linear(width, outputs) if outputs else None
+    return CellModel(cell, CellInput(sizes.input_size, dt), readout)

@@ -1,0 +1,89 @@
+"""`lnn-edge import`: an ncps model -> a cell model of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lnn_edge.cli.output import console, json_option, show_json
+
+if TYPE_CHECKING:
+    from lnn_edge.cells.cfc import Activation, Mode
+
+MODES = ("default", "no_gate", "pure")
+ACTIVATIONS = ("lecun_tanh", "tanh", "relu", "silu", "gelu")
+
+
+class Elapsed(click.ParamType):  # type: ignore[type-arg]
+    """A time in seconds, or "input" (None) where each frame holds it."""
+
+    name = "SECONDS|input"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        """Return the time, None for input."""
+        if value == "input":
+            return None
+        try:
+            return float(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is neither a time in seconds nor input", param, ctx)
+
+
+@click.command(name="import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
+@click.option(
+    "--dt",
+    type=Elapsed(),
+    default="1.0",
+    show_default=True,
+    help="Constant elapsed time, or input: the last channel of each frame holds it.",
+)
+@click.option("--mode", type=click.Choice(MODES), help="default and no_gate look alike.")
+@click.option("--activation", type=click.Choice(ACTIVATIONS), help="Of the backbone.")
+@click.option(
+    "--wiring",
+    type=click.Path(path_type=Path),
+    help="JSON of the wiring, for Keras weights of a wired cell.",
+)
+@json_option
+def command(
+    file: Path,
+    output: Path,
+    dt: float | None,
+    mode: Mode | None,
+    activation: Activation | None,
+    wiring: Path | None,
+    as_json: bool,
+) -> None:
+    """Import FILE: a state dict of ncps.torch, or weights of ncps.keras (.weights.h5, .keras).
+
+    Writes the folder that `lnn-edge quantize` takes next. Nothing in FILE is run.
+
+    \b
+    Example: lnn-edge import policy.pt -o policy --mode default --activation lecun_tanh
+    """
+    from lnn_edge.cell_folder import save_cell
+    from lnn_edge.import_ncps import ImportOptions, import_ncps
+
+    model, card = import_ncps(file, ImportOptions(dt, mode, activation, wiring))
+    save_cell(output, model, card)
+    facts = {
+        "model": str(output),
+        "cell": card.cell,
+        "sizes": card.sizes,
+        "channels": model.frame.channels,
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+    if as_json:
+        show_json(facts)
+        return
+    last = ", the last of them dt" if dt is None else ""
+    console().print(
+        f"{card.cell}, {facts['parameters']} parameters, frames of {facts['channels']} "
+        f"channels{last}: {output}\nnext: lnn-edge quantize {output} --calibration X.npy"
+    )

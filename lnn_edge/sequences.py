@@ -1,0 +1,41 @@
+"""Sequences of real frames from a NumPy file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lnn_edge.errors import DataError
+
+
+def load_sequences(path: Path, channels: int) -> np.ndarray:
+    """Read sequences of frames, float64 (N, T, channels).
+
+    Args:
+        path: .npy file of (N, T, channels), or of one sequence (T, channels).
+        channels: Channels of a frame.
+
+    Raises:
+        DataError: The file cannot be read, has another shape, or holds what is no finite number.
+    """
+    try:
+        with path.open("rb") as file:
+            array = np.load(file, allow_pickle=False)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); give a .npy file") from None
+    except (ValueError, EOFError) as error:
+        raise DataError(
+            f"{path} is no .npy file of numbers ({error}); write one with numpy.save"
+        ) from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise DataError(f"{path} holds no real numbers; write a float array with numpy.save")
+    whole = array[None] if array.ndim == 2 else array
+    if whole.ndim != 3 or whole.shape[2] != channels or whole.size == 0:
+        raise DataError(
+            f"{path} has shape {array.shape}, needed is (N, T, {channels}) or (T, {channels})"
+        )
+    if not np.isfinite(whole).all():
+        raise DataError(f"{path} holds NaN or infinite values; remove or fill them")
+    frames: np.ndarray = whole.astype(np.float64)
+    return frames

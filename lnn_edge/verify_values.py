@@ -1,0 +1,79 @@
+"""A model of values on sequences of real frames: every bit of it, and its error in real numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lnn_edge.cell_files import is_cell_folder
+from lnn_edge.errors import VerificationError
+from lnn_edge.project import Project
+from lnn_edge.protocol import ResultRecord
+from lnn_edge.verify import Signal, Verification, verify_signals
+
+Runs = Sequence[Sequence[ResultRecord]]
+
+
+def verify_values(
+    project: Project,
+    spec: str,
+    frames: np.ndarray,
+    on_step: Callable[[], None] = lambda: None,
+) -> Verification:
+    """Verify a built project on sequences, each from a reset; see verify.verify_signals.
+
+    Args:
+        project: Of a model that decides on every frame.
+        spec: Runner, see runners.make_runner.
+        frames: (N, T, C) in real units; what the frame's format does not hold saturates.
+        on_step: Called after each decision.
+
+    Returns:
+        The verification, with float_error (rmse and max_abs of the device's outputs against the
+        model in real numbers) where the project holds that model.
+
+    Raises:
+        VerificationError: The model takes something else.
+    """
+    graph = project.graph
+    if graph.classes or frames.shape[-1] != graph.frame.size:
+        raise VerificationError(
+            f"model {graph.name} takes recordings, or frames of {graph.frame.size} channels; the "
+            f"input has {frames.shape[-1]}: give what this model was made for"
+        )
+    quantized = graph.frame.quantize(frames).astype(np.int16)
+    signals = [Signal(f"sequence {i}", sequence) for i, sequence in enumerate(quantized)]
+    runs: list[Runs] = []
+    result = verify_signals(project, spec, signals, on_step, runs.append)
+    if not is_cell_folder(project.folder / "float"):
+        return result
+    return replace(result, float_error=_float_error(project, frames, runs[0]))
+
+
+def saturated(project: Project, frames: np.ndarray) -> int:
+    """Count the values that the frame's format cannot hold."""
+    frame = project.graph.frame
+    limits = [frame.dequantize(np.full(frame.shape, q)) for q in (frame.qmin, frame.qmax)]
+    return int(((frames < limits[0]) | (frames > limits[1])).sum())
+
+
+def _float_error(project: Project, frames: np.ndarray, runs: Runs) -> dict[str, float]:
+    """Compare the decisions with the same steps of the model in real numbers."""
+    from lnn_edge.cell_folder import load_cell
+    from lnn_edge.networks.cell_model import run_real
+
+    model, _ = load_cell(project.folder / "float")
+    wanted = run_real(model, frames)
+    errors = [
+        project.graph.output.dequantize(np.array(r.outputs)) - expected[r.stamp]
+        for run, expected in zip(runs, wanted, strict=True)
+        for r in run
+    ]
+    error = np.stack(errors)
+    return {
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "max_abs": float(np.abs(error).max()),
+        "range": float(np.ptp(wanted)),
+    }

@@ -1,0 +1,161 @@
+"""The researcher's road: import, quantize, export, verify; nothing of ours is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.cli.command import call, call_json, refusal, untouched
+from tests.projects import needs_arm_gcc
+
+ncps = pytest.importorskip("ncps.torch")
+INPUT = 4
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("ncps") / "policy.pt"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        torch.save(ncps.CfC(INPUT, 6, proj_size=2, backbone_units=12).state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def sequences(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("x") / "X.npy"
+    np.save(path, np.random.default_rng(0).normal(size=(2, 1000, INPUT)))
+    return path
+
+
+def import_it(checkpoint: Path, folder: Path, *more: object) -> dict[str, object]:
+    options = ("--mode", "default", "--activation", "lecun_tanh")
+    found: dict[str, object] = call_json("import", checkpoint, "-o", folder, *options, *more)
+    return found
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Path, sequences: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An imported model, quantized."""
+    folder = tmp_path_factory.mktemp("model") / "policy"
+    facts = import_it(checkpoint, folder)
+    assert (facts["cell"], facts["channels"]) == ("cfc", INPUT)
+    call_json("quantize", folder, "--calibration", sequences)
+    return folder
+
+
+def test_four_commands_prove_a_checkpoint(model: Path, sequences: Path, tmp_path: Path) -> None:
+    project = tmp_path / "firmware"
+    call_json("export", model, "--board", "stm32f746", "-o", project)
+    proof = call_json("verify", project, "--link", "host", "--input", sequences)
+    assert (proof["steps"], proof["mismatches"], proof["longest_run"]) == (2000, 0, 1000)
+    error = proof["float_error"]
+    assert 0 < error["rmse"] <= 0.01 * error["range"]
+    assert error["rmse"] <= error["max_abs"]
+
+
+@pytest.mark.target
+@needs_arm_gcc
+@pytest.mark.parametrize(("link", "board"), [("virtual", "stm32f746"), ("qemu", "stm32f405")])
+def test_the_road_ends_on_a_core(
+    link: str, board: str, model: Path, sequences: Path, tmp_path: Path
+) -> None:
+    project, short = tmp_path / "firmware", tmp_path / "short.npy"
+    np.save(short, np.load(sequences)[0, :60])
+    call_json("export", model, "--board", board, "-o", project)
+    proof = call_json("verify", project, "--link", link, "--input", short)
+    assert (proof["steps"], proof["mismatches"]) == (60, 0)
+    assert proof["float_error"]["max_abs"] < 0.1
+
+
+def test_time_may_come_with_every_frame(checkpoint: Path, sequences: Path, tmp_path: Path) -> None:
+    x = np.load(sequences)
+    dt = np.random.default_rng(1).uniform(0.2, 2.0, (*x.shape[:2], 1))
+    np.save(tmp_path / "X.npy", np.concatenate((x, dt), axis=-1))
+    folder, project = tmp_path / "policy", tmp_path / "firmware"
+    assert import_it(checkpoint, folder, "--dt", "input")["channels"] == INPUT + 1
+    call_json("quantize", folder, "--calibration", tmp_path / "X.npy")
+    call_json("export", folder / "model.qgraph", "--board", "stm32f746", "-o", project)
+    proof = call_json("verify", project, "--link", "host", "--input", tmp_path / "X.npy")
+    assert proof["mismatches"] == 0
+    assert proof["float_error"]["rmse"] <= 0.01 * proof["float_error"]["range"]
+
+
+def test_values_beyond_the_calibration_are_told(
+    model: Path, sequences: Path, tmp_path: Path
+) -> None:
+    project, large = tmp_path / "firmware", tmp_path / "large.npy"
+    np.save(large, 100 * np.load(sequences)[:, :20])
+    call_json("export", model, "--board", "stm32f746", "-o", project)
+    outcome = call("verify", project, "--link", "host", "--input", large)
+    assert outcome.code == 0
+    assert "saturate" in outcome.err
+
+
+def test_a_graph_by_itself_has_no_float_error(model: Path, sequences: Path, tmp_path: Path) -> None:
+    project, graph = tmp_path / "firmware", tmp_path / "model.qgraph"
+    graph.write_bytes((model / "model.qgraph").read_bytes())
+    call_json("export", graph, "--board", "stm32f746", "-o", project)
+    proof = call_json("verify", project, "--link", "host", "--input", sequences)
+    assert (proof["mismatches"], proof["float_error"]) == (0, None)
+
+
+def test_a_refused_checkpoint_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
+    with untouched(tmp_path):
+        said = refusal(call("import", checkpoint, "-o", tmp_path / "policy"))
+    assert said.endswith("give --activation (ncps takes lecun_tanh unless told otherwise)")
+
+
+def test_quantizing_needs_sequences(model: Path) -> None:
+    with untouched(model):
+        assert "give --calibration" in refusal(call("quantize", model))
+
+
+ARRAYS = {
+    "shape": (np.zeros((2, 3, INPUT + 1)), "needed is (N, T, 4) or (T, 4)"),
+    "flat": (np.zeros(12), "needed is (N, T, 4)"),
+    "empty": (np.zeros((0, 3, INPUT)), "has shape (0, 3, 4)"),
+    "nan": (np.full((9, INPUT), np.nan), "NaN or infinite"),
+    "text": (np.full((9, INPUT), "a"), "holds no real numbers"),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_bad_sequences_are_refused(name: str, model: Path, tmp_path: Path) -> None:
+    array, message = ARRAYS[name]
+    np.save(tmp_path / "bad.npy", array)
+    with untouched(model):
+        assert message in refusal(call("quantize", model, "--calibration", tmp_path / "bad.npy"))
+
+
+def test_pickled_sequences_are_not_loaded(model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "bad.npy", np.array([{"a": 1}], object), allow_pickle=True)
+    said = refusal(call("quantize", model, "--calibration", tmp_path / "bad.npy"))
+    assert "is no .npy file of numbers" in said
+
+
+def test_a_stale_graph_is_not_exported(
+    model: Path, checkpoint: Path, sequences: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "policy"
+    import_it(checkpoint, folder)
+    call_json("quantize", folder, "--calibration", sequences)
+    state = torch.load(checkpoint, weights_only=True)
+    torch.save({k: 2 * v for k, v in state.items()}, tmp_path / "other.pt")
+    import_it(tmp_path / "other.pt", folder)
+    said = refusal(call("export", folder, "--board", "stm32f746", "-o", tmp_path / "firmware"))
+    assert "not made from the weights beside it" in said
+
+
+@pytest.mark.parametrize("name", ["model.toml", "model.safetensors"])
+def test_a_damaged_model_is_refused(
+    name: str, checkpoint: Path, sequences: Path, tmp_path: Path
+) -> None:
+    import_it(checkpoint, tmp_path / "policy")
+    path = tmp_path / "policy" / name
+    path.write_bytes(path.read_bytes()[:-9])
+    said = refusal(call("quantize", tmp_path / "policy", "--calibration", sequences))
+    assert "import it again" in said

@@ -1,0 +1,55 @@
+"""Writes the weights and outputs of ncps.keras in this folder, the witness of the import.
+
+python -m venv env && env/bin/pip install keras==3.15.1 h5py==3.16.0 torch==2.13.0 ncps==1.0.1
+KERAS_BACKEND=torch env/bin/python tests/keras/make.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+from ncps import keras as layers
+from ncps.wirings import AutoNCP
+
+FOLDER = Path(__file__).parent
+INPUT, STEPS = 3, 40
+WIRING = AutoNCP(9, 2, seed=5)
+CELLS = {
+    "default": lambda: layers.CfC(4, backbone_units=6, return_sequences=True),
+    "no_gate": lambda: layers.CfC(
+        4, mode="no_gate", activation="tanh", backbone_layers=2, backbone_units=6,
+        return_sequences=True,
+    ),
+    "pure": lambda: layers.CfC(4, mode="pure", backbone_units=6, return_sequences=True),
+    "mixed": lambda: layers.CfC(4, mixed_memory=True, backbone_units=6, return_sequences=True),
+    "wired": lambda: layers.CfC(WIRING, return_sequences=True),
+}  # fmt: skip
+
+
+def main() -> None:
+    keras.utils.set_random_seed(3)
+    rng = np.random.default_rng(3)
+    frames = rng.normal(0, 1, (2, STEPS, INPUT)).astype(np.float32)
+    outputs = {"frames": frames}
+    for name, make in CELLS.items():
+        inputs = keras.Input((STEPS, INPUT))
+        model = keras.Model(inputs, make()(inputs))
+        model.set_weights([w + 0.1 * rng.normal(size=w.shape) for w in model.get_weights()])
+        model.save_weights(FOLDER / f"{name}.weights.h5")
+        outputs[name] = model.predict(frames, verbose=0)
+    np.savez(FOLDER / "outputs.npz", **outputs)
+    layer_count = WIRING.num_layers
+    wiring = {
+        "adjacency_matrix": WIRING.adjacency_matrix.tolist(),
+        "sensory_adjacency_matrix": WIRING.sensory_adjacency_matrix.tolist(),
+        "layers": [WIRING.get_neurons_of_layer(i) for i in range(layer_count)],
+        "output_dim": WIRING.output_dim,
+    }
+    (FOLDER / "wiring.json").write_text(json.dumps(wiring))
+
+
+if __name__ == "__main__":
+    main()
