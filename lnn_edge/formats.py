@@ -51,3 +51,18 @@ def q15(name: str, size: int) -> QTensor:
 def q15_gate(name: str, size: int) -> QTensor:
     """Return a uint16 vector for [0, 1]: 0 to 32768, so that products fit 32 bits."""
     return QTensor(name, (size,), "uint16", Q15, 0, 0, 1 << 15)
+
+
+STANDSTILL = 2.0**-11  # of the range
+
+
+def integrating_dtype(slowest: float) -> str:
+    """Return int16, or int32 where an int16 state would stand still too early.
+
+    A state that closes a share a of its distance in each step stops 0.5 / a steps short of its
+    target: int16 where that is at most STANDSTILL of its range (docs/numerics.md).
+
+    Args:
+        slowest: The smallest a that occurs.
+    """
+    return "int16" if 0.5 / 32767 <= STANDSTILL * slowest else "int32"

@@ -102,6 +102,33 @@ LNN_INLINE int32_t lnn_divide(const int32_t n, const int32_t d)
     return ((numerator % denominator) < 0) ? (quotient - 1) : quotient;
 }
 
+/** @brief High word of the quotient's digits: floor(n / d) for n / 2^32 < d. */
+LNN_INLINE uint32_t lnn_divide_unsigned(const uint64_t n, const uint32_t d)
+{
+    uint32_t high = (uint32_t) (n >> 32);
+    uint32_t low  = (uint32_t) n;
+    for (uint32_t bit = 0; bit < 32U; bit++)
+    {
+        const uint32_t carry = high >> 31;
+        high                 = (high << 1) | (low >> 31);
+        low <<= 1;
+        if ((carry != 0U) || (high >= d))
+        {
+            high -= d;
+            low |= 1U;
+        }
+    }
+    return low;
+}
+
+/** @brief floor((2 n + d) / (2 d)) with a 64-bit numerator; d > 0, |n| at most d * 2^30. */
+LNN_INLINE int32_t lnn_divide_wide(const int64_t n, const int32_t d)
+{
+    const uint64_t shifted  = (uint64_t) (2 * n + d + ((int64_t) d << 31));
+    const uint32_t quotient = lnn_divide_unsigned(shifted, 2U * (uint32_t) d);
+    return (int32_t) quotient - (1 << 30);
+}
+
 /** @brief left + (right - left) * fraction / 2^n, rounded half up; n >= 1. */
 LNN_INLINE int32_t lnn_interpolate(const int32_t left, const int32_t right, const int32_t fraction, const int32_t n)
 {

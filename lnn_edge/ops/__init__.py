@@ -10,6 +10,7 @@ from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.memory_cell import Gate, Remember
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.slice import Slice
+from lnn_edge.ops.synapse import Synapses, Unfold
 from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
 
@@ -34,7 +35,9 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         Remember,
         Requantize,
         Slice,
+        Synapses,
         TemplateDistance,
         TimeGate,
+        Unfold,
     )
 }

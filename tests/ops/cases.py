@@ -18,6 +18,7 @@ from lnn_edge.ops.lut import FUNCTIONS, Lut
 from lnn_edge.ops.memory_cell import Gate, Remember
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.slice import Slice
+from lnn_edge.ops.synapse import ONE, SHARE, Membranes, RealSynapses, Synapses, Unfold
 from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
 
@@ -111,6 +112,46 @@ def make_requantize(draw: Source) -> Requantize:
     x, y = formats
     wider = QTensor("y", shape, y.dtype, y.scales[0] * power(draw, -3, 4), y.zero_point)
     return Requantize.quantize("requantize", x, wider)
+
+
+def real_synapses(draw: Source, inputs: int, neurons: int, step: float) -> RealSynapses:
+    """Return synapses whose conductances are shares that leave something for a leak."""
+    rng = np.random.default_rng(draw.integer(0, 1 << 30))
+    size = (inputs, neurons)
+    exists = rng.random(size) < draw.real(0.1, 1.0)
+    conductance = exists * rng.uniform(0.001, 1, size)
+    conductance /= 0.2 + 2 * conductance.sum(axis=0)
+    slope = rng.uniform(-8, 8, size) * power(draw, -2, 2) * step
+    driven = conductance * rng.choice((-1.0, 0.3, 1.0), size)
+    return RealSynapses(exists, slope, rng.uniform(-6, 6, size), conductance, driven)
+
+
+def make_synapses(draw: Source) -> Synapses:
+    inputs, neurons = draw.integer(1, 5), draw.integer(1, 6)
+    x = QTensor("x", (inputs,), "int16", power(draw, -14, -6))
+    leak = np.array([[draw.real(-1, 1)], [1.0]]) * np.full((2, neurons), draw.real(0.01, 0.2))
+    synapses = real_synapses(draw, inputs, neurons, 1 / 32767)
+    return Synapses.quantize("synapses", x, synapses, leak)
+
+
+def make_unfold(draw: Source) -> Unfold:
+    neurons, dtype = draw.integer(1, 6), pick(draw, "int16", "int32")
+    one, bound = ONE[dtype], draw.real(0.3, 3.0)
+    v, y = (QTensor(n, (neurons,), dtype, bound / one, 0, -one, one) for n in ("v", "y"))
+    most = draw.integer(1 << 24, 1 << 29)
+    num = QTensor("num", (neurons,), "int32", SHARE, 0, -most, most)
+    den = QTensor("den", (neurons,), "int32", SHARE, 0, 0, most)
+    inputs: tuple[QTensor, ...] = (v, num, den)
+    if draw.integer(0, 1):
+        high = draw.integer(1, 65535)
+        inputs += (QTensor("dt", (1,), "uint16", 1 / 360, 0, draw.integer(0, high), high),)
+    membranes = Membranes(
+        np.full(neurons, power(draw, -3, 8)),
+        np.full(neurons, power(draw, -1, 4)),
+        draw.integer(1, 3),
+    )
+    synapses = real_synapses(draw, neurons, neurons, 1 / 32767)
+    return Unfold.quantize("unfold", inputs, y, synapses, membranes)
 
 
 def make_slice(draw: Source) -> Slice:
@@ -290,8 +331,10 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "remember": make_remember,
     "requantize": make_requantize,
     "slice": make_slice,
+    "synapses": make_synapses,
     "template_distance": make_template_distance,
     "time_gate": make_time_gate,
+    "unfold": make_unfold,
 }
 
 

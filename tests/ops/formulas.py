@@ -16,6 +16,7 @@ from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.rows import AbstractRowOp
 from lnn_edge.ops.slice import Slice
+from lnn_edge.ops.synapse import ARGUMENT, SHARE, TOTAL, AbstractSynapseOp, Synapses, Unfold
 from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.window import Decimate
 
@@ -120,6 +121,41 @@ def slice_of(op: AbstractOp, x: np.ndarray) -> Reals:
     return (flat[..., op.first : op.first + op.outputs[0].size],)
 
 
+def _gated(op: AbstractSynapseOp, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over the synapses of each neuron, in shares; x in the steps that the slopes mean."""
+    unit = ARGUMENT.scales[0] / 2.0**op.shift
+    num = np.zeros((*x.shape[:-1], len(op.starts) - 1))
+    den = num.copy()
+    for j, (first, last) in enumerate(zip(op.starts[:-1], op.starts[1:], strict=True)):
+        for k in range(first, last):
+            argument = (x[..., op.source[k]] * op.slope[k] + op.offset[k]) * unit
+            gate = (1 + np.tanh(argument / 2)) / 2
+            num[..., j] += op.driven[k] / TOTAL * gate
+            den[..., j] += op.conductance[k] / TOTAL * gate
+    return num, den
+
+
+def synapses(op: AbstractOp, x: np.ndarray) -> Reals:
+    assert isinstance(op, Synapses)
+    num, den = _gated(op, x / op.inputs[0].scales[0])
+    return num + op.leak[0] * SHARE, den + op.leak[1] * SHARE
+
+
+def unfold(
+    op: AbstractOp, v: np.ndarray, num: np.ndarray, den: np.ndarray, *dt: np.ndarray
+) -> Reals:
+    assert isinstance(op, Unfold)
+    bound = op.outputs[0].scales[0] * op.one
+    capacity = op.capacity * 2.0**op.reduction * SHARE
+    elapsed = dt[0] / op.inputs[3].scales[0] if dt else 1.0
+    for _ in range(op.unfolds):
+        n, d = _gated(op, v / bound * 32767)
+        d = den + d
+        n = (num + n).clip(-d, d)
+        v = (capacity * v + elapsed * n * bound) / (capacity + elapsed * d)
+    return (v,)
+
+
 FORMULAS: dict[str, Callable[..., Reals]] = {
     "center": lambda op, x: (x - x.mean(axis=-2, keepdims=True),),
     "concat": lambda op, *parts: (np.concatenate(parts, axis=-1),),
@@ -139,9 +175,17 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "remember": lambda op, c, f, i, g: (f * c + g * i,),
     "requantize": lambda op, x: (x,),
     "slice": slice_of,
+    "synapses": synapses,
     "template_distance": template_distance,
     "time_gate": lambda op, a, b, dt: (a * dt + b,),
+    "unfold": unfold,
 }
+
+
+# of a gate in Q15: argument rounded (half its step, slope 1/4), table interpolated
+GATE_ERROR = 0.5 * ARGUMENT.scales[0] / 4 * 32768 + float(
+    1.0 + (256 * ARGUMENT.scales[0]) ** 2 * BENDS["sigmoid"] / 8 * 32768
+)
 
 
 def bound(op: AbstractOp) -> tuple[float, ...]:
@@ -154,6 +198,11 @@ def bound(op: AbstractOp) -> tuple[float, ...]:
         return (ROUNDING, ROUNDING + (ROUNDING) * 2.0**-14)
     if isinstance(op, TemplateDistance):
         return (ROUNDING, ROUNDING + MULTIPLIER)
+    if isinstance(op, Synapses):
+        most = GATE_ERROR * float(op.totals().max()) + ROUNDING
+        return (most, most)
+    if isinstance(op, Unfold):
+        return (_unfold_bound(op),)
     special = {"concat": 0.0, "remember": ROUNDING, "time_gate": ROUNDING + 2 * MULTIPLIER}
     return (special.get(op.kind, ROUNDING + MULTIPLIER),)
 
@@ -165,3 +214,24 @@ def _lut_bound(op: Lut) -> float:
     bend = BENDS.get(op.function) or 1 / (np.log(2) * (x.qmin * x.scales[0]) ** 2)
     step = x.scales[0] * (1 << op.step_bits)
     return float(1.0 + step**2 * bend / (8 * y.scales[0]))
+
+
+def _unfold_bound(op: Unfold) -> float:
+    """Return the largest error after all unfolds: own error and amplification of what was before.
+
+    Per Euler step and unit of the range: currents are off by the gates, both reductions and the
+    quotient round, and an error of the potentials comes back through membrane and gates.
+    """
+    longest = op.inputs[3].qmax if op.inputs[3:] else 1
+    least = op.inputs[2].qmin * (op.inputs[3].qmin if op.inputs[3:] else 1)
+    factor = longest / 2.0**op.reduction
+    denominator = op.capacity + np.maximum(least / 2.0**op.reduction - 1, 0)
+    currents = 2 * op.totals() * factor / denominator
+    steepest = np.abs(op.slope).max(initial=0) * 2.0**-op.shift * ARGUMENT.scales[0] * 32767
+    back = 1 + float((currents * 32768).max()) * steepest / 4
+    own = float((currents * GATE_ERROR + 2 / denominator).max())
+    view = 0.5 / 32767 if op.outputs[0].dtype == "int32" else 0.0
+    error = 0.0
+    for _ in range(op.unfolds):
+        error = error + (back - 1) * (error + view) + own + 0.5 / op.one
+    return error * op.one
