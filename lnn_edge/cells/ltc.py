@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lnn_edge.cells.cfc import Tap, no_tap
+from lnn_edge.cells.cfc import LoweredCell, Tap, linear_op, no_tap
 from lnn_edge.cells.wirings import Wiring
-from lnn_edge.errors import UsageError
+from lnn_edge.errors import QuantizationError, UsageError
+from lnn_edge.formats import Ranges, integrating_dtype, symmetric
+from lnn_edge.ir import AbstractOp, QTensor, State
+from lnn_edge.ops.slice import Slice
+from lnn_edge.ops.synapse import ONE, Membranes, RealSynapses, Synapses, Unfold
 
 Positivity = Literal["softplus", "clip"]
 
@@ -57,7 +63,7 @@ class LtcConfig:
 
 
 @dataclass(frozen=True)
-class Synapses:
+class SynapseTensors:
     """Synapses from S sources to N neurons, all (S, N), their weights 0 where there is none.
 
     Attributes:
@@ -84,8 +90,8 @@ class Parts:
 
     cm: Tensor  # (N,)
     gleak: Tensor  # (N,)
-    sensory: Synapses
-    recurrent: Synapses
+    sensory: SynapseTensors
+    recurrent: SynapseTensors
 
 
 class Ltc(nn.Module):
@@ -108,6 +114,10 @@ class Ltc(nn.Module):
     cm: Tensor
     gleak: Tensor
     vleak: Tensor
+    erev: Tensor
+    sensory_erev: Tensor
+    sparsity_mask: Tensor
+    sensory_sparsity_mask: Tensor
 
     def __init__(self, wiring: Wiring, config: LtcConfig = LtcConfig()) -> None:
         super().__init__()
@@ -161,6 +171,35 @@ class Ltc(nn.Module):
             outputs.append(output)
         return torch.stack(outputs, 1), v
 
+    def lower(self, parts: tuple[QTensor, ...], dt: QTensor | float, ranges: Ranges) -> LoweredCell:
+        """Lower one step to integer operators, see lnn_edge.ops.synapse.
+
+        v integrates: int16 or int32 by formats.integrating_dtype, for the smallest dt and every
+        synapse shut. It cannot leave the largest |vleak| or |erev|, since v' is a convex
+        combination of them and v; so its range is static.
+
+        Args:
+            parts: x, one int16 vector.
+            dt: Elapsed time, uint16; or the constant, in seconds, which folds into cm.
+            ranges: Not needed.
+
+        Raises:
+            QuantizationError: A constant dt is not positive, v never leaves 0, or an argument of a
+                synapse has no format.
+        """
+        if isinstance(dt, float | int) and not (dt > 0 and math.isfinite(dt)):
+            raise QuantizationError(f"constant dt is {dt} s, needed is a positive, finite one")
+        return _Lowering(self, self.parts(), self._bound()).lower(parts[0], dt)
+
+    def _bound(self) -> float:
+        """Return the largest |v| that can be reached from 0."""
+        pairs = ((self.erev, self.sparsity_mask), (self.sensory_erev, self.sensory_sparsity_mask))
+        reached = [self.vleak, *(erev * mask for erev, mask in pairs)]
+        bound = max(float(value.detach().abs().max()) for value in reached)
+        if not bound > 0:
+            raise QuantizationError("LTC: vleak and every erev are 0, so v stays 0; train first")
+        return bound
+
     def parts(self) -> Parts:
         """Return the parameters as the equation has them."""
         return Parts(
@@ -175,12 +214,12 @@ class Ltc(nn.Module):
             return functional.softplus(value)
         return value.clamp(min=0)
 
-    def _synapses(self, prefix: str) -> Synapses:
+    def _synapses(self, prefix: str) -> SynapseTensors:
         w, erev, sigma, mu, mask = (
             getattr(self, prefix + name) for name in ("w", "erev", "sigma", "mu", "sparsity_mask")
         )
         weight = self._positive(w) * mask
-        return Synapses(weight, weight * erev, sigma, mu)
+        return SynapseTensors(weight, weight * erev, sigma, mu)
 
     def _step(self, parts: Parts, x: Tensor, v: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
         currents, conductances = parts.sensory.sums(x * self.input_w + self.input_b)
@@ -200,3 +239,92 @@ def _uniform(name: str, *shape: int) -> nn.Parameter:
 
 def _affine(size: int) -> tuple[nn.Parameter, nn.Parameter]:
     return nn.Parameter(torch.ones(size)), nn.Parameter(torch.zeros(size))
+
+
+@dataclass(frozen=True)
+class _Lowering:
+    """One cell on its way to integers; potentials are in units of `bound`."""
+
+    cell: Ltc
+    parts: Parts
+    bound: float
+
+    def lower(self, x: QTensor, dt: QTensor | float) -> LoweredCell:
+        """See Ltc.lower."""
+        cell, neurons = self.cell, self.cell.units
+        dtype = integrating_dtype(self._slowest(dt))
+        one = ONE[dtype]
+        v, v_next = (
+            QTensor(name, (neurons,), dtype, self.bound / one, 0, -one, one)
+            for name in ("v", "v_next")
+        )
+        gain = _array(cell.input_w) * np.asarray(x.scales)
+        inputs = self._synapses(self.parts.sensory, gain, _array(cell.input_b))
+        sensory = Synapses.quantize("sensory", x, inputs, self._leak())
+        view = np.full(neurons, self.bound / ONE["int16"])
+        elapsed, constant = ((dt,), 1.0) if isinstance(dt, QTensor) else ((), float(dt))
+        unfold = Unfold.quantize(
+            "unfold",
+            (v, *sensory.outputs, *elapsed),
+            v_next,
+            self._synapses(self.parts.recurrent, view, np.zeros(neurons)),
+            Membranes(self._capacity / constant, self._total, cell.config.unfolds),
+        )
+        ops, output = self._output(v_next)
+        return LoweredCell((sensory, unfold, *ops), (State(v, v_next, 0),), output)
+
+    @property
+    def _capacity(self) -> np.ndarray:
+        return _array(self.parts.cm) * self.cell.config.unfolds
+
+    @property
+    def _total(self) -> np.ndarray:
+        """Return all conductances of each neuron, (N,)."""
+        open_synapses = self.parts.sensory.weight.sum(0) + self.parts.recurrent.weight.sum(0)
+        total: np.ndarray = _array(self.parts.gleak + open_synapses) + self.cell.config.epsilon
+        return total
+
+    def _slowest(self, dt: QTensor | float) -> float:
+        """Return the smallest share of its distance that v goes in a step of the solver."""
+        least = max(dt.qmin, 1) * dt.scales[0] if isinstance(dt, QTensor) else dt
+        leak = _array(self.parts.gleak) * least
+        return float((leak / (self._capacity + leak)).min())
+
+    def _leak(self) -> np.ndarray:
+        """Return current and conductance of the leak, (2, N), as shares."""
+        gleak = _array(self.parts.gleak)
+        current = gleak * _array(self.cell.vleak) / self.bound
+        pair = np.stack((current, gleak + self.cell.config.epsilon))
+        shares: np.ndarray = pair / self._total
+        return shares
+
+    def _synapses(
+        self, synapses: SynapseTensors, gain: np.ndarray, shift: np.ndarray
+    ) -> RealSynapses:
+        """Return synapses from sources that are shift + gain times an integer, both (S,)."""
+        sigma, mu = _array(synapses.sigma), _array(synapses.mu)
+        weight = _array(synapses.weight) / self._total
+        return RealSynapses(
+            weight > 0,
+            sigma * gain[:, None],
+            sigma * (shift[:, None] - mu),
+            weight,
+            _array(synapses.current) / self._total / self.bound,
+        )
+
+    def _output(self, v: QTensor) -> tuple[tuple[AbstractOp, ...], QTensor]:
+        """Return the operators of the output map, and what they make."""
+        cell, size = self.cell, self.cell.output_size
+        motor = symmetric("motor", (size,), "int16", self.bound)
+        pick = Slice.quantize("pick_motor", v, motor)
+        weight, bias = cell.output_w.detach(), cell.output_b.detach()
+        if bool((weight == 1).all()) and not bool(bias.any()):
+            return (pick,), motor
+        bound = float((weight.abs() * self.bound + bias.abs()).max())
+        output = symmetric("output", (size,), "int16", bound)
+        return (pick, linear_op("map_output", (torch.diag(weight), bias), motor, output)), output
+
+
+def _array(value: Tensor) -> np.ndarray:
+    array: np.ndarray = value.detach().cpu().double().numpy()
+    return array

@@ -10,15 +10,18 @@ from lnn_edge.ops.synapse import AbstractSynapseOp, Synapses, Unfold
 
 
 def pack_words(op: AbstractSynapseOp) -> np.ndarray:
-    """Return (K, 3) int32: offset + 2**(shift - 1), slope : source, driven : conductance.
+    """Return (K, 3) int32, at least one row, that the C reads one after the other.
 
-    Of a pair the first is the high halfword; the second is never negative.
+    offset + 2**(shift - 1); slope and source; driven and conductance: of a pair the first is the
+    high halfword, the second is never negative.
     """
     offset = op.offset.astype(np.int64) + (1 << (op.shift - 1))
     slope, source, driven, conductance = (
         a.astype(np.int64) for a in (op.slope, op.source, op.driven, op.conductance)
     )
     words = np.stack((offset, slope << 16 | source, driven << 16 | conductance), axis=1)
+    if len(words) == 0:
+        words = np.zeros((1, 3), np.int64)  # C has no empty array
     packed: np.ndarray = words.astype(np.int32)
     return packed
 
