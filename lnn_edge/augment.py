@@ -1,4 +1,4 @@
-"""Random changes of a batch of prepared beats that a recording may undergo in the field."""
+"""Random changes of a batch that a recording may undergo in the field."""
 
 from __future__ import annotations
 
@@ -6,18 +6,49 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from lnn_edge.networks.beat_front_end import CHANNELS
-from lnn_edge.recipe import Augmentation
+from lnn_edge.recipe import Augmentation, BeatAugmentation, MotionAugmentation
 
 
 def augment(inputs: Mapping[str, Tensor], plan: Augmentation) -> dict[str, Tensor]:
-    """Return changed inputs of a batch.
+    """Return changed inputs of a batch; randomness comes from torch's current generator."""
+    if isinstance(plan, MotionAugmentation):
+        return {"window": augment_motion(inputs["window"], plan)}
+    return augment_beats(inputs, plan)
+
+
+def augment_motion(window: Tensor, plan: MotionAugmentation) -> Tensor:
+    """Return changed windows (B, T, frames, C); each three channels are one sensor's axes."""
+    batch, channels = window.shape[0], window.shape[-1]
+
+    def normal() -> Tensor:
+        return torch.randn(batch, 1, 1, channels, device=window.device)
+
+    turn = _rotations(batch, plan.rotation).to(window.device)
+    sensors = window.reshape(*window.shape[:-1], -1, 3)
+    window = torch.einsum("btfsc,bdc->btfsd", sensors, turn).flatten(-2)
+    window = window * torch.exp(plan.amplitude * normal()) + plan.offset * normal()
+    return window + plan.noise * torch.randn_like(window)
+
+
+def _rotations(batch: int, deviation: float) -> Tensor:
+    """Return matrices (B, 3, 3) about random axes (Rodrigues' formula)."""
+    x, y, z = functional.normalize(torch.randn(batch, 3), dim=1).T
+    zero = torch.zeros(batch)
+    cross = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), -1).reshape(batch, 3, 3)
+    angle = deviation * torch.randn(batch, 1, 1)
+    return torch.eye(3) + angle.sin() * cross + (1 - angle.cos()) * cross @ cross
+
+
+def augment_beats(inputs: Mapping[str, Tensor], plan: BeatAugmentation) -> dict[str, Tensor]:
+    """Return changed inputs of a batch of beats.
 
     Args:
         inputs: window (B, T, frames, leads), rhythm (B, T, F), shape (B, T, S * leads),
             dt (B, T, 1).
-        plan: How much. Randomness comes from torch's current generator.
+        plan: How much.
     """
     window, rhythm, shape, dt = (inputs[n] for n in ("window", "rhythm", "shape", "dt"))
     batch, steps = window.shape[:2]
@@ -34,7 +65,7 @@ def augment(inputs: Mapping[str, Tensor], plan: Augmentation) -> dict[str, Tenso
     return {"window": window, "rhythm": rhythm, "shape": shape, "dt": dt}
 
 
-def _distort(window: Tensor, plan: Augmentation) -> Tensor:
+def _distort(window: Tensor, plan: BeatAugmentation) -> Tensor:
     """Change gain, drift, noise and alignment."""
     batch, steps, frames, leads = window.shape
 
@@ -53,7 +84,7 @@ def _distort(window: Tensor, plan: Augmentation) -> Tensor:
     return torch.roll(window * torch.exp(gain) + noise + drift, shift, 2)
 
 
-def _lead_faults(batch: int, plan: Augmentation) -> Tensor:
+def _lead_faults(batch: int, plan: BeatAugmentation) -> Tensor:
     """Return a factor (B, leads): 0 for a lost second lead, -1 for one upside down."""
     factor = torch.ones(batch, CHANNELS)
     factor[torch.rand(batch) < plan.drop_second, 1] = 0

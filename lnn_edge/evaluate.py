@@ -8,19 +8,18 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from lnn_edge.beats import BeatSequence, run_beats
-from lnn_edge.data.recording import Recording
+from lnn_edge.decisions import DecisionSequence, LabelledSignal, run_decisions
 from lnn_edge.errors import DataError
 from lnn_edge.ir import QGraph
 
-MAIN_CLASSES = 3  # N, S, V: F has too few beats and patients for a stable figure
+RARE = ("F",)  # fusion beats: too few of them, and of patients, for a stable figure
 RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """Figures of one class: beats, sensitivity, positive predictive value, F1 (0 if undefined)."""
+    """Figures of one class: decisions, sensitivity, positive predictive value, F1 (0 if none)."""
 
     n: int
     se: float
@@ -41,13 +40,13 @@ class RecordFigures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures over all scored beats.
+    """Figures over all scored decisions.
 
     Attributes:
-        n: Scored beats.
+        n: Scored decisions.
         accuracy: Part of them that is right.
         macro_f1: Mean F1 of all classes.
-        main_f1: Mean F1 of N, S and V.
+        main_f1: Mean F1 of the classes that are not RARE.
         classes: Figures by class name.
         confusion: Rows are true classes, columns predicted ones.
         intervals: 95 % bootstrap intervals over patients by figure name, empty unless asked for.
@@ -68,16 +67,36 @@ class Evaluation:
         return asdict(self)
 
 
+def main_classes(classes: Sequence[str]) -> list[str]:
+    """Return the classes of the main figure: all that are not rare."""
+    return [c for c in classes if c not in RARE]
+
+
 def integer_scores(
-    graph: QGraph, recordings: Sequence[Recording]
-) -> tuple[list[BeatSequence], list[np.ndarray]]:
-    """Run an integer model over recordings; return the beats and their scores (B, classes)."""
-    sequences = run_beats(graph.deciding_stage, recordings, (graph.output.name,))
+    graph: QGraph, recordings: Sequence[LabelledSignal]
+) -> tuple[list[DecisionSequence], list[np.ndarray]]:
+    """Run an integer model over recordings; return the decisions and their scores (D, classes)."""
+    check_classes(graph.classes, recordings)
+    sequences = run_decisions(graph.deciding_stage, recordings, (graph.output.name,))
     return sequences, [s.values[graph.output.name] for s in sequences]
 
 
+def check_classes(classes: Sequence[str], recordings: Sequence[LabelledSignal]) -> None:
+    """Refuse to judge by labels of another task.
+
+    Raises:
+        DataError: The recordings' classes do not begin with the model's.
+    """
+    for recording in recordings:
+        if recording.classes[: len(classes)] != tuple(classes) or not classes:
+            raise DataError(
+                f"{recording.name} is labelled {', '.join(recording.classes)} and the model tells "
+                f"{', '.join(classes) or 'no classes'} apart; choose recordings of the model's task"
+            )
+
+
 def evaluate_scores(
-    sequences: Sequence[BeatSequence],
+    sequences: Sequence[DecisionSequence],
     scores: Sequence[np.ndarray],
     classes: Sequence[str],
     resamples: int = 0,
@@ -85,13 +104,13 @@ def evaluate_scores(
     """Compare the classes of highest score with the labels.
 
     Args:
-        sequences: Beats with labels; -1 is not scored.
-        scores: (B, classes) of each sequence.
+        sequences: Decisions with labels; -1 is not scored.
+        scores: (D, classes) of each sequence.
         classes: Names.
         resamples: Bootstrap samples of patients for the intervals.
 
     Raises:
-        DataError: No beat is scored.
+        DataError: No decision is scored.
     """
     count = len(classes)
     records = []
@@ -107,7 +126,7 @@ def evaluate_scores(
         records.append((sequence, table))
     total = sum((table for _, table in records), np.zeros((count, count), int))
     if total.sum() == 0:
-        raise DataError("no beat has a label of N, S, V or F; nothing to evaluate")
+        raise DataError(f"no decision has a label of {', '.join(classes)}; nothing to evaluate")
     rows = tuple(
         RecordFigures(s.name, s.patient, int(t.sum()), _ratio(np.trace(t), t.sum()), _rows(t))
         for s, t in records
@@ -119,7 +138,7 @@ def evaluate_scores(
         int(total.sum()),
         _ratio(np.trace(total), total.sum()),
         float(np.mean(f1)),
-        float(np.mean(f1[:MAIN_CLASSES])),
+        float(np.mean([figures[c].f1 for c in main_classes(classes)])),
         figures,
         _rows(total),
         _intervals(by_patient, classes, resamples),
@@ -145,7 +164,7 @@ def _figures(table: np.ndarray) -> list[tuple[int, float, float, float]]:
     return list(zip(n.tolist(), se.tolist(), ppv.tolist(), f1.tolist(), strict=True))
 
 
-def _by_patient(records: list[tuple[BeatSequence, np.ndarray]]) -> np.ndarray:
+def _by_patient(records: list[tuple[DecisionSequence, np.ndarray]]) -> np.ndarray:
     patients = sorted({s.patient for s, _ in records})
     tables = [sum(t for s, t in records if s.patient == p) for p in patients]
     return np.array(tables)
@@ -170,7 +189,8 @@ def _intervals(
         for n, v in (("se", se), ("ppv", ppv), ("f1", f1))
     }
     samples["accuracy"] = hits.sum(1) / totals.sum((1, 2))
-    samples["main_f1"] = np.nan_to_num(f1[:, :MAIN_CLASSES]).mean(1)
+    main = [classes.index(c) for c in main_classes(classes)]
+    samples["main_f1"] = np.nan_to_num(f1[:, main]).mean(1)
     return {name: _interval(v) for name, v in samples.items()}
 
 

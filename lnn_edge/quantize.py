@@ -9,13 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lnn_edge.data.recording import Recording
+from lnn_edge.decisions import LabelledSignal
 from lnn_edge.errors import QuantizationError
 from lnn_edge.formats import Ranges
 from lnn_edge.graphio import save_graph
 from lnn_edge.ir import QGraph
-from lnn_edge.networks import beat_front_end
-from lnn_edge.networks.ecg_beats_cfc import BeatNet
+from lnn_edge.networks.stream_net import AbstractStreamNet
 from lnn_edge.trained import Trained, one_thread, prepare, real_inputs
 
 TAIL = 1e-4  # part of the values that may lie outside a range at each end, and saturates
@@ -48,7 +47,7 @@ def _range(name: str, values: Tensor) -> tuple[float, float]:
     return float(ordered[cut]), float(ordered[len(ordered) - 1 - cut])
 
 
-def calibrate(network: BeatNet, recordings: Sequence[Recording]) -> Ranges:
+def calibrate(network: AbstractStreamNet, recordings: Sequence[LabelledSignal]) -> Ranges:
     """Return the ranges of the network's tensors on recordings."""
     calibration = Calibration()
     network.eval()
@@ -59,7 +58,7 @@ def calibrate(network: BeatNet, recordings: Sequence[Recording]) -> Ranges:
     return calibration.ranges()
 
 
-def quantize(trained: Trained, recordings: Sequence[Recording]) -> QGraph:
+def quantize(trained: Trained, recordings: Sequence[LabelledSignal]) -> QGraph:
     """Return the integer graph of a trained model.
 
     Args:
@@ -72,10 +71,7 @@ def quantize(trained: Trained, recordings: Sequence[Recording]) -> QGraph:
     network, card = trained.network, trained.card
     metadata = {
         "classes": list(network.classes),
-        "sample_rate_hz": beat_front_end.SAMPLE_RATE_HZ,
-        "leads": ["MLII", "any"],
-        "adc_gain": beat_front_end.ADC_GAIN,
-        "adc_zero": beat_front_end.ADC_ZERO,
+        **network.facts,
         "weights_sha256": card.weights_sha256,
         "network": card.recipe.network,
         "dataset": Path(card.recipe.dataset).name,  # no path in a graph
@@ -84,7 +80,7 @@ def quantize(trained: Trained, recordings: Sequence[Recording]) -> QGraph:
     return network.lower(card.recipe.name, calibrate(network, recordings), metadata)
 
 
-def quantize_folder(trained: Trained, recordings: Sequence[Recording], path: Path) -> QGraph:
+def quantize_folder(trained: Trained, recordings: Sequence[LabelledSignal], path: Path) -> QGraph:
     """Quantize and write the graph."""
     graph = quantize(trained, recordings)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,16 +27,16 @@ class Training:
     Attributes:
         epochs: Passes over the data; the learning rate follows one cycle over all of them.
         batch_size: Sequences per step.
-        sequence_length: Beats per sequence; each starts at a random beat, from a reset.
-        burn_in: First beats of a sequence without loss: the cell has not settled there.
+        sequence_length: Decisions per sequence; each starts at a random one, from a reset.
+        burn_in: First decisions of a sequence without loss: the cell has not settled there.
         learning_rate: Peak of the cycle.
         weight_decay: Of AdamW.
         class_weight_power: Weight of a class in the loss is (all / its count) ** power.
-        merge_fusion: Whether F counts as N in the loss (F has too few patients to be learned).
-        fusion_weight: Factor on the weight of F.
-        auxiliary_weight: Weight of the loss of the beat alone, without the cell.
+        auxiliary_weight: Weight of the loss of a decision alone, without the cell.
         label_smoothing: Of the cross entropy.
         average_decay: Decay of the exponential average of the weights that is kept.
+        merge_fusion: Of beats: whether F counts as N in the loss (F has too few patients).
+        fusion_weight: Of beats: factor on the weight of F.
     """
 
     epochs: int
@@ -46,16 +46,16 @@ class Training:
     learning_rate: float
     weight_decay: float
     class_weight_power: float
-    merge_fusion: bool
-    fusion_weight: float
     auxiliary_weight: float
     label_smoothing: float
     average_decay: float
+    merge_fusion: bool = False
+    fusion_weight: float = 1.0
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """Random changes of the prepared windows and features; standard deviations or probabilities.
+class BeatAugmentation:
+    """Random changes of prepared windows and features of beats; deviations or probabilities.
 
     Attributes:
         amplitude: Log gain per sequence and lead.
@@ -84,6 +84,31 @@ class Augmentation:
     shape: float
     dt: float
     shuffle_dt: bool
+
+
+@dataclass(frozen=True)
+class MotionAugmentation:
+    """Random changes of windows of motion; standard deviations.
+
+    Attributes:
+        rotation: Angle per sequence about a random axis, of all sensors, in radians.
+        amplitude: Log gain per sequence and channel.
+        offset: Constant per sequence and channel, in the channel's unit.
+        noise: White noise, in the channel's unit.
+    """
+
+    rotation: float
+    amplitude: float
+    offset: float
+    noise: float
+
+
+Augmentation = BeatAugmentation | MotionAugmentation
+AUGMENTATIONS: dict[str, type[Augmentation]] = {
+    "ecg-beats-cfc": BeatAugmentation,
+    "har-cfc": MotionAugmentation,
+}
+"""By name of the network."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +159,7 @@ def recipe_of(values: object, where: str) -> Recipe:
     Raises:
         UsageError: A key, type or value is wrong.
     """
-    recipe = strict.build(Recipe, values, where, UsageError)
+    recipe = strict.build(Recipe, _with_augmentation(values, where), where, UsageError)
     name, plan = recipe.name, recipe.training
     if not (name.isidentifier() and name.isascii()) or name in KEYWORDS:
         raise UsageError(f"{where}: name is {name!r}, needed is a C identifier such as my_model")
@@ -146,6 +171,18 @@ def recipe_of(values: object, where: str) -> Recipe:
             f"which is {plan.sequence_length}"
         )
     return recipe
+
+
+def _with_augmentation(values: object, where: str) -> object:
+    """Return the table with its [augmentation] built as the network has it."""
+    if not isinstance(values, dict) or "augmentation" not in values:
+        return values
+    kind = AUGMENTATIONS.get(str(values.get("network")))
+    if kind is None:
+        known = ", ".join(AUGMENTATIONS)
+        raise UsageError(f"no network {values.get('network')!r}; known are {known}")
+    made = strict.build(kind, values["augmentation"], f"{where}: augmentation", UsageError)
+    return {**values, "augmentation": made}
 
 
 def _check_numbers(table: Training | Augmentation, where: str) -> None:

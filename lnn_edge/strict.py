@@ -42,6 +42,8 @@ def build(cls: type[T], values: Any, where: str, error: type[LnnEdgeError]) -> T
 
 def _convert(hint: Any, value: Any, where: str, error: type[LnnEdgeError]) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, hint):
+        return value
     if is_dataclass(hint):
         return build(typing.cast(type, hint), value, where, error)
     if origin is tuple and isinstance(value, (list, tuple)):

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -16,12 +15,11 @@ from torch.nn.utils import clip_grad_norm_
 
 from lnn_edge import __version__
 from lnn_edge.augment import augment
-from lnn_edge.beats import BeatSequence
-from lnn_edge.data.recording import Recording
+from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import DataError, UsageError
-from lnn_edge.evaluate import Evaluation, evaluate_scores
+from lnn_edge.evaluate import Evaluation, check_classes, evaluate_scores
 from lnn_edge.networks import make_network
-from lnn_edge.networks.ecg_beats_cfc import BeatNet
+from lnn_edge.networks.stream_net import AbstractStreamNet
 from lnn_edge.recipe import Recipe, Training
 from lnn_edge.trained import (
     FORMAT,
@@ -67,8 +65,8 @@ class _Example:
 
 def train(
     recipe: Recipe,
-    training: Sequence[Recording],
-    validation: Sequence[Recording],
+    training: Sequence[LabelledSignal],
+    validation: Sequence[LabelledSignal],
     folder: Path,
     *,
     seed: int,
@@ -90,7 +88,7 @@ def train(
         on_epoch: Called after each epoch.
 
     Raises:
-        DataError: No recordings, each is shorter than one sequence, or no beat is labelled.
+        DataError: No recordings, each is shorter than one sequence, or nothing is labelled.
         UsageError: The recipe's network or the device cannot be made, or the loss is not finite.
     """
     _check_device(device)
@@ -124,11 +122,13 @@ def train(
 class _Run:
     """State of a training: network, optimiser, schedule and the average of the weights."""
 
-    def __init__(self, recipe: Recipe, network: BeatNet, examples: list[_Example]) -> None:
+    def __init__(
+        self, recipe: Recipe, network: AbstractStreamNet, examples: list[_Example]
+    ) -> None:
         self.recipe, self.network, self.examples = recipe, network, examples
         plan = recipe.training
-        beats = sum(len(e.labels) for e in examples)
-        self.steps = max(1, beats // (plan.batch_size * plan.sequence_length))
+        decisions = sum(len(e.labels) for e in examples)
+        self.steps = max(1, decisions // (plan.batch_size * plan.sequence_length))
         self.average = {k: v.clone() for k, v in network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
             network.parameters(), plan.learning_rate, weight_decay=plan.weight_decay
@@ -146,7 +146,7 @@ class _Run:
         self.network.train()
         return sum(self._step() for _ in range(self.steps)) / self.steps
 
-    def judge(self, held_out: list[BeatSequence]) -> Evaluation | None:
+    def judge(self, held_out: list[DecisionSequence]) -> Evaluation | None:
         """Evaluate the averaged weights."""
         if not held_out:
             return None
@@ -266,22 +266,27 @@ def _class_weights(examples: list[_Example], plan: Training) -> Tensor:
 
 
 def _examples(
-    network: BeatNet, recordings: Sequence[Recording], length: int, device: str
+    network: AbstractStreamNet, recordings: Sequence[LabelledSignal], length: int, device: str
 ) -> list[_Example]:
     if not recordings:
         raise DataError("no recordings to train on; choose another data set or other records")
-    sequences = [s for s in prepare(network, recordings) if len(s.labels) >= length]
-    if not sequences:
+    check_classes(network.classes, recordings)
+    pairs = zip(recordings, prepare(network, recordings), strict=True)
+    long = [(r, s) for r, s in pairs if len(s.labels) >= length]
+    if not long:
         raise DataError(
-            f"no recording holds {length} beats, the recipe's sequence_length; use longer "
+            f"no recording holds {length} decisions, the recipe's sequence_length; use longer "
             "recordings or a shorter sequence"
         )
-    if not any((s.labels >= 0).any() for s in sequences):
-        raise DataError("no beat has a label of N, S, V or F; nothing to learn")
-    return [
+    examples = [
         _Example(
             {k: v.to(device) for k, v in real_inputs(network, s).items()},
-            torch.from_numpy(np.ascontiguousarray(s.labels)).to(device),
+            torch.from_numpy(r.targets_at(s.stamps)).to(device),
         )
-        for s in sequences
+        for r, s in long
     ]
+    if not any(bool((e.labels >= 0).any()) for e in examples):
+        raise DataError(
+            f"nothing has a label of {', '.join(network.classes)}; there is nothing to learn"
+        )
+    return examples

@@ -19,12 +19,11 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from lnn_edge import strict
-from lnn_edge.beats import BeatSequence, run_beats
-from lnn_edge.data.recording import Recording
-from lnn_edge.errors import DataError
+from lnn_edge.decisions import DecisionSequence, LabelledSignal, run_decisions
+from lnn_edge.errors import DataError, UsageError
 from lnn_edge.networks import make_network
-from lnn_edge.networks.ecg_beats_cfc import BeatNet
-from lnn_edge.recipe import Recipe
+from lnn_edge.networks.stream_net import AbstractStreamNet
+from lnn_edge.recipe import Recipe, recipe_of
 
 FORMAT = 1
 
@@ -56,11 +55,11 @@ class ModelCard:
 class Trained:
     """A network with its weights, in evaluation mode, and its card."""
 
-    network: BeatNet
+    network: AbstractStreamNet
     card: ModelCard
 
 
-def save_trained(folder: Path, network: BeatNet, card: ModelCard) -> ModelCard:
+def save_trained(folder: Path, network: AbstractStreamNet, card: ModelCard) -> ModelCard:
     """Write both files, each atomically; return the card with the weights' hash."""
     weights = save_tensors({k: v.contiguous().cpu() for k, v in network.state_dict().items()})
     digest = hashlib.sha256(weights).hexdigest()
@@ -93,7 +92,10 @@ def load_trained(folder: Path) -> Trained:
         raise DataError(
             f"{folder}/model.toml has format {values.get('format')}, needed {FORMAT}; train again"
         )
-    card = strict.build(ModelCard, values, f"{folder}/model.toml", DataError)
+    where = f"{folder}/model.toml"
+    if "recipe" in values:
+        values["recipe"] = _recipe(values["recipe"], where)
+    card = strict.build(ModelCard, values, where, DataError)
     if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
         raise DataError(
             f"{folder}/model.safetensors is damaged or not the one of model.toml; train again"
@@ -106,6 +108,13 @@ def load_trained(folder: Path) -> Trained:
         raise DataError(f"{folder}/model.safetensors does not fit ({first}); train again") from None
     network.eval()
     return Trained(network, card)
+
+
+def _recipe(values: object, where: str) -> Recipe:
+    try:
+        return recipe_of(values, f"{where}: recipe")
+    except UsageError as error:
+        raise DataError(str(error)) from None
 
 
 @contextmanager
@@ -136,31 +145,31 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def prepare(network: BeatNet, recordings: Sequence[Recording]) -> list[BeatSequence]:
-    """Return the network's integer inputs of every decided beat."""
-    front = network.front_end
-    names = tuple(t.name for t in (*front.stage.outputs, front.dt))
-    return run_beats(front.stage, recordings, names)
+def prepare(
+    network: AbstractStreamNet, recordings: Sequence[LabelledSignal]
+) -> list[DecisionSequence]:
+    """Return the network's integer inputs of every decision."""
+    return run_decisions(network.front_stage, recordings, tuple(t.name for t in network.inputs))
 
 
-def real_inputs(network: BeatNet, sequence: BeatSequence) -> dict[str, Tensor]:
-    """Return the network's inputs of one sequence in real units, (B, *shape) float32."""
-    front = network.front_end
-
+def real_inputs(network: AbstractStreamNet, sequence: DecisionSequence) -> dict[str, Tensor]:
+    """Return the network's inputs of one sequence in real units, (D, *shape) float32."""
     return {
         t.name: torch.from_numpy(t.dequantize(sequence.values[t.name])).float()
-        for t in (*front.stage.outputs, front.dt)
+        for t in network.inputs
     }
 
 
-def _scores(network: BeatNet, sequence: BeatSequence) -> np.ndarray:
+def _scores(network: AbstractStreamNet, sequence: DecisionSequence) -> np.ndarray:
     inputs = {k: v[None] for k, v in real_inputs(network, sequence).items()}
     scores: np.ndarray = network(inputs)[0][0].double().numpy()
     return scores
 
 
-def float_scores(network: BeatNet, sequences: Sequence[BeatSequence]) -> list[np.ndarray]:
-    """Return the scores (B, classes) of each sequence, each from a reset."""
+def float_scores(
+    network: AbstractStreamNet, sequences: Sequence[DecisionSequence]
+) -> list[np.ndarray]:
+    """Return the scores (D, classes) of each sequence, each from a reset."""
     network.eval()
     with torch.no_grad(), one_thread():
         return [_scores(network, s) for s in sequences]

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.beats import BeatSequence
 from lnn_edge.build import build
-from lnn_edge.data.recording import Recording
+from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import UsageError, VerificationError
 from lnn_edge.evaluate import Evaluation, evaluate_scores
 from lnn_edge.graphio import graph_sha256
@@ -224,17 +223,12 @@ def verify(
 def verify_project(
     project: Project,
     spec: str,
-    recordings: Sequence[Recording],
+    recordings: Sequence[LabelledSignal],
     on_step: Callable[[], None] = lambda: None,
 ) -> Verification:
-    """Verify a project on annotated recordings; see verify_signals.
-
-    Decisions on labelled beats are judged. A model that takes no events is fed the samples alone.
-    """
-    if not _takes_events(project.graph):
-        return verify_signals(project, spec, [Signal(r.name, r.adc) for r in recordings], on_step)
-    signals = [Signal(r.name, r.adc, r.beats) for r in recordings]
-    return verify_signals(project, spec, signals, on_step, beat_judge(project.graph, recordings))
+    """Verify a project on labelled recordings, and judge what it decides; see verify_signals."""
+    signals = [Signal(r.name, r.frames, r.events) for r in recordings]
+    return verify_signals(project, spec, signals, on_step, label_judge(project.graph, recordings))
 
 
 def verify_signals(
@@ -347,23 +341,28 @@ def _spread(info: Info, steps: Sequence[_Step]) -> Spread | None:
     return Spread(min(counts), int(np.median(counts)), max(counts))
 
 
-def beat_judge(graph: QGraph, recordings: Sequence[Recording]) -> Judge:
-    """Return a judge of decisions on the beats of recordings, which are streamed in this order."""
+def label_judge(graph: QGraph, recordings: Sequence[LabelledSignal]) -> Judge:
+    """Return a judge of decisions on recordings, which are streamed in this order.
+
+    Recordings of another task are not judged.
+    """
 
     def judge(runs: Sequence[Sequence[ResultRecord]]) -> Evaluation | None:
         sequences, scores = [], []
         for recording, run in zip(recordings, runs, strict=True):
-            label_of = dict(zip(recording.beats.tolist(), recording.labels.tolist(), strict=True))
             stamps = np.array([r.stamp for r in run], np.int64)
-            labels = np.array([label_of.get(r.stamp, -1) for r in run], np.int64)
-            sequences.append(BeatSequence(recording.name, recording.patient, stamps, labels, {}))
+            labels = recording.labels_at(stamps)
+            name, patient = recording.name, recording.patient
+            sequences.append(DecisionSequence(name, patient, stamps, labels, {}))
             shape = (len(run), graph.output.size)
             scores.append(np.array([r.outputs for r in run], np.int64).reshape(shape))
         if not any((s.labels >= 0).any() for s in sequences):
             return None
         return evaluate_scores(sequences, scores, graph.classes)
 
-    return judge
+    names = graph.classes
+    fits = bool(names) and all(r.classes[: len(names)] == names for r in recordings)
+    return judge if fits else lambda _: None
 
 
 def _locate(graph: QGraph, step: _Step, open_trace: OpenTrace | None) -> Mismatch:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.beats import BeatSequence
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import folds, load_dataset
+from lnn_edge.decisions import DecisionSequence
 from lnn_edge.evaluate import Evaluation, evaluate_scores, integer_scores
 from lnn_edge.quantize import quantize
 from lnn_edge.recipe import Recipe, load_recipe
@@ -72,7 +72,7 @@ def run_seed(
     return figures
 
 
-def shuffled(sequence: BeatSequence, seed: int) -> BeatSequence:
+def shuffled(sequence: DecisionSequence, seed: int) -> DecisionSequence:
     """Deal the elapsed times out among the beats of a recording."""
     order = np.random.default_rng(seed).permutation(len(sequence.labels))
     return replace(sequence, values={**sequence.values, "dt": sequence.values["dt"][order]})

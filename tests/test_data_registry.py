@@ -80,7 +80,7 @@ def test_folder_by_path(tmp_path: Path) -> None:
     write_small(tmp_path, "x1")
     (info,) = describe(str(tmp_path))
     assert (info.name, info.patient, info.leads) == ("x1", "x1", ("MLII", "V1"))
-    assert info.beats == {"N": 1, "S": 1, "V": 1, "F": 1, "Q": 1}
+    assert info.labels == {"N": 1, "S": 1, "V": 1, "F": 1, "Q": 1}
     with pytest.raises(DataError, match="has no split 'train'"):
         load_dataset(str(tmp_path), split="train")
 

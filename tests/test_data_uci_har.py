@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from lnn_edge.data import uci_har
-from lnn_edge.data.uci_har import CLASSES, NOT_SCORED, WINDOW, load_runs, subjects_of
+from lnn_edge.data.activity_run import ACC_STEPS_PER_G, CLASSES, NOT_SCORED, WINDOW, ActivityRun
+from lnn_edge.data.registry import load_dataset
+from lnn_edge.data.uci_har import subjects_of
 from lnn_edge.errors import DataError
 
 needs_data = pytest.mark.skipif(
@@ -21,21 +23,27 @@ TRAIN = (1226, 1073, 987, 1293, 1423, 1413)
 TEST = (496, 471, 420, 508, 556, 545)
 
 
+def load_runs(folder: Path | None = None, split: str = "all") -> tuple[ActivityRun, ...]:
+    runs = load_dataset("uci_har", folder, split)
+    assert all(isinstance(run, ActivityRun) for run in runs)
+    return runs  # type: ignore[return-value]
+
+
 def write_small(folder: Path, **changes: np.ndarray) -> None:
     """Two runs of subjects 1 and 2 of 400 and 300 samples; walking, a transition, sitting."""
     frames = np.arange(700 * 3, dtype=np.int16).reshape(700, 3)
     raw = {
         "acc": frames,
         "gyro": -frames,
-        "exp_id": np.array([1, 2], np.int16),
+        "exp_id": np.array([1, 3], np.int16),
         "exp_user": np.array([1, 2], np.int16),
         "exp_offset": np.array([0, 400, 700]),
-        "segments": np.array([[1, 1, 1, 10, 200], [1, 1, 7, 200, 260], [2, 2, 4, 420, 690]]),
+        "segments": np.array([[1, 1, 1, 10, 200], [1, 1, 7, 200, 260], [3, 2, 4, 420, 690]]),
     }
     windows = {
         "start": np.array([10, 74, 420, 200]),
         "label": np.array([1, 1, 4, 7], np.uint8),
-        "exp": np.array([1, 1, 2, 1], np.uint8),
+        "exp": np.array([1, 1, 3, 1], np.uint8),
     }
     folder.mkdir(parents=True)
     np.savez(folder / "hapt_raw.npz", **{k: changes.get(k, v) for k, v in raw.items()})
@@ -46,7 +54,7 @@ def test_runs_are_cut_where_the_experiments_end(tmp_path):
     write_small(tmp_path / "uci_har")
     first, second = load_runs(tmp_path)
     assert (first.name, first.subject, len(first.frames)) == ("run01", 1, 400)
-    assert (second.name, second.subject, len(second.frames)) == ("run02", 2, 300)
+    assert (second.name, second.subject, len(second.frames)) == ("run03", 2, 300)
     assert second.frames[0].tolist() == [1200, 1201, 1202, -1200, -1201, -1202]
     assert set(first.labels[10:200]) == {0}
     assert set(first.labels[200:]) == {NOT_SCORED}  # the transition is no class
@@ -123,5 +131,34 @@ def test_the_official_windows_are_all_there():
 @needs_data
 def test_gravity_is_in_the_accelerometer():
     still = [run.frames[run.labels == CLASSES.index("standing"), :3] for run in load_runs()]
-    g = np.linalg.norm(np.concatenate(still) / uci_har.ACC_STEPS_PER_G, axis=1)
+    g = np.linalg.norm(np.concatenate(still) / ACC_STEPS_PER_G, axis=1)
     assert np.median(g) == pytest.approx(1, abs=0.05)
+
+
+def test_runs_belong_to_the_subjects_of_the_table(tmp_path):
+    assert [uci_har.SUBJECT_OF_RUN.count(s) for s in (1, 10, 30)] == [2, 3, 2]
+    assert uci_har.names_of("test")[:3] == ("run03", "run04", "run07")
+    assert len(uci_har.names_of("all")) == 61
+
+
+def test_an_official_window_is_judged_by_the_last_decision_in_it(tmp_path):
+    write_small(tmp_path / "uci_har")
+    first, second = load_runs(tmp_path)
+    stamps = np.arange(63, 300, 16)  # windows end at 137 and 201 (walking), 147 (sitting)
+    judged = {t: c for t, c in zip(stamps, first.labels_at(stamps), strict=True) if c >= 0}
+    assert judged == {127: 0, 191: 0}
+    judged = {t: c for t, c in zip(stamps, second.labels_at(stamps), strict=True) if c >= 0}
+    assert judged == {143: 3}
+    assert set(first.labels_at(np.array([300]))) == {NOT_SCORED}
+
+
+def test_nothing_is_learned_right_after_a_change(tmp_path):
+    write_small(tmp_path / "uci_har")
+    first, _ = load_runs(tmp_path)
+    assert first.targets_at(np.array([10, 41, 42, 199, 200])).tolist() == [-1, -1, 0, 0, -1]
+
+
+@needs_data
+def test_the_table_of_subjects_is_that_of_the_files():
+    for run in load_runs():
+        assert run.subject == uci_har.SUBJECT_OF_RUN[int(run.name[3:]) - 1]

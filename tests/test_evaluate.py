@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from lnn_edge.beats import BeatSequence
+from lnn_edge.decisions import DecisionSequence
 from lnn_edge.errors import DataError
 from lnn_edge.evaluate import evaluate_scores
 
 CLASSES = ("N", "S", "V", "F")
 
 
-def beats(patient: str, labels: list[int]) -> BeatSequence:
+def beats(patient: str, labels: list[int]) -> DecisionSequence:
     array = np.array(labels)
-    return BeatSequence(patient, patient, np.arange(len(labels)), array, {})
+    return DecisionSequence(patient, patient, np.arange(len(labels)), array, {})
 
 
 def scores(classes: list[int]) -> np.ndarray:
@@ -55,5 +55,5 @@ def test_interval_resamples_patients_not_beats() -> None:
 
 
 def test_no_scored_beat_is_a_named_error() -> None:
-    with pytest.raises(DataError, match="no beat has a label"):
+    with pytest.raises(DataError, match="no decision has a label"):
         evaluate_scores([beats("p", [-1, -1])], [scores([0, 0])], CLASSES)

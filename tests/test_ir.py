@@ -287,7 +287,7 @@ def test_the_shortest_ring_that_holds_window_and_wait_is_enough() -> None:
 
 def test_a_graph_knows_its_input_output_and_classes() -> None:
     assert (GRAPH.frame.name, GRAPH.output.name) == ("adc", "scores")
-    assert GRAPH.classes == ("A", "B", "C")
+    assert GRAPH.classes == ("N", "S", "V")
     assert isinstance(GRAPH.deciding_trigger, EventTrigger)
     assert {t.name for t in GRAPH.deciding_stage.inputs} == {"window", "dt", "dt_next"}
 

@@ -24,7 +24,7 @@ LAYERS = [  # a module imports only from its own layer and those above it in thi
     {"sim", "stream", "graphio"},
     {"kernels", "memory", "board", "board_checks", "board_facts", "recipe", "elf", "disassembly"},
     {"data"},
-    {"codegen", "project", "beats", "shipped", "cells", "sequences", "cell_files"},
+    {"codegen", "project", "decisions", "shipped", "cells", "sequences", "cell_files"},
     {"networks", "evaluate", "size", "stack", "framing", "protocol", "augment"},
     {"build", "link", "trained", "virtual"},
     {"cell_folder", "ncps_files"},

@@ -252,20 +252,24 @@ def test_strips_show_every_wrong_decision(exported: Path) -> None:
     assert errors > 0  # random weights
     page = render(report)
     assert page.count('class="wrong-box"') == errors
-    for prediction in report.predictions:
-        drawn = _Page(draw_recording(prediction))
+    for prediction, recording in zip(report.predictions, RECORDINGS, strict=True):
+        drawn = _Page(draw_recording(prediction, recording))
         truths = [a for tag, a in drawn.seen if tag == "text" and a["y"] == "14.0"]
         beats = [a for a in truths if str(a["class"]).startswith("beat")]
-        assert len(beats) == len(prediction.recording.beats)
+        assert len(beats) == len(recording.beats)
 
 
 def test_strips_keep_the_extreme_samples(exported: Path) -> None:
     (first, _) = collect(exported, RECORDINGS).predictions
-    paths = [a for tag, a in _Page(draw_recording(first)).seen if a.get("class") == "trace"]
+    paths = [
+        a
+        for tag, a in _Page(draw_recording(first, RECORDINGS[0])).seen
+        if a.get("class") == "trace"
+    ]
     numbers = [int(n) for n in re.findall(r"-?\d+", str(paths[0]["d"]))]
     assert numbers[0] == 0
     y = np.cumsum([numbers[1], *numbers[3::2]])
-    lead = (first.recording.adc[: 15 * 360, 0] - 1024) / 200
+    lead = (RECORDINGS[0].adc[: 15 * 360, 0] - 1024) / 200
     px_per_mv = 30 * 10  # path units
     assert np.ptp(y) == pytest.approx(np.ptp(lead) * px_per_mv, abs=1.01)
     assert len(y) == 15 * 360 // 3
@@ -273,10 +277,12 @@ def test_strips_keep_the_extreme_samples(exported: Path) -> None:
 
 
 def test_other_classes_get_no_figures(tmp_path: Path) -> None:
-    export(toy_graph(), load_board("stm32f746"), tmp_path / "firmware")
+    graph = toy_graph()
+    graph = replace(graph, metadata={**graph.metadata, "classes": ["A", "B", "C"]})
+    export(graph, load_board("stm32f746"), tmp_path / "firmware")
     report = collect(tmp_path / "firmware", RECORDINGS)
     assert report.evaluation is None
-    assert "tells A, B, C apart" in _Page(render(report)).text
+    assert "No recordings of this model's task (A, B, C)" in _Page(render(report)).text
 
 
 def test_segments_add_up_to_what_is_used(exported: Path) -> None:

@@ -15,7 +15,7 @@ from lnn_edge.ir import QGraph
 from lnn_edge.ops.linear import Linear
 from lnn_edge.protocol import ResultRecord
 from lnn_edge.stream import Stream, pack
-from lnn_edge.verify import Signal, beat_judge, verify
+from lnn_edge.verify import Signal, label_judge, verify
 from tests.recordings import invented
 from tests.toy import motion, toy_every_graph, toy_graph
 
@@ -146,7 +146,7 @@ def test_decisions_are_judged_by_the_labels_of_their_own_recording() -> None:
     graph = toy_graph()
     twins = [replace(r, name="twin") for r in RECORDINGS]
     signals = [Signal(r.name, r.adc, r.beats) for r in twins]
-    judge = beat_judge(graph, twins)
+    judge = label_judge(graph, twins)
     result = verify(graph, signals, FakeLink(graph), name="fake", judge=judge)  # type: ignore[arg-type]
     assert result.judged is not None
     assert result.judged.n == result.steps == 32

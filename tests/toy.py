@@ -120,7 +120,7 @@ def toy_graph(seed: int = 0, hidden: int = 6, wait: int = 60) -> QGraph:
     )
     metadata = {
         "sample_rate_hz": 360,
-        "classes": ["A", "B", "C"],
+        "classes": ["N", "S", "V"],
         "leads": ["I", "II"],
         "adc_gain": 200,
         "adc_zero": 0,

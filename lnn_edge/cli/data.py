@@ -53,12 +53,12 @@ def info(name: str, split: str, data_dir: str | None, as_json: bool) -> None:
     if as_json:
         show_json([asdict(r) for r in rows])
         return
-    classes = list(rows[0].beats)
+    classes = list(rows[0].labels)
     body = [
-        (r.name, r.patient, "+".join(r.leads), f"{r.duration_s:.0f} s", *r.beats.values())
+        (r.name, r.patient, "+".join(r.leads), f"{r.duration_s:.0f} s", *r.labels.values())
         for r in rows
     ]
-    console().print(table(name, ("record", "patient", "leads", "length", *classes), body))
+    console().print(table(name, ("record", "patient", "channels", "length", *classes), body))
 
 
 @command.command()

@@ -11,7 +11,7 @@ import click
 from lnn_edge.cli.output import console, data_dir_option, json_option, show_json, table
 
 if TYPE_CHECKING:
-    from lnn_edge.data.recording import Recording
+    from lnn_edge.decisions import LabelledSignal
     from lnn_edge.evaluate import Evaluation
 
 
@@ -54,7 +54,7 @@ def command(
 
 
 def judge(
-    model: Path | None, recordings: Sequence[Recording], resamples: int
+    model: Path | None, recordings: Sequence[LabelledSignal], resamples: int
 ) -> tuple[str, Path, Evaluation]:
     """Return the model's form, its path and its figures."""
     from lnn_edge.evaluate import evaluate_scores, integer_scores
@@ -75,6 +75,13 @@ def judge(
     return "integer", path, judged
 
 
+def main_names(judged: Evaluation) -> str:
+    """Return the classes of the main figure."""
+    from lnn_edge.evaluate import main_classes
+
+    return ", ".join(main_classes(tuple(judged.classes)))
+
+
 def show_evaluation(title: str, judged: Evaluation) -> None:
     """Print figures per class, the confusion matrix and each recording."""
     out = console()
@@ -82,14 +89,14 @@ def show_evaluation(title: str, judged: Evaluation) -> None:
     for name, f in judged.classes.items():
         low, high = judged.intervals.get(f"{name} f1", (float("nan"), float("nan")))
         rows.append((name, f.n, f.se, f.ppv, f.f1, f"{low:.3f} to {high:.3f}"))
-    columns = ("class", "beats", "Se", "PPV", "F1", "95 % over patients")
+    columns = ("class", "judged", "Se", "PPV", "F1", "95 % over patients")
     out.print(table(title, columns, rows))
     out.print(
-        f"accuracy {judged.accuracy:.4f}, mean F1 of N, S, V {judged.main_f1:.4f}, "
+        f"accuracy {judged.accuracy:.4f}, mean F1 of {main_names(judged)} {judged.main_f1:.4f}, "
         f"of all classes {judged.macro_f1:.4f}"
     )
     names = list(judged.classes)
     matrix = [(n, *row) for n, row in zip(names, judged.confusion, strict=True)]
     out.print(table("true (rows) and predicted", ("", *names), matrix))
     per = [(r.name, r.patient, r.n, r.accuracy) for r in judged.records]
-    out.print(table("recordings", ("record", "patient", "beats", "accuracy"), per))
+    out.print(table("recordings", ("record", "patient", "judged", "accuracy"), per))

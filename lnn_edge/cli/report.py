@@ -73,5 +73,6 @@ def show_report(report: Report) -> None:
     if report.evaluation:
         classes = report.evaluation.classes.items()
         rows = [(name, f.n, f.se, f.ppv, f.f1) for name, f in classes]
-        title = f"integer model, {report.evaluation.n} beats of the embedded recordings"
-        out.print(table(title, ("class", "beats", "Se", "PPV", "F1"), rows))
+        unit = report.words.unit
+        title = f"integer model, {report.evaluation.n} {unit} of the embedded recordings"
+        out.print(table(title, ("class", unit, "Se", "PPV", "F1"), rows))

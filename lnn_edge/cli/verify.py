@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lnn_edge.cli import FAILED, show_error
+from lnn_edge.cli.evaluate import main_names
 from lnn_edge.cli.output import (
     console,
     data_dir_option,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     help="host, virtual, virtual:pty, "
     "qemu, serial:PORT, or a way to flash: openocd, st-flash, msd.",
 )
-@click.option("--dataset", default="excerpts", show_default=True, help="Name or WFDB folder.")
+@click.option("--dataset", help="Name or WFDB folder [default: the embedded one of its task].")
 @click.option("--records", help="Only these, comma-separated.")
 @click.option(
     "--input",
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 def command(
     project: Path,
     link: str,
-    dataset: str,
+    dataset: str | None,
     records: str | None,
     input_path: Path | None,
     data_dir: str | None,
@@ -59,7 +60,8 @@ def command(
     Example: lnn-edge verify firmware --link virtual
     Example: lnn-edge verify firmware --link virtual --input X.npy
     """
-    from lnn_edge.data.registry import load_dataset
+    from lnn_edge.data.registry import SHOWN, load_dataset
+    from lnn_edge.decisions import stage_inputs
     from lnn_edge.project import open_project
     from lnn_edge.verify import verify_project, write_verification
 
@@ -68,12 +70,13 @@ def command(
         result = _verify_input(opened, link, input_path, as_json)
     else:
         names = None if records is None else records.split(",")
-        recordings = load_dataset(dataset, data_dir, "all", names)
+        stage = opened.graph.deciding_stage
+        task = str(opened.graph.metadata.get("task", "beats"))
+        recordings = load_dataset(dataset or SHOWN[task], data_dir, "all", names)
+        steps = sum(len(stage_inputs(stage, r)[0]) for r in recordings)
         with progress(as_json) as bar:
-            task = bar.add_task(
-                f"verify on {link}", total=sum(len(r.beats) for r in recordings), note=""
-            )
-            result = verify_project(opened, link, recordings, lambda: bar.advance(task))
+            shown = bar.add_task(f"verify on {link}", total=steps, note="")
+            result = verify_project(opened, link, recordings, lambda: bar.advance(shown))
     path = write_verification(result, project)
     if as_json:
         show_json(result.to_json())
@@ -131,4 +134,5 @@ def show_verification(result: Verification) -> None:
         )
     if result.judged:
         j = result.judged
-        out.print(f"accuracy {j.accuracy:.4f}, mean F1 of N, S, V {j.main_f1:.4f} on {j.n} beats")
+        names = main_names(j)
+        out.print(f"accuracy {j.accuracy:.4f}, mean F1 of {names} {j.main_f1:.4f} on {j.n} judged")

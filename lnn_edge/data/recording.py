@@ -70,6 +70,33 @@ class Recording:
         """Length in seconds."""
         return len(self.adc) / self.fs_hz
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the labels mean."""
+        return CLASSES
+
+    @property
+    def frames(self) -> np.ndarray:
+        """The samples, (N, L) int16."""
+        return self.adc
+
+    @property
+    def events(self) -> np.ndarray:
+        """The R peaks, (B,) int64."""
+        return self.beats
+
+    def labels_at(self, stamps: np.ndarray) -> np.ndarray:
+        """Return the labels of the beats at ascending stamps, int64; NOT_SCORED between beats."""
+        place = np.searchsorted(self.beats, stamps).clip(max=max(len(self.beats) - 1, 0))
+        if not len(self.beats):
+            return np.full(len(stamps), NOT_SCORED, np.int64)
+        found = self.labels[place].astype(np.int64)
+        return np.where(self.beats[place] == stamps, found, NOT_SCORED)
+
+    def targets_at(self, stamps: np.ndarray) -> np.ndarray:
+        """Return the labels to learn, which are those to be judged by."""
+        return self.labels_at(stamps)
+
     def count(self) -> dict[str, int]:
         """Count the beats per class; Q are those not scored."""
         counts = {c: int((self.labels == i).sum()) for i, c in enumerate(CLASSES)}

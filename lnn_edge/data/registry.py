@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lnn_edge.data import embedded, mitdb, synthetic
+from lnn_edge.data import embedded, mitdb, synthetic, synthetic_activity, uci_har
+from lnn_edge.data.activity_run import ActivityRun
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.wfdb_folder import list_records, read_record
 from lnn_edge.errors import DataError
 
 DATA_VARIABLE = "LNN_EDGE_DATA"
 EVERYTHING = "all"
+Signal = Recording | ActivityRun
+SHOWN = {"beats": embedded.NAME, "activity": synthetic_activity.NAME}
+"""Data sets that need no folder, by task: what `verify` and `report` take unless told."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class DataSet:
         fold_count: Number of folds between "train" and "validation".
         names_of: Names of the records of a split in a fold, at hand or not.
         locate: Folder of the records, from the user's data folder if one was given.
-        read: Reads one record of the folder.
+        read: Reads records of the folder by name, in the contract of the models of its task.
+        list_names: Names of the records in the folder.
     """
 
     name: str
@@ -36,18 +41,19 @@ class DataSet:
     fold_count: int
     names_of: Callable[[str, int], tuple[str, ...]]
     locate: Callable[[Path | None], Path]
-    read: Callable[[Path, str], Recording]
+    read: Callable[[Path, Sequence[str]], tuple[Signal, ...]]
+    list_names: Callable[[Path], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class RecordingInfo:
-    """What `data info` tells of one recording: its leads, length and beats per class (and Q)."""
+    """What `data info` tells of one recording: its channels, length and labels per class."""
 
     name: str
     patient: str
     leads: tuple[str, ...]
     duration_s: float
-    beats: dict[str, int]
+    labels: dict[str, int]
 
 
 def load_dataset(
@@ -56,13 +62,16 @@ def load_dataset(
     split: str = EVERYTHING,
     records: Iterable[str] | None = None,
     fold: int = 0,
-) -> tuple[Recording, ...]:
-    """Load recordings in the contract of the models: 360 Hz, MLII first, 200 steps per mV.
+) -> tuple[Signal, ...]:
+    """Load recordings in the contract of the models.
+
+    ECG: 360 Hz, MLII first, 200 steps per mV; motion: 50 Hz, six channels in sensor steps.
 
     Args:
         name: A name of DATASETS, or the path of a folder with WFDB records.
         data_dir: Folder that holds the data set. None takes the environment's LNN_EDGE_DATA for
-            mitdb, and the user's cache for synthetic, which is generated where it is absent.
+            mitdb and uci_har, and the user's cache for synthetic, which is generated where it is
+            absent.
         split: "develop" (train and validation), "train", "validation", "test" or "all".
         records: Only these names, which must be in the split; None takes all of it.
         fold: Which fold separates "train" from "validation"; see folds().
@@ -79,7 +88,7 @@ def load_dataset(
     members = dataset.names_of(split, fold)
     folder = dataset.locate(Path(data_dir) if data_dir is not None else None)
     names = _select(dataset, folder, members, records)
-    return tuple(dataset.read(folder, each).to_contract() for each in names)
+    return dataset.read(folder, names)
 
 
 def folds(name: str) -> tuple[tuple[str, ...], ...]:
@@ -126,7 +135,7 @@ def _select(
     dataset: DataSet, folder: Path, members: tuple[str, ...], records: Iterable[str] | None
 ) -> tuple[str, ...]:
     """Name the wanted records that are at hand."""
-    at_hand = set(list_records(folder))
+    at_hand = set(dataset.list_names(folder))
     names = tuple(name for name in members if name in at_hand)
     if not names:
         raise DataError(
@@ -171,12 +180,23 @@ def _folder_dataset(folder: Path) -> DataSet:
         0,
         lambda split, fold: _folder_names(folder, split),
         lambda data_dir: folder,
-        read_record,
+        _read_ecg,
+        list_records,
     )
 
 
-def _read_piece(folder: Path, name: str) -> Recording:
-    return read_record(folder, name, mitdb.patient_of(name.split("_")[0]))
+def _read_ecg(folder: Path, names: Sequence[str]) -> tuple[Recording, ...]:
+    return tuple(read_record(folder, name).to_contract() for name in names)
+
+
+def _read_mitdb(folder: Path, names: Sequence[str]) -> tuple[Recording, ...]:
+    return tuple(mitdb.read(folder, name).to_contract() for name in names)
+
+
+def _read_pieces(folder: Path, names: Sequence[str]) -> tuple[Recording, ...]:
+    patients = [mitdb.patient_of(name.split("_")[0]) for name in names]
+    pairs = zip(names, patients, strict=True)
+    return tuple(read_record(folder, name, who).to_contract() for name, who in pairs)
 
 
 def _folder_names(folder: Path, split: str) -> tuple[str, ...]:
@@ -193,7 +213,8 @@ DATASETS = {
         len(mitdb.FOLDS),
         mitdb.names_of,
         _mitdb_folder,
-        mitdb.read,
+        _read_mitdb,
+        list_records,
     ),
     synthetic.NAME: DataSet(
         synthetic.NAME,
@@ -202,7 +223,8 @@ DATASETS = {
         1,
         synthetic.names_of,
         synthetic.ensure_dataset,
-        read_record,
+        _read_ecg,
+        list_records,
     ),
     embedded.NAME: DataSet(
         embedded.NAME,
@@ -211,6 +233,27 @@ DATASETS = {
         0,
         embedded.names_of,
         lambda data_dir: embedded.folder_of_pieces(),
-        _read_piece,
+        _read_pieces,
+        list_records,
+    ),
+    uci_har.NAME: DataSet(
+        uci_har.NAME,
+        "HAPT, the raw signals of UCI HAR: a phone at the waist of 30 persons, no commercial use",
+        uci_har.SPLITS,
+        uci_har.FOLD_COUNT,
+        uci_har.names_of,
+        uci_har.locate,
+        uci_har.read,
+        uci_har.list_names,
+    ),
+    synthetic_activity.NAME: DataSet(
+        synthetic_activity.NAME,
+        "generated motion of 12 invented persons, 5 minutes each: no data of anybody",
+        synthetic_activity.SPLITS,
+        1,
+        synthetic_activity.names_of,
+        lambda data_dir: Path(),
+        synthetic_activity.read,
+        lambda folder: synthetic_activity.names_of("all"),
     ),
 }

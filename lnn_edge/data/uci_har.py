@@ -8,51 +8,24 @@ from __future__ import annotations
 
 import os
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from lnn_edge.data.activity_run import CLASSES, NOT_SCORED, ActivityRun
 from lnn_edge.errors import DataError
 
 NAME = "uci_har"
-RATE_HZ = 50
-CLASSES = ("walking", "upstairs", "downstairs", "sitting", "standing", "laying")
-CHANNELS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
-ACC_STEPS_PER_G = 720.0
-GYRO_STEPS_PER_RAD_S = 1 / 0.00030543
-SCALES = (1 / ACC_STEPS_PER_G,) * 3 + (1 / GYRO_STEPS_PER_RAD_S,) * 3
-WINDOW = 128  # samples of an official window, 2.56 s, half of it shared with the next one
-NOT_SCORED = -1  # transitions between postures, and samples outside any activity
 TEST_SUBJECTS = (2, 4, 9, 10, 12, 13, 18, 20, 24)
 TRAINING_SUBJECTS = tuple(s for s in range(1, 31) if s not in TEST_SUBJECTS)
 FOLD_COUNT = 4
 SPLITS = ("develop", "train", "validation", "test", "all")
+# Subject of each run, runs counted from 1: subject 10 made three, everybody else two.
+SUBJECT_OF_RUN = tuple(s for s in range(1, 31) for _ in range(3 if s == 10 else 2))
 _FILES = ("hapt_raw.npz", "hapt_windows.npz")
 _RAW = ("acc", "gyro", "exp_id", "exp_user", "exp_offset", "segments")
 _WINDOWS = ("start", "label", "exp")
-
-
-@dataclass(frozen=True, eq=False)
-class ActivityRun:
-    """One continuous recording of a person with the phone at the waist.
-
-    Attributes:
-        name: "run" and its number.
-        subject: Number of the person, 1 to 30.
-        frames: (N, 6) int16, sensor steps in the order of CHANNELS; physical units are
-            frames * SCALES: g (gravity included) and rad/s.
-        labels: (N,) int8 index into CLASSES of every sample, or NOT_SCORED.
-        window_starts: (W,) int64 first samples of the official windows of the six activities.
-        window_labels: (W,) int8 indices into CLASSES.
-    """
-
-    name: str
-    subject: int
-    frames: np.ndarray
-    labels: np.ndarray
-    window_starts: np.ndarray
-    window_labels: np.ndarray
 
 
 def subjects_of(split: str, fold: int = 0) -> tuple[int, ...]:
@@ -82,29 +55,49 @@ def subjects_of(split: str, fold: int = 0) -> tuple[int, ...]:
     return tuple(s for s in TRAINING_SUBJECTS if (s in held_out) == (split == "validation"))
 
 
-def load_runs(
-    data_dir: str | Path | None = None, split: str = "all", fold: int = 0
-) -> tuple[ActivityRun, ...]:
-    """Read the runs of a split's subjects.
-
-    Args:
-        data_dir: Folder that holds uci_har, or that folder; None takes LNN_EDGE_DATA.
-        split: See subjects_of.
-        fold: See subjects_of.
+def names_of(split: str, fold: int = 0) -> tuple[str, ...]:
+    """Name the runs of a split, see subjects_of.
 
     Raises:
-        DataError: The files are missing or damaged, or there is no such split.
+        DataError: There is no such split or fold.
     """
     subjects = subjects_of(split, fold)
-    folder = _folder(data_dir)
+    return tuple(name_of(i) for i, s in enumerate(SUBJECT_OF_RUN, start=1) if s in subjects)
+
+
+def name_of(number: int) -> str:
+    """Name a run."""
+    return f"run{number:02d}"
+
+
+def list_names(folder: Path) -> tuple[str, ...]:
+    """Name the runs in a folder.
+
+    Raises:
+        DataError: The files are damaged.
+    """
+    return tuple(name_of(int(n)) for n in _read(folder / _FILES[0], ("exp_id",))["exp_id"])
+
+
+def read(folder: Path, names: Sequence[str]) -> tuple[ActivityRun, ...]:
+    """Read runs by name.
+
+    Raises:
+        DataError: The files are damaged.
+    """
     raw = _read(folder / _FILES[0], _RAW)
     windows = _read(folder / _FILES[1], _WINDOWS)
     _check(folder, raw, windows)
-    runs = range(len(raw["exp_id"]))
-    return tuple(_run(raw, windows, i) for i in runs if int(raw["exp_user"][i]) in subjects)
+    index = {name_of(int(n)): i for i, n in enumerate(raw["exp_id"])}
+    return tuple(_run(raw, windows, index[name]) for name in names)
 
 
-def _folder(data_dir: str | Path | None) -> Path:
+def locate(data_dir: Path | None) -> Path:
+    """Find the folder of the files: DIR/uci_har, or DIR itself; None takes LNN_EDGE_DATA.
+
+    Raises:
+        DataError: There is none.
+    """
     place = data_dir or os.environ.get("LNN_EDGE_DATA")
     if not place:
         raise DataError(f"no folder given for {NAME}; give --data-dir or set LNN_EDGE_DATA")
@@ -141,7 +134,7 @@ def _run(raw: dict[str, np.ndarray], windows: dict[str, np.ndarray], index: int)
             labels[first - begin : last - begin] = activity - 1
     chosen = (windows["exp"] == number) & (windows["label"] <= len(CLASSES))
     return ActivityRun(
-        f"run{number:02d}",
+        name_of(number),
         int(raw["exp_user"][index]),
         np.concatenate((raw["acc"][begin:end], raw["gyro"][begin:end]), axis=1),
         labels,

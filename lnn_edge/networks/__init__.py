@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from lnn_edge import strict
 from lnn_edge.errors import UsageError
 from lnn_edge.networks.ecg_beats_cfc import BeatNet, BeatNetConfig
+from lnn_edge.networks.har_cfc import HarNet, HarNetConfig
+from lnn_edge.networks.stream_net import AbstractStreamNet
 
-NETWORKS = {"ecg-beats-cfc": (BeatNet, BeatNetConfig)}
+NETWORKS: dict[str, tuple[Callable[[Any], AbstractStreamNet], type]] = {
+    "ecg-beats-cfc": (BeatNet, BeatNetConfig),
+    "har-cfc": (HarNet, HarNetConfig),
+}
 
 
-def make_network(name: str, model: Mapping[str, object]) -> BeatNet:
+def make_network(name: str, model: Mapping[str, object]) -> AbstractStreamNet:
     """Build a network with fresh weights from a recipe's [model] table.
 
     Raises:

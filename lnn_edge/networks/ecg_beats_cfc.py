@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lnn_edge.cells.cfc import Cfc, Tap, no_tap
+from lnn_edge.cells.cfc import Cfc, Tap, linear_op, no_tap
 from lnn_edge.errors import UsageError
 from lnn_edge.formats import Ranges, range_of, rectified, symmetric, symmetric_of
-from lnn_edge.ir import AbstractOp, InputTrigger, QGraph, QTensor, Stage
+from lnn_edge.ir import InputTrigger, QGraph, QTensor, Stage
 from lnn_edge.networks import beat_front_end
 from lnn_edge.networks.beat_front_end import FrontEnd, front_end
-from lnn_edge.ops.conv import Conv1d
+from lnn_edge.networks.conv_encoder import ConvEncoder, ConvSizes
+from lnn_edge.networks.stream_net import AbstractStreamNet
 from lnn_edge.ops.elementwise import Concat, Requantize
-from lnn_edge.ops.linear import Linear
 
 CLASSES = ("N", "S", "V", "F")
 Variant = Literal["cfc", "state_reset", "encoder_only", "lstm"]
@@ -61,11 +60,8 @@ class BeatNetConfig:
             UsageError: A size is below 1, the convolutions' lists differ in length, or a wait or
                 probability is out of its range.
         """
-        layers = (self.filters, self.kernel_sizes, self.strides)
-        if len({len(sizes) for sizes in layers}) > 1:
-            raise UsageError("[model] filters, kernel_sizes and strides need one entry per layer")
-        widths = (self.embedding_size, self.mixed_size, self.hidden_size, self.backbone_units)
-        if min(*widths, *(size for sizes in layers for size in sizes)) < 1:
+        _ = self.encoder_sizes  # they have a check of their own
+        if min(self.mixed_size, self.hidden_size, self.backbone_units) < 1:
             raise UsageError("[model] every size must be at least 1")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"[model] dropout is {self.dropout}, needed is 0 to below 1")
@@ -74,8 +70,13 @@ class BeatNetConfig:
                 f"[model] wait is {self.wait}, needed is 0 to {beat_front_end.LONGEST_WAIT}"
             )
 
+    @property
+    def encoder_sizes(self) -> ConvSizes:
+        """Sizes of the encoder."""
+        return ConvSizes(self.filters, self.kernel_sizes, self.strides, self.embedding_size)
 
-class BeatNet(nn.Module):
+
+class BeatNet(AbstractStreamNet):
     """Classifier of one beat after the other.
 
     e = ReLU(E conv(window)),  m = ReLU(M [e; rhythm; shape]),  h' = CfC(rhythm, h, dt)
@@ -92,24 +93,20 @@ class BeatNet(nn.Module):
     """
 
     classes = CLASSES
+    facts: ClassVar[Mapping[str, object]] = {
+        "task": "beats",
+        "sample_rate_hz": beat_front_end.SAMPLE_RATE_HZ,
+        "leads": ["MLII", "any"],
+        "adc_gain": beat_front_end.ADC_GAIN,
+        "adc_zero": beat_front_end.ADC_ZERO,
+    }
 
     def __init__(self, config: BeatNetConfig) -> None:
         super().__init__()
         self.config = config
         self.front_end: FrontEnd = front_end(config.wait)
         frames, channels = self.front_end.window.shape
-        self.convolutions, self.norms = nn.ModuleList(), nn.ModuleList()
-        sizes = zip(config.filters, config.kernel_sizes, config.strides, strict=True)
-        for filters, kernel_size, stride in sizes:
-            self.convolutions.append(nn.Conv1d(channels, filters, kernel_size, stride))
-            self.norms.append(nn.BatchNorm1d(filters))
-            if kernel_size > frames:
-                raise UsageError(
-                    f"[model] kernel_size {kernel_size} does not fit {frames} frames; take smaller "
-                    "kernel_sizes or strides"
-                )
-            frames, channels = (frames - kernel_size) // stride + 1, filters
-        self.embedding = nn.Linear(frames * channels, config.embedding_size)
+        self.encoder = ConvEncoder(frames, channels, config.encoder_sizes, config.dropout)
         self.dropout = nn.Dropout(config.dropout)
         front = self.front_end
         features = config.embedding_size + front.rhythm.size + front.shape.size
@@ -118,15 +115,21 @@ class BeatNet(nn.Module):
         self.head = nn.Linear(config.mixed_size + config.hidden_size, len(CLASSES))
         nn.init.zeros_(self.head.weight[:, config.mixed_size :])
 
-    def forward(self, inputs: Mapping[str, Tensor], tap: Tap = no_tap) -> tuple[Tensor, Tensor]:
-        """Judge sequences that start from a reset.
+    @property
+    def front_stage(self) -> Stage:
+        """Trigger, front end and its states."""
+        return self.front_end.stage
 
-        Returns:
-            Scores (B, T, classes), and those of the beat alone (h' = 0), for an auxiliary loss.
-        """
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        """The front end's outputs, and dt."""
+        return (*self.front_end.stage.outputs, self.front_end.dt)
+
+    def forward(self, inputs: Mapping[str, Tensor], tap: Tap = no_tap) -> tuple[Tensor, Tensor]:
+        """Judge sequences; the scores of the beat alone have h' = 0."""
         window, dt = inputs["window"], inputs["dt"]
         batch, steps = window.shape[:2]
-        e = self.encode(window.flatten(0, 1), tap).reshape(batch, steps, -1)
+        e = self.encoder(window.flatten(0, 1), tap).reshape(batch, steps, -1)
         x = torch.cat((self.dropout(e), inputs["rhythm"], inputs["shape"]), -1)
         m = tap("mixed", functional.relu(self.mixed(x)))
         h = self.dropout(self._recur(inputs["rhythm"], dt, tap))
@@ -135,14 +138,6 @@ class BeatNet(nn.Module):
         )
         scores = alone + functional.linear(h, self.head.weight[:, m.shape[-1] :])
         return tap("scores", scores), alone
-
-    def encode(self, window: Tensor, tap: Tap = no_tap) -> Tensor:
-        """Return embeddings (B, E) of windows (B, frames, leads)."""
-        x = window.transpose(1, 2)
-        for index, (conv, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
-            x = tap(f"features{index}", functional.relu(norm(conv(x))))
-        flat = self.dropout(x.transpose(1, 2).flatten(1))
-        return tap("embedding", functional.relu(self.embedding(flat)))
 
     def _recur(self, x: Tensor, dt: Tensor, tap: Tap) -> Tensor:
         """Return the cell's states (B, T, H)."""
@@ -161,22 +156,16 @@ class BeatNet(nn.Module):
         return states
 
     def lower(self, name: str, ranges: Ranges, metadata: Mapping[str, object]) -> QGraph:
-        """Return the integer graph of this network, dropout off, batch norm folded.
-
-        Args:
-            name: C prefix.
-            ranges: Calibrated ranges of the tapped tensors.
-            metadata: What a user of the outputs must know.
-        """
+        """Return the integer graph."""
         front = self.front_end
-        ops, embedding = self._lower_encoder(front.window, ranges)
+        ops, embedding = self.encoder.lower(front.window, ranges)
         assert isinstance(self.cell, Cfc)
         cell = self.cell.lower((front.rhythm,), front.dt, ranges)
         join = Concat.join("features", (embedding, front.rhythm, front.shape), "x")
         high = range_of(ranges, "mixed")[1]
-        mixed = _linear(
+        mixed = linear_op(
             "mix_features",
-            self.mixed,
+            (self.mixed.weight, self.mixed.bias),
             join.outputs[0],
             rectified("mixed", (self.config.mixed_size,), high),
         )
@@ -185,7 +174,7 @@ class BeatNet(nn.Module):
         )
         both = Concat.join("head_input", (mixed.outputs[0], narrow.outputs[0]), "head_in")
         scores = symmetric_of("scores", (len(CLASSES),), "int16", ranges)
-        head = _linear("head", self.head, both.outputs[0], scores)
+        head = linear_op("head", (self.head.weight, self.head.bias), both.outputs[0], scores)
         stage = Stage(
             front.stage.name,
             front.stage.trigger,
@@ -197,26 +186,6 @@ class BeatNet(nn.Module):
         samples = Stage("sample", InputTrigger(front.frame, front.ring.name))
         return QGraph(name, (samples, stage), (front.ring,), dict(metadata))
 
-    def _lower_encoder(
-        self, window: QTensor, ranges: Ranges
-    ) -> tuple[tuple[AbstractOp, ...], QTensor]:
-        ops: list[AbstractOp] = []
-        x = window
-        pairs = zip(self.convolutions, self.norms, strict=True)
-        for index, (conv, norm) in enumerate(pairs):
-            assert isinstance(conv, nn.Conv1d)
-            assert isinstance(norm, nn.BatchNorm1d)
-            weight, bias = _fold(conv, norm)
-            frames = (x.shape[0] - weight.shape[2]) // conv.stride[0] + 1
-            high = range_of(ranges, f"features{index}")[1]
-            y = rectified(f"features{index}", (frames, weight.shape[0]), high)
-            ops.append(Conv1d.quantize(f"conv{index}", x, y, weight, bias, conv.stride[0]))
-            x = y
-        high = range_of(ranges, "embedding")[1]
-        embedding = rectified("embedding", (self.config.embedding_size,), high)
-        ops.append(_linear("embed", self.embedding, x, embedding))
-        return tuple(ops), embedding
-
 
 def _cell(config: BeatNetConfig, features: int) -> nn.Module | None:
     if config.variant == "lstm":
@@ -224,22 +193,3 @@ def _cell(config: BeatNetConfig, features: int) -> nn.Module | None:
     if config.variant == "encoder_only":
         return None
     return Cfc(features, config.hidden_size, config.backbone_units)
-
-
-def _array(value: Tensor) -> np.ndarray:
-    array: np.ndarray = value.detach().cpu().double().numpy()
-    return array
-
-
-def _fold(conv: nn.Conv1d, norm: nn.BatchNorm1d) -> tuple[np.ndarray, np.ndarray]:
-    """Return weight and bias of the convolution with its batch norm folded in."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    assert conv.bias is not None
-    gain = _array(norm.weight) / np.sqrt(_array(norm.running_var) + norm.eps)
-    bias = (_array(conv.bias) - _array(norm.running_mean)) * gain + _array(norm.bias)
-    return _array(conv.weight) * gain[:, None, None], bias
-
-
-def _linear(name: str, module: nn.Linear, x: QTensor, y: QTensor) -> Linear:
-    return Linear.quantize(name, x, y, _array(module.weight), _array(module.bias))

@@ -6,13 +6,16 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from lnn_edge.data.registry import load_dataset
+from lnn_edge.data.registry import SHOWN, load_dataset
 from lnn_edge.errors import UsageError
+from lnn_edge.project import open_project
 from lnn_edge.report.facts import Report, collect
 from lnn_edge.report.page import render
 from lnn_edge.report.words import verdict
 
 __all__ = ["Report", "collect", "collect_embedded", "render", "save", "verdict", "write_report"]
+
+MOST_SHOWN = 6  # recordings
 
 
 def write_report(folder: Path, path: Path) -> Path:
@@ -30,8 +33,10 @@ def write_report(folder: Path, path: Path) -> Path:
 
 
 def collect_embedded(folder: Path) -> Report:
-    """Gather a project's facts and run its model over the embedded recordings."""
-    return collect(folder, load_dataset("excerpts"))
+    """Gather a project's facts and run its model over the embedded recordings of its task."""
+    task = str(open_project(folder).graph.metadata.get("task", "beats"))
+    recordings = load_dataset(SHOWN[task], split="test")
+    return collect(folder, recordings[:MOST_SHOWN])
 
 
 def save(report: Report, path: Path) -> Path:

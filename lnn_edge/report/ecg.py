@@ -10,10 +10,9 @@ import numpy as np
 from lnn_edge.data.recording import CLASSES, NOT_SCORED, Recording
 from lnn_edge.report.facts import Prediction
 from lnn_edge.report.markup import Html, element, figure, join, label, path, rectangle, svg
+from lnn_edge.report.task import UNDECIDED, UNSCORED
 
 STRIP_S = 15
-UNDECIDED = "\N{MIDDLE DOT}"
-UNSCORED = "Q"
 
 _WIDTH, _LEFT, _RIGHT = 1160.0, 46.0, 8.0
 _PX_PER_MV = 30.0
@@ -50,18 +49,26 @@ class _Lane:
         return self.top + (self.high / 2 - mv) * _PX_PER_MV
 
 
-def draw_recording(prediction: Prediction) -> Html:
+@dataclass(frozen=True)
+class _Shown:
+    """A recording and the class decided at each R peak that was."""
+
+    recording: Recording
+    decided: dict[int, int]
+
+
+def draw_recording(prediction: Prediction, recording: Recording) -> Html:
     """Return a recording in strips of STRIP_S seconds."""
-    recording = prediction.recording
+    shown = _Shown(recording, prediction.decided)
     lanes = _lanes(recording)
     count = math.ceil(recording.duration_s / STRIP_S)
-    wrong = sum(_is_wrong(prediction, i) for i in range(len(recording.beats)))
-    judged = sum(_is_judged(prediction, i) for i in range(len(recording.beats)))
+    wrong = sum(_is_wrong(shown, i) for i in range(len(recording.beats)))
+    judged = sum(_is_judged(shown, i) for i in range(len(recording.beats)))
     caption = (
         f"Record {recording.name}, {' and '.join(recording.leads)}: "
         f"{judged - wrong} of {judged} beats right"
     )
-    return figure(caption, *(_strip(prediction, lanes, index) for index in range(count)))
+    return figure(caption, *(_strip(shown, lanes, index) for index in range(count)))
 
 
 def _lanes(recording: Recording) -> list[_Lane]:
@@ -75,19 +82,19 @@ def _lanes(recording: Recording) -> list[_Lane]:
     return lanes
 
 
-def _is_judged(prediction: Prediction, beat: int) -> bool:
-    stamp = int(prediction.recording.beats[beat])
-    return stamp in prediction.decided and prediction.recording.labels[beat] != NOT_SCORED
+def _is_judged(shown: _Shown, beat: int) -> bool:
+    stamp = int(shown.recording.beats[beat])
+    return stamp in shown.decided and shown.recording.labels[beat] != NOT_SCORED
 
 
-def _is_wrong(prediction: Prediction, beat: int) -> bool:
-    recording = prediction.recording
-    decided = prediction.decided.get(int(recording.beats[beat]))
-    return _is_judged(prediction, beat) and decided != recording.labels[beat]
+def _is_wrong(shown: _Shown, beat: int) -> bool:
+    recording = shown.recording
+    decided = shown.decided.get(int(recording.beats[beat]))
+    return _is_judged(shown, beat) and decided != recording.labels[beat]
 
 
-def _strip(prediction: Prediction, lanes: list[_Lane], index: int) -> Html:
-    recording = prediction.recording
+def _strip(shown: _Shown, lanes: list[_Lane], index: int) -> Html:
+    recording = shown.recording
     rate = recording.fs_hz
     start, stop = round(index * STRIP_S * rate), round((index + 1) * STRIP_S * rate)
     beats = [i for i, t in enumerate(recording.beats.tolist()) if start <= t < stop]
@@ -95,7 +102,7 @@ def _strip(prediction: Prediction, lanes: list[_Lane], index: int) -> Html:
     bottom = lanes[-1].bottom
     height = bottom + _LETTERS + _AXIS
     places = {i: _LEFT + (int(recording.beats[i]) - start) * px_per_sample for i in beats}
-    wrong = [i for i in beats if _is_wrong(prediction, i)]
+    wrong = [i for i in beats if _is_wrong(shown, i)]
     title = (
         f"Record {recording.name}, second {index * STRIP_S} to {(index + 1) * STRIP_S}: "
         f"{len(beats)} beats, {len(wrong)} classified wrongly"
@@ -108,7 +115,7 @@ def _strip(prediction: Prediction, lanes: list[_Lane], index: int) -> Html:
         *(_grid(lane) for lane in lanes),
         *(_trace(lane.mv[start:stop], lane, px_per_sample) for lane in lanes),
         *(_names(lane) for lane in lanes),
-        join(_letters(prediction, i, places[i], bottom) for i in beats),
+        join(_letters(shown, i, places[i], bottom) for i in beats),
         _margin(bottom),
         _seconds(index, height),
     )
@@ -154,16 +161,16 @@ def _trace(mv: np.ndarray, lane: _Lane, px_per_sample: float) -> Html:
     return element("path", attributes)
 
 
-def _letters(prediction: Prediction, beat: int, x: float, bottom: float) -> Html:
+def _letters(shown: _Shown, beat: int, x: float, bottom: float) -> Html:
     """Return the true class above a beat and the predicted one below it."""
-    recording = prediction.recording
+    recording = shown.recording
     truth = int(recording.labels[beat])
-    decided = prediction.decided.get(int(recording.beats[beat]))
+    decided = shown.decided.get(int(recording.beats[beat]))
     above = UNSCORED if truth == NOT_SCORED else CLASSES[truth]
     below = UNDECIDED if decided is None else CLASSES[decided]
     y = bottom + 14
     parts = [label(f"beat beat-{above}", x, 14, above)]
-    if _is_wrong(prediction, beat):
+    if _is_wrong(shown, beat):
         parts.append(rectangle("wrong-box", x - 7, bottom + 3, 14, 15))
         parts.append(label("beat wrong", x, y, below))
     else:

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
-from lnn_edge.data.recording import CLASSES, Recording
+from lnn_edge.decisions import LabelledSignal
 from lnn_edge.errors import UsageError
 from lnn_edge.evaluate import Evaluation, evaluate_scores, integer_scores
 from lnn_edge.graphio import graph_sha256
 from lnn_edge.project import Project, open_project
+from lnn_edge.report.task import TaskWords, task_words
 
 RESAMPLES = 1000
 _EMULATED = ("host", "virtual", "qemu")  # shown first, in this order
@@ -130,10 +131,10 @@ class Prediction:
 
     Attributes:
         recording: The recording.
-        decided: Class index by sample index of the R peak.
+        decided: Class index by stamp of the decision.
     """
 
-    recording: Recording
+    recording: LabelledSignal
     decided: dict[int, int]
 
 
@@ -160,6 +161,11 @@ class Report:
     build: BuildFacts | None
 
     @property
+    def words(self) -> TaskWords:
+        """How the model's task speaks."""
+        return task_words(self.project.graph)
+
+    @property
     def is_failed(self) -> bool:
         """Whether a verification or a budget failed."""
         over = self.build is not None and bool(self.build.budget_failures)
@@ -181,7 +187,7 @@ class Report:
         return next((link for link in self.links if link.functions), None)
 
 
-def collect(folder: Path, recordings: Sequence[Recording]) -> Report:
+def collect(folder: Path, recordings: Sequence[LabelledSignal]) -> Report:
     """Gather a project's facts and run its model over recordings.
 
     Args:
@@ -209,10 +215,10 @@ def collect(folder: Path, recordings: Sequence[Recording]) -> Report:
 
 
 def _predict(
-    project: Project, recordings: Sequence[Recording]
+    project: Project, recordings: Sequence[LabelledSignal]
 ) -> tuple[tuple[Prediction, ...], Evaluation | None]:
     classes = project.graph.classes
-    if classes != CLASSES[: len(classes)]:
+    if not classes or any(r.classes[: len(classes)] != classes for r in recordings):
         return (), None
     sequences, scores = integer_scores(project.graph, recordings)
     predictions = tuple(

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import lnn_edge
-from lnn_edge.data.recording import CLASSES
-from lnn_edge.evaluate import Evaluation
-from lnn_edge.report.ecg import UNDECIDED, UNSCORED, draw_recording
-from lnn_edge.report.facts import BuildFacts, LinkFacts, Report
+from lnn_edge.data.activity_run import ActivityRun
+from lnn_edge.data.recording import Recording
+from lnn_edge.evaluate import Evaluation, main_classes
+from lnn_edge.report.ecg import draw_recording
+from lnn_edge.report.facts import BuildFacts, LinkFacts, Prediction, Report
 from lnn_edge.report.markup import (
     Html,
     bar,
@@ -23,6 +24,7 @@ from lnn_edge.report.markup import (
     text,
 )
 from lnn_edge.report.memory_map import draw_region
+from lnn_edge.report.motion import draw_run
 from lnn_edge.report.style import STYLE
 from lnn_edge.report.words import (
     BAD,
@@ -35,11 +37,6 @@ from lnn_edge.report.words import (
     verdict,
 )
 
-SOURCE = (
-    "The ECGs shown are one-minute excerpts of the MIT-BIH Arrhythmia Database (Moody and Mark "
-    "2001; PhysioNet, Goldberger et al. 2000), made available under the Open Data Commons "
-    "Attribution License v1.0."
-)
 OTHER_FUNCTIONS = 6  # functions that are no operator, named in the profile
 
 
@@ -64,7 +61,7 @@ def _parts(report: Report) -> Iterator[Html]:
     for title, content in (
         ("Verification", _verification(report)),
         ("Accuracy", _accuracy(report)),
-        ("ECG", _strips(report)),
+        (report.words.heading, _strips(report)),
         ("Memory", _memory(report)),
         ("Cost of each operator", _operators(report)),
         ("Provenance", _provenance(report)),
@@ -100,7 +97,11 @@ def _keys(report: Report) -> Iterator[Html]:
         yield _key("a step", f"{counted.counts[1]:,}", clock_words(counted))
     if report.evaluation:
         judged = report.evaluation
-        yield _key("beats right", f"{100 * judged.accuracy:.1f} %", f"of {judged.n:,} shown below")
+        yield _key(
+            f"{report.words.unit} right",
+            f"{100 * judged.accuracy:.1f} %",
+            f"of {judged.n:,} shown below",
+        )
 
 
 def _key(name: str, value: str, remark: str) -> Html:
@@ -154,27 +155,27 @@ def _link_row(link: LinkFacts) -> tuple[Html, ...]:
 def _accuracy(report: Report) -> Iterator[Html]:
     judged = report.evaluation
     if judged is None:
-        classes = ", ".join(report.project.graph.classes)
+        classes = ", ".join(report.project.graph.classes) or "values"
         yield paragraph(
-            f"The recordings are labelled {', '.join(CLASSES)} and this model tells {classes} "
-            "apart, so there are no figures."
+            f"No recordings of this model's task ({classes}) are part of lnn-edge, so there are no "
+            "figures."
         )
         return
     patients = len({p.recording.patient for p in report.predictions})
+    words = report.words
     yield paragraph(
-        f"Integer model on the {judged.n:,} labelled and decided beats of the "
-        f"{len(report.predictions)} recordings below, {patients} patients. Minutes full of "
-        "arrhythmia were chosen for display: for figures that stand for patients at large, use a "
-        "whole test set (`lnn-edge evaluate`)."
+        f"Integer model on the {judged.n:,} labelled and decided {words.unit} of the "
+        f"{len(report.predictions)} recordings below, {patients} {words.people}. {words.choice}"
     )
-    columns = ("class", "beats", "Se", "PPV", "F1")
+    columns = ("class", words.unit, "Se", "PPV", "F1")
     caption = (
         f"Per class, 0 where undefined; in brackets 95 % bootstrap intervals over only {patients} "
-        "patients"
+        f"{words.people}"
     )
     yield table(caption, columns, _class_rows(judged))
     yield paragraph(
-        f"Accuracy {judged.accuracy:.3f}{_interval(judged, 'accuracy')}; mean F1 of N, S and V "
+        f"Accuracy {judged.accuracy:.3f}{_interval(judged, 'accuracy')}; mean F1 of "
+        f"{', '.join(main_classes(tuple(judged.classes)))} "
         f"{judged.main_f1:.3f}{_interval(judged, 'main_f1')}; of all classes "
         f"{judged.macro_f1:.3f}."
     )
@@ -221,15 +222,18 @@ def _strips(report: Report) -> Iterator[Html]:
     if not report.predictions:
         yield paragraph("There is nothing to show without predictions.")
         return
-    yield paragraph(
-        "Above each beat its class by the annotation, below it the class that the model decides; "
-        "a wrong decision stands in a red box on a shaded band. "
-        f"{UNSCORED}: not scored. {UNDECIDED}: not decided, too near to an end of the recording. "
-        "Thin lines 0.2 s and 0.5 mV, strong lines 1 s and 1 mV."
-    )
+    yield paragraph(report.words.legend)
     for prediction in report.predictions:
-        yield draw_recording(prediction)
-    yield paragraph(SOURCE, "note")
+        yield _draw(prediction)
+    yield paragraph(report.words.source, "note")
+
+
+def _draw(prediction: Prediction) -> Html:
+    recording = prediction.recording
+    if isinstance(recording, ActivityRun):
+        return draw_run(prediction, recording)
+    assert isinstance(recording, Recording)
+    return draw_recording(prediction, recording)
 
 
 def _memory(report: Report) -> Iterator[Html]:

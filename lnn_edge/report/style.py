@@ -77,6 +77,7 @@ svg .wrong { fill: var(--on-bad); } .wrong-box { fill: var(--bad); }
 svg .lead { fill: var(--ink); font-weight: 600; }
 .grid { stroke: var(--grid); stroke-width: 1; fill: none; }
 .grid-strong { stroke: var(--grid-strong); stroke-width: 1; fill: none; }
+.axis1 { opacity: 0.55; } .axis2 { opacity: 0.3; }
 .trace { stroke: var(--ink); stroke-width: 1; fill: none; stroke-linejoin: round; }
 .outline { fill: none; stroke: var(--soft); } .funnel { stroke: var(--soft); stroke-dasharray: 3 3;
   fill: none; }

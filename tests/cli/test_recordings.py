@@ -131,7 +131,8 @@ def test_a_second_lead_may_lack(tmp_path: Path) -> None:
     [
         (
             ("--dataset", "mitbih"),
-            "no data set 'mitbih'; take one of mitdb, synthetic, excerpts or",
+            "no data set 'mitbih'; take one of mitdb, synthetic, excerpts, uci_har, "
+            "synthetic-activity or",
         ),
         (("--dataset", "mitdb"), "give --data-dir or set LNN_EDGE_DATA, or get the records with"),
         (("--dataset", "mitdb", "--data-dir", "none"), "none holds no WFDB record"),
@@ -159,9 +160,10 @@ def test_what_cannot_be_fetched_is_named(tmp_path: Path) -> None:
 
 
 def test_data_sets_are_listed_and_described() -> None:
-    assert [d["name"] for d in call_json("data", "list")] == ["mitdb", "synthetic", "excerpts"]
+    names = ["mitdb", "synthetic", "excerpts", "uci_har", "synthetic-activity"]
+    assert [d["name"] for d in call_json("data", "list")] == names
     infos = call_json("data", "info", "excerpts")
-    keys = {"name", "patient", "leads", "duration_s", "beats"}
+    keys = {"name", "patient", "leads", "duration_s", "labels"}
     assert [i.keys() >= keys for i in infos] == [True] * 6
     outcome = call("data", "info", "excerpts")
     assert (outcome.code, outcome.err) == (0, "")

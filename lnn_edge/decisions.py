@@ -1,0 +1,113 @@
+"""Recordings -> sequences of decisions, prepared by the graph's own integer operators. No torch.
+
+Training, calibration and evaluation take their inputs from here, so there is one preprocessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from lnn_edge import sim
+from lnn_edge.ir import EventTrigger, EveryTrigger, Stage
+from lnn_edge.sim import Values
+from lnn_edge.stream import event_inputs, every_inputs
+
+
+class LabelledSignal(Protocol):
+    """What a recording of any task offers."""
+
+    @property
+    def name(self) -> str:
+        """Name of the recording."""
+
+    @property
+    def patient(self) -> str:
+        """Who was recorded."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the labels mean."""
+
+    @property
+    def frames(self) -> np.ndarray:
+        """Samples, (N, C) int16."""
+
+    @property
+    def events(self) -> np.ndarray:
+        """Stamps of the events, (M,) int64 ascending; none where frames decide."""
+
+    def labels_at(self, stamps: np.ndarray) -> np.ndarray:
+        """Return the classes by which decisions at ascending stamps are judged, -1 if by none."""
+
+    def targets_at(self, stamps: np.ndarray) -> np.ndarray:
+        """Return the classes that decisions at ascending stamps shall learn, -1 if none."""
+
+
+@dataclass(frozen=True)
+class DecisionSequence:
+    """The decisions on one recording.
+
+    Attributes:
+        name: Name of the recording.
+        patient: Who was recorded.
+        stamps: (D,) int64 sample indices.
+        labels: (D,) int64 class indices, -1 where a decision is not scored.
+        values: Wanted tensors by name, (D, *shape) int64.
+    """
+
+    name: str
+    patient: str
+    stamps: np.ndarray
+    labels: np.ndarray
+    values: Values
+
+
+def run_decisions(
+    stage: Stage, recordings: Sequence[LabelledSignal], wanted: tuple[str, ...]
+) -> list[DecisionSequence]:
+    """Run a deciding stage over recordings, each from a reset, all side by side.
+
+    Args:
+        stage: A whole model's, or only its front end.
+        recordings: In the contract of the model (rate, gain, channels).
+        wanted: Names of the tensors to return.
+    """
+    fed = [stage_inputs(stage, r) for r in recordings]
+    lengths = [len(stamps) for stamps, _ in fed]
+    padded = {t.name: _pad([x[t.name] for _, x in fed], max(lengths)) for t in stage.inputs}
+    state = sim.initial_state(stage, (len(recordings),))
+    inside = tuple(name for name in wanted if name not in padded)
+    values: Values = {}
+    if inside:
+        values, _ = sim.run_sequence(stage, padded, state, inside)
+    values |= {name: padded[name] for name in wanted if name in padded}
+    return [
+        DecisionSequence(
+            r.name,
+            r.patient,
+            stamps,
+            r.labels_at(stamps),
+            {name: v[: len(stamps), i] for name, v in values.items()},
+        )
+        for i, (r, (stamps, _)) in enumerate(zip(recordings, fed, strict=True))
+    ]
+
+
+def stage_inputs(stage: Stage, recording: LabelledSignal) -> tuple[np.ndarray, Values]:
+    """Return the stamps of all decisions on a recording, (D,) int64, and the stage's inputs."""
+    trigger = stage.trigger
+    if isinstance(trigger, EventTrigger):
+        index, inputs = event_inputs(trigger, recording.frames, recording.events)
+        return recording.events[index], inputs
+    assert isinstance(trigger, EveryTrigger)
+    return every_inputs(trigger, recording.frames)
+
+
+def _pad(arrays: list[np.ndarray], length: int) -> np.ndarray:
+    """Stack (D_i, *shape) arrays to (length, N, *shape), the last entry repeated."""
+    slots = np.arange(length)
+    return np.stack([a[np.minimum(slots, len(a) - 1)] for a in arrays], axis=1)

@@ -1,0 +1,121 @@
+"""Motion strips: what the accelerometer felt, what the person did, what the model says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from lnn_edge.data.activity_run import CLASSES, NOT_SCORED, RATE_HZ, SCALES, ActivityRun
+from lnn_edge.report.facts import Prediction
+from lnn_edge.report.markup import Html, figure, join, label, path, rectangle, svg
+
+STRIP_S = 60
+
+_WIDTH, _LEFT, _RIGHT = 1160.0, 46.0, 8.0
+_ROW, _AXIS = 20.0, 16.0
+_TOP_G, _PX_PER_G = 2.0, 34.0  # of the drawing: what lies beyond is cut
+_BOTTOM = _ROW + 2 * _TOP_G * _PX_PER_G
+_PX_PER_S = (_WIDTH - _LEFT - _RIGHT) / STRIP_S
+_STEP = 2  # samples between points of a line
+
+Span = tuple[int, int, int]
+"""First sample, end, class."""
+
+
+def draw_run(prediction: Prediction, run: ActivityRun) -> Html:
+    """Return a run in strips of STRIP_S seconds."""
+    stamps = np.array(sorted(prediction.decided), np.int64)
+    labels = run.labels_at(stamps)
+    judged = [(t, c) for t, c in zip(stamps.tolist(), labels.tolist(), strict=True) if c >= 0]
+    right = sum(prediction.decided[t] == c for t, c in judged)
+    caption = f"Run {run.name}: {right} of {len(judged)} windows right"
+    true, decided = list(_runs(run.labels)), list(_decided(prediction, len(run.frames)))
+    count = math.ceil(run.duration_s / STRIP_S)
+    return figure(caption, *(_strip(run, true, decided, index) for index in range(count)))
+
+
+def _runs(labels: np.ndarray) -> Iterator[Span]:
+    """Yield stretches of one label."""
+    edges = np.flatnonzero(np.diff(labels)) + 1
+    for start, stop in zip([0, *edges], [*edges, len(labels)], strict=True):
+        if labels[start] != NOT_SCORED:
+            yield int(start), int(stop), int(labels[start])
+
+
+def _decided(prediction: Prediction, end: int) -> Iterator[Span]:
+    """Yield what the model says, each decision until the next."""
+    stamps = sorted(prediction.decided)
+    held = np.full(end, NOT_SCORED, np.int64)
+    for start, stop in zip(stamps, [*stamps[1:], end], strict=True):
+        held[start:stop] = prediction.decided[start]
+    return _runs(held)
+
+
+def _strip(run: ActivityRun, true: list[Span], decided: list[Span], index: int) -> Html:
+    start, stop = index * STRIP_S * RATE_HZ, (index + 1) * STRIP_S * RATE_HZ
+    title = f"Run {run.name}, second {index * STRIP_S} to {(index + 1) * STRIP_S}"
+    height = _BOTTOM + _ROW + _AXIS
+    wrong = [s for s in decided if not _agrees(run, s)]
+    return svg(
+        _WIDTH,
+        height,
+        title,
+        *(_band(s, start, stop) for s in wrong),
+        _grid(),
+        *(_line(run, axis, start, stop) for axis in range(3)),
+        _names(true, start, stop, 14, "beat"),
+        _names(decided, start, stop, _BOTTOM + 14, "beat"),
+        join([label("tick", 0, 14, "true"), label("tick", 0, _BOTTOM + 14, "model")]),
+        join(
+            label("tick middle", _LEFT + s * _PX_PER_S, height - 4, f"{index * STRIP_S + s} s")
+            for s in range(0, STRIP_S, 5)
+        ),
+    )
+
+
+def _agrees(run: ActivityRun, span: Span) -> bool:
+    """Tell whether nothing else is annotated in a span."""
+    start, stop, decided = span
+    labels = run.labels[start:stop]
+    return bool(((labels == decided) | (labels == NOT_SCORED)).all())
+
+
+def _x(sample: int, start: int, stop: int) -> float:
+    return _LEFT + (min(max(sample, start), stop) - start) / RATE_HZ * _PX_PER_S
+
+
+def _band(span: Span, start: int, stop: int) -> Html:
+    left, right = (_x(sample, start, stop) for sample in span[:2])
+    return rectangle("wrong-band", left, 0, max(right - left, 0), _BOTTOM + _ROW)
+
+
+def _names(spans: list[Span], start: int, stop: int, y: float, kind: str) -> Html:
+    """Return the name of each span, where it is wide enough for one."""
+    shown = []
+    for first, end, index in spans:
+        left, right = _x(first, start, stop), _x(end, start, stop)
+        if right - left > 8 * len(CLASSES[index]):
+            shown.append(label(kind, (left + right) / 2, y, CLASSES[index]))
+    return join(shown)
+
+
+def _grid() -> Html:
+    lines = [f"M{_LEFT:g} {_y(g):.1f}H{_WIDTH - _RIGHT:g}" for g in (-2, -1, 0, 1, 2)]
+    marks = (label("tick end", _LEFT - 5, _y(g) + 3.5, f"{g} g") for g in (-1, 0, 1))
+    return join([path("grid", "".join(lines)), *marks])
+
+
+def _y(g: float) -> float:
+    return _ROW + (_TOP_G - min(max(g, -_TOP_G), _TOP_G)) * _PX_PER_G
+
+
+def _line(run: ActivityRun, axis: int, start: int, stop: int) -> Html:
+    g = run.frames[start:stop:_STEP, axis] * SCALES[axis]
+    if not len(g):
+        return Html("")
+    points = " ".join(
+        f"{_LEFT + i * _STEP / RATE_HZ * _PX_PER_S:.1f} {_y(v):.1f}" for i, v in enumerate(g)
+    )
+    return path(f"trace axis{axis}", f"M{points}")
