@@ -102,11 +102,48 @@ LNN_INLINE int32_t lnn_divide(const int32_t n, const int32_t d)
     return ((numerator % denominator) < 0) ? (quotient - 1) : quotient;
 }
 
+/** @brief Number of zero bits above the highest one; x above 0. */
+LNN_INLINE int32_t lnn_leading_zeros(const uint32_t x)
+{
+#if defined(__GNUC__)
+    return __builtin_clz(x);
+#else
+    int32_t n = 0;
+    while ((x << n) < 0x80000000U)
+    {
+        n++;
+    }
+    return n;
+#endif
+}
+
+/**
+ * @brief r with r * 2^(zeros - 47) at most 1 / d, and less than 2^-14 of it below.
+ * @param d     above 0
+ * @param zeros lnn_leading_zeros(d)
+ */
+LNN_INLINE uint32_t lnn_reciprocal(const uint32_t d, const int32_t zeros)
+{
+    return 0x80000000U / (((d << zeros) >> 16) + 1U);
+}
+
 /** @brief left + (right - left) * fraction / 2^n, rounded half up; n >= 1. */
 LNN_INLINE int32_t lnn_interpolate(const int32_t left, const int32_t right, const int32_t fraction, const int32_t n)
 {
     const int32_t wide = left * (1 << n) + (right - left) * fraction;
     return (wide + (1 << (n - 1))) >> n;
+}
+
+/**
+ * @brief A sigmoid read from a table of 257 values over all int16 arguments, the last rounding of which is done here.
+ * @param acc   argument * 2^shift, half a step added
+ * @param shift in [1, 30]
+ */
+LNN_INLINE int32_t lnn_openness(const int32_t acc, const int32_t shift, const uint16_t *table)
+{
+    const int32_t argument = lnn_saturate_int16(acc >> shift);
+    const int32_t index    = (argument >> 8) + 128;
+    return lnn_interpolate((int32_t) table[index], (int32_t) table[index + 1], argument & 255, 8);
 }
 
 #endif

@@ -9,6 +9,7 @@ from scipy.special import ndtr
 
 from lnn_edge.ir import AbstractOp
 from lnn_edge.ops import template
+from lnn_edge.ops.affine import Affine
 from lnn_edge.ops.conv import Conv1d
 from lnn_edge.ops.decay import Decay, Relax
 from lnn_edge.ops.leaky import LeakyAverage
@@ -16,7 +17,9 @@ from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.rows import AbstractRowOp
 from lnn_edge.ops.slice import Slice
+from lnn_edge.ops.synapse import AbstractSynapseOp, Synapses
 from lnn_edge.ops.template import TemplateDistance
+from lnn_edge.ops.unfold import Unfold
 from lnn_edge.ops.window import Decimate
 
 Reals = tuple[np.ndarray, ...]
@@ -120,7 +123,47 @@ def slice_of(op: AbstractOp, x: np.ndarray) -> Reals:
     return (flat[..., op.first : op.first + op.outputs[0].size],)
 
 
+def affine(op: AbstractOp, x: np.ndarray) -> Reals:
+    assert isinstance(op, Affine)
+    step, y = op.inputs[0].scales[0], op.outputs[0].scales[0]
+    factor = op.multiplier * 2.0 ** (op.shift - 32) * y / step
+    return (x[..., : len(factor)] * factor + op.offset * y / 65536,)
+
+
+def _synapse_sums(op: AbstractSynapseOp, source: np.ndarray) -> list[np.ndarray]:
+    """Return currents and conductances of sources in steps, neuron after neuron."""
+    unit = op.argument_scale / 2.0**op.slope_bits
+    argument = (source[..., op.source] * op.slope + op.offset) * unit
+    openness = 32768 / (1 + np.exp(-argument))
+    spans = list(zip(op.rows[:-1], op.rows[1:], strict=True))
+    return [
+        np.stack([(openness * v)[..., i:j].sum(axis=-1) for i, j in spans], axis=-1)
+        for v in (op.current, op.weight)
+    ]
+
+
+def synapses(op: AbstractOp, x: np.ndarray) -> Reals:
+    assert isinstance(op, Synapses)
+    steps = x / np.asarray(op.inputs[0].scales) + np.asarray(op.inputs[0].zero_points)
+    totals = zip(_synapse_sums(op, steps), (op.leak_current, op.leak), op.outputs, strict=True)
+    return tuple((total + leak) * np.asarray(y.scales) for total, leak, y in totals)
+
+
+def unfold(op: AbstractOp, v: np.ndarray, n: np.ndarray, d: np.ndarray, *dt: np.ndarray) -> Reals:
+    assert isinstance(op, Unfold)
+    top = op.inputs[0].scales[0] * op.inputs[0].qmax
+    units, time = (np.asarray(t.scales) for t in op.inputs[1:3]), dt[0] if dt else 1.0
+    current_unit, unit = units
+    capacity = op.capacity * 2.0**op.time_bits * unit * (op.inputs[3].scales[0] if dt else 1.0)
+    for _ in range(op.unfolds):
+        current, conductance = _synapse_sums(op, v / top * 32767)
+        total, sink = n + current * current_unit, d + conductance * unit
+        v = (capacity * v + time * total) / (capacity + time * sink)
+    return (v,)
+
+
 FORMULAS: dict[str, Callable[..., Reals]] = {
+    "affine": affine,
     "center": lambda op, x: (x - x.mean(axis=-2, keepdims=True),),
     "concat": lambda op, *parts: (np.concatenate(parts, axis=-1),),
     "conv1d": conv1d,
@@ -139,8 +182,10 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "remember": lambda op, c, f, i, g: (f * c + g * i,),
     "requantize": lambda op, x: (x,),
     "slice": slice_of,
+    "synapses": synapses,
     "template_distance": template_distance,
     "time_gate": lambda op, a, b, dt: (a * dt + b,),
+    "unfold": unfold,
 }
 
 
@@ -154,8 +199,48 @@ def bound(op: AbstractOp) -> tuple[float, ...]:
         return (ROUNDING, ROUNDING + (ROUNDING) * 2.0**-14)
     if isinstance(op, TemplateDistance):
         return (ROUNDING, ROUNDING + MULTIPLIER)
+    if isinstance(op, Synapses):
+        return tuple(_openness_bound(op) * _largest(op, v) for v in (op.current, op.weight))
+    if isinstance(op, Unfold):
+        return (_unfold_bound(op),)
     special = {"concat": 0.0, "remember": ROUNDING, "time_gate": ROUNDING + 2 * MULTIPLIER}
     return (special.get(op.kind, ROUNDING + MULTIPLIER),)
+
+
+def _openness_bound(op: AbstractSynapseOp) -> float:
+    """Return the error of an openness in steps of Q15: table, rounded argument, its limit."""
+    step = op.argument_scale
+    table = 1 + (256 * step) ** 2 * BENDS["sigmoid"] * 32768 / 8
+    return float(table + ROUNDING * step / 4 * 32768 + 32768 / (1 + np.exp(32768 * step)))
+
+
+def _largest(op: AbstractSynapseOp, values: np.ndarray) -> float:
+    """Return the largest sum of magnitudes over a neuron's synapses."""
+    spans = zip(op.rows[:-1], op.rows[1:], strict=True)
+    return max(float(np.abs(values[i:j].astype(float)).sum()) for i, j in spans)
+
+
+def _unfold_bound(op: Unfold) -> float:
+    """Return the error after all unfolds, each adding to that of the one before.
+
+    With e, n, d the errors of v, N, D and g = dt / (C + dt D), exactly:
+    |v' error| = |C e + dt n - dt d v'| / (C + dt D) <= e + g (n + d) in units of the bound.
+    """
+    v, _, conductances, *times = op.inputs
+    top, time = v.qmax, times[0].qmax if times else 1
+    gain = time / (op.capacity.min() * 2.0**op.time_bits + time * conductances.qmin)
+    steepest = float(np.abs(op.slope.astype(float)).max()) * op.argument_scale
+    steepest *= 32767 / 2.0**op.slope_bits / 4
+    least = op.capacity.min() + (
+        (times[0].qmin if times else 1) * conductances.qmin >> op.time_bits
+    )
+    rounding = 2 * (2.0**-14 + 1 / least) + (gain * 2.0 ** (op.error_bits - 1) + ROUNDING) / top
+    error = 0.0
+    for _ in range(op.unfolds):
+        seen = error + (ROUNDING / 32767 if op.view_bits else 0)
+        sums = _largest(op, op.weight) * (_openness_bound(op) + 32768 * steepest * seen)
+        error = min(error + 2 * gain * sums + rounding, 2.0)
+    return float(error * top)
 
 
 def _lut_bound(op: Lut) -> float:
