@@ -16,9 +16,10 @@ from torch import nn
 from lnn_edge import strict
 from lnn_edge.cell_files import CARD, WEIGHTS, CellCard, read_cell_files
 from lnn_edge.cells.cfc import Cfc, CfcConfig
+from lnn_edge.cells.ltc import Ltc, LtcConfig
 from lnn_edge.cells.mixed_memory import MixedMemory, Place
 from lnn_edge.cells.wired_cfc import WiredCfc
-from lnn_edge.cells.wirings import layered
+from lnn_edge.cells.wirings import fully_connected, layered
 from lnn_edge.errors import DataError
 from lnn_edge.networks.cell_model import CellInput, CellModel
 from lnn_edge.trained import write_atomically
@@ -34,6 +35,11 @@ class CfcSizes:
     backbone_units: int
     config: CfcConfig
 
+    @property
+    def output_size(self) -> int:
+        """Length of the output."""
+        return self.hidden_size
+
     def make(self) -> nn.Module:
         """Return the cell with fresh weights."""
         return Cfc(self.input_size, self.hidden_size, self.backbone_units, self.config)
@@ -47,6 +53,11 @@ class WiredCfcSizes:
     input_size: int
     layers: tuple[int, ...]
     config: CfcConfig
+
+    @property
+    def output_size(self) -> int:
+        """Length of the output: the motor neurons."""
+        return self.layers[-1]
 
     def make(self) -> nn.Module:
         """Return the cell with fresh weights and all synapses."""
@@ -64,6 +75,11 @@ class MixedMemorySizes:
     place: Place
     config: CfcConfig
 
+    @property
+    def output_size(self) -> int:
+        """Length of the output."""
+        return self.hidden_size
+
     def make(self) -> nn.Module:
         """Return the cell with fresh weights."""
         return MixedMemory(
@@ -71,9 +87,24 @@ class MixedMemorySizes:
         )
 
 
-CellSizes = CfcSizes | WiredCfcSizes | MixedMemorySizes
+@dataclass(frozen=True)
+class LtcSizes:
+    """An Ltc: its masks come with the weights."""
+
+    kind: ClassVar[str] = "ltc"
+    input_size: int
+    units: int
+    output_size: int
+    config: LtcConfig
+
+    def make(self) -> nn.Module:
+        """Return the cell with fresh weights and all synapses."""
+        return Ltc(fully_connected(self.input_size, self.units, self.output_size), self.config)
+
+
+CellSizes = CfcSizes | WiredCfcSizes | MixedMemorySizes | LtcSizes
 CELLS: dict[str, type[CellSizes]] = {
-    sizes.kind: sizes for sizes in (CfcSizes, WiredCfcSizes, MixedMemorySizes)
+    sizes.kind: sizes for sizes in (CfcSizes, WiredCfcSizes, MixedMemorySizes, LtcSizes)
 }
 
 
@@ -112,6 +143,6 @@ def load_cell(folder: Path) -> tuple[CellModel, CellCard]:
 def make_model(sizes: CellSizes, dt: float | None, outputs: int = 0) -> CellModel:
     """Return a cell model with fresh weights; see CellCard for the arguments."""
     cell = sizes.make()
-    width = sizes.layers[-1] if isinstance(sizes, WiredCfcSizes) else sizes.hidden_size
-    readout = nn.Linear(width, outputs) if outputs else None
-    return CellModel(cell, CellInput(sizes.input_size, dt), readout)
+    dtype = "int16" if isinstance(sizes, LtcSizes) else "int8"
+    readout = nn.Linear(sizes.output_size, outputs) if outputs else None
+    return CellModel(cell, CellInput(sizes.input_size, dt, dtype), readout)

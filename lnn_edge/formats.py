@@ -8,7 +8,6 @@ from lnn_edge.errors import QuantizationError
 from lnn_edge.ir import QTensor
 
 Q15 = 2.0**-15
-WIDE_BITS = 15  # that an int32 state has more than an int16 one of the same bound
 Ranges = Mapping[str, tuple[float, float]]
 """Calibrated (low, high) of tensors by name, in real units."""
 
@@ -54,23 +53,16 @@ def q15_gate(name: str, size: int) -> QTensor:
     return QTensor(name, (size,), "uint16", Q15, 0, 0, 1 << 15)
 
 
-def integrating(
-    name: str, shape: tuple[int, ...], bound: float, retention: float, error: float
-) -> QTensor:
-    """Return the format of a state that integrates, s' = a s + (1 - a) target, within +-bound.
+STANDSTILL = 2.0**-11  # of the range
 
-    It stands still once its step is less than half an LSB, 0.5 / (1 - a) LSB short of the target:
-    int16 where that is at most `error`, else int32 with 15 bits more (docs/numerics.md).
+
+def integrating_dtype(slowest: float) -> str:
+    """Return int16, or int32 where an int16 state would stand still too early.
+
+    A state that closes a share a of its distance in each step stops 0.5 / a steps short of its
+    target: int16 where that is at most STANDSTILL of its range (docs/numerics.md).
 
     Args:
-        name: C identifier.
-        shape: Of the state.
-        bound: Largest magnitude of the state, real.
-        retention: Largest a, at the shortest time step and the slowest element; at most 1.
-        error: Largest distance from the target, real.
+        slowest: The smallest a that occurs.
     """
-    narrow = symmetric(name, shape, "int16", bound)
-    if 0.5 * narrow.scales[0] <= error * (1 - retention):
-        return narrow
-    top = narrow.qmax << WIDE_BITS
-    return QTensor(name, shape, "int32", bound / top, 0, -top, top)
+    return "int16" if 0.5 / 32767 <= STANDSTILL * slowest else "int32"

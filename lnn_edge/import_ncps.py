@@ -15,11 +15,13 @@ from lnn_edge.cell_files import FORMAT, CellCard
 from lnn_edge.cell_folder import (
     CellSizes,
     CfcSizes,
+    LtcSizes,
     MixedMemorySizes,
     WiredCfcSizes,
     make_model,
 )
 from lnn_edge.cells.cfc import Activation, CfcConfig, Mode
+from lnn_edge.cells.ltc import LtcConfig, Positivity
 from lnn_edge.cells.mixed_memory import Place
 from lnn_edge.cells.wirings import read_wiring
 from lnn_edge.errors import DataError, UsageError
@@ -27,6 +29,7 @@ from lnn_edge.ncps_files import Arrays, NcpsFile, read_ncps
 from lnn_edge.networks.cell_model import CellModel
 
 CELL, LSTM, READOUT = "rnn_cell.", "lstm.", "fc."
+POSITIVE = ("w", "sensory_w", "cm", "gleak")
 FORMS = {
     "torch": CfcConfig(head="tanh", gate_sign=1),
     "keras": CfcConfig(head="linear", gate_sign=-1),
@@ -43,19 +46,23 @@ class ImportOptions:
         mode: "default", "no_gate" or "pure"; None infers it where that is possible.
         activation: Of the backbone; None if there is none.
         wiring: File of the wiring, for Keras weights of a wired cell.
+        unfolds: Solver steps of an LTC cell.
+        positivity: What keeps its conductances positive; Keras clips.
     """
 
     dt: float | None = 1.0
     mode: Mode | None = None
     activation: Activation | None = None
     wiring: Path | None = None
+    unfolds: int | None = None
+    positivity: Positivity | None = None
 
 
 def import_ncps(path: Path, options: ImportOptions) -> tuple[CellModel, CellCard]:
     """Return the model in a file, in evaluation mode, and its card.
 
     Args:
-        path: State dict of an ncps.torch CfC, or weights of an ncps.keras one.
+        path: State dict of an ncps.torch CfC or LTC, or weights of an ncps.keras one.
         options: What the weights do not tell.
 
     Raises:
@@ -83,7 +90,7 @@ def import_ncps(path: Path, options: ImportOptions) -> tuple[CellModel, CellCard
 def _sizes(path: Path, file: NcpsFile, options: ImportOptions) -> CellSizes:
     arrays = file.arrays
     if f"{CELL}gleak" in arrays:
-        raise DataError(f"{path} holds an LTC cell, which cannot be imported yet; take a CfC")
+        return _ltc_sizes(path, file, options)
     if f"{CELL}layer_0.ff1.weight" in arrays:
         return _wired_sizes(path, file, options)
     if f"{CELL}ff1.weight" not in arrays:
@@ -99,6 +106,32 @@ def _sizes(path: Path, file: NcpsFile, options: ImportOptions) -> CellSizes:
     inputs = arrays[f"{LSTM}input_map.weight"].shape[1]
     place: Place = "state" if file.framework == "torch" else "input"
     return MixedMemorySizes(inputs, hidden, units, place, config)
+
+
+def _ltc_sizes(path: Path, file: NcpsFile, options: ImportOptions) -> LtcSizes:
+    """Return the sizes and form of an LTC cell.
+
+    Raises:
+        DataError: It has mixed memory, or conductances that were never clipped.
+        UsageError: An option is missing.
+    """
+    arrays = file.arrays
+    if f"{LSTM}input_map.weight" in arrays:
+        raise DataError(f"{path}: mixed memory around an LTC cell is not known here")
+    positivity = options.positivity or ("clip" if file.framework == "keras" else None)
+    if options.unfolds is None or positivity is None:
+        raise UsageError(
+            f"{path} does not tell how its LTC cell is solved; give --unfolds (ncps takes 6) and, "
+            "for ncps.torch, --positivity softplus (LTC) or clip (LTCCell)"
+        )
+    if positivity == "clip" and min(arrays[CELL + n].min() for n in POSITIVE) < 0:
+        raise DataError(
+            f"{path} holds negative conductances or capacities; call apply_weight_constraints() "
+            "before saving, or give --positivity softplus"
+        )
+    inputs, units = arrays[f"{CELL}sensory_w"].shape
+    outputs = len(arrays.get(f"{CELL}output_w", arrays[f"{CELL}gleak"]))
+    return LtcSizes(inputs, units, outputs, LtcConfig(options.unfolds, positivity))
 
 
 def _wired_sizes(path: Path, file: NcpsFile, options: ImportOptions) -> WiredCfcSizes:
@@ -160,8 +193,10 @@ def _our_names(path: Path, file: NcpsFile, options: ImportOptions) -> Arrays:
             ours["cell." + name] = value
         else:
             ours[inside + _backbone_name(name.removeprefix(CELL), indices)] = value
-    if f"{CELL}layer_0.ff1.weight" in arrays and file.framework == "keras":
+    if file.framework == "keras" and f"{CELL}layer_0.ff1.weight" in arrays:
         ours |= _masks(path, arrays, options)
+    if file.framework == "keras" and f"{CELL}gleak" in arrays:
+        ours |= _ltc_masks(path, arrays, options)
     return ours
 
 
@@ -189,6 +224,24 @@ def _masks(path: Path, arrays: Arrays, options: ImportOptions) -> Arrays:
             f"{wanted}; give the wiring of this cell"
         )
     return {f"cell.layer_{i}.sparsity_mask": mask for i, mask in enumerate(masks)}
+
+
+def _ltc_masks(path: Path, arrays: Arrays, options: ImportOptions) -> Arrays:
+    """Return the masks of an LTC cell, which Keras does not save."""
+    wanted = [arrays[f"{CELL}w"].shape, arrays[f"{CELL}sensory_w"].shape]
+    if options.wiring is None:
+        raise UsageError(
+            f"{path} holds an LTC cell, and Keras does not save its wiring; give --wiring FILE"
+        )
+    wiring = read_wiring(options.wiring)
+    if [wiring.adjacency.shape, wiring.sensory.shape] != wanted:
+        raise UsageError(
+            f"{options.wiring} joins {wiring.input_size} inputs and {wiring.units} neurons, {path} "
+            f"{wanted[1][0]} and {wanted[1][1]}; give the wiring of this cell"
+        )
+    names = ("cell.sparsity_mask", "cell.sensory_sparsity_mask")
+    masks = (np.abs(m).astype(float) for m in (wiring.adjacency, wiring.sensory))
+    return dict(zip(names, masks, strict=True))
 
 
 def _layer_count(arrays: Arrays) -> int:

@@ -12,6 +12,7 @@ from torch import nn
 
 from lnn_edge.board import load_board
 from lnn_edge.cells.cfc import Cfc, CfcConfig
+from lnn_edge.cells.ltc import Ltc, LtcConfig
 from lnn_edge.cells.mixed_memory import MixedMemory
 from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import auto_ncp, ncp
@@ -26,12 +27,15 @@ from lnn_edge.verify import Signal, verify_signals
 
 INPUT, HIDDEN, STEPS = 5, 8, 2000
 WIDTHS = np.array([1.0, 0.01, 2.0, 1.0, 0.5])  # channels of different units
+WIRING = ncp(INPUT, auto_ncp(12, 3))
 CELLS: dict[str, Callable[[], nn.Module]] = {
     "default": lambda: Cfc(INPUT, HIDDEN, 16),
     "no_gate": lambda: Cfc(INPUT, HIDDEN, 16, CfcConfig("no_gate")),
     "pure": lambda: Cfc(INPUT, HIDDEN, 16, CfcConfig("pure", head="linear")),
-    "wired": lambda: WiredCfc(ncp(INPUT, auto_ncp(12, 3))),
+    "wired": lambda: WiredCfc(WIRING),
     "mixed": lambda: MixedMemory(INPUT, HIDDEN, 16, "state"),
+    "ltc": lambda: Ltc(WIRING),
+    "ltc_slow": lambda: Ltc(WIRING, LtcConfig(positivity="clip")),  # its potentials need 32 bits
 }
 
 
@@ -40,7 +44,8 @@ def make_model(name: str, dt: float | None, readout: bool = False) -> CellModel:
         torch.manual_seed(2)
         cell = CELLS[name]()
         head = nn.Linear(HIDDEN, 2) if readout else None
-        return CellModel(cell, CellInput(INPUT, dt), head).eval()
+        dtype = "int16" if isinstance(cell, Ltc) else "int8"
+        return CellModel(cell, CellInput(INPUT, dt, dtype), head).eval()
 
 
 def frames_for(model: CellModel, batch: int, steps: int, seed: int = 0) -> np.ndarray:
@@ -61,7 +66,7 @@ def integers(graph: QGraph, frames: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("dt", [1.0, None])
 @pytest.mark.parametrize("name", CELLS)
 def test_integers_follow_the_cell(name: str, dt: float | None, readout: bool) -> None:
-    if readout and name == "wired":
+    if readout and name in ("wired", "ltc", "ltc_slow"):
         pytest.skip("its output is a projection of its own")
     model = make_model(name, dt, readout)
     graph = quantize_cell(model, "cell", frames_for(model, 4, 500), {})

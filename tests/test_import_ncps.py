@@ -19,6 +19,7 @@ from lnn_edge.networks.cell_model import run_real
 KERAS = Path(__file__).parent / "keras"
 INPUT = 5
 GATED = ImportOptions(mode="default", activation="lecun_tanh")
+LTC = ImportOptions(unfolds=6, positivity="softplus")
 Make = Callable[[Any], Any]
 
 TORCH: dict[str, tuple[Make, ImportOptions]] = {
@@ -36,6 +37,12 @@ TORCH: dict[str, tuple[Make, ImportOptions]] = {
     "projected": (lambda n: n.CfC(INPUT, 8, proj_size=2), GATED),
     "mixed": (lambda n: n.CfC(INPUT, 8, mixed_memory=True), GATED),
     "wired": (lambda n: n.CfC(INPUT, _wiring(12, 3)), ImportOptions(mode="default")),
+    "ltc": (lambda n: n.LTC(INPUT, _wiring(12, 3)), LTC),
+    "ltc_dense": (lambda n: n.LTC(INPUT, 8, ode_unfolds=2), replace(LTC, unfolds=2)),
+    "ltc_clipped": (
+        lambda n: n.LTC(INPUT, _wiring(12, 3), implicit_param_constraints=False),
+        replace(LTC, positivity="clip"),
+    ),
     "wired_no_gate": (
         lambda n: n.CfC(INPUT, _wiring(12, 3), mode="no_gate"),
         ImportOptions(mode="no_gate"),
@@ -57,6 +64,8 @@ def write_torch(name: str, folder: Path) -> tuple[Any, Path]:
         for parameter in theirs.parameters():
             if parameter.requires_grad:
                 parameter.data += 0.1 * torch.randn_like(parameter)
+        if name == "ltc_clipped":
+            theirs.rnn_cell.apply_weight_constraints()
     torch.save(theirs.state_dict(), folder / "model.pt")
     return theirs, folder / "model.pt"
 
@@ -77,7 +86,7 @@ def test_a_state_dict_gives_the_librarys_outputs(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("batch", [1, 8])  # 8 units: there the library mixes up its axes
-@pytest.mark.parametrize("name", ["default", "pure", "wired"])
+@pytest.mark.parametrize("name", ["default", "pure", "wired", "ltc"])
 def test_elapsed_time_belongs_to_its_own_sequence(name: str, batch: int, tmp_path: Path) -> None:
     theirs, path = write_torch(name, tmp_path)
     ours, _ = import_ncps(path, replace(TORCH[name][1], dt=None))
@@ -88,7 +97,7 @@ def test_elapsed_time_belongs_to_its_own_sequence(name: str, batch: int, tmp_pat
     with torch.no_grad():
         for t in range(x.shape[1]):  # the library's cell, which takes (B, 1)
             output, state = theirs.rnn_cell(x[:, t], state, elapsed[:, t])
-            wanted.append(theirs.fc(output))
+            wanted.append(theirs.fc(output) if hasattr(theirs, "fc") else output)
     got = run_real(ours, np.concatenate((frames, dt), axis=-1))
     assert np.abs(got - torch.stack(wanted, 1).numpy()).max() < 1e-5
 
@@ -99,6 +108,7 @@ KERAS_OPTIONS = {
     "pure": ImportOptions(activation="lecun_tanh"),
     "mixed": GATED,
     "wired": ImportOptions(mode="default", wiring=KERAS / "wiring.json"),
+    "ltc": ImportOptions(unfolds=4, wiring=KERAS / "wiring.json"),
 }
 
 
@@ -163,6 +173,8 @@ BAD_OPTIONS: list[tuple[str, ImportOptions, str]] = [
     ("pure", replace(GATED, mode="no_gate"), "holds a cell of mode pure"),
     ("default", replace(GATED, dt=0.0), "dt is 0.0 s"),
     ("default", replace(GATED, dt=float("nan")), "dt is nan s"),
+    ("ltc", replace(LTC, unfolds=None), "give --unfolds"),
+    ("ltc", replace(LTC, positivity=None), "--positivity"),
 ]
 
 

@@ -11,20 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lnn_edge.cells.cfc import SIGMOID_BOUND, LoweredCell, Tap, no_tap
+from lnn_edge.cells.cfc import LoweredCell, Tap, linear_op, no_tap
 from lnn_edge.cells.wirings import Wiring
 from lnn_edge.errors import QuantizationError, UsageError
-from lnn_edge.formats import Ranges, integrating, symmetric
+from lnn_edge.formats import Ranges, integrating_dtype, symmetric
 from lnn_edge.ir import AbstractOp, QTensor, State
-from lnn_edge.ops.affine import Affine
 from lnn_edge.ops.elementwise import Concat
-from lnn_edge.ops.synapse import Conductances, Synapses, Units
-from lnn_edge.ops.unfold import Unfold
+from lnn_edge.ops.slice import Slice
+from lnn_edge.ops.synapse import ONE, Membranes, RealSynapses, Synapses, Unfold
 
 Positivity = Literal["softplus", "clip"]
-
-STATE_ERROR = 1e-3  # of the bound: how far from its target an integer state may stand still
-ARGUMENT = SIGMOID_BOUND / 32768
 
 INITIAL = {  # uniform, as in ncps
     "gleak": (0.001, 1.0),
@@ -90,7 +86,7 @@ class SynapseTensors:
 
 
 @dataclass(frozen=True)
-class Terms:
+class Parts:
     """The parameters as the equation has them: positive, and masked by the wiring."""
 
     cm: Tensor  # (N,)
@@ -119,6 +115,10 @@ class Ltc(nn.Module):
     cm: Tensor
     gleak: Tensor
     vleak: Tensor
+    erev: Tensor
+    sensory_erev: Tensor
+    sparsity_mask: Tensor
+    sensory_sparsity_mask: Tensor
 
     def __init__(self, wiring: Wiring, config: LtcConfig = LtcConfig()) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class Ltc(nn.Module):
 
     def step(self, x: Tensor, v: Tensor, dt: Tensor, tap: Tap = no_tap) -> tuple[Tensor, Tensor]:
         """Return output (B, O) and state (B, N) of x (B, I), v (B, N), dt (B, 1) in seconds."""
-        return self._step(self.terms(), x, v, dt)
+        return self._step(self.parts(), x, v, dt)
 
     def forward(self, x: Tensor, dt: Tensor, v: Tensor, tap: Tap = no_tap) -> tuple[Tensor, Tensor]:
         """Scan `step` over time.
@@ -166,41 +166,47 @@ class Ltc(nn.Module):
         Returns:
             Outputs of each step (B, T, O), and the last state (B, N).
         """
-        terms, outputs = self.terms(), []
+        parts, outputs = self.parts(), []
         for t in range(x.shape[1]):
-            output, v = self._step(terms, x[:, t], v, dt[:, t])
+            output, v = self._step(parts, x[:, t], v, dt[:, t])
             outputs.append(output)
         return torch.stack(outputs, 1), v
 
     def lower(
         self, parts: tuple[QTensor, ...], dt: QTensor | float, ranges: Ranges, prefix: str = ""
     ) -> LoweredCell:
-        """Lower one step to integer operators.
+        """Lower one step to integer operators, see lnn_edge.ops.synapse.
 
-        No range is calibrated: v stays within the largest potential, its own format follows from
-        the slowest neuron at the shortest dt (formats.integrating). Unlike in the torch module,
-        epsilon counts as 0.
+        v integrates: int16 or int32 by formats.integrating_dtype, for the smallest dt and every
+        synapse shut. It cannot leave the largest |vleak| or |erev|, since v' is a convex
+        combination of them and v; so its range is static.
 
         Args:
-            parts: int8 or int16 vectors of one dtype that make up x, in the order of x.
-            dt: Elapsed time, uint16; or the constant, in seconds, which becomes part of cm.
-            ranges: Not read.
+            parts: int16 vectors that make up x, in the order of x.
+            dt: Elapsed time, uint16; or the constant, in seconds, which folds into cm.
+            ranges: Not needed.
             prefix: Goes before the name of every operator and tensor.
 
         Raises:
-            QuantizationError: A constant dt is not positive, a sigmoid is too steep, or all
-                potentials are zero.
-            GraphError: A denominator can be zero.
+            QuantizationError: A constant dt is not positive, v never leaves 0, or an argument of a
+                synapse has no format.
         """
-        if not isinstance(dt, QTensor):
-            dt = float(dt)  # 1 means 1.0
-        if isinstance(dt, float) and not (dt > 0 and math.isfinite(dt)):
+        if isinstance(dt, float | int) and not (dt > 0 and math.isfinite(dt)):
             raise QuantizationError(f"constant dt is {dt} s, needed is a positive, finite one")
-        return _Lowering(self, prefix).lower(parts, dt)
+        return _Lowering(self, self.parts(), self._bound(), prefix).lower(parts, dt)
 
-    def terms(self) -> Terms:
+    def _bound(self) -> float:
+        """Return the largest |v| that can be reached from 0."""
+        pairs = ((self.erev, self.sparsity_mask), (self.sensory_erev, self.sensory_sparsity_mask))
+        reached = [self.vleak, *(erev * mask for erev, mask in pairs)]
+        bound = max(float(value.detach().abs().max()) for value in reached)
+        if not bound > 0:
+            raise QuantizationError("LTC: vleak and every erev are 0, so v stays 0; train first")
+        return bound
+
+    def parts(self) -> Parts:
         """Return the parameters as the equation has them."""
-        return Terms(
+        return Parts(
             self._positive(self.cm),
             self._positive(self.gleak),
             self._synapses("sensory_"),
@@ -219,13 +225,13 @@ class Ltc(nn.Module):
         weight = self._positive(w) * mask
         return SynapseTensors(weight, weight * erev, sigma, mu)
 
-    def _step(self, terms: Terms, x: Tensor, v: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
-        currents, conductances = terms.sensory.sums(x * self.input_w + self.input_b)
-        currents = currents + terms.gleak * self.vleak
-        conductances = conductances + terms.gleak + self.config.epsilon
-        capacity = terms.cm * self.config.unfolds
+    def _step(self, parts: Parts, x: Tensor, v: Tensor, dt: Tensor) -> tuple[Tensor, Tensor]:
+        currents, conductances = parts.sensory.sums(x * self.input_w + self.input_b)
+        currents = currents + parts.gleak * self.vleak
+        conductances = conductances + parts.gleak + self.config.epsilon
+        capacity = parts.cm * self.config.unfolds
         for _ in range(self.config.unfolds):
-            current, conductance = terms.recurrent.sums(v)
+            current, conductance = parts.recurrent.sums(v)
             numerator = capacity * v + dt * (currents + current)
             v = numerator / (capacity + dt * (conductances + conductance))
         return v[..., : self.output_size] * self.output_w + self.output_b, v
@@ -239,79 +245,102 @@ def _affine(size: int) -> tuple[nn.Parameter, nn.Parameter]:
     return nn.Parameter(torch.ones(size)), nn.Parameter(torch.zeros(size))
 
 
+@dataclass(frozen=True)
 class _Lowering:
-    """One cell on its way to integers, its parameters in double precision."""
+    """One cell on its way to integers; potentials are in units of `bound`."""
 
-    def __init__(self, cell: Ltc, prefix: str) -> None:
-        self.prefix = prefix
-        self.unfolds = cell.config.unfolds
-        self.output_w, self.output_b = _array(cell.output_w), _array(cell.output_b)
-        terms = cell.terms()
-        self.capacity = _array(terms.cm) * self.unfolds
-        self.leak = _array(terms.gleak), _array(terms.gleak * cell.vleak)
-        factor, offset = _array(cell.input_w)[:, None], _array(cell.input_b)[:, None]
-        self.sensory = _conductances(terms.sensory, factor, offset)
-        self.recurrent = _conductances(terms.recurrent, 1.0, 0.0)
-        self.bound = max(
-            float(cell.vleak.detach().abs().max()),
-            *(_largest_potential(s) for s in (self.sensory, self.recurrent)),
-        )
+    cell: Ltc
+    parts: Parts
+    bound: float
+    prefix: str
 
-    def lower(self, parts: tuple[QTensor, ...], dt: QTensor | float) -> LoweredCell:
+    def lower(self, inputs: tuple[QTensor, ...], dt: QTensor | float) -> LoweredCell:
         """See Ltc.lower."""
-        if self.bound == 0:
-            raise QuantizationError(
-                "LTC: all vleak and erev are zero, so is the state; train first"
-            )
-        ops: list[AbstractOp] = []
-        if len(parts) > 1:
-            ops.append(Concat.join(self._name("cell_input"), parts, self._name("x")))
-            parts = ops[-1].outputs
-        weights = self.sensory.weight.sum(0) + self.recurrent.weight.sum(0)
-        units = Units.of(self.leak[0] + weights, self.bound, ARGUMENT)
-        given = Synapses.quantize(self._name("sensory"), parts[0], self.sensory, self.leak, units)
-        v, v_next = self._state("v", dt), self._state("v_next", dt)
-        capacity, times = (
-            (self.capacity, (dt,)) if isinstance(dt, QTensor) else (self.capacity / dt, ())
-        )
-        inputs = (v, *given.outputs, *times)
-        solve = Unfold.quantize(
-            self._name("unfold"), inputs, v_next, self.recurrent, capacity, self.unfolds, units
-        )
-        show = self._output(v_next)
-        return LoweredCell((*ops, given, solve, show), (State(v, v_next, 0),), show.outputs[0])
+        if len(inputs) == 1:
+            return self._lower(inputs[0], dt)
+        join = Concat.join(self._name("cell_input"), inputs, self._name("x"))
+        cell = self._lower(join.outputs[0], dt)
+        return LoweredCell((join, *cell.ops), cell.states, cell.output)
 
     def _name(self, name: str) -> str:
         return self.prefix + name
 
-    def _state(self, name: str, dt: QTensor | float) -> QTensor:
-        """Return the state's format; a = C / (C + dt D), slowest with all synapses closed."""
-        low = dt if isinstance(dt, float) else float(dt.dequantize(np.int64(dt.qmin))[0])
-        total = np.maximum(self.capacity + low * self.leak[0], np.finfo(float).tiny)
-        retention = float((self.capacity / total).max())
-        error = STATE_ERROR * self.bound
-        return integrating(self._name(name), self.capacity.shape, self.bound, retention, error)
+    def _lower(self, x: QTensor, dt: QTensor | float) -> LoweredCell:
+        cell, neurons = self.cell, self.cell.units
+        dtype = integrating_dtype(self._slowest(dt))
+        one = ONE[dtype]
+        v, v_next = (
+            QTensor(self._name(name), (neurons,), dtype, self.bound / one, 0, -one, one)
+            for name in ("v", "v_next")
+        )
+        gain = _array(cell.input_w) * np.asarray(x.scales)
+        inputs = self._synapses(self.parts.sensory, gain, _array(cell.input_b))
+        sensory = Synapses.quantize(self._name("sensory"), x, inputs, self._leak())
+        view = np.full(neurons, self.bound / ONE["int16"])
+        elapsed, constant = ((dt,), 1.0) if isinstance(dt, QTensor) else ((), float(dt))
+        unfold = Unfold.quantize(
+            self._name("unfold"),
+            (v, *sensory.outputs, *elapsed),
+            v_next,
+            self._synapses(self.parts.recurrent, view, np.zeros(neurons)),
+            Membranes(self._capacity / constant, self._total, cell.config.unfolds),
+        )
+        ops, output = self._output(v_next)
+        return LoweredCell((sensory, unfold, *ops), (State(v, v_next, 0),), output)
 
-    def _output(self, v: QTensor) -> Affine:
-        bound = np.abs(self.output_w) * self.bound + np.abs(self.output_b)
-        y = symmetric(self._name("y"), bound.shape, "int16", float(bound.max()) or 1.0)
-        return Affine.quantize(self._name("output"), v, y, self.output_w, self.output_b)
+    @property
+    def _capacity(self) -> np.ndarray:
+        return _array(self.parts.cm) * self.cell.config.unfolds
 
+    @property
+    def _total(self) -> np.ndarray:
+        """Return all conductances of each neuron, (N,)."""
+        open_synapses = self.parts.sensory.weight.sum(0) + self.parts.recurrent.weight.sum(0)
+        total: np.ndarray = _array(self.parts.gleak + open_synapses) + self.cell.config.epsilon
+        return total
 
-def _conductances(
-    synapses: SynapseTensors, factor: np.ndarray | float, offset: np.ndarray | float
-) -> Conductances:
-    """Return synapses whose sources are mapped by source * factor + offset, in real numbers."""
-    sigma, mu = _array(synapses.sigma), _array(synapses.mu)
-    return Conductances(
-        _array(synapses.weight), _array(synapses.current), sigma * factor, sigma * (offset - mu)
-    )
+    def _slowest(self, dt: QTensor | float) -> float:
+        """Return the smallest share of its distance that v goes in a step of the solver."""
+        least = max(dt.qmin, 1) * dt.scales[0] if isinstance(dt, QTensor) else dt
+        leak = _array(self.parts.gleak) * least
+        return float((leak / (self._capacity + leak)).min())
 
+    def _leak(self) -> np.ndarray:
+        """Return current and conductance of the leak, (2, N), as shares."""
+        gleak = _array(self.parts.gleak)
+        current = gleak * _array(self.cell.vleak) / self.bound
+        pair = np.stack((current, gleak + self.cell.config.epsilon))
+        shares: np.ndarray = pair / self._total
+        return shares
 
-def _largest_potential(synapses: Conductances) -> float:
-    """Return the largest |erev| of synapses that exist."""
-    exists = synapses.weight > 0
-    return float(np.abs(synapses.current[exists] / synapses.weight[exists]).max(initial=0.0))
+    def _synapses(
+        self, synapses: SynapseTensors, gain: np.ndarray, shift: np.ndarray
+    ) -> RealSynapses:
+        """Return synapses from sources that are shift + gain times an integer, both (S,)."""
+        sigma, mu = _array(synapses.sigma), _array(synapses.mu)
+        weight = _array(synapses.weight) / self._total
+        return RealSynapses(
+            weight > 0,
+            sigma * gain[:, None],
+            sigma * (shift[:, None] - mu),
+            weight,
+            _array(synapses.current) / self._total / self.bound,
+        )
+
+    def _output(self, v: QTensor) -> tuple[tuple[AbstractOp, ...], QTensor]:
+        """Return the operators of the output map, and what they make."""
+        cell, size = self.cell, self.cell.output_size
+        motor = symmetric(self._name("motor"), (size,), "int16", self.bound)
+        pick = Slice.quantize(self._name("pick_motor"), v, motor)
+        weight, bias = cell.output_w.detach(), cell.output_b.detach()
+        if bool((weight == 1).all()) and not bool(bias.any()):
+            return (pick,), motor
+        bound = float((weight.abs() * self.bound + bias.abs()).max())
+        output = symmetric(self._name("output"), (size,), "int16", bound)
+        return (
+            pick,
+            linear_op(self._name("map_output"), (torch.diag(weight), bias), motor, output),
+        ), output
 
 
 def _array(value: Tensor) -> np.ndarray:

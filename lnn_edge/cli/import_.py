@@ -11,6 +11,7 @@ from lnn_edge.cli.output import console, json_option, show_json
 
 if TYPE_CHECKING:
     from lnn_edge.cells.cfc import Activation, Mode
+    from lnn_edge.cells.ltc import Positivity
 
 MODES = ("default", "no_gate", "pure")
 ACTIVATIONS = ("lecun_tanh", "tanh", "relu", "silu", "gelu")
@@ -48,7 +49,13 @@ class Elapsed(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--wiring",
     type=click.Path(path_type=Path),
-    help="JSON of the wiring, for Keras weights of a wired cell.",
+    help="JSON of the wiring, for Keras weights of a wired or LTC cell.",
+)
+@click.option("--unfolds", type=click.IntRange(min=1), help="Solver steps of an LTC cell.")
+@click.option(
+    "--positivity",
+    type=click.Choice(("softplus", "clip")),
+    help="Of an LTC cell: softplus for LTC of ncps.torch, clip for LTCCell.",
 )
 @json_option
 def command(
@@ -58,6 +65,8 @@ def command(
     mode: Mode | None,
     activation: Activation | None,
     wiring: Path | None,
+    unfolds: int | None,
+    positivity: Positivity | None,
     as_json: bool,
 ) -> None:
     """Import FILE: a state dict of ncps.torch, or weights of ncps.keras (.weights.h5, .keras).
@@ -66,11 +75,14 @@ def command(
 
     \b
     Example: lnn-edge import policy.pt -o policy --mode default --activation lecun_tanh
+    Example: lnn-edge import ltc.pt -o policy --unfolds 6 --positivity softplus
     """
     from lnn_edge.cell_folder import save_cell
     from lnn_edge.import_ncps import ImportOptions, import_ncps
 
-    model, card = import_ncps(file, ImportOptions(dt, mode, activation, wiring))
+    model, card = import_ncps(
+        file, ImportOptions(dt, mode, activation, wiring, unfolds, positivity)
+    )
     save_cell(output, model, card)
     facts = {
         "model": str(output),

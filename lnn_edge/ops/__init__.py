@@ -1,7 +1,6 @@
 """Operators: integer semantics, one family a file. Adding one adds a line here."""
 
 from lnn_edge.ir import AbstractOp
-from lnn_edge.ops.affine import Affine
 from lnn_edge.ops.conv import Conv1d
 from lnn_edge.ops.decay import Decay, Relax
 from lnn_edge.ops.elementwise import Concat, GatedSum, Mix, Requantize, TimeGate
@@ -11,15 +10,13 @@ from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.memory_cell import Gate, Remember
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.slice import Slice
-from lnn_edge.ops.synapse import Synapses
+from lnn_edge.ops.synapse import Synapses, Unfold
 from lnn_edge.ops.template import TemplateDistance
-from lnn_edge.ops.unfold import Unfold
 from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
 
 OPERATORS: dict[str, type[AbstractOp]] = {
     op.kind: op
     for op in (
-        Affine,
         Center,
         Concat,
         Conv1d,

@@ -1,342 +1,454 @@
-"""Conductance synapses of a sparse wiring."""
+"""Liquid time-constant neurons: gated synapses, only those that exist, and membranes.
+
+Source: Hasani et al. 2021, algorithm 1 (fused semi-implicit Euler), written without 1 / dt.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from lnn_edge import fixed
 from lnn_edge.errors import QuantizationError
-from lnn_edge.fixed import INT32_LIMIT, Array
+from lnn_edge.fixed import Array
 from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops.elementwise import Q15_ONE
-from lnn_edge.ops.lut import sigmoid
+from lnn_edge.ops.lut import Lut, sigmoid
 
-TABLE_BITS = 8  # 256 intervals over all int16 arguments
-INT16_TOP = 32767
-# largest conductance of a neuron, in steps: half of int32, and no single weight beyond int16
-FULL = (1 << 30) - (1 << 16)
+GATE_ONE = 1 << 15
+ARGUMENT_BOUND = 12.0  # sigmoid(12) = 1 - 6.1e-6, below one step of a gate
+ARGUMENT = QTensor("argument", (1,), "int16", ARGUMENT_BOUND / 32767, 0, -32767, 32767)
+TABLE_STEP_BITS = 8
+TOTAL = 32767
+"""All conductances of a neuron together, so that one of them fits int16 and sums times a gate 31
+bits."""
+SHARE = 1 / (TOTAL * GATE_ONE)  # scale of summed currents and conductances
+ONE = {"int16": 32767, "int32": 32767 << 15}
+"""What the largest membrane potential is, by dtype of the state."""
+VIEW_SHIFT = {"int16": 0, "int32": 15}
+"""Bits of the state that synapses do not see: they read 16."""
+LIMIT = {"int16": 32767, "int32": (1 << 31) - 1}
+"""Largest denominator, so that a division has 32 or 64 bits."""
 
 
-@dataclass(frozen=True)
-class Conductances:
-    """Real synapses from S sources to N neurons, all (S, N); no synapse where weight is 0.
+@dataclass(frozen=True, eq=False)
+class RealSynapses:
+    """Synapses in real numbers, matrices (I, N) from input to neuron.
 
     Attributes:
-        weight: Largest conductance, at least 0.
-        current: Weight times reversal potential.
-        slope: Of the sigmoid's argument, slope * source + offset.
-        offset: Of the argument.
+        exists: Which synapses there are.
+        slope: Argument of the gate per step of the input.
+        offset: Argument of the gate at an input of 0.
+        conductance: Of an open synapse, as a share of all conductances of its neuron.
+        driven: Conductance times reversal potential in units of the largest potential.
     """
 
-    weight: np.ndarray
-    current: np.ndarray
+    exists: np.ndarray
     slope: np.ndarray
     offset: np.ndarray
-
-
-@dataclass(frozen=True)
-class Units:
-    """What integers of a cell's synapses mean.
-
-    Attributes:
-        conductance: (N,) real value of one step of each neuron's conductances.
-        bound: Largest potential; currents are in steps of conductance times bound.
-        argument: Real value of one step of the sigmoid's argument.
-    """
-
     conductance: np.ndarray
-    bound: float
-    argument: float
-
-    @classmethod
-    def of(cls, largest: np.ndarray, bound: float, argument: float) -> Units:
-        """Return units in which the largest conductances (N,) of the neurons use their range."""
-        return cls(np.where(largest > 0, largest, 1.0) / FULL, bound, argument)
+    driven: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class AbstractSynapseOp(AbstractOp):
-    """Sums over the synapses that exist, neuron after neuron (compressed sparse rows).
+    """Sums over the synapses k of a neuron, starts[j] <= k < starts[j + 1].
 
-    argument = saturate_int16((source * slope + offset + 2**(slope_bits - 1)) >> slope_bits)
-    open     = interpolate(argument, table), a sigmoid in Q15, [0, 32768]
-    currents_j += current * open,  conductances_j += weight * open    (int32, proved)
-
-    |current| <= weight holds for every synapse, so |currents| <= conductances for every sum.
+    argument_k = saturate((x[source_k] slope_k + offset_k + 2**(shift - 1)) >> shift)    (int16)
+    gate_k     = interpolate(argument_k, table)                         (Q15, fixed.interpolate)
+    num_j += driven_k gate_k,   den_j += conductance_k gate_k            (int32, proved)
 
     Attributes:
-        rows: (N + 1,) int32, synapses of neuron j are rows[j] to rows[j + 1] - 1.
-        source: (S,) uint16, where a synapse reads.
-        slope: (S,) int16.
-        offset: (S,) int32, zero points of the sources folded in.
-        weight: (S,) int16, at least 0, in 2**15 steps of the conductance.
-        current: (S,) int16, in 2**15 steps of the current.
-        table: (257,) uint16, sigmoid at every 2**8th argument.
-        slope_bits: Fraction bits of slope and offset.
-        argument_scale: Real value of one step of the argument.
+        starts: (N + 1,) int32.
+        source: (K,) int32 index into x.
+        slope: (K,) int16, in steps of the argument per step of x, times 2**shift.
+        offset: (K,) int32, likewise.
+        conductance: (K,) int16, 0 to TOTAL.
+        driven: (K,) int16, no larger in magnitude than the conductance.
+        shift: 1 to 30.
+        table: uint16, the sigmoid over the argument's range.
     """
 
-    rows: np.ndarray
+    starts: np.ndarray
     source: np.ndarray
     slope: np.ndarray
     offset: np.ndarray
-    weight: np.ndarray
-    current: np.ndarray
+    conductance: np.ndarray
+    driven: np.ndarray
+    shift: int
     table: np.ndarray
-    slope_bits: int
-    argument_scale: float
 
     @property
-    def neurons(self) -> int:
-        """Number of neurons N."""
-        return len(self.rows) - 1
+    def macs(self) -> int:
+        """Three for each synapse: argument, current, conductance."""
+        return 3 * len(self.source)
 
-    def check_synapses(self, sources: int, largest: int) -> None:
-        """Check the rows, and prove the arguments of sources within +-largest."""
-        vectors = (self.source, self.slope, self.offset, self.weight, self.current)
-        count = int(self.rows[-1])
+    def check_synapses(self, view: int, neurons: int) -> None:
+        """Check formats and prove arguments and sums.
+
+        Args:
+            view: Largest magnitude of what the synapses read.
+            neurons: N.
+        """
+        per_synapse = {"source": np.int32, "slope": np.int16, "offset": np.int32}
+        per_synapse |= {"conductance": np.int16, "driven": np.int16}
+        count = len(self.source)
+        for name, dtype in per_synapse.items():
+            array = getattr(self, name)
+            self.require(
+                array.shape == (count,) and array.dtype == dtype,
+                f"{name} is {array.dtype} {array.shape}, needed {np.dtype(dtype)} ({count},)",
+            )
         self.require(
-            self.rows.dtype == np.int32
-            and self.rows[0] == 0
-            and np.diff(self.rows).min() >= 0
-            and 0 < count
-            and all(v.shape == (count,) for v in vectors),
-            "rows must ascend from 0 to the number of synapses, at least 1",
-        )
-        self.require(
-            [v.dtype for v in vectors] == [np.uint16, np.int16, np.int32, np.int16, np.int16],
-            "needed uint16 source, int32 offset, int16 slope, weight and current",
-        )
-        self.require(int(self.source.max()) < sources, f"a source is none of {sources}")
-        weight = self.weight.astype(np.int64)
-        self.require(
-            bool((np.abs(self.current.astype(np.int64)) <= weight).all()),
-            "a current is above its weight, or a weight below 0",
-        )
-        self.require(
-            self.table.shape == (257,)
-            and self.table.dtype == np.uint16
-            and int(self.table.max()) <= Q15_ONE,
-            f"table must be 257 uint16 values in [0, {Q15_ONE}]",
+            self.starts.dtype == np.int32
+            and self.starts.shape == (neurons + 1,)
+            and self.starts[0] == 0
+            and self.starts[-1] == count
+            and bool((np.diff(self.starts) >= 0).all()),
+            f"starts must be int32 and ascend from 0 to {count} over {neurons} neurons",
         )
         self.require(
-            1 <= self.slope_bits <= 30 and self.argument_scale > 0,
-            f"slope_bits {self.slope_bits}, needed 1 to 30; argument_scale positive",
+            bool(((self.source >= 0) & (self.source < self.inputs[0].size)).all()),
+            f"a synapse reads beyond the {self.inputs[0].size} elements of {self.inputs[0].name}",
         )
-        product = np.abs(self.slope.astype(np.int64)) * largest
-        reach = product + np.abs(self.offset.astype(np.int64)) + (1 << (self.slope_bits - 1))
-        self.require_bound(int(reach.max()), "argument")
-
-    @property
-    def largest_sums(self) -> np.ndarray:
-        """Largest conductance of each neuron, (N,) int64."""
-        return largest_sums_of(self.weight, self.rows)
-
-    def sums(self, source: Array) -> tuple[Array, ...]:
-        """Return currents and conductances (..., N) of sources (..., M), exactly."""
-        read = source[..., fixed.like(source, self.source.astype(np.int64))]
-        slope, offset, weight, current, table = (
-            fixed.like(source, v.astype(np.int64))
-            for v in (self.slope, self.offset, self.weight, self.current, self.table)
+        self.require(1 <= self.shift <= 30, f"shift {self.shift}, needed 1 to 30")
+        wide = np.abs(self.slope.astype(np.int64)) * view + np.abs(self.offset.astype(np.int64))
+        self.require_bound(int(wide.max(initial=0)) + (1 << (self.shift - 1)), "argument")
+        driven, conductance = (a.astype(np.int64) for a in (self.driven, self.conductance))
+        self.require(
+            bool((conductance >= np.abs(driven)).all()),
+            "a driven conductance exceeds the conductance: the potentials would have no bound",
         )
-        half = 1 << (self.slope_bits - 1)
-        argument = (read * slope + offset + half) >> self.slope_bits
-        argument = fixed.saturate(argument, -(1 << 15), (1 << 15) - 1)
-        openness = fixed.interpolate(argument, table, -(1 << 15), TABLE_BITS)
-        return tuple(_row_sums(openness * v, self.rows) for v in (current, weight))
+        gate = QTensor("gate", (1,), "uint16", 1 / GATE_ONE, 0, 0, GATE_ONE)
+        # the table's own proof
+        Lut(self.name, (ARGUMENT,), (gate,), self.table, TABLE_STEP_BITS, "sigmoid")
 
-    def real_sums(self, source: Array) -> tuple[Array, ...]:
-        """Return the same of real sources in steps, with the sigmoid itself."""
-        read = source[..., fixed.like(source, self.source.astype(np.int64))]
-        unit = 2.0**-self.slope_bits * self.argument_scale
-        slope, offset = (fixed.like(source, v * unit) for v in (self.slope, self.offset))
-        weight, current = (
-            fixed.like(source, v * float(Q15_ONE)) for v in (self.weight, self.current)
+    def totals(self) -> np.ndarray:
+        """Return the conductance of each neuron with all its synapses open, (N,) int64."""
+        sums = np.concatenate(([0], np.cumsum(self.conductance.astype(np.int64))))
+        totals: np.ndarray = sums[self.starts[1:]] - sums[self.starts[:-1]]
+        return totals
+
+    def currents(self, x: Array) -> tuple[Array, Array]:
+        """Return num and den (..., N) of what the synapses read, (..., I) int64."""
+        read = x[..., self.source]
+        slope, offset = (fixed.like(x, a.astype(np.int64)) for a in (self.slope, self.offset))
+        argument = (read * slope + offset + (1 << (self.shift - 1))) >> self.shift
+        argument = fixed.saturate(argument, ARGUMENT.qmin, ARGUMENT.qmax)
+        table = fixed.like(x, self.table.astype(np.int64))
+        gate = fixed.interpolate(argument, table, ARGUMENT.qmin, TABLE_STEP_BITS)
+        return fixed.dot(gate, self._placed(self.driven)), fixed.dot(
+            gate, self._placed(self.conductance)
         )
-        openness = sigmoid(read * slope + offset)
-        return tuple(_row_sums(openness * v, self.rows) for v in (current, weight))
 
+    def real_currents(self, x: Array) -> tuple[Array, Array]:
+        """Return num and den in shares, of what the synapses read in its own steps, as reals."""
+        unit = ARGUMENT.scales[0] / (1 << self.shift)
+        gate = sigmoid(
+            x[..., self.source] * fixed.like(x, self.slope * unit)
+            + fixed.like(x, self.offset * unit)
+        )
+        num, den = (
+            gate @ fixed.like(x, self._placed(a).T / TOTAL) for a in (self.driven, self.conductance)
+        )
+        return num, den
 
-def _row_sums(values: Array, rows: np.ndarray) -> Array:
-    """Return the sum of each row's values, (..., S) -> (..., N)."""
-    totals = array_namespace(values).cumulative_sum(values, axis=-1, include_initial=True)
-    ends = totals[..., fixed.like(values, rows.astype(np.int64))]
-    return ends[..., 1:] - ends[..., :-1]
-
-
-def largest_sums_of(weight: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return each row's conductance with all synapses open, (N,) int64."""
-    sums: np.ndarray = _row_sums(weight.astype(np.int64) * Q15_ONE, rows)
-    return sums
-
-
-def nearest(values: np.ndarray) -> np.ndarray:
-    """Return the nearest integers, ties up."""
-    rounded: np.ndarray = np.floor(values + 0.5).astype(np.int64)
-    return rounded
-
-
-def quantize_synapses(
-    name: str, x: QTensor, synapses: Conductances, units: Units
-) -> dict[str, Any]:
-    """Return the fields of AbstractSynapseOp.
-
-    Raises:
-        QuantizationError: There is no synapse, or one is too steep.
-    """
-    if not synapses.weight.any():
-        raise QuantizationError(f"{name}: no synapse has a weight; the neurons hear nothing")
-    target, source = np.nonzero(synapses.weight.T)
-    columns = (synapses.weight, synapses.current, synapses.slope, synapses.offset)
-    weight, current, slope, offset = (v[source, target] for v in columns)
-    scale, point = (np.broadcast_to(v, x.shape)[source] for v in (x.scales, x.zero_points))
-    per_step = slope * scale / units.argument
-    reach = np.abs(per_step) * max(abs(x.qmin), abs(x.qmax))
-    # an argument beyond int16 for every source may as well be just beyond
-    start = np.clip(offset / units.argument - per_step * point, -reach - 65536, reach + 65536)
-    bits = _slope_bits(name, np.abs(per_step).max(), (reach + np.abs(start)).max())
-    steps = units.conductance[target] * Q15_ONE
-    weights = nearest(weight / steps)
-    currents = np.clip(nearest(current / (steps * units.bound)), -weights, weights)
-    entries = (np.arange(257) << TABLE_BITS) - (1 << 15)
-    counts = np.bincount(target, minlength=synapses.weight.shape[1])
-    return {
-        "rows": np.concatenate(([0], np.cumsum(counts))).astype(np.int32),
-        "source": source.astype(np.uint16),
-        "slope": nearest(per_step * 2.0**bits).astype(np.int16),
-        "offset": nearest(start * 2.0**bits).astype(np.int32),
-        "weight": weights.astype(np.int16),
-        "current": currents.astype(np.int16),
-        "table": nearest(sigmoid(entries * units.argument) * Q15_ONE).astype(np.uint16),
-        "slope_bits": bits,
-        "argument_scale": units.argument,
-    }
-
-
-def _slope_bits(name: str, slope: float, argument: float) -> int:
-    """Return the most fraction bits with which slopes fit int16 and arguments int32."""
-    for bits in range(30, 0, -1):
-        if slope * 2**bits < INT16_TOP and (argument + 2) * 2**bits < INT32_LIMIT:
-            return bits
-    raise QuantizationError(f"{name}: a sigmoid is too steep for integers; reduce its sigma")
+    def _placed(self, values: np.ndarray) -> np.ndarray:
+        """Return (N, K): the value of each synapse in the row of its neuron."""
+        neurons = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+        placed = np.zeros((len(self.starts) - 1, len(values)), np.int64)
+        placed[neurons, np.arange(len(values))] = values
+        return placed
 
 
 @dataclass(frozen=True, eq=False)
 class Synapses(AbstractSynapseOp):
-    """Currents and conductances of the inputs' synapses, and of the leak; x (I,) -> (N,), (N,).
+    """num, den = leak + currents(x): what inputs and leak do to each neuron, once per step.
 
-    currents_j = leak_current_j + sum current * open,  conductances_j = leak_j + sum weight * open
-
-    Both outputs are int32; each neuron has a scale of its own, the scale of its currents is that of
-    its conductances times the bound of the neurons' potential.
-
-    Source: Hasani et al. 2021, algorithm 1, the part that does not depend on the state.
+    Inputs: x (I,) int16. Outputs: num (N,), den (N,) int32 in steps of SHARE, |num| <= den.
 
     Attributes:
-        leak: (N,) int32, conductance of the leak, at least 0.
-        leak_current: (N,) int32, leak times resting potential; at most leak.
+        leak: (2, N) int32, what num and den start from.
     """
 
     kind: ClassVar[str] = "synapses"
     leak: np.ndarray
-    leak_current: np.ndarray
+
+    @classmethod
+    def quantize(cls, name: str, x: QTensor, synapses: RealSynapses, leak: np.ndarray) -> Synapses:
+        """Quantize real synapses; leak (2, N) are current and conductance in shares."""
+        constants = _quantize_synapses(synapses, x.magnitude)
+        base = np.floor(leak / SHARE + 0.5).astype(np.int32)
+        base[0] = base[0].clip(-base[1], base[1])
+        neurons = base.shape[1]
+        made = _sums(constants, neurons, base[1])
+        num = QTensor(f"{name}_num", (neurons,), "int32", SHARE, 0, -made, made)
+        den = QTensor(f"{name}_den", (neurons,), "int32", SHARE, 0, 0, made)
+        return cls(name, (x,), (num, den), *constants, base)
+
+    def check(self) -> None:
+        """Check formats and prove the sums."""
+        x, (num, den) = self.inputs[0], self.outputs
+        self.require(x.dtype == "int16" and not any(x.zero_points), "x must be int16 around 0")
+        self.require(num.shape == den.shape and len(num.shape) == 1, "num and den must be alike")
+        self.require(
+            num.dtype == den.dtype == "int32" and num.scales == den.scales == (SHARE,),
+            f"num and den must be int32 in steps of {SHARE}",
+        )
+        self.check_synapses(x.magnitude, num.size)
+        self.require(
+            self.leak.dtype == np.int32 and self.leak.shape == (2, num.size),
+            f"leak is {self.leak.dtype} {self.leak.shape}, needed int32 (2, {num.size})",
+        )
+        current, conductance = self.leak.astype(np.int64)
+        self.require(bool((np.abs(current) <= conductance).all()), "leak exceeds its conductance")
+        total = int((self.totals() * GATE_ONE + conductance).max())
+        self.require_bound(total, "sum of conductances")
+        self.require(
+            total <= den.qmax and den.qmin <= 0 and total <= num.qmax and num.qmin <= -total,
+            f"sums up to {total} leave the ranges of {num.name} and {den.name}",
+        )
+
+    def reference(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return num and den (..., N), exactly."""
+        num, den = self.currents(inputs[0])
+        current, conductance = (fixed.like(num, a.astype(np.int64)) for a in self.leak)
+        return num + current, den + conductance
+
+    def real(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return num and den in shares."""
+        num, den = self.real_currents(inputs[0] / fixed.like(inputs[0], self._scales()))
+        current, conductance = (fixed.like(num, a * SHARE) for a in self.leak)
+        return num + current, den + conductance
+
+    def _scales(self) -> np.ndarray:
+        return np.broadcast_to(self.inputs[0].scales, self.inputs[0].shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Membranes:
+    """What a neuron does with its currents, in real numbers.
+
+    Attributes:
+        capacity: (N,) U cm; with a constant dt, U cm / dt.
+        total: (N,) all conductances of a neuron.
+        unfolds: Euler steps per time step, U.
+    """
+
+    capacity: np.ndarray
+    total: np.ndarray
+    unfolds: int
+
+
+@dataclass(frozen=True, eq=False)
+class Unfold(AbstractSynapseOp):
+    """Semi-implicit Euler steps of the membranes, `unfolds` times.
+
+    view_i = (v_i + 2**(f - 1)) >> f                        f = VIEW_SHIFT: what synapses read
+    n, d   = (num_j, den_j) + currents(view)
+    g, h   = (d dt + 2**(r_j - 1)) >> r_j, likewise of n    dt = 1 where it is constant
+    v_j   <- divide(capacity_j v_j + saturate(h, -g, g) ONE, capacity_j + g)
+
+    All neurons read the potentials before the step. A convex combination of v and n / d, so |v|
+    stays within ONE whatever the inputs. The loop is inside the operator: see docs/adr/0006.
+
+    Inputs: v (N,) int16 or int32; num, den (N,) int32; dt (1,) uint16 unless constant. Output: v'.
+
+    Attributes:
+        capacity: (N,) int32, at least 1.
+        reduction: (N,) int8, r.
+        unfolds: At least 1.
+    """
+
+    kind: ClassVar[str] = "unfold"
+    capacity: np.ndarray
+    reduction: np.ndarray
+    unfolds: int
 
     @classmethod
     def quantize(
         cls,
         name: str,
-        x: QTensor,
-        synapses: Conductances,
-        leak: tuple[np.ndarray, np.ndarray],
-        units: Units,
-    ) -> Synapses:
-        """Quantize real constants.
-
-        Args:
-            name: C identifier; the outputs are called after it.
-            x: Inputs, int8 or int16.
-            synapses: From the inputs.
-            leak: Conductance and current of the leak, (N,) each.
-            units: Of the cell.
+        inputs: tuple[QTensor, ...],
+        y: QTensor,
+        synapses: RealSynapses,
+        membranes: Membranes,
+    ) -> Unfold:
+        """Quantize real synapses and membranes; inputs are v, num, den and perhaps dt.
 
         Raises:
-            QuantizationError: A slope does not fit.
+            QuantizationError: A capacity is not positive.
         """
-        fields = quantize_synapses(name, x, synapses, units)
-        least = nearest(leak[0] / units.conductance)
-        current = np.clip(nearest(leak[1] / (units.conductance * units.bound)), -least, least)
-        high = int((least + largest_sums_of(fields["weight"], fields["rows"])).max())
-        scales = units.conductance * units.bound, units.conductance
-        outputs = tuple(
-            QTensor(f"{name}_{what}", least.shape, "int32", tuple(scale.tolist()), 0, low, high)
-            for what, scale, low in zip(
-                ("current", "conductance"), scales, (-high, int(least.min())), strict=True
-            )
-        )
+        if not (membranes.capacity > 0).all():
+            raise QuantizationError(f"{name}: a membrane's capacity is 0; train with larger cm")
+        constants = _quantize_synapses(synapses, 32767)
+        neurons = y.size
+        open_den = inputs[2].qmax + _totals(constants, neurons) * GATE_ONE
+        longest, step = (inputs[3].qmax, inputs[3].scales[0]) if inputs[3:] else (1, 1.0)
+        per_unit = 1 / (SHARE * membranes.total * step)
+        wanted = membranes.capacity * per_unit + longest * open_den.astype(float)
+        reduction = np.ceil(np.log2(np.maximum(wanted / (LIMIT[y.dtype] - 2), 1.0)))
+        capacity = np.floor(membranes.capacity * per_unit / 2**reduction + 0.5).clip(1)
         return cls(
             name,
-            (x,),
-            outputs,
-            leak=least.astype(np.int32),
-            leak_current=current.astype(np.int32),
-            **fields,
+            inputs,
+            (y,),
+            *constants,
+            capacity.astype(np.int32),
+            reduction.astype(np.int8),
+            membranes.unfolds,
         )
+
+    @property
+    def macs(self) -> int:
+        """Three for each synapse and unfold."""
+        return super().macs * self.unfolds
+
+    @property
+    def one(self) -> int:
+        """Integer of the largest potential."""
+        return ONE[self.outputs[0].dtype]
 
     def check(self) -> None:
-        """Check formats, prove arguments and sums."""
-        (x,), (currents, conductances) = self.inputs, self.outputs
-        self.require(x.dtype in ("int8", "int16") and len(x.shape) == 1, "x must be a short vector")
-        self.check_synapses(x.size, max(abs(x.qmin), abs(x.qmax)))
-        shape = (self.neurons,)
+        """Check formats and prove every 32- and 64-bit quantity."""
+        v, num, den, *elapsed = self.inputs
+        y = self.outputs[0]
+        self.require(v.dtype in ONE, f"v is {v.dtype}, needed int16 or int32")
         self.require(
-            currents.shape == conductances.shape == shape
-            and currents.dtype == conductances.dtype == "int32",
-            f"both outputs must be int32 of shape {shape}",
+            (v.shape, v.dtype, v.scale) == (y.shape, y.dtype, y.scale) and len(v.shape) == 1,
+            "v and v' must be alike",
         )
         self.require(
-            self.leak.shape == self.leak_current.shape == shape
-            and self.leak.dtype == self.leak_current.dtype == np.int32
-            and bool((np.abs(self.leak_current.astype(np.int64)) <= self.leak).all()),
-            f"leaks must be int32 of shape {shape}, no current above its conductance",
+            v.zero_points == y.zero_points == (0,)
+            and max(v.magnitude, -y.qmin, y.qmax) <= self.one <= min(-y.qmin, y.qmax),
+            f"v must lie within {self.one}, v' reach it",
         )
         self.require(
-            currents.zero_points == conductances.zero_points == (0,), "zero points must be 0"
+            num.shape == den.shape == v.shape
+            and num.dtype == den.dtype == "int32"
+            and den.qmin >= 0
+            and num.scales == den.scales == (SHARE,),
+            f"num and den must be int32 in steps of {SHARE}, den not negative",
         )
-        low, high = int(self.leak.min()), int((self.leak + self.largest_sums).max())
-        self.require_bound(high, "sum")
         self.require(
-            currents.qmin <= -high
-            and high <= currents.qmax
-            and conductances.qmin <= low
-            and high <= conductances.qmax,
-            f"currents within +-{high} or conductances in [{low}, {high}] leave their tensor",
+            all(t.dtype == "uint16" and t.size == 1 for t in elapsed) and len(elapsed) < 2,
+            "dt must be one uint16",
         )
+        self.check_synapses(32767, v.size)
+        self._check_membranes(num, den, elapsed[0].qmax if elapsed else 1)
+
+    def _check_membranes(self, num: QTensor, den: QTensor, longest: int) -> None:
+        for name, dtype in (("capacity", np.int32), ("reduction", np.int8)):
+            array = getattr(self, name)
+            self.require(
+                array.dtype == dtype and array.shape == num.shape,
+                f"{name} is {array.dtype} {array.shape}, needed {np.dtype(dtype)} {num.shape}",
+            )
+        self.require(int(self.capacity.min()) >= 1, "a capacity is below 1: it may divide by 0")
+        self.require(
+            0 <= int(self.reduction.min()) <= int(self.reduction.max()) <= 62,
+            "reductions must lie in 0 to 62",
+        )
+        self.require(self.unfolds >= 1, f"unfolds {self.unfolds}, needed at least 1")
+        opened = self.totals() * GATE_ONE
+        self.require(num.magnitude <= den.qmax, "num can exceed den")
+        for j, total in enumerate((opened + den.qmax).tolist()):
+            bits = int(self.reduction[j])
+            self.require_bound(total, "sum of conductances")
+            if not self.inputs[3:]:
+                self.require_bound(total + (1 << bits >> 1), "sum of conductances, rounded")
+            reduced = (longest * total + (1 << bits >> 1)) >> bits
+            self.require(
+                reduced + int(self.capacity[j]) <= LIMIT[self.outputs[0].dtype],
+                f"denominator {j} can reach {reduced + int(self.capacity[j])}, needed at most "
+                f"{LIMIT[self.outputs[0].dtype]}",
+            )
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return currents and conductances, exactly."""
-        currents, conductances = self.sums(inputs[0])
-        leak, leak_current = (
-            fixed.like(inputs[0], v.astype(np.int64)) for v in (self.leak, self.leak_current)
+        """Return v' (..., N), exactly."""
+        v, num, den, *elapsed = inputs
+        dt = elapsed[0] if elapsed else 1
+        f = VIEW_SHIFT[self.outputs[0].dtype]
+        capacity, bits = (
+            fixed.like(v, a.astype(np.int64)) for a in (self.capacity, self.reduction)
         )
-        return currents + leak_current, conductances + leak
+        half = fixed.like(v, np.left_shift(1, self.reduction.astype(np.int64)) >> 1)
+        for _ in range(self.unfolds):
+            n, d = self.currents((v + (1 << f >> 1)) >> f)
+            g, h = (((sums * dt) + half) >> bits for sums in (den + d, num + n))
+            h = h.clip(-g, g)
+            v = fixed.divide(capacity * v + h * self.one, capacity + g)
+        return (v,)
 
     def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return currents and conductances in real numbers."""
-        x, tensor = inputs[0], self.inputs[0]
-        scale, point = (
-            fixed.like(x, np.asarray(v, float)) for v in (tensor.scales, tensor.zero_points)
-        )
-        triples = zip(
-            self.real_sums(x / scale + point),
-            (self.leak_current, self.leak),
-            self.outputs,
-            strict=True,
-        )
-        return tuple(
-            (total + fixed.like(x, leak.astype(float))) * fixed.like(x, np.asarray(y.scales))
-            for total, leak, y in triples
-        )
+        """Return v' in real numbers."""
+        v, num, den, *elapsed = inputs
+        y = self.outputs[0]
+        v = v / (y.scales[0] * self.one)
+        dt = elapsed[0] / self.inputs[3].scales[0] if elapsed else 1.0
+        unit = 2.0 ** -self.reduction.astype(float) / SHARE
+        capacity, unit = fixed.like(v, self.capacity.astype(float)), fixed.like(v, unit)
+        for _ in range(self.unfolds):
+            n, d = self.real_currents(v * 32767)
+            d = den + d
+            n = (num + n).clip(-d, d)
+            v = (capacity * v + dt * unit * n) / (capacity + dt * unit * d)
+        return (v * (y.scales[0] * self.one),)
+
+
+Constants = tuple[
+    np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, np.ndarray
+]
+
+
+def _quantize_synapses(real: RealSynapses, view: int) -> Constants:
+    """Return the fields of AbstractSynapseOp; view is the largest magnitude that they read."""
+    neuron, source = np.nonzero(real.exists.T)
+    place = source, neuron
+    starts = np.concatenate(([0], np.cumsum(real.exists.sum(axis=0))))
+    slope, offset = (a[place] / ARGUMENT.scales[0] for a in (real.slope, real.offset))
+    shift = _argument_shift(slope, offset, view)
+    conductance, driven = (
+        np.floor(a[place] * TOTAL + 0.5) for a in (real.conductance, real.driven)
+    )
+    gate = QTensor("gate", (1,), "uint16", 1 / GATE_ONE, 0, 0, GATE_ONE)
+    table = Lut.quantize("table", ARGUMENT, gate, "sigmoid", TABLE_STEP_BITS).table
+    return (
+        starts.astype(np.int32),
+        source.astype(np.int32),
+        np.floor(np.ldexp(slope, shift) + 0.5).astype(np.int16),
+        np.floor(np.ldexp(offset, shift) + 0.5).astype(np.int32),
+        conductance.astype(np.int16),
+        driven.clip(-conductance, conductance).astype(np.int16),
+        shift,
+        table,
+    )
+
+
+def _argument_shift(slope: np.ndarray, offset: np.ndarray, view: int) -> int:
+    """Return the largest shift with which slopes fit int16 and arguments 31 bits.
+
+    Raises:
+        QuantizationError: There is none: an argument is beyond all use.
+    """
+    steepest = np.abs(slope).max(initial=0.0)
+    widest = (np.abs(slope) * view + np.abs(offset)).max(initial=0.0)
+    for shift in range(30, 0, -1):
+        wide = np.ldexp(widest, shift) + view + (1 << shift) + 2
+        if np.ldexp(steepest, shift) < 32767 and wide < fixed.INT32_LIMIT:
+            return shift
+    raise QuantizationError(
+        f"a synapse's argument can reach {widest * ARGUMENT.scales[0]:.3g}; reduce sigma or scale "
+        "the inputs"
+    )
+
+
+def _totals(constants: Constants, neurons: int) -> np.ndarray:
+    starts, conductance = constants[0], constants[4].astype(np.int64)
+    owner = np.repeat(np.arange(neurons), np.diff(starts))
+    return np.bincount(owner, conductance, neurons).astype(np.int64)
+
+
+def _sums(constants: Constants, neurons: int, leak: np.ndarray) -> int:
+    return int((_totals(constants, neurons) * GATE_ONE + leak.astype(np.int64)).max())

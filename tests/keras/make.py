@@ -16,7 +16,13 @@ from ncps.wirings import AutoNCP
 
 FOLDER = Path(__file__).parent
 INPUT, STEPS = 3, 40
-WIRING = AutoNCP(9, 2, seed=5)
+
+
+def wiring() -> AutoNCP:
+    """Return the wiring anew: a second build of one object adds synapses."""
+    return AutoNCP(9, 2, seed=5)
+
+
 CELLS = {
     "default": lambda: layers.CfC(4, backbone_units=6, return_sequences=True),
     "no_gate": lambda: layers.CfC(
@@ -25,7 +31,8 @@ CELLS = {
     ),
     "pure": lambda: layers.CfC(4, mode="pure", backbone_units=6, return_sequences=True),
     "mixed": lambda: layers.CfC(4, mixed_memory=True, backbone_units=6, return_sequences=True),
-    "wired": lambda: layers.CfC(WIRING, return_sequences=True),
+    "wired": lambda: layers.CfC(wiring(), return_sequences=True),
+    "ltc": lambda: layers.LTC(wiring(), ode_unfolds=4, return_sequences=True),
 }  # fmt: skip
 
 
@@ -37,18 +44,20 @@ def main() -> None:
     for name, make in CELLS.items():
         inputs = keras.Input((STEPS, INPUT))
         model = keras.Model(inputs, make()(inputs))
-        model.set_weights([w + 0.1 * rng.normal(size=w.shape) for w in model.get_weights()])
+        weights = model.get_weights()  # only larger ones: an LTC's conductances stay positive
+        model.set_weights([w + 0.1 * np.abs(rng.normal(size=w.shape)) for w in weights])
         model.save_weights(FOLDER / f"{name}.weights.h5")
         outputs[name] = model.predict(frames, verbose=0)
     np.savez(FOLDER / "outputs.npz", **outputs)
-    layer_count = WIRING.num_layers
-    wiring = {
-        "adjacency_matrix": WIRING.adjacency_matrix.tolist(),
-        "sensory_adjacency_matrix": WIRING.sensory_adjacency_matrix.tolist(),
-        "layers": [WIRING.get_neurons_of_layer(i) for i in range(layer_count)],
-        "output_dim": WIRING.output_dim,
+    built = wiring()
+    built.build(INPUT)
+    document = {
+        "adjacency_matrix": built.adjacency_matrix.tolist(),
+        "sensory_adjacency_matrix": built.sensory_adjacency_matrix.tolist(),
+        "layers": [built.get_neurons_of_layer(i) for i in range(built.num_layers)],
+        "output_dim": built.output_dim,
     }
-    (FOLDER / "wiring.json").write_text(json.dumps(wiring))
+    (FOLDER / "wiring.json").write_text(json.dumps(document))
 
 
 if __name__ == "__main__":

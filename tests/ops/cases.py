@@ -9,7 +9,6 @@ import numpy as np
 
 from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.ops import leaky, template
-from lnn_edge.ops.affine import Affine
 from lnn_edge.ops.conv import Conv1d
 from lnn_edge.ops.decay import Decay, Relax
 from lnn_edge.ops.elementwise import Concat, GatedSum, Mix, Requantize, TimeGate
@@ -19,13 +18,11 @@ from lnn_edge.ops.lut import FUNCTIONS, Lut
 from lnn_edge.ops.memory_cell import Gate, Remember
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.slice import Slice
-from lnn_edge.ops.synapse import Conductances, Synapses, Units
+from lnn_edge.ops.synapse import ONE, SHARE, Membranes, RealSynapses, Synapses, Unfold
 from lnn_edge.ops.template import TemplateDistance
-from lnn_edge.ops.unfold import Unfold
 from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
 
 Q15 = 2.0**-15
-ARGUMENT = 12 * Q15
 TOPS = {"int8": 127, "int16": 32767, "uint16": 65535}
 
 
@@ -115,6 +112,46 @@ def make_requantize(draw: Source) -> Requantize:
     x, y = formats
     wider = QTensor("y", shape, y.dtype, y.scales[0] * power(draw, -3, 4), y.zero_point)
     return Requantize.quantize("requantize", x, wider)
+
+
+def real_synapses(draw: Source, inputs: int, neurons: int, step: float) -> RealSynapses:
+    """Return synapses whose conductances are shares that leave something for a leak."""
+    rng = np.random.default_rng(draw.integer(0, 1 << 30))
+    size = (inputs, neurons)
+    exists = rng.random(size) < draw.real(0.1, 1.0)
+    conductance = exists * rng.uniform(0.001, 1, size)
+    conductance /= 0.2 + 2 * conductance.sum(axis=0)
+    slope = rng.uniform(-8, 8, size) * power(draw, -2, 2) * step
+    driven = conductance * rng.choice((-1.0, 0.3, 1.0), size)
+    return RealSynapses(exists, slope, rng.uniform(-6, 6, size), conductance, driven)
+
+
+def make_synapses(draw: Source) -> Synapses:
+    inputs, neurons = draw.integer(1, 5), draw.integer(1, 6)
+    x = QTensor("x", (inputs,), "int16", power(draw, -14, -6))
+    leak = np.array([[draw.real(-1, 1)], [1.0]]) * np.full((2, neurons), draw.real(0.01, 0.2))
+    synapses = real_synapses(draw, inputs, neurons, 1 / 32767)
+    return Synapses.quantize("synapses", x, synapses, leak)
+
+
+def make_unfold(draw: Source) -> Unfold:
+    neurons, dtype = draw.integer(1, 6), pick(draw, "int16", "int32")
+    one, bound = ONE[dtype], draw.real(0.3, 3.0)
+    v, y = (QTensor(n, (neurons,), dtype, bound / one, 0, -one, one) for n in ("v", "y"))
+    most = draw.integer(1 << 24, 1 << 29)
+    num = QTensor("num", (neurons,), "int32", SHARE, 0, -most, most)
+    den = QTensor("den", (neurons,), "int32", SHARE, 0, 0, most)
+    inputs: tuple[QTensor, ...] = (v, num, den)
+    if draw.integer(0, 1):
+        high = draw.integer(1, 65535)
+        inputs += (QTensor("dt", (1,), "uint16", 1 / 360, 0, draw.integer(0, high), high),)
+    membranes = Membranes(
+        np.full(neurons, power(draw, -3, 8)),
+        np.full(neurons, power(draw, -1, 4)),
+        draw.integer(1, 3),
+    )
+    synapses = real_synapses(draw, neurons, neurons, 1 / 32767)
+    return Unfold.quantize("unfold", inputs, y, synapses, membranes)
 
 
 def make_slice(draw: Source) -> Slice:
@@ -275,61 +312,7 @@ def make_template_distance(draw: Source) -> TemplateDistance:
     return TemplateDistance.quantize("template_distance", (x, state, update, y), edges, most, rate)
 
 
-def make_affine(draw: Source) -> Affine:
-    inputs = draw.integer(1, 8)
-    shape = (draw.integer(1, inputs),)
-    dtype, top = ("int32", (1 << 30) - 1) if draw.integer(0, 1) else ("int16", 32767)
-    x = QTensor("x", (inputs,), dtype, power(draw, -3, 3) / top, 0, -top, top)
-    factor, offset = normal(draw, shape), normal(draw, shape)
-    width = np.abs(factor).max() * x.scales[0] * top * power(draw, -2, 2)
-    y = QTensor("y", shape, "int16", float(max(width, 1.01 * np.abs(offset).max())) * Q15)
-    return Affine.quantize("affine", x, y, factor, offset)
-
-
-def conductances(draw: Source, sources: int, neurons: int, bound: float) -> Conductances:
-    """Return synapses, some of them missing, with reversal potentials within the bound."""
-    rng = np.random.default_rng(draw.integer(0, 1 << 30))
-    shape = (sources, neurons)
-    weight = rng.uniform(0, 1, shape) * (rng.uniform(0, 1, shape) < 0.7)
-    weight[0, -1] = 0.5
-    slope = rng.uniform(-8, 8, shape) * power(draw, -2, 2)
-    current = weight * rng.uniform(-bound, bound, shape)
-    return Conductances(weight, current, slope, slope * rng.uniform(-2, 2, shape))
-
-
-def make_synapses(draw: Source) -> Synapses:
-    inputs, neurons, bound = draw.integer(1, 6), draw.integer(1, 5), power(draw, -1, 2)
-    synapses = conductances(draw, inputs, neurons, bound)
-    leak = np.full(neurons, power(draw, -6, 0))
-    units = Units.of(leak + synapses.weight.sum(0), bound, ARGUMENT)
-    x = asymmetric(draw, "x", (inputs,), power(draw, -8, -6))
-    if draw.integer(0, 1):
-        x = QTensor("x", x.shape, "int16", tuple(x.scales[0] / 99 / np.arange(1, inputs + 1)))
-    return Synapses.quantize("synapses", x, synapses, (leak, leak * bound * 0.7), units)
-
-
-def make_unfold(draw: Source) -> Unfold:
-    """Currents stay within the smallest conductance, as a sum of synapses would."""
-    neurons, bound = draw.integer(1, 5), power(draw, -1, 2)
-    synapses = conductances(draw, neurons, neurons, bound)
-    given = power(draw, -4, 0)
-    units = Units.of(given + synapses.weight.sum(0), bound, ARGUMENT)
-    least = int(given / units.conductance.max())
-    dtype, top = ("int32", 32767 << 15) if draw.integer(0, 1) else ("int16", 32767)
-    shape, scales = (neurons,), units.conductance
-    v, y = (QTensor(n, shape, dtype, bound / top, 0, -top, top) for n in "vy")
-    currents = QTensor("n", shape, "int32", tuple(scales * bound), 0, -least, least)
-    conductance = QTensor("d", shape, "int32", tuple(scales), 0, least, least * 3 // 2)
-    capacity = np.full(neurons, power(draw, -3, 5))
-    inputs: tuple[QTensor, ...] = (v, currents, conductance)
-    if draw.integer(0, 1):
-        inputs += (QTensor("dt", (1,), "uint16", 1 / 360, 0, 0, draw.integer(1, 65535)),)
-    unfolds = draw.integer(1, 3)
-    return Unfold.quantize("unfold", inputs, y, synapses, capacity, unfolds, units)
-
-
 MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
-    "affine": make_affine,
     "center": make_center,
     "concat": make_concat,
     "conv1d": make_conv1d,

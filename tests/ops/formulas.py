@@ -9,7 +9,6 @@ from scipy.special import ndtr
 
 from lnn_edge.ir import AbstractOp
 from lnn_edge.ops import template
-from lnn_edge.ops.affine import Affine
 from lnn_edge.ops.conv import Conv1d
 from lnn_edge.ops.decay import Decay, Relax
 from lnn_edge.ops.leaky import LeakyAverage
@@ -17,9 +16,8 @@ from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.rows import AbstractRowOp
 from lnn_edge.ops.slice import Slice
-from lnn_edge.ops.synapse import AbstractSynapseOp, Synapses
+from lnn_edge.ops.synapse import ARGUMENT, SHARE, TOTAL, AbstractSynapseOp, Synapses, Unfold
 from lnn_edge.ops.template import TemplateDistance
-from lnn_edge.ops.unfold import Unfold
 from lnn_edge.ops.window import Decimate
 
 Reals = tuple[np.ndarray, ...]
@@ -123,47 +121,42 @@ def slice_of(op: AbstractOp, x: np.ndarray) -> Reals:
     return (flat[..., op.first : op.first + op.outputs[0].size],)
 
 
-def affine(op: AbstractOp, x: np.ndarray) -> Reals:
-    assert isinstance(op, Affine)
-    step, y = op.inputs[0].scales[0], op.outputs[0].scales[0]
-    factor = op.multiplier * 2.0 ** (op.shift - 32) * y / step
-    return (x[..., : len(factor)] * factor + op.offset * y / 65536,)
-
-
-def _synapse_sums(op: AbstractSynapseOp, source: np.ndarray) -> list[np.ndarray]:
-    """Return currents and conductances of sources in steps, neuron after neuron."""
-    unit = op.argument_scale / 2.0**op.slope_bits
-    argument = (source[..., op.source] * op.slope + op.offset) * unit
-    openness = 32768 / (1 + np.exp(-argument))
-    spans = list(zip(op.rows[:-1], op.rows[1:], strict=True))
-    return [
-        np.stack([(openness * v)[..., i:j].sum(axis=-1) for i, j in spans], axis=-1)
-        for v in (op.current, op.weight)
-    ]
+def _gated(op: AbstractSynapseOp, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums over the synapses of each neuron, in shares; x in the steps that the slopes mean."""
+    unit = ARGUMENT.scales[0] / 2.0**op.shift
+    num = np.zeros((*x.shape[:-1], len(op.starts) - 1))
+    den = num.copy()
+    for j, (first, last) in enumerate(zip(op.starts[:-1], op.starts[1:], strict=True)):
+        for k in range(first, last):
+            argument = (x[..., op.source[k]] * op.slope[k] + op.offset[k]) * unit
+            gate = (1 + np.tanh(argument / 2)) / 2
+            num[..., j] += op.driven[k] / TOTAL * gate
+            den[..., j] += op.conductance[k] / TOTAL * gate
+    return num, den
 
 
 def synapses(op: AbstractOp, x: np.ndarray) -> Reals:
     assert isinstance(op, Synapses)
-    steps = x / np.asarray(op.inputs[0].scales) + np.asarray(op.inputs[0].zero_points)
-    totals = zip(_synapse_sums(op, steps), (op.leak_current, op.leak), op.outputs, strict=True)
-    return tuple((total + leak) * np.asarray(y.scales) for total, leak, y in totals)
+    num, den = _gated(op, x / op.inputs[0].scales[0])
+    return num + op.leak[0] * SHARE, den + op.leak[1] * SHARE
 
 
-def unfold(op: AbstractOp, v: np.ndarray, n: np.ndarray, d: np.ndarray, *dt: np.ndarray) -> Reals:
+def unfold(
+    op: AbstractOp, v: np.ndarray, num: np.ndarray, den: np.ndarray, *dt: np.ndarray
+) -> Reals:
     assert isinstance(op, Unfold)
-    top = op.inputs[0].scales[0] * op.inputs[0].qmax
-    units, time = (np.asarray(t.scales) for t in op.inputs[1:3]), dt[0] if dt else 1.0
-    current_unit, unit = units
-    capacity = op.capacity * 2.0**op.time_bits * unit * (op.inputs[3].scales[0] if dt else 1.0)
+    bound = op.outputs[0].scales[0] * op.one
+    capacity = op.capacity * 2.0**op.reduction * SHARE
+    elapsed = dt[0] / op.inputs[3].scales[0] if dt else 1.0
     for _ in range(op.unfolds):
-        current, conductance = _synapse_sums(op, v / top * 32767)
-        total, sink = n + current * current_unit, d + conductance * unit
-        v = (capacity * v + time * total) / (capacity + time * sink)
+        n, d = _gated(op, v / bound * 32767)
+        d = den + d
+        n = (num + n).clip(-d, d)
+        v = (capacity * v + elapsed * n * bound) / (capacity + elapsed * d)
     return (v,)
 
 
 FORMULAS: dict[str, Callable[..., Reals]] = {
-    "affine": affine,
     "center": lambda op, x: (x - x.mean(axis=-2, keepdims=True),),
     "concat": lambda op, *parts: (np.concatenate(parts, axis=-1),),
     "conv1d": conv1d,
@@ -189,6 +182,12 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
 }
 
 
+# of a gate in Q15: argument rounded (half its step, slope 1/4), table interpolated
+GATE_ERROR = 0.5 * ARGUMENT.scales[0] / 4 * 32768 + float(
+    1.0 + (256 * ARGUMENT.scales[0]) ** 2 * BENDS["sigmoid"] / 8 * 32768
+)
+
+
 def bound(op: AbstractOp) -> tuple[float, ...]:
     """Return the largest error of each output in its own steps (docs/numerics.md)."""
     if isinstance(op, AbstractRowOp | Normalize):
@@ -200,47 +199,12 @@ def bound(op: AbstractOp) -> tuple[float, ...]:
     if isinstance(op, TemplateDistance):
         return (ROUNDING, ROUNDING + MULTIPLIER)
     if isinstance(op, Synapses):
-        return tuple(_openness_bound(op) * _largest(op, v) for v in (op.current, op.weight))
+        most = GATE_ERROR * float(op.totals().max()) + ROUNDING
+        return (most, most)
     if isinstance(op, Unfold):
         return (_unfold_bound(op),)
     special = {"concat": 0.0, "remember": ROUNDING, "time_gate": ROUNDING + 2 * MULTIPLIER}
     return (special.get(op.kind, ROUNDING + MULTIPLIER),)
-
-
-def _openness_bound(op: AbstractSynapseOp) -> float:
-    """Return the error of an openness in steps of Q15: table, rounded argument, its limit."""
-    step = op.argument_scale
-    table = 1 + (256 * step) ** 2 * BENDS["sigmoid"] * 32768 / 8
-    return float(table + ROUNDING * step / 4 * 32768 + 32768 / (1 + np.exp(32768 * step)))
-
-
-def _largest(op: AbstractSynapseOp, values: np.ndarray) -> float:
-    """Return the largest sum of magnitudes over a neuron's synapses."""
-    spans = zip(op.rows[:-1], op.rows[1:], strict=True)
-    return max(float(np.abs(values[i:j].astype(float)).sum()) for i, j in spans)
-
-
-def _unfold_bound(op: Unfold) -> float:
-    """Return the error after all unfolds, each adding to that of the one before.
-
-    With e, n, d the errors of v, N, D and g = dt / (C + dt D), exactly:
-    |v' error| = |C e + dt n - dt d v'| / (C + dt D) <= e + g (n + d) in units of the bound.
-    """
-    v, _, conductances, *times = op.inputs
-    top, time = v.qmax, times[0].qmax if times else 1
-    gain = time / (op.capacity.min() * 2.0**op.time_bits + time * conductances.qmin)
-    steepest = float(np.abs(op.slope.astype(float)).max()) * op.argument_scale
-    steepest *= 32767 / 2.0**op.slope_bits / 4
-    least = op.capacity.min() + (
-        (times[0].qmin if times else 1) * conductances.qmin >> op.time_bits
-    )
-    rounding = 2 * (2.0**-14 + 1 / least) + (gain * 2.0 ** (op.error_bits - 1) + ROUNDING) / top
-    error = 0.0
-    for _ in range(op.unfolds):
-        seen = error + (ROUNDING / 32767 if op.view_bits else 0)
-        sums = _largest(op, op.weight) * (_openness_bound(op) + 32768 * steepest * seen)
-        error = min(error + 2 * gain * sums + rounding, 2.0)
-    return float(error * top)
 
 
 def _lut_bound(op: Lut) -> float:
@@ -250,3 +214,24 @@ def _lut_bound(op: Lut) -> float:
     bend = BENDS.get(op.function) or 1 / (np.log(2) * (x.qmin * x.scales[0]) ** 2)
     step = x.scales[0] * (1 << op.step_bits)
     return float(1.0 + step**2 * bend / (8 * y.scales[0]))
+
+
+def _unfold_bound(op: Unfold) -> float:
+    """Return the largest error after all unfolds: own error and amplification of what was before.
+
+    Per Euler step and unit of the range: currents are off by the gates, both reductions and the
+    quotient round, and an error of the potentials comes back through membrane and gates.
+    """
+    longest = op.inputs[3].qmax if op.inputs[3:] else 1
+    least = op.inputs[2].qmin * (op.inputs[3].qmin if op.inputs[3:] else 1)
+    factor = longest / 2.0**op.reduction
+    denominator = op.capacity + np.maximum(least / 2.0**op.reduction - 1, 0)
+    currents = 2 * op.totals() * factor / denominator
+    steepest = np.abs(op.slope).max(initial=0) * 2.0**-op.shift * ARGUMENT.scales[0] * 32767
+    back = 1 + float((currents * 32768).max()) * steepest / 4
+    own = float((currents * GATE_ERROR + 2 / denominator).max())
+    view = 0.5 / 32767 if op.outputs[0].dtype == "int32" else 0.0
+    error = 0.0
+    for _ in range(op.unfolds):
+        error = error + (back - 1) * (error + view) + own + 0.5 / op.one
+    return error * op.one

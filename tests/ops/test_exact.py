@@ -48,5 +48,5 @@ def test_arm_code_is_bit_exact(batch: Batch, core: str, tmp_path: Path) -> None:
 def test_a_wrong_byte_is_located(batch: Batch) -> None:
     wrong = bytearray(batch.expected())
     wrong[-1] ^= 1
-    assert list(MAKERS)[-1] in batch.first_difference(bytes(wrong))
+    assert "unfold" in batch.first_difference(bytes(wrong))
     assert "bytes" in batch.first_difference(batch.expected() + b"x")
