@@ -18,7 +18,8 @@ from lnn_edge.formats import Ranges, integrating_dtype, symmetric
 from lnn_edge.ir import AbstractOp, QTensor, State
 from lnn_edge.ops.elementwise import Concat
 from lnn_edge.ops.slice import Slice
-from lnn_edge.ops.synapse import ONE, Membranes, RealSynapses, Synapses, Unfold
+from lnn_edge.ops.synapse import RealSynapses, Synapses
+from lnn_edge.ops.unfold import ONE, Membranes, Unfold
 
 Positivity = Literal["softplus", "clip"]
 
