@@ -97,6 +97,25 @@ def divide(numerator: Array, denominator: Array) -> Array:
     return (2 * numerator + denominator) // (2 * denominator)
 
 
+def leading_zeros(x: Array) -> Array:
+    """Return the number of zero bits above the highest one, of x in [1, 2**32)."""
+    xp = array_namespace(x)
+    # half a step up: a logarithm of a power of two may come out too small
+    return 31 - to_int(xp.floor(xp.log2(to_float(x) + 0.5)))
+
+
+def reciprocal(d: Array) -> tuple[Array, Array]:
+    """Return (r, z) with r * 2**(z - 47) at most 1 / d, and less than 2**-14 of it below.
+
+    z = leading_zeros(d), r = floor(2**31 / (((d << z) >> 16) + 1)), in [2**15, 2**16)
+
+    Args:
+        d: In [1, 2**32).
+    """
+    zeros = leading_zeros(d)
+    return (1 << 31) // (((d << zeros) >> 16) + 1), zeros
+
+
 def interpolate(x: Array, table: Array, low: int, step_bits: int) -> Array:
     """Read a table with linear interpolation, rounded once (half up).
 

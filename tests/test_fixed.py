@@ -155,6 +155,20 @@ def test_divide_rounds_ties_up() -> None:
     assert fixed.divide(array(1, -1, 3, -3, 5, -5), 2).tolist() == [1, 0, 2, -1, 3, -2]
 
 
+POWERS = st.integers(0, 31).flatmap(lambda n: st.integers(-2, 2).map(lambda d: (1 << n) + d))
+DENOMINATORS = st.integers(1, (1 << 32) - 1) | POWERS.filter(lambda d: d > 0)
+
+
+@QUICK
+@given(DENOMINATORS)
+def test_a_reciprocal_is_never_above_the_exact_one_and_close_below(d: int) -> None:
+    factor, zeros = (int(v[0]) for v in fixed.reciprocal(array(d)))
+    assert zeros == 32 - d.bit_length()
+    assert 1 << 15 <= factor < 1 << 16
+    share = factor * Fraction(2) ** (zeros - 47) * d
+    assert 1 - Fraction(1, 1 << 14) < share <= 1
+
+
 @QUICK
 @given(st.lists(st.integers(-32768, 32767), min_size=2, max_size=6), st.data())
 def test_interpolate_is_the_exact_line_rounded_half_up(table: list[int], data: st.DataObject):
@@ -192,6 +206,7 @@ def test_dot_keeps_leading_axes() -> None:
 
 RNG = np.random.default_rng(0)
 WIDE, SMALL = RNG.integers(-TOP, TOP, 200), RNG.integers(1, 1000, 200)
+POWERS_OF_TWO = 1 << np.arange(32)
 TABLE = RNG.integers(-999, 999, 130)
 
 
@@ -201,13 +216,17 @@ TABLE = RNG.integers(-999, 999, 130)
         lambda x: fixed.requantize(x(WIDE), x(SMALL << 20), x(0 * SMALL)),
         lambda x: fixed.requantize_sum((x(WIDE), 12345, 0), (x(SMALL), 777, 3)),
         lambda x: fixed.divide(x(WIDE), x(SMALL)),
+        lambda x: fixed.reciprocal(x(SMALL))[0],
+        lambda x: fixed.leading_zeros(x(POWERS_OF_TWO)),
         lambda x: fixed.interpolate(x(SMALL), x(TABLE), 0, 3),
         lambda x: fixed.interpolate(x(SMALL % 130), x(TABLE), 0, 0),
         lambda x: fixed.saturate(x(WIDE), -1000, 77),
         lambda x: fixed.dot(x(WIDE), SMALL.reshape(1, -1)),
         lambda x: fixed.to_int(fixed.to_float(x(WIDE))),
     ],
-    ids="requantize requantize_sum divide interpolate table saturate dot casts".split(),
+    ids=(
+        "requantize requantize_sum divide reciprocal zeros interpolate table saturate dot casts"
+    ).split(),
 )
 def test_torch_gives_the_bits_of_numpy(compute: Callable[..., fixed.Array]) -> None:
     mine, theirs = compute(np.asarray), compute(torch.from_numpy)

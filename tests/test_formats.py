@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from lnn_edge.errors import QuantizationError
-from lnn_edge.formats import q15, q15_gate, range_of, rectified, symmetric, symmetric_of
+from lnn_edge.formats import (
+    STANDSTILL,
+    integrating_dtype,
+    q15,
+    q15_gate,
+    range_of,
+    rectified,
+    symmetric,
+    symmetric_of,
+)
 from lnn_edge.ir import QTensor
 
 
@@ -57,3 +66,13 @@ def test_formats_are_tensors() -> None:
         symmetric("d", (1,), "int8", 1),
     )
     assert all(isinstance(t, QTensor) for t in made)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.05, 0.01, 1e-3, 1e-4])
+def test_an_integrating_state_stands_still_where_its_format_says(share: float) -> None:
+    """Let an int16 state follow 0.5 and see how far from it a rounded update ends."""
+    target, state = 16384, 0
+    while step := int(np.floor(share * (target - state) + 0.5)):
+        state += step
+    stops_early = (target - state) / 32767 > STANDSTILL
+    assert integrating_dtype(share) == ("int32" if stops_early else "int16")

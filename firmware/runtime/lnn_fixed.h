@@ -102,31 +102,29 @@ LNN_INLINE int32_t lnn_divide(const int32_t n, const int32_t d)
     return ((numerator % denominator) < 0) ? (quotient - 1) : quotient;
 }
 
-/** @brief High word of the quotient's digits: floor(n / d) for n / 2^32 < d. */
-LNN_INLINE uint32_t lnn_divide_unsigned(const uint64_t n, const uint32_t d)
+/** @brief Number of zero bits above the highest one; x above 0. */
+LNN_INLINE int32_t lnn_leading_zeros(const uint32_t x)
 {
-    uint32_t high = (uint32_t) (n >> 32);
-    uint32_t low  = (uint32_t) n;
-    for (uint32_t bit = 0; bit < 32U; bit++)
+#if defined(__GNUC__)
+    return __builtin_clz(x);
+#else
+    int32_t n = 0;
+    while ((x << n) < 0x80000000U)
     {
-        const uint32_t carry = high >> 31;
-        high                 = (high << 1) | (low >> 31);
-        low <<= 1;
-        if ((carry != 0U) || (high >= d))
-        {
-            high -= d;
-            low |= 1U;
-        }
+        n++;
     }
-    return low;
+    return n;
+#endif
 }
 
-/** @brief floor((2 n + d) / (2 d)) with a 64-bit numerator; d > 0, |n| at most d * 2^30. */
-LNN_INLINE int32_t lnn_divide_wide(const int64_t n, const int32_t d)
+/**
+ * @brief r with r * 2^(zeros - 47) at most 1 / d, and less than 2^-14 of it below.
+ * @param d     above 0
+ * @param zeros lnn_leading_zeros(d)
+ */
+LNN_INLINE uint32_t lnn_reciprocal(const uint32_t d, const int32_t zeros)
 {
-    const uint64_t shifted  = (uint64_t) (2 * n + d + ((int64_t) d << 31));
-    const uint32_t quotient = lnn_divide_unsigned(shifted, 2U * (uint32_t) d);
-    return (int32_t) quotient - (1 << 30);
+    return 0x80000000U / (((d << zeros) >> 16) + 1U);
 }
 
 /** @brief left + (right - left) * fraction / 2^n, rounded half up; n >= 1. */

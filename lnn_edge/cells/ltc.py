@@ -16,8 +16,10 @@ from lnn_edge.cells.wirings import Wiring
 from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.formats import Ranges, integrating_dtype, symmetric
 from lnn_edge.ir import AbstractOp, QTensor, State
+from lnn_edge.ops.elementwise import Concat
 from lnn_edge.ops.slice import Slice
-from lnn_edge.ops.synapse import ONE, Membranes, RealSynapses, Synapses, Unfold
+from lnn_edge.ops.synapse import RealSynapses, Synapses
+from lnn_edge.ops.unfold import ONE, Membranes, Unfold
 
 Positivity = Literal["softplus", "clip"]
 
@@ -171,7 +173,9 @@ class Ltc(nn.Module):
             outputs.append(output)
         return torch.stack(outputs, 1), v
 
-    def lower(self, parts: tuple[QTensor, ...], dt: QTensor | float, ranges: Ranges) -> LoweredCell:
+    def lower(
+        self, parts: tuple[QTensor, ...], dt: QTensor | float, ranges: Ranges, prefix: str = ""
+    ) -> LoweredCell:
         """Lower one step to integer operators, see lnn_edge.ops.synapse.
 
         v integrates: int16 or int32 by formats.integrating_dtype, for the smallest dt and every
@@ -179,9 +183,10 @@ class Ltc(nn.Module):
         combination of them and v; so its range is static.
 
         Args:
-            parts: x, one int16 vector.
+            parts: int16 vectors that make up x, in the order of x.
             dt: Elapsed time, uint16; or the constant, in seconds, which folds into cm.
             ranges: Not needed.
+            prefix: Goes before the name of every operator and tensor.
 
         Raises:
             QuantizationError: A constant dt is not positive, v never leaves 0, or an argument of a
@@ -189,7 +194,7 @@ class Ltc(nn.Module):
         """
         if isinstance(dt, float | int) and not (dt > 0 and math.isfinite(dt)):
             raise QuantizationError(f"constant dt is {dt} s, needed is a positive, finite one")
-        return _Lowering(self, self.parts(), self._bound()).lower(parts[0], dt)
+        return _Lowering(self, self.parts(), self._bound(), prefix).lower(parts, dt)
 
     def _bound(self) -> float:
         """Return the largest |v| that can be reached from 0."""
@@ -248,23 +253,34 @@ class _Lowering:
     cell: Ltc
     parts: Parts
     bound: float
+    prefix: str
 
-    def lower(self, x: QTensor, dt: QTensor | float) -> LoweredCell:
+    def lower(self, inputs: tuple[QTensor, ...], dt: QTensor | float) -> LoweredCell:
         """See Ltc.lower."""
+        if len(inputs) == 1:
+            return self._lower(inputs[0], dt)
+        join = Concat.join(self._name("cell_input"), inputs, self._name("x"))
+        cell = self._lower(join.outputs[0], dt)
+        return LoweredCell((join, *cell.ops), cell.states, cell.output)
+
+    def _name(self, name: str) -> str:
+        return self.prefix + name
+
+    def _lower(self, x: QTensor, dt: QTensor | float) -> LoweredCell:
         cell, neurons = self.cell, self.cell.units
         dtype = integrating_dtype(self._slowest(dt))
         one = ONE[dtype]
         v, v_next = (
-            QTensor(name, (neurons,), dtype, self.bound / one, 0, -one, one)
+            QTensor(self._name(name), (neurons,), dtype, self.bound / one, 0, -one, one)
             for name in ("v", "v_next")
         )
         gain = _array(cell.input_w) * np.asarray(x.scales)
         inputs = self._synapses(self.parts.sensory, gain, _array(cell.input_b))
-        sensory = Synapses.quantize("sensory", x, inputs, self._leak())
+        sensory = Synapses.quantize(self._name("sensory"), x, inputs, self._leak())
         view = np.full(neurons, self.bound / ONE["int16"])
         elapsed, constant = ((dt,), 1.0) if isinstance(dt, QTensor) else ((), float(dt))
         unfold = Unfold.quantize(
-            "unfold",
+            self._name("unfold"),
             (v, *sensory.outputs, *elapsed),
             v_next,
             self._synapses(self.parts.recurrent, view, np.zeros(neurons)),
@@ -315,14 +331,17 @@ class _Lowering:
     def _output(self, v: QTensor) -> tuple[tuple[AbstractOp, ...], QTensor]:
         """Return the operators of the output map, and what they make."""
         cell, size = self.cell, self.cell.output_size
-        motor = symmetric("motor", (size,), "int16", self.bound)
-        pick = Slice.quantize("pick_motor", v, motor)
+        motor = symmetric(self._name("motor"), (size,), "int16", self.bound)
+        pick = Slice.quantize(self._name("pick_motor"), v, motor)
         weight, bias = cell.output_w.detach(), cell.output_b.detach()
         if bool((weight == 1).all()) and not bool(bias.any()):
             return (pick,), motor
         bound = float((weight.abs() * self.bound + bias.abs()).max())
-        output = symmetric("output", (size,), "int16", bound)
-        return (pick, linear_op("map_output", (torch.diag(weight), bias), motor, output)), output
+        output = symmetric(self._name("output"), (size,), "int16", bound)
+        return (
+            pick,
+            linear_op(self._name("map_output"), (torch.diag(weight), bias), motor, output),
+        ), output
 
 
 def _array(value: Tensor) -> np.ndarray:

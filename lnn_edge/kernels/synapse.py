@@ -6,7 +6,8 @@ import numpy as np
 
 from lnn_edge.ir import AbstractOp
 from lnn_edge.kernels.kernel import Constants, Kernel, always, portable
-from lnn_edge.ops.synapse import AbstractSynapseOp, Synapses, Unfold
+from lnn_edge.ops.synapse import AbstractSynapseOp, Synapses
+from lnn_edge.ops.unfold import Unfold
 
 
 def pack_words(op: AbstractSynapseOp) -> np.ndarray:
@@ -41,7 +42,7 @@ def pack_synapses(op: AbstractOp) -> Constants:
 def pack_unfold(op: AbstractOp) -> Constants:
     """Return the synapses and the membranes."""
     assert isinstance(op, Unfold)
-    return {**_pack(op), "capacity": op.capacity, "reduction": op.reduction}
+    return {**_pack(op), "capacity": op.capacity}
 
 
 def view_bytes(op: AbstractOp) -> int:

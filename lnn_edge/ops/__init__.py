@@ -10,8 +10,9 @@ from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.memory_cell import Gate, Remember
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.slice import Slice
-from lnn_edge.ops.synapse import Synapses, Unfold
+from lnn_edge.ops.synapse import Synapses
 from lnn_edge.ops.template import TemplateDistance
+from lnn_edge.ops.unfold import Unfold
 from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
 
 OPERATORS: dict[str, type[AbstractOp]] = {

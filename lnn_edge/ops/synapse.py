@@ -1,4 +1,4 @@
-"""Liquid time-constant neurons: gated synapses, only those that exist, and membranes.
+"""Gated synapses of liquid time-constant neurons, only those that exist.
 
 Source: Hasani et al. 2021, algorithm 1 (fused semi-implicit Euler), written without 1 / dt.
 """
@@ -18,18 +18,12 @@ from lnn_edge.ops.lut import Lut, sigmoid
 
 GATE_ONE = 1 << 15
 ARGUMENT_BOUND = 12.0  # sigmoid(12) = 1 - 6.1e-6, below one step of a gate
-ARGUMENT = QTensor("argument", (1,), "int16", ARGUMENT_BOUND / 32767, 0, -32767, 32767)
+ARGUMENT = QTensor("argument", (1,), "int16", ARGUMENT_BOUND / 32768)
 TABLE_STEP_BITS = 8
 TOTAL = 32767
 """All conductances of a neuron together, so that one of them fits int16 and sums times a gate 31
 bits."""
 SHARE = 1 / (TOTAL * GATE_ONE)  # scale of summed currents and conductances
-ONE = {"int16": 32767, "int32": 32767 << 15}
-"""What the largest membrane potential is, by dtype of the state."""
-VIEW_SHIFT = {"int16": 0, "int32": 15}
-"""Bits of the state that synapses do not see: they read 16."""
-LIMIT = {"int16": 32767, "int32": (1 << 31) - 1}
-"""Largest denominator, so that a division has 32 or 64 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,19 +172,20 @@ class Synapses(AbstractSynapseOp):
     @classmethod
     def quantize(cls, name: str, x: QTensor, synapses: RealSynapses, leak: np.ndarray) -> Synapses:
         """Quantize real synapses; leak (2, N) are current and conductance in shares."""
-        constants = _quantize_synapses(synapses, x.magnitude)
+        constants = quantize_synapses(synapses, x.magnitude)
         base = np.floor(leak / SHARE + 0.5).astype(np.int32)
         base[0] = base[0].clip(-base[1], base[1])
         neurons = base.shape[1]
         made = _sums(constants, neurons, base[1])
+        shut = int(base[1].min())
         num = QTensor(f"{name}_num", (neurons,), "int32", SHARE, 0, -made, made)
-        den = QTensor(f"{name}_den", (neurons,), "int32", SHARE, 0, 0, made)
+        den = QTensor(f"{name}_den", (neurons,), "int32", SHARE, 0, shut, made)
         return cls(name, (x,), (num, den), *constants, base)
 
     def check(self) -> None:
         """Check formats and prove the sums."""
         x, (num, den) = self.inputs[0], self.outputs
-        self.require(x.dtype == "int16" and x.zero_points == (0,), "x must be int16 around 0")
+        self.require(x.dtype == "int16" and not any(x.zero_points), "x must be int16 around 0")
         self.require(num.shape == den.shape and len(num.shape) == 1, "num and den must be alike")
         self.require(
             num.dtype == den.dtype == "int32" and num.scales == den.scales == (SHARE,),
@@ -206,7 +201,10 @@ class Synapses(AbstractSynapseOp):
         total = int((self.totals() * GATE_ONE + conductance).max())
         self.require_bound(total, "sum of conductances")
         self.require(
-            total <= den.qmax and den.qmin <= 0 and total <= num.qmax and num.qmin <= -total,
+            total <= den.qmax
+            and den.qmin <= int(conductance.min())
+            and num.qmin <= -total
+            and total <= num.qmax,
             f"sums up to {total} leave the ranges of {num.name} and {den.name}",
         )
 
@@ -226,183 +224,12 @@ class Synapses(AbstractSynapseOp):
         return np.broadcast_to(self.inputs[0].scales, self.inputs[0].shape)
 
 
-@dataclass(frozen=True, eq=False)
-class Membranes:
-    """What a neuron does with its currents, in real numbers.
-
-    Attributes:
-        capacity: (N,) U cm; with a constant dt, U cm / dt.
-        total: (N,) all conductances of a neuron.
-        unfolds: Euler steps per time step, U.
-    """
-
-    capacity: np.ndarray
-    total: np.ndarray
-    unfolds: int
-
-
-@dataclass(frozen=True, eq=False)
-class Unfold(AbstractSynapseOp):
-    """Semi-implicit Euler steps of the membranes, `unfolds` times.
-
-    view_i = (v_i + 2**(f - 1)) >> f                        f = VIEW_SHIFT: what synapses read
-    n, d   = (num_j, den_j) + currents(view)
-    g, h   = (d dt + 2**(r_j - 1)) >> r_j, likewise of n    dt = 1 where it is constant
-    v_j   <- divide(capacity_j v_j + saturate(h, -g, g) ONE, capacity_j + g)
-
-    All neurons read the potentials before the step. A convex combination of v and n / d, so |v|
-    stays within ONE whatever the inputs. The loop is inside the operator: see docs/adr/0006.
-
-    Inputs: v (N,) int16 or int32; num, den (N,) int32; dt (1,) uint16 unless constant. Output: v'.
-
-    Attributes:
-        capacity: (N,) int32, at least 1.
-        reduction: (N,) int8, r.
-        unfolds: At least 1.
-    """
-
-    kind: ClassVar[str] = "unfold"
-    capacity: np.ndarray
-    reduction: np.ndarray
-    unfolds: int
-
-    @classmethod
-    def quantize(
-        cls,
-        name: str,
-        inputs: tuple[QTensor, ...],
-        y: QTensor,
-        synapses: RealSynapses,
-        membranes: Membranes,
-    ) -> Unfold:
-        """Quantize real synapses and membranes; inputs are v, num, den and perhaps dt.
-
-        Raises:
-            QuantizationError: A capacity is not positive.
-        """
-        if not (membranes.capacity > 0).all():
-            raise QuantizationError(f"{name}: a membrane's capacity is 0; train with larger cm")
-        constants = _quantize_synapses(synapses, 32767)
-        neurons = y.size
-        open_den = inputs[2].qmax + _totals(constants, neurons) * GATE_ONE
-        longest, step = (inputs[3].qmax, inputs[3].scales[0]) if inputs[3:] else (1, 1.0)
-        per_unit = 1 / (SHARE * membranes.total * step)
-        wanted = membranes.capacity * per_unit + longest * open_den.astype(float)
-        reduction = np.ceil(np.log2(np.maximum(wanted / (LIMIT[y.dtype] - 2), 1.0)))
-        capacity = np.floor(membranes.capacity * per_unit / 2**reduction + 0.5).clip(1)
-        return cls(
-            name,
-            inputs,
-            (y,),
-            *constants,
-            capacity.astype(np.int32),
-            reduction.astype(np.int8),
-            membranes.unfolds,
-        )
-
-    @property
-    def macs(self) -> int:
-        """Three for each synapse and unfold."""
-        return super().macs * self.unfolds
-
-    @property
-    def one(self) -> int:
-        """Integer of the largest potential."""
-        return ONE[self.outputs[0].dtype]
-
-    def check(self) -> None:
-        """Check formats and prove every 32- and 64-bit quantity."""
-        v, num, den, *elapsed = self.inputs
-        y = self.outputs[0]
-        self.require(v.dtype in ONE, f"v is {v.dtype}, needed int16 or int32")
-        self.require(
-            (v.shape, v.dtype, v.scale) == (y.shape, y.dtype, y.scale) and len(v.shape) == 1,
-            "v and v' must be alike",
-        )
-        self.require(
-            v.zero_points == y.zero_points == (0,)
-            and max(v.magnitude, -y.qmin, y.qmax) <= self.one <= min(-y.qmin, y.qmax),
-            f"v must lie within {self.one}, v' reach it",
-        )
-        self.require(
-            num.shape == den.shape == v.shape
-            and num.dtype == den.dtype == "int32"
-            and den.qmin >= 0
-            and num.scales == den.scales == (SHARE,),
-            f"num and den must be int32 in steps of {SHARE}, den not negative",
-        )
-        self.require(
-            all(t.dtype == "uint16" and t.size == 1 for t in elapsed) and len(elapsed) < 2,
-            "dt must be one uint16",
-        )
-        self.check_synapses(32767, v.size)
-        self._check_membranes(num, den, elapsed[0].qmax if elapsed else 1)
-
-    def _check_membranes(self, num: QTensor, den: QTensor, longest: int) -> None:
-        for name, dtype in (("capacity", np.int32), ("reduction", np.int8)):
-            array = getattr(self, name)
-            self.require(
-                array.dtype == dtype and array.shape == num.shape,
-                f"{name} is {array.dtype} {array.shape}, needed {np.dtype(dtype)} {num.shape}",
-            )
-        self.require(int(self.capacity.min()) >= 1, "a capacity is below 1: it may divide by 0")
-        self.require(
-            0 <= int(self.reduction.min()) <= int(self.reduction.max()) <= 62,
-            "reductions must lie in 0 to 62",
-        )
-        self.require(self.unfolds >= 1, f"unfolds {self.unfolds}, needed at least 1")
-        opened = self.totals() * GATE_ONE
-        self.require(num.magnitude <= den.qmax, "num can exceed den")
-        for j, total in enumerate((opened + den.qmax).tolist()):
-            bits = int(self.reduction[j])
-            self.require_bound(total, "sum of conductances")
-            if not self.inputs[3:]:
-                self.require_bound(total + (1 << bits >> 1), "sum of conductances, rounded")
-            reduced = (longest * total + (1 << bits >> 1)) >> bits
-            self.require(
-                reduced + int(self.capacity[j]) <= LIMIT[self.outputs[0].dtype],
-                f"denominator {j} can reach {reduced + int(self.capacity[j])}, needed at most "
-                f"{LIMIT[self.outputs[0].dtype]}",
-            )
-
-    def reference(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return v' (..., N), exactly."""
-        v, num, den, *elapsed = inputs
-        dt = elapsed[0] if elapsed else 1
-        f = VIEW_SHIFT[self.outputs[0].dtype]
-        capacity, bits = (
-            fixed.like(v, a.astype(np.int64)) for a in (self.capacity, self.reduction)
-        )
-        half = fixed.like(v, np.left_shift(1, self.reduction.astype(np.int64)) >> 1)
-        for _ in range(self.unfolds):
-            n, d = self.currents((v + (1 << f >> 1)) >> f)
-            g, h = (((sums * dt) + half) >> bits for sums in (den + d, num + n))
-            h = h.clip(-g, g)
-            v = fixed.divide(capacity * v + h * self.one, capacity + g)
-        return (v,)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return v' in real numbers."""
-        v, num, den, *elapsed = inputs
-        y = self.outputs[0]
-        v = v / (y.scales[0] * self.one)
-        dt = elapsed[0] / self.inputs[3].scales[0] if elapsed else 1.0
-        unit = 2.0 ** -self.reduction.astype(float) / SHARE
-        capacity, unit = fixed.like(v, self.capacity.astype(float)), fixed.like(v, unit)
-        for _ in range(self.unfolds):
-            n, d = self.real_currents(v * 32767)
-            d = den + d
-            n = (num + n).clip(-d, d)
-            v = (capacity * v + dt * unit * n) / (capacity + dt * unit * d)
-        return (v * (y.scales[0] * self.one),)
-
-
 Constants = tuple[
     np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, np.ndarray
 ]
 
 
-def _quantize_synapses(real: RealSynapses, view: int) -> Constants:
+def quantize_synapses(real: RealSynapses, view: int) -> Constants:
     """Return the fields of AbstractSynapseOp; view is the largest magnitude that they read."""
     neuron, source = np.nonzero(real.exists.T)
     place = source, neuron
@@ -444,11 +271,12 @@ def _argument_shift(slope: np.ndarray, offset: np.ndarray, view: int) -> int:
     )
 
 
-def _totals(constants: Constants, neurons: int) -> np.ndarray:
+def totals_of(constants: Constants, neurons: int) -> np.ndarray:
+    """Return the conductance of each neuron with all its synapses open, (N,) int64."""
     starts, conductance = constants[0], constants[4].astype(np.int64)
     owner = np.repeat(np.arange(neurons), np.diff(starts))
     return np.bincount(owner, conductance, neurons).astype(np.int64)
 
 
 def _sums(constants: Constants, neurons: int, leak: np.ndarray) -> int:
-    return int((_totals(constants, neurons) * GATE_ONE + leak.astype(np.int64)).max())
+    return int((totals_of(constants, neurons) * GATE_ONE + leak.astype(np.int64)).max())

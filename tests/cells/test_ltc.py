@@ -10,9 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from lnn_edge import sim
 from lnn_edge.cells.ltc import Ltc, LtcConfig
 from lnn_edge.cells.wirings import NcpConfig, Wiring, auto_ncp, fully_connected, ncp, random_wiring
-from lnn_edge.errors import UsageError
+from lnn_edge.errors import QuantizationError, UsageError
+from lnn_edge.formats import symmetric
+from lnn_edge.ir import InputTrigger, QTensor, Stage
 from lnn_edge.trained import one_thread
 
 BATCH = 3
@@ -166,3 +169,142 @@ def test_every_parameter_of_a_synapse_that_exists_is_trained(name: str) -> None:
 def test_impossible_configurations_are_named(make: Callable[[], LtcConfig], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make()
+
+
+STEPS = 2000
+DT = QTensor("dt", (1,), "uint16", 1 / 360, 0, 0, 1080, "input")
+
+
+def run_integers(
+    cell: Ltc, x: QTensor, dt: QTensor | float, values: dict[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return outputs and states in real units, (T, O) and (T, N)."""
+    lowered = cell.lower((x,), dt, {})
+    stage = Stage("cell", InputTrigger(x, "r"), lowered.ops, lowered.states, (lowered.output,))
+    tensors = (lowered.output, lowered.states[0].update)
+    names = tuple(t.name for t in tensors)
+    seen, _ = sim.run_sequence(stage, values, sim.initial_state(stage), names)
+    for tensor in tensors:
+        assert tensor.qmin <= seen[tensor.name].min() <= seen[tensor.name].max() <= tensor.qmax
+    output, state = (t.dequantize(seen[t.name]) for t in tensors)
+    return output, state
+
+
+def run_real(cell: Ltc, x: np.ndarray, dt: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        pair = (torch.from_numpy(v)[None] for v in (x, dt))
+        outputs: np.ndarray = cell(*pair, cell.initial_state(1))[0][0].numpy()
+    return outputs
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "positivity"),
+    [(None, "softplus"), (None, "clip"), (1.0, "softplus"), (0.01, "clip")],
+)
+@pytest.mark.parametrize("name", WIRINGS)
+def test_integers_follow_the_real_cell(name: str, elapsed: float | None, positivity: Any) -> None:
+    """The contract is 1 % of the range; they are ten times better."""
+    cell = make_cell(name, LtcConfig(positivity=positivity))
+    x = symmetric("x", (cell.input_size,), "int16", 4.0)
+    rng = np.random.default_rng(7)
+    q = rng.integers(x.qmin, x.qmax, (STEPS, x.size), endpoint=True)
+    dt = rng.integers(DT.qmin, DT.qmax, (STEPS, 1), endpoint=True)
+    seconds = DT.dequantize(dt) if elapsed is None else np.full((STEPS, 1), elapsed)
+    got, _ = run_integers(cell, x, DT if elapsed is None else elapsed, {"x": q, "dt": dt})
+    wanted = run_real(cell, x.dequantize(q), seconds)
+    error = got - wanted
+    assert np.sqrt((error**2).mean()) <= 0.001 * np.ptp(wanted)
+    quarters = np.sqrt((error.reshape(4, -1) ** 2).mean(axis=1))
+    assert quarters[-1] < 1.5 * quarters[1]
+
+
+def leaky_cell(seconds: float) -> Ltc:
+    """One neuron that leaks towards 0.5, its synapses as good as closed."""
+    cell = Ltc(fully_connected(1, 1), LtcConfig(positivity="clip")).double()
+    values = {"cm": seconds, "gleak": 1.0, "vleak": 0.5, "w": 1e-9, "sensory_w": 1e-9}
+    with torch.no_grad():
+        for name, value in values.items():
+            getattr(cell, name).fill_(value)
+    return cell
+
+
+@pytest.mark.parametrize("constant", [False, True], ids=["dt_input", "dt_constant"])
+def test_a_leaky_neuron_of_10_s_does_not_stand_still_at_360_hz(constant: bool) -> None:
+    """0.05 short of its target int16 would never move again."""
+    cell, x, steps = leaky_cell(10.0), symmetric("x", (1,), "int16", 1.0), 1500
+    lowered = cell.lower((x,), 1 / 360 if constant else DT, {})
+    stage = Stage("cell", InputTrigger(x, "r"), lowered.ops, lowered.states, (lowered.output,))
+    (state,) = lowered.states
+    assert state.tensor.dtype == "int32"
+    start = {"v": state.tensor.quantize([0.45])}
+    values = {"x": np.zeros((steps, 1), np.int64), "dt": np.ones((steps, 1), np.int64)}
+    seen, _ = sim.run_sequence(stage, values, start, ("v_next",))
+    got = state.tensor.dequantize(seen["v_next"][:, 0])
+    wanted = 0.5 - 0.05 * (1 + 1 / 360 / 60) ** (-6.0 * np.arange(1, steps + 1))
+    assert np.abs(got - wanted).max() < 1e-6
+    assert got[-1] > 0.466
+
+
+@pytest.mark.parametrize(
+    ("seconds", "dtype"), [(0.01, "int16"), (0.1, "int16"), (10.0, "int32"), (1000.0, "int32")]
+)
+def test_the_state_is_as_wide_as_its_slowest_neuron_needs(seconds: float, dtype: str) -> None:
+    x = symmetric("x", (1,), "int16", 1.0)
+    (state,) = leaky_cell(seconds).lower((x,), 0.1, {}).states
+    assert state.tensor.dtype == dtype
+
+
+def test_no_time_leaves_the_integers_exactly() -> None:
+    cell, x = make_cell("full"), symmetric("x", (4,), "int16", 4.0)
+    lowered = cell.lower((x,), DT, {})
+    stage = Stage("cell", InputTrigger(x, "r"), lowered.ops, lowered.states, (lowered.output,))
+    rng, tensor = np.random.default_rng(3), lowered.states[0].tensor
+    v = rng.integers(tensor.qmin, tensor.qmax, (50, 6), endpoint=True)
+    inputs = {"x": rng.integers(-32767, 32767, (50, 4)), "dt": np.zeros((50, 1), np.int64)}
+    np.testing.assert_array_equal(sim.run_stage(stage, inputs, {"v": v})["v_next"], v)
+
+
+def test_parts_are_joined_in_the_order_of_x_and_names_carry_the_prefix() -> None:
+    cell, rng = make_cell("full"), np.random.default_rng(3)
+    q = rng.integers(-32767, 32767, (40, 4))
+    whole = run_integers(cell, symmetric("x", (4,), "int16", 4.0), 1.0, {"x": q})[0]
+    parts = tuple(symmetric(n, (k,), "int16", 4.0) for n, k in (("a", 1), ("b", 3)))
+    lowered = cell.lower(parts, 1.0, {}, "my_")
+    stage = Stage(
+        "cell", InputTrigger(parts[0], "r"), lowered.ops, lowered.states, (lowered.output,)
+    )
+    values = {"a": q[:, :1], "b": q[:, 1:]}
+    seen, _ = sim.run_sequence(stage, values, sim.initial_state(stage), ("my_output",))
+    np.testing.assert_array_equal(lowered.output.dequantize(seen["my_output"]), whole)
+    assert all(t.name.startswith("my_") for op in lowered.ops for t in op.outputs)
+
+
+def changed(**values: float) -> Ltc:
+    cell = make_cell("full", LtcConfig(positivity="clip"))
+    with torch.no_grad():
+        for name, value in values.items():
+            getattr(cell, name).fill_(value)
+    return cell
+
+
+@pytest.mark.parametrize(
+    ("values", "dt", "error", "message"),
+    [
+        ({}, 0.0, QuantizationError, "constant dt is 0.0 s, needed is a positive"),
+        ({}, float("inf"), QuantizationError, "constant dt is inf s"),
+        ({"sigma": 1e6}, 1.0, QuantizationError, "argument can reach .*; reduce sigma"),
+        ({"input_w": 1e6}, 1.0, QuantizationError, "argument can reach .*; reduce sigma"),
+        (
+            {"erev": 0.0, "sensory_erev": 0.0, "vleak": 0.0},
+            1.0,
+            QuantizationError,
+            "vleak and every erev are 0",
+        ),
+        ({"cm": 0.0}, DT, QuantizationError, "a membrane's capacity is 0"),
+    ],
+)
+def test_what_integers_cannot_hold_is_named(
+    values: dict[str, float], dt: QTensor | float, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        changed(**values).lower((symmetric("x", (4,), "int16", 4.0),), dt, {})

@@ -18,8 +18,9 @@ from lnn_edge.ops.lut import FUNCTIONS, Lut
 from lnn_edge.ops.memory_cell import Gate, Remember
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.slice import Slice
-from lnn_edge.ops.synapse import ONE, SHARE, Membranes, RealSynapses, Synapses, Unfold
+from lnn_edge.ops.synapse import SHARE, RealSynapses, Synapses
 from lnn_edge.ops.template import TemplateDistance
+from lnn_edge.ops.unfold import ONE, Membranes, Unfold
 from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
 
 Q15 = 2.0**-15
@@ -135,12 +136,13 @@ def make_synapses(draw: Source) -> Synapses:
 
 
 def make_unfold(draw: Source) -> Unfold:
+    """Currents stay within the smallest conductance, as those of synapses would."""
     neurons, dtype = draw.integer(1, 6), pick(draw, "int16", "int32")
     one, bound = ONE[dtype], draw.real(0.3, 3.0)
     v, y = (QTensor(n, (neurons,), dtype, bound / one, 0, -one, one) for n in ("v", "y"))
-    most = draw.integer(1 << 24, 1 << 29)
-    num = QTensor("num", (neurons,), "int32", SHARE, 0, -most, most)
-    den = QTensor("den", (neurons,), "int32", SHARE, 0, 0, most)
+    least = draw.integer(1 << 20, 1 << 28)
+    num = QTensor("num", (neurons,), "int32", SHARE, 0, -least, least)
+    den = QTensor("den", (neurons,), "int32", SHARE, 0, least, draw.integer(least, 1 << 29))
     inputs: tuple[QTensor, ...] = (v, num, den)
     if draw.integer(0, 1):
         high = draw.integer(1, 65535)

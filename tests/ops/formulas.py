@@ -16,8 +16,9 @@ from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.rows import AbstractRowOp
 from lnn_edge.ops.slice import Slice
-from lnn_edge.ops.synapse import ARGUMENT, SHARE, TOTAL, AbstractSynapseOp, Synapses, Unfold
+from lnn_edge.ops.synapse import ARGUMENT, SHARE, TOTAL, AbstractSynapseOp, Synapses
 from lnn_edge.ops.template import TemplateDistance
+from lnn_edge.ops.unfold import Unfold
 from lnn_edge.ops.window import Decimate
 
 Reals = tuple[np.ndarray, ...]
@@ -146,13 +147,11 @@ def unfold(
 ) -> Reals:
     assert isinstance(op, Unfold)
     bound = op.outputs[0].scales[0] * op.one
-    capacity = op.capacity * 2.0**op.reduction * SHARE
+    capacity = op.capacity * 2.0**op.time_bits * SHARE
     elapsed = dt[0] / op.inputs[3].scales[0] if dt else 1.0
     for _ in range(op.unfolds):
         n, d = _gated(op, v / bound * 32767)
-        d = den + d
-        n = (num + n).clip(-d, d)
-        v = (capacity * v + elapsed * n * bound) / (capacity + elapsed * d)
+        v = (capacity * v + elapsed * (num + n) * bound) / (capacity + elapsed * (den + d))
     return (v,)
 
 
@@ -217,21 +216,21 @@ def _lut_bound(op: Lut) -> float:
 
 
 def _unfold_bound(op: Unfold) -> float:
-    """Return the largest error after all unfolds: own error and amplification of what was before.
+    """Return the largest error after all unfolds, each adding to that of the one before.
 
-    Per Euler step and unit of the range: currents are off by the gates, both reductions and the
-    quotient round, and an error of the potentials comes back through membrane and gates.
+    With e, n, d the errors of v, N, D and g = dt / (C + dt D), exactly, in units of the range:
+    |v' error| = |C e + dt n - dt d v'| / (C + dt D) <= e + g (n + d)
     """
-    longest = op.inputs[3].qmax if op.inputs[3:] else 1
-    least = op.inputs[2].qmin * (op.inputs[3].qmin if op.inputs[3:] else 1)
-    factor = longest / 2.0**op.reduction
-    denominator = op.capacity + np.maximum(least / 2.0**op.reduction - 1, 0)
-    currents = 2 * op.totals() * factor / denominator
-    steepest = np.abs(op.slope).max(initial=0) * 2.0**-op.shift * ARGUMENT.scales[0] * 32767
-    back = 1 + float((currents * 32768).max()) * steepest / 4
-    own = float((currents * GATE_ERROR + 2 / denominator).max())
-    view = 0.5 / 32767 if op.outputs[0].dtype == "int32" else 0.0
+    _, _, den, *elapsed = op.inputs
+    shortest, longest = (elapsed[0].qmin, elapsed[0].qmax) if elapsed else (1, 1)
+    least = op.capacity.min() + (shortest * den.qmin >> op.time_bits)
+    gain = longest / (op.capacity.min() * 2.0**op.time_bits + longest * den.qmin)
+    steepest = np.abs(op.slope).max(initial=0) * 2.0**-op.shift * ARGUMENT.scales[0] * 32767 / 4
+    # the reciprocal times at most twice the range; what the gap and v' are rounded by
+    own = 2 * (2.0**-14 + 1 / least) + (gain * 2.0 ** (op.gap_bits - 1) + ROUNDING) / op.one
+    view = ROUNDING / 32767 if op.outputs[0].dtype == "int32" else 0.0
     error = 0.0
     for _ in range(op.unfolds):
-        error = error + (back - 1) * (error + view) + own + 0.5 / op.one
+        gates = GATE_ERROR + 32768 * steepest * (error + view)
+        error = min(error + 2 * gain * float(op.totals().max()) * gates + own, 2.0)
     return error * op.one
