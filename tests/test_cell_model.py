@@ -12,6 +12,8 @@ from torch import nn
 
 from lnn_edge.board import load_board
 from lnn_edge.cells.cfc import Cfc, CfcConfig
+from lnn_edge.cells.gru import Gru
+from lnn_edge.cells.lstm import LstmCell
 from lnn_edge.cells.ltc import Ltc, LtcConfig
 from lnn_edge.cells.mixed_memory import MixedMemory
 from lnn_edge.cells.wired_cfc import WiredCfc
@@ -34,6 +36,8 @@ CELLS: dict[str, Callable[[], nn.Module]] = {
     "pure": lambda: Cfc(INPUT, HIDDEN, 16, CfcConfig("pure", head="linear")),
     "wired": lambda: WiredCfc(WIRING),
     "mixed": lambda: MixedMemory(INPUT, HIDDEN, 16, "state"),
+    "lstm": lambda: LstmCell(INPUT, HIDDEN),
+    "gru": lambda: Gru(INPUT, HIDDEN),
     "ltc": lambda: Ltc(WIRING),
     "ltc_slow": lambda: Ltc(WIRING, LtcConfig(positivity="clip")),  # its potentials need 32 bits
 }

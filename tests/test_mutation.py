@@ -19,7 +19,7 @@ from tests.ops.cases import MAKERS, Seeded, stress_inputs
 from tests.ops.test_vectors import test_reference_gives_the_stored_bits
 from tests.toy import toy_every_graph, toy_graph
 
-ROWS = ("linear", "conv1d")
+ROWS = ("linear", "conv1d", "conv2d")
 DSP = Core("cortex-m7", dsp=True)
 FIXED, DUAL = "firmware/runtime/lnn_fixed.h", "firmware/runtime/lnn_dsp.h"
 OPS, RUNTIME = "templates/ops", "firmware/runtime/lnn_runtime.c"
@@ -55,6 +55,10 @@ C_MUTATIONS = [  # operator that must notice, file, line, damage
     ("unfold", f"{OPS}/unfold.c.j2", "distance + INT64_C", "distance + 0 * INT64_C"),
     ("unfold", f"{OPS}/unfold.c.j2", "(y0[j] + 16384) >> 15", "y0[j] >> 15"),
     ("unfold", FIXED, ">> 16) + 1U)", ">> 16) + 2U)"),
+    ("add", f"{OPS}/add.c.j2", "x1[i]", "x0[i]"),
+    ("conv2d", f"{OPS}/patches.c.j2", "{{ x.zero_points[0] }}", "0"),
+    ("conv2d", f"{OPS}/patches.c.j2", "row * {{ op.strides[0] }}", "row"),
+    ("conv2d", f"{OPS}/conv2d.c.j2", "int32_t acc = {{ c.bias }}[o];", "int32_t acc = 0;"),
     ("slice", f"{OPS}/slice.c.j2", "{{ op.first }} + i", "i"),
     ("concat", f"{OPS}/concat.c.j2", "ns.offset + part.size", "ns.offset"),
     ("template_distance", f"{OPS}/template_distance.c.j2", "== INT16_MIN", "== INT16_MAX"),

@@ -34,6 +34,7 @@ def pack_relaxation(op: AbstractOp) -> Constants:
 
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
+    "add": (portable("add.c.j2"),),
     "center": (portable("center.c.j2"),),
     "concat": (portable("concat.c.j2"),),
     "decay": (portable("decay.c.j2", pack_rate),),

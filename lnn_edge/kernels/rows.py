@@ -1,11 +1,11 @@
-"""Kernels of linear and conv1d: plain C, and four rows at a time with SMLAD."""
+"""Kernels of linear and convolutions: plain C, and four rows at a time with SMLAD."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from lnn_edge.ir import AbstractOp
-from lnn_edge.kernels.kernel import Constants, Core, Kernel, portable
+from lnn_edge.kernels.kernel import Constants, Core, Kernel, always, portable
 from lnn_edge.ops.conv import Conv1d
 from lnn_edge.ops.rows import AbstractRowOp
 
@@ -116,6 +116,13 @@ def widened_bytes(op: AbstractOp) -> int:
     return count
 
 
+def patch_bytes(op: AbstractOp) -> int:
+    """Return the bytes of what a kernel of a convolution sees, in whole groups of columns."""
+    assert isinstance(op, AbstractRowOp)
+    groups: int = -(-op.weight.shape[1] // BLOCK)
+    return 2 * BLOCK * groups
+
+
 def _row_kernels(kind: str) -> tuple[Kernel, ...]:
     template = f"{kind}_dsp.c.j2"
     return (
@@ -128,4 +135,9 @@ def _row_kernels(kind: str) -> tuple[Kernel, ...]:
 KERNELS: dict[str, tuple[Kernel, ...]] = {
     "linear": _row_kernels("linear"),
     "conv1d": _row_kernels("conv1d"),
+    "conv2d": (
+        Kernel("dsp_pairs", "conv2d_dsp.c.j2", fits_pairs, pack_pairs, patch_bytes),
+        Kernel("dsp_words", "conv2d_dsp.c.j2", fits_words, pack_words, patch_bytes),
+        Kernel("portable", "conv2d.c.j2", always, pack_portable, patch_bytes),
+    ),
 }

@@ -2,8 +2,9 @@
 
 from lnn_edge.ir import AbstractOp
 from lnn_edge.ops.conv import Conv1d
+from lnn_edge.ops.conv2d import Conv2d
 from lnn_edge.ops.decay import Decay, Relax
-from lnn_edge.ops.elementwise import Concat, GatedSum, Mix, Requantize, TimeGate
+from lnn_edge.ops.elementwise import Add, Concat, GatedSum, Mix, Requantize, TimeGate
 from lnn_edge.ops.leaky import LeakyAverage
 from lnn_edge.ops.linear import Linear
 from lnn_edge.ops.lut import Lut
@@ -18,9 +19,11 @@ from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
 OPERATORS: dict[str, type[AbstractOp]] = {
     op.kind: op
     for op in (
+        Add,
         Center,
         Concat,
         Conv1d,
+        Conv2d,
         Decay,
         Decimate,
         Gate,

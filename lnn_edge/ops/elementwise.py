@@ -143,6 +143,52 @@ class TimeGate(AbstractOp):
         return (a * dt + b,)
 
 
+@dataclass(frozen=True, eq=False)
+class Add(AbstractOp):
+    """y = a + b, rounded once.
+
+    y = saturate(((a << s1) * m1 + (b << s2) * m2 + 2**31) >> 32)   (64-bit sum, proved)
+
+    All zero points are 0; a rectifier is the output's qmin = 0.
+    """
+
+    kind: ClassVar[str] = "add"
+    multipliers: tuple[int, int]
+    shifts: tuple[int, int]
+
+    @classmethod
+    def quantize(cls, name: str, a: QTensor, b: QTensor, y: QTensor) -> Add:
+        """Take the factors from the scales."""
+        m1, s1 = fixed.quantize_multiplier(a.scales[0] / y.scales[0])
+        m2, s2 = fixed.quantize_multiplier(b.scales[0] / y.scales[0])
+        return cls(name, (a, b), (y,), (m1, m2), (s1, s2))
+
+    def check(self) -> None:
+        """Check shapes, zero points and both products."""
+        tensors = (*self.inputs, self.outputs[0])
+        self.require(len({t.shape for t in tensors}) == 1, "all shapes must be alike")
+        self.require(all(t.zero_points == (0,) for t in tensors), "zero points must be 0")
+        total = 1 << 31
+        for tensor, multiplier, shift in zip(
+            self.inputs, self.multipliers, self.shifts, strict=True
+        ):
+            self.require_factor(multiplier, shift)
+            self.require_bound(tensor.magnitude << shift, "shifted input")
+            total += (tensor.magnitude << shift) * multiplier
+        self.require(total < 1 << 63, f"64-bit sum can reach {total}")
+
+    def reference(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return a + b, exactly."""
+        y = self.outputs[0]
+        terms = zip(inputs, self.multipliers, self.shifts, strict=True)
+        return (fixed.saturate(fixed.requantize_sum(*terms), y.qmin, y.qmax),)
+
+    def real(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return a + b."""
+        a, b = inputs
+        return (a + b,)
+
+
 def require_gate(op: AbstractOp, gate: QTensor) -> None:
     """Raise GraphError unless a tensor of an operator is a gate: Q15 in [0, 32768]."""
     op.require(

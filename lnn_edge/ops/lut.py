@@ -27,6 +27,16 @@ def sigmoid(x: Array) -> Array:
     return 0.5 * (1.0 + tanh(0.5 * x))
 
 
+def hard_sigmoid(x: Array) -> Array:
+    """Return x / 6 + 1 / 2, limited to [0, 1] (Keras 3)."""
+    return (x / 6 + 0.5).clip(0, 1)
+
+
+def steep_hard_sigmoid(x: Array) -> Array:
+    """Return x / 5 + 1 / 2, limited to [0, 1] (Keras 2)."""
+    return (x / 5 + 0.5).clip(0, 1)
+
+
 def lecun_tanh(x: Array) -> Array:
     """Return 1.7159 tanh(0.666 x) (LeCun et al. 1998; constants as in ncps)."""
     return 1.7159 * tanh(0.666 * x)
@@ -58,12 +68,18 @@ def gelu(x: Array) -> Array:
 FUNCTIONS: dict[str, RealFunction] = {
     "sigmoid": sigmoid,
     "tanh": tanh,
+    "hard_sigmoid": hard_sigmoid,
+    "steep_hard_sigmoid": steep_hard_sigmoid,
     "lecun_tanh": lecun_tanh,
     "log2": log2,
     "exp": exp,
     "silu": silu,
     "gelu": gelu,
 }
+
+
+HARD_BOUNDS = {"hard_sigmoid": 3.0, "steep_hard_sigmoid": 2.5}
+"""Where functions that are straight inside are limited: a table up to there is exact."""
 
 
 @dataclass(frozen=True, eq=False)

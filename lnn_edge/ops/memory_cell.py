@@ -21,8 +21,9 @@ def _require_gates(op: AbstractOp, *gates: QTensor) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Remember(AbstractOp):
-    """c' = f c + g i per element, rounded once; gates f, g in Q15, i in Q15, c in 2**-n steps.
+    """c' = f c + g i per element, rounded once; gates f, g in Q15.
 
+    c is 2**(n - 15) times as fine as i:
     c' = saturate((c * f + ((i * g) << (n - 15)) + 2**14) >> 15)   (64-bit sum, proved)
 
     The state integrates, so it has 32 bits (docs/numerics.md, dead zones). Inputs: c, f, i, g.
@@ -37,10 +38,10 @@ class Remember(AbstractOp):
         _require_gates(self, f, g)
         self.require(15 <= self.fraction_bits <= 30, "needed 15 to 30 fraction bits")
         self.require(
-            c.dtype == y.dtype == "int32" and c.scales == y.scales == (2.0**-self.fraction_bits,),
-            f"the memory must be int32 in steps of 2**-{self.fraction_bits}",
+            c.dtype == y.dtype == "int32"
+            and c.scales == y.scales == (i.scales[0] * 2.0 ** (15 - self.fraction_bits),),
+            f"the memory must be int32, 2**{self.fraction_bits - 15} times as fine as the value",
         )
-        self.require(i.scales == (1 / Q15_ONE,), "the new value must be Q15")
         self.require_bound(i.magnitude * g.qmax, "i * g")
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:

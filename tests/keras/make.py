@@ -36,9 +36,35 @@ CELLS = {
 }  # fmt: skip
 
 
+IMAGE = (5, 6, 2)
+IMAGES = {
+    "valid": {"kernel_size": (2, 3), "padding": "valid"},
+    "same": {"kernel_size": (3, 2), "padding": "same", "recurrent_activation": "hard_sigmoid"},
+    "strided": {"kernel_size": (3, 3), "strides": (2, 3), "padding": "same", "activation": "relu"},
+    "strided_valid": {"kernel_size": (2, 2), "strides": (2, 2), "padding": "valid"},
+}
+
+
+def write_images(rng: np.random.Generator) -> None:
+    """Write weights and outputs of ConvLSTM2D."""
+    images = rng.normal(0, 1, (2, 7, *IMAGE)).astype(np.float32)
+    arrays = {"images": images}
+    for name, form in IMAGES.items():
+        inputs = keras.Input((7, *IMAGE))
+        layer = keras.layers.ConvLSTM2D(3, return_sequences=True, **form)
+        model = keras.Model(inputs, layer(inputs))
+        model.set_weights([w + 0.1 * rng.normal(size=w.shape) for w in model.get_weights()])
+        keys = ("kernel", "recurrent_kernel", "bias")
+        for key, value in zip(keys, model.get_weights(), strict=True):
+            arrays[f"{name}.{key}"] = value
+        arrays[name] = model.predict(images, verbose=0)
+    np.savez(FOLDER / "convlstm2d.npz", **arrays)
+
+
 def main() -> None:
     keras.utils.set_random_seed(3)
     rng = np.random.default_rng(3)
+    write_images(np.random.default_rng(4))
     frames = rng.normal(0, 1, (2, STEPS, INPUT)).astype(np.float32)
     outputs = {"frames": frames}
     for name, make in CELLS.items():

@@ -10,11 +10,12 @@ import numpy as np
 from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.ops import leaky, template
 from lnn_edge.ops.conv import Conv1d
+from lnn_edge.ops.conv2d import Conv2d, geometry_of
 from lnn_edge.ops.decay import Decay, Relax
-from lnn_edge.ops.elementwise import Concat, GatedSum, Mix, Requantize, TimeGate
+from lnn_edge.ops.elementwise import Add, Concat, GatedSum, Mix, Requantize, TimeGate
 from lnn_edge.ops.leaky import LeakyAverage
 from lnn_edge.ops.linear import Linear
-from lnn_edge.ops.lut import FUNCTIONS, Lut
+from lnn_edge.ops.lut import FUNCTIONS, HARD_BOUNDS, Lut
 from lnn_edge.ops.memory_cell import Gate, Remember
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.slice import Slice
@@ -156,6 +157,28 @@ def make_unfold(draw: Source) -> Unfold:
     return Unfold.quantize("unfold", inputs, y, synapses, membranes)
 
 
+def make_conv2d(draw: Source) -> Conv2d:
+    size = (draw.integer(1, 5), draw.integer(1, 5))
+    channels, filters = draw.integer(1, 3), draw.integer(1, 6)
+    kernel = (draw.integer(1, size[0]), draw.integer(1, size[1]))
+    strides = (draw.integer(1, 3), draw.integer(1, 3))
+    geometry = geometry_of(size, kernel, strides, pick(draw, "valid", "same"))
+    x = asymmetric(draw, "x", (*size, channels), power(draw, -10, 0))
+    weight = normal(draw, (*kernel, channels, filters))
+    rows = weight.reshape(-1, filters).T
+    y = row_output(draw, x, rows, (*geometry.output, filters))
+    return Conv2d.quantize("conv2d", x, y, weight, normal(draw, (filters,)), geometry)
+
+
+def make_add(draw: Source) -> Add:
+    shape = (draw.integer(1, 4), draw.integer(1, 4))
+    a, b = (QTensor(n, shape, "int16", power(draw, -14, -8)) for n in ("a", "b"))
+    y = QTensor("y", shape, "int16", power(draw, -13, -7))
+    if draw.integer(0, 1):
+        y = QTensor("y", shape, "int16", y.scale, 0, 0)
+    return Add.quantize("add", a, b, y)
+
+
 def make_slice(draw: Source) -> Slice:
     shape = (draw.integer(1, 3), draw.integer(1, 6))
     size = draw.integer(1, shape[0] * shape[1])
@@ -253,6 +276,9 @@ def make_lut(draw: Source) -> Lut:
     if name == "exp":
         x = QTensor("x", shape, "int16", power(draw, 0, 4) / 32768, 0, -32768, 0)
         return Lut.quantize("lut", x, QTensor("y", shape, "uint16", Q15, 0, 0, 1 << 15), name, 7)
+    if name in HARD_BOUNDS:  # straight up to where it is limited
+        x = QTensor("x", shape, "int16", HARD_BOUNDS[name] / 32767, 0, -32767, 32767)
+        return Lut.quantize("lut", x, QTensor("y", shape, "uint16", Q15, 0, 0, 1 << 15), name, 8)
     tops = {"sigmoid": 1.0, "tanh": 1.0, "lecun_tanh": 1.72, "silu": 12.0, "gelu": 12.0}
     top = tops[name]
     dtype = pick(draw, "int8", "int16")
@@ -315,9 +341,11 @@ def make_template_distance(draw: Source) -> TemplateDistance:
 
 
 MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
+    "add": make_add,
     "center": make_center,
     "concat": make_concat,
     "conv1d": make_conv1d,
+    "conv2d": make_conv2d,
     "decay": make_decay,
     "decimate": make_decimate,
     "gate": make_gate,

@@ -10,6 +10,7 @@ from scipy.special import ndtr
 from lnn_edge.ir import AbstractOp
 from lnn_edge.ops import template
 from lnn_edge.ops.conv import Conv1d
+from lnn_edge.ops.conv2d import Conv2d
 from lnn_edge.ops.decay import Decay, Relax
 from lnn_edge.ops.leaky import LeakyAverage
 from lnn_edge.ops.lut import Lut
@@ -29,6 +30,8 @@ BENDS = {  # largest |f''|
     "tanh": 4 / (3 * np.sqrt(3)),
     "lecun_tanh": 1.7159 * 0.666**2 * 4 / (3 * np.sqrt(3)),
     "exp": 1.0,  # up to 0
+    "hard_sigmoid": 0.0,
+    "steep_hard_sigmoid": 0.0,
     "silu": 0.5,
     "gelu": np.sqrt(2 / np.pi),
 }
@@ -58,10 +61,27 @@ def conv1d(op: AbstractOp, x: np.ndarray) -> Reals:
     return (np.stack(y, axis=-2) + bias,)
 
 
+def conv2d(op: AbstractOp, x: np.ndarray) -> Reals:
+    assert isinstance(op, Conv2d)
+    weight, bias = _rows(op)
+    taps = weight.reshape(len(bias), *op.kernel_size, -1)
+    rows, columns = op.outputs[0].shape[:2]
+    margins = [(b, k) for b, k in zip(op.before, op.kernel_size, strict=True)]
+    padded = np.pad(x, [*[(0, 0)] * (x.ndim - 3), *margins, (0, 0)])
+    y = np.zeros((*x.shape[:-3], rows, columns, len(bias)))
+    for r, c in np.ndindex(rows, columns):
+        top, left = r * op.strides[0], c * op.strides[1]
+        window = padded[..., top : top + taps.shape[1], left : left + taps.shape[2], :]
+        y[..., r, c, :] = np.einsum("oijk,...ijk->...o", taps, window) + bias
+    return (y,)
+
+
 def lut(op: AbstractOp, x: np.ndarray) -> Reals:
     assert isinstance(op, Lut)
     functions: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
+        "hard_sigmoid": lambda v: np.minimum(np.maximum(v / 6 + 1 / 2, 0), 1),
+        "steep_hard_sigmoid": lambda v: np.minimum(np.maximum(0.2 * v + 0.5, 0), 1),
         "tanh": lambda v: 1 - 2 / (np.exp(2 * v) + 1),
         "lecun_tanh": lambda v: 1.7159 * (1 - 2 / (np.exp(2 * 0.666 * v) + 1)),
         "log2": lambda v: np.log(v) / np.log(2),
@@ -156,9 +176,11 @@ def unfold(
 
 
 FORMULAS: dict[str, Callable[..., Reals]] = {
+    "add": lambda op, a, b: (a + b,),
     "center": lambda op, x: (x - x.mean(axis=-2, keepdims=True),),
     "concat": lambda op, *parts: (np.concatenate(parts, axis=-1),),
     "conv1d": conv1d,
+    "conv2d": conv2d,
     "decay": decay,
     "decimate": decimate,
     "gate": lambda op, x, gate: (gate * x,),
@@ -202,7 +224,12 @@ def bound(op: AbstractOp) -> tuple[float, ...]:
         return (most, most)
     if isinstance(op, Unfold):
         return (_unfold_bound(op),)
-    special = {"concat": 0.0, "remember": ROUNDING, "time_gate": ROUNDING + 2 * MULTIPLIER}
+    special = {
+        "add": ROUNDING + 2 * MULTIPLIER,
+        "concat": 0.0,
+        "remember": ROUNDING,
+        "time_gate": ROUNDING + 2 * MULTIPLIER,
+    }
     return (special.get(op.kind, ROUNDING + MULTIPLIER),)
 
 
@@ -210,7 +237,9 @@ def _lut_bound(op: Lut) -> float:
     if op.step_bits == 0:
         return ROUNDING
     x, y = op.inputs[0], op.outputs[0]
-    bend = BENDS.get(op.function) or 1 / (np.log(2) * (x.qmin * x.scales[0]) ** 2)
+    bend = BENDS.get(op.function)
+    if bend is None:  # log2
+        bend = 1 / (np.log(2) * (x.qmin * x.scales[0]) ** 2)
     step = x.scales[0] * (1 << op.step_bits)
     return float(1.0 + step**2 * bend / (8 * y.scales[0]))
 

@@ -68,6 +68,9 @@ def cast(field: str, dtype: type) -> Change:
 
 BIG = (1 << 31) - 1
 BAD: list[tuple[str, Change, str]] = [
+    ("add", with_output(0, shape=(99,)), "alike"),
+    ("add", with_input(0, zero_point=1), "zero points must be 0"),
+    ("add", with_fields(shifts=(0, 20)), "shifted input can reach"),
     ("center", with_output(0, scale=1.0), "same scale"),
     ("center", with_input(0, shape=(7,)), "needed"),
     ("center", with_input(0, zero_point=3), "zero points must be 0"),
@@ -82,6 +85,10 @@ BAD: list[tuple[str, Change, str]] = [
     ("conv1d", filled("bias", BIG), "accumulator can reach"),
     ("conv1d", filled("shift", 30), "accumulator can reach"),
     ("conv1d", filled("multiplier", 0), "multipliers must be positive"),
+    ("conv2d", with_output(0, shape=(99,)), "rows, columns and channels"),
+    ("conv2d", with_fields(before=(99, 0)), "do not map"),
+    ("conv2d", with_fields(strides=(0, 1)), "do not map"),
+    ("conv2d", with_fields(kernel_size=(7, 7), before=(0, 0)), "weight"),
     ("decay", with_input(0, shape=(99,)), "alike"),
     ("decay", with_output(0, zero_point=1), "zero points must be 0"),
     ("decay", with_fields(rate=np.zeros(77, np.int32)), "rate must be int32"),
@@ -141,7 +148,7 @@ BAD: list[tuple[str, Change, str]] = [
     ("relax", filled("multiplier", -BIG - 1), "inside their range"),
     ("relax", with_input(1, dtype="int32", qmin=0, qmax=1 << 17), "e \\* f can reach"),
     ("remember", with_input(1, qmax=40000), "Q15"),
-    ("remember", with_input(2, scale=0.5), "new value must be Q15"),
+    ("remember", with_input(2, scale=0.5), "times as fine as the value"),
     ("remember", with_input(0, scale=0.5), "memory must be int32"),
     ("remember", with_output(0, zero_point=1), "zero points must be 0"),
     ("remember", with_fields(fraction_bits=31), "15 to 30"),
