@@ -107,6 +107,7 @@ Augmentation = BeatAugmentation | MotionAugmentation
 AUGMENTATIONS: dict[str, type[Augmentation]] = {
     "ecg-beats-cfc": BeatAugmentation,
     "har-cfc": MotionAugmentation,
+    "har-convlstm-cfc": MotionAugmentation,
 }
 """By name of the network."""
 

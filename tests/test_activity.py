@@ -33,11 +33,14 @@ from tests.projects import needs_arm_gcc
 RUNS = [generate(person, 60) for person in (1, 2, 3)]
 
 
-@pytest.fixture(scope="module")
-def recipe() -> Recipe:
-    plan = load_recipe("har-demo")
-    training = replace(plan.training, epochs=2, sequence_length=20)
-    small = {**plan.model, "filters": [4, 4, 4], "embedding_size": 8, "hidden_size": 6}
+@pytest.fixture(scope="module", params=["har-demo", "har-convlstm-cfc"])
+def recipe(request: pytest.FixtureRequest) -> Recipe:
+    """A recipe in miniature."""
+    plan = load_recipe(request.param)
+    training = replace(plan.training, epochs=2, batch_size=8, sequence_length=20)
+    filters = 4 if plan.network == "har-convlstm-cfc" else [4, 4, 4]
+    small = {**plan.model, "window": 64, "hop": 16, "filters": filters}
+    small |= {"embedding_size": 8, "hidden_size": 6}
     return replace(plan, training=training, model=small)
 
 

@@ -60,7 +60,8 @@ class Conv2d(AbstractRowOp):
     """y[r, c] = W patch(r, c) + b, patch the kernel's view of x at (r, c) strides - before.
 
     Shapes (R, C, I) -> (R', C', O); the column of kernel row i, column j and channel k is
-    (i * kernel_columns + j) * I + k. Beyond its edges x holds its zero point.
+    (i * kernel_columns + j) * I + k. Beyond its edges x holds its zero point. An input (C, I) is
+    one row.
 
     Attributes:
         kernel_size: Rows and columns.
@@ -90,25 +91,31 @@ class Conv2d(AbstractRowOp):
             name, (x,), (y,), *quantized, geometry.kernel_size, geometry.strides, geometry.before
         )
 
+    @property
+    def image(self) -> tuple[int, ...]:
+        """Rows, columns and channels of the input."""
+        shape = self.inputs[0].shape
+        return (1, *shape) if len(shape) == 2 else shape
+
     def check(self) -> None:
         """Check shapes and formats, prove the accumulators."""
         x, y = self.inputs[0], self.outputs[0]
         self.require(
-            len(x.shape) == len(y.shape) == 3,
+            len(self.image) == len(y.shape) == 3,
             f"shapes {x.shape} and {y.shape}, needed are rows, columns and channels",
         )
         self.require(
             len(x.zero_points) == 1, "the input needs one zero point, which is what padding holds"
         )
         for n, out, k, s, before in zip(
-            x.shape, y.shape, self.kernel_size, self.strides, self.before, strict=False
+            self.image, y.shape, self.kernel_size, self.strides, self.before, strict=False
         ):
             self.require(
                 min(k, s) >= 1 and 0 <= before < k and 0 <= (out - 1) * s - before < n,
                 f"kernel {self.kernel_size}, strides {self.strides}, padding {self.before} do not "
                 f"map {x.shape} to {y.shape}",
             )
-        columns = self.kernel_size[0] * self.kernel_size[1] * x.shape[2]
+        columns = self.kernel_size[0] * self.kernel_size[1] * self.image[2]
         self.require(
             self.weight.shape == (y.shape[2], columns),
             f"weight {self.weight.shape}, needed {(y.shape[2], columns)}",
@@ -119,7 +126,7 @@ class Conv2d(AbstractRowOp):
         """Return the patches (..., R', C', K) of x (..., R, C, I)."""
         inside, places = [], []
         for axis in (0, 1):
-            size, count = self.inputs[0].shape[axis], self.outputs[0].shape[axis]
+            size, count = self.image[axis], self.outputs[0].shape[axis]
             place = np.arange(count)[:, None] * self.strides[axis] - self.before[axis]
             place = place + np.arange(self.kernel_size[axis])
             inside.append((place >= 0) & (place < size))
@@ -127,6 +134,8 @@ class Conv2d(AbstractRowOp):
         rows, columns = places[0][:, None, :, None], places[1][None, :, None, :]
         exists = inside[0][:, None, :, None] & inside[1][None, :, None, :]
         xp = array_namespace(x)
+        if len(self.inputs[0].shape) == 2:
+            x = x[..., None, :, :]
         patches = x[..., rows, columns, :]
         held = xp.asarray(exists[..., None])
         patches = xp.where(held, patches, xp.full_like(patches, padding))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -164,6 +165,8 @@ def make_conv2d(draw: Source) -> Conv2d:
     strides = (draw.integer(1, 3), draw.integer(1, 3))
     geometry = geometry_of(size, kernel, strides, pick(draw, "valid", "same"))
     x = asymmetric(draw, "x", (*size, channels), power(draw, -10, 0))
+    if size[0] == 1 and draw.integer(0, 1):
+        x = replace(x, shape=(size[1], channels))
     weight = normal(draw, (*kernel, channels, filters))
     rows = weight.reshape(-1, filters).T
     y = row_output(draw, x, rows, (*geometry.output, filters))

@@ -66,6 +66,7 @@ def conv2d(op: AbstractOp, x: np.ndarray) -> Reals:
     weight, bias = _rows(op)
     taps = weight.reshape(len(bias), *op.kernel_size, -1)
     rows, columns = op.outputs[0].shape[:2]
+    x = x.reshape(len(x), *op.image)
     margins = [(b, k) for b, k in zip(op.before, op.kernel_size, strict=True)]
     padded = np.pad(x, [*[(0, 0)] * (x.ndim - 3), *margins, (0, 0)])
     y = np.zeros((*x.shape[:-3], rows, columns, len(bias)))
