@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 APT := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
 
-.PHONY: setup toolchain demo test lint types vectors mutate clean
+.PHONY: setup toolchain demo test lint types vectors mutate bench-train cells clean
 
 setup: $(STAMP) toolchain
 
@@ -43,6 +43,14 @@ vectors: $(STAMP)
 # Damages copies of the sources line by line and sees the exactness tests fail.
 mutate: setup
 	$(BIN)/python -m pytest tests/test_mutation.py
+
+# Forward and backward against ncps.torch, side by side in one run.
+bench-train: setup
+	$(BIN)/python scripts/bench_train.py
+
+# Every cell, mode and kind of dt on every link, written to docs/cells.md.
+cells: setup
+	$(BIN)/python scripts/cell_table.py -o docs/cells.md
 
 clean:
 	rm -rf $(VENV) demo build dist

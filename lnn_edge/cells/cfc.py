@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lnn_edge.cells.cfc_scan import Form, scale_of, scan
 from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.formats import Ranges, q15, q15_gate, range_of, rectified, symmetric, symmetric_of
 from lnn_edge.ir import AbstractOp, QTensor, State
@@ -251,11 +252,50 @@ class Cfc(nn.Module):
         Returns:
             States after each step (B, T, H), and the last one (B, H).
         """
+        if tap is no_tap:
+            return self._scan(x, dt, h)
         states = []
         for t in range(x.shape[1]):
             h = self.step(x[:, t], h, dt[:, t], tap)
             states.append(h)
         return torch.stack(states, 1), h
+
+    def _scan(self, x: Tensor, dt: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Scan without taps, see cfc_scan; factors of activations go into the weights."""
+        config, size = self.config, x.shape[-1]
+        scale, head_scale = scale_of(config.activation), scale_of(config.head)
+        constant = None if self._is_pure else _constant(dt)
+        products = [(m.weight * scale.inside, m.bias * scale.inside) for m in self.layers]
+        (weight, bias), *later = [*products, self._stacked_heads(head_scale.inside, constant)]
+        later = [(w * scale.outside, b) for w, b in later]
+        frames = x.transpose(0, 1).contiguous()
+        extra = (self.w_tau[0].abs(), self.A[0]) if self._is_pure else ()
+        form = Form(
+            config.mode,
+            config.activation,
+            "linear" if config.head == "linear" else "tanh",
+            head_scale.outside,
+            constant is not None,
+        )
+        elapsed = (config.gate_sign * dt.transpose(0, 1)).expand(*frames.shape[:2], 1)
+        first = (weight[:, :size], weight[:, size:], bias)
+        flat = (value for pair in later for value in pair)
+        states = scan(form, frames, h, elapsed, *first, *flat, *extra)
+        return states.transpose(0, 1), states[-1]
+
+    def _stacked_heads(self, inside: float, dt: float | None) -> tuple[Tensor, Tensor]:
+        """Return weight and bias of all heads; a constant dt makes one of time_a and time_b."""
+        pairs = [self.masked("ff1")] if self._is_pure else [self.masked("ff1"), self.masked("ff2")]
+        pairs = [(w * inside, b * inside) for w, b in pairs]
+        if not self._is_pure:
+            times = [(m.weight, m.bias) for m in (self.time_a, self.time_b)]
+            pairs += times if dt is None else [self.folded_gate(dt)]
+        weights, biases = zip(*pairs, strict=True)
+        return torch.cat(weights), torch.cat(biases)
+
+    @property
+    def _is_pure(self) -> bool:
+        return self.config.mode == "pure"
 
     def lower(
         self,
@@ -462,6 +502,13 @@ class _Lowering:
             Lut.quantize(self._name("decay_act"), pre, decay, "exp", EXP_STEP_BITS),
             Relax.quantize(self._name("relax"), decay, f, h_next, amplitude),
         ]
+
+
+def _constant(dt: Tensor) -> float | None:
+    """Return the elapsed time if it is the same everywhere and needs no gradient."""
+    if dt.requires_grad or not bool((dt == dt.flatten()[0]).all()):
+        return None
+    return float(dt.flatten()[0])
 
 
 def _numbered(name: str, index: int) -> str:

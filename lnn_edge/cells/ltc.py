@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lnn_edge.cells.cfc import LoweredCell, Tap, linear_op, no_tap
+from lnn_edge.cells.ltc_scan import Wires, input_sums, scan
 from lnn_edge.cells.wirings import Wiring
 from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.formats import Ranges, integrating_dtype, symmetric
@@ -156,7 +157,7 @@ class Ltc(nn.Module):
         return self._step(self.parts(), x, v, dt)
 
     def forward(self, x: Tensor, dt: Tensor, v: Tensor, tap: Tap = no_tap) -> tuple[Tensor, Tensor]:
-        """Scan `step` over time.
+        """Scan `step` over time, see ltc_scan.
 
         Args:
             x: (B, T, I).
@@ -167,11 +168,21 @@ class Ltc(nn.Module):
         Returns:
             Outputs of each step (B, T, O), and the last state (B, N).
         """
-        parts, outputs = self.parts(), []
-        for t in range(x.shape[1]):
-            output, v = self._step(parts, x[:, t], v, dt[:, t])
-            outputs.append(output)
-        return torch.stack(outputs, 1), v
+        parts = self.parts()
+        batch, steps = x.shape[:2]
+        inputs = (x * self.input_w + self.input_b).transpose(0, 1).flatten(0, 1)
+        current, conductance = input_sums(inputs, _wires(parts.sensory))
+        leak = parts.gleak + self.config.epsilon
+        shape = (steps, batch, -1)
+        grounds = (
+            (current + parts.gleak * self.vleak).reshape(shape),
+            (conductance + leak).reshape(shape),
+        )
+        elapsed = dt.transpose(0, 1).expand(steps, batch, 1)
+        capacity = parts.cm * self.config.unfolds
+        states = scan(self.config.unfolds, grounds, v, elapsed, capacity, _wires(parts.recurrent))
+        outputs = states[..., : self.output_size] * self.output_w + self.output_b
+        return outputs.transpose(0, 1), states[-1]
 
     def lower(
         self, parts: tuple[QTensor, ...], dt: QTensor | float, ranges: Ranges, prefix: str = ""
@@ -236,6 +247,12 @@ class Ltc(nn.Module):
             numerator = capacity * v + dt * (currents + current)
             v = numerator / (capacity + dt * (conductances + conductance))
         return v[..., : self.output_size] * self.output_w + self.output_b, v
+
+
+def _wires(synapses: SynapseTensors) -> Wires:
+    """Return synapses as the scan has them."""
+    offset = -synapses.sigma * synapses.mu
+    return Wires(synapses.sigma, offset, synapses.current, synapses.weight)
 
 
 def _uniform(name: str, *shape: int) -> nn.Parameter:

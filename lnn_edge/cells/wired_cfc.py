@@ -63,7 +63,7 @@ class WiredCfc(nn.Module):
         return x, torch.cat(states, -1)
 
     def forward(self, x: Tensor, dt: Tensor, h: Tensor, tap: Tap = no_tap) -> tuple[Tensor, Tensor]:
-        """Scan `step` over time.
+        """Scan `step` over time, a whole layer after the other.
 
         Args:
             x: (B, T, I).
@@ -74,11 +74,12 @@ class WiredCfc(nn.Module):
         Returns:
             Outputs of each step (B, T, O), and the last state (B, N).
         """
-        outputs = []
-        for t in range(x.shape[1]):
-            output, h = self.step(x[:, t], h, dt[:, t], tap)
-            outputs.append(output)
-        return torch.stack(outputs, 1), h
+        states = []
+        for index, old in enumerate(torch.split(h, self.sizes, -1)):
+            layer_tap = tap if tap is no_tap else _within(index, tap)
+            x, state = self.layers[index](x, dt, old, layer_tap)
+            states.append(state)
+        return x, torch.cat(states, -1)
 
     def lower(self, parts: tuple[QTensor, ...], dt: QTensor | float, ranges: Ranges) -> LoweredCell:
         """Lower one step to integer operators, see Cfc.lower; one state per layer.

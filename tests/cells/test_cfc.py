@@ -101,10 +101,12 @@ def test_forward_is_step_after_step(sizes: tuple[int, int, int]) -> None:
         for t in range(x.shape[1]):
             h = cell.step(x[:, t], h, dt[:, t])
             states.append(h)
-        assert torch.equal(together, torch.stack(states, 1))
-        assert torch.equal(last, h)
+        assert torch.allclose(together, torch.stack(states, 1), rtol=0, atol=1e-12)
+        assert torch.allclose(last, h, rtol=0, atol=1e-12)
         middle = cell(x[:, :13], dt[:, :13], cell.initial_state(3))[1]
-        assert torch.equal(cell(x[:, 13:], dt[:, 13:], middle)[0], together[:, 13:])
+        assert torch.allclose(
+            cell(x[:, 13:], dt[:, 13:], middle)[0], together[:, 13:], rtol=0, atol=1e-12
+        )
 
 
 def test_elapsed_time_moves_the_gate_and_no_time_leaves_time_b() -> None:

@@ -174,8 +174,8 @@ def test_forward_is_step_after_step(form: CfcConfig) -> None:
         states, last = cell(x, dt, h)
         for t in range(x.shape[1]):
             h = cell.step(x[:, t], h, dt[:, t])
-            assert torch.equal(states[:, t], h)
-    assert torch.equal(last, h)
+            assert torch.allclose(states[:, t], h, rtol=0, atol=1e-12)
+    assert torch.allclose(last, h, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("form", [f for f in HEADS if f.mode != "pure"], ids=name_of)

@@ -99,8 +99,8 @@ def test_the_cell_is_the_librarys(
             wanted, h = theirs(x[:, t], h, dt[:, t])
             output, state = cell.step(x[:, t], state, dt[:, t])
             assert float((outputs[:, t] - wanted).abs().max()) < 1e-5
-            assert torch.equal(output, outputs[:, t])
-    assert torch.equal(last, state)
+            assert torch.allclose(output, outputs[:, t], rtol=0, atol=1e-12)
+    assert torch.allclose(last, state, rtol=0, atol=1e-12)
     assert float((last - h).abs().max()) < 1e-5
 
 
