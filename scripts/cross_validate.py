@@ -21,7 +21,7 @@ from lnn_edge.data.registry import folds, load_dataset
 from lnn_edge.decisions import DecisionSequence
 from lnn_edge.evaluate import Evaluation, evaluate_scores, integer_scores
 from lnn_edge.quantize import quantize
-from lnn_edge.recipe import Recipe, load_recipe
+from lnn_edge.recipe import BeatAugmentation, Recipe, load_recipe
 from lnn_edge.train import train
 from lnn_edge.trained import float_scores, prepare
 
@@ -59,7 +59,7 @@ def run_seed(
         with tempfile.TemporaryDirectory() as folder:
             trained = train(recipe, training, (), Path(folder), seed=seed)
         sequences = prepare(trained.network, judged)
-        if recipe.augmentation.shuffle_dt:
+        if is_shuffled(recipe):
             sequences = [shuffled(s, seed) for s in sequences]
         held_out += sequences
         floats += float_scores(trained.network, sequences)
@@ -70,6 +70,12 @@ def run_seed(
     if has_integers:
         figures["integer"] = evaluate_scores(held_out, integers, classes, RESAMPLES)
     return figures
+
+
+def is_shuffled(recipe: Recipe) -> bool:
+    """Tell whether the elapsed times are dealt out, which only beats have."""
+    plan = recipe.augmentation
+    return isinstance(plan, BeatAugmentation) and plan.shuffle_dt
 
 
 def shuffled(sequence: DecisionSequence, seed: int) -> DecisionSequence:
