@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lnn_edge.cells.cfc import Cfc, CfcConfig
 from lnn_edge.cells.ltc import Ltc, LtcConfig
 from lnn_edge.cells.wirings import auto_ncp, fully_connected, ncp
-from tests.cells.test_cfc_forms import FORMS, name_of
+from tests.cells.test_cfc_forms import FORMS, HEADS, name_of
 
 BATCH, STEPS, INPUT, HIDDEN = 3, 70, 4, 5  # more steps than a chunk of the gradient holds
 Run = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -45,8 +45,11 @@ def agree(cell: nn.Module, fast: Run, slow: Run, dt_varies: bool, size: int) -> 
 
 
 @pytest.mark.parametrize("dt_varies", [False, True])
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("form", FORMS, ids=name_of)
+@pytest.mark.parametrize(
+    ("form", "masked"),
+    [*((form, False) for form in FORMS), *((form, True) for form in HEADS)],
+    ids=lambda v: name_of(v) if isinstance(v, CfcConfig) else f"masked={v}",
+)
 def test_cfc_over_a_sequence_is_step_after_step(
     form: CfcConfig, masked: bool, dt_varies: bool
 ) -> None:
