@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from lnn_edge.project import open_project
 from lnn_edge.quantize import quantize
 from lnn_edge.recipe import MotionAugmentation, Recipe, load_recipe, recipe_of
 from lnn_edge.report import write_report
+from lnn_edge.report.facts import Prediction
+from lnn_edge.report.motion import draw_run
 from lnn_edge.shipped import shipped_graph
 from lnn_edge.train import train
 from lnn_edge.trained import Trained, float_scores, prepare
@@ -96,6 +99,19 @@ def test_a_report_shows_motion(graph: QGraph, tmp_path: Path) -> None:
     assert "windows right" in page
     assert "Run p09" in page
     assert "felt by nobody" in page
+
+
+def test_a_strip_shades_where_the_model_is_wrong_and_nothing_else() -> None:
+    run = generate(5, 60)
+    stamps = range(0, len(run.frames), 16)
+    right = {t: int(run.labels[t]) for t in stamps if run.labels[t] >= 0}
+    inside = int(run.window_starts[4]) + 64
+    wrong = {**right, inside // 16 * 16: (int(run.labels[inside]) + 1) % len(CLASSES)}
+    pattern = r'class="wrong-band"[^>]*? width="([\d.]+)"'
+    pages = [draw_run(Prediction(run, decided), run) for decided in (right, wrong)]
+    widths = [sum(map(float, re.findall(pattern, page))) for page in pages]
+    sixteen = 16 / RATE_HZ * (1160 - 54) / 60
+    assert widths[1] - widths[0] == pytest.approx(sixteen, abs=0.5)
 
 
 def test_a_model_is_not_judged_by_labels_of_another_task(graph: QGraph) -> None:

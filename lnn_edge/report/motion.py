@@ -31,9 +31,11 @@ def draw_run(prediction: Prediction, run: ActivityRun) -> Html:
     judged = [(t, c) for t, c in zip(stamps.tolist(), labels.tolist(), strict=True) if c >= 0]
     right = sum(prediction.decided[t] == c for t, c in judged)
     caption = f"Run {run.name}: {right} of {len(judged)} windows right"
-    true, decided = list(_runs(run.labels)), list(_decided(prediction, len(run.frames)))
+    held = _held(prediction, len(run.frames))
+    wrong = np.where((held != run.labels) & (run.labels != NOT_SCORED), held, NOT_SCORED)
+    true, decided, off = (list(_runs(values)) for values in (run.labels, held, wrong))
     count = math.ceil(run.duration_s / STRIP_S)
-    return figure(caption, *(_strip(run, true, decided, index) for index in range(count)))
+    return figure(caption, *(_strip(run, true, decided, off, index) for index in range(count)))
 
 
 def _runs(labels: np.ndarray) -> Iterator[Span]:
@@ -44,20 +46,21 @@ def _runs(labels: np.ndarray) -> Iterator[Span]:
             yield int(start), int(stop), int(labels[start])
 
 
-def _decided(prediction: Prediction, end: int) -> Iterator[Span]:
-    """Yield what the model says, each decision until the next."""
+def _held(prediction: Prediction, end: int) -> np.ndarray:
+    """Return what the model says at each sample, (end,): each decision until the next."""
     stamps = sorted(prediction.decided)
     held = np.full(end, NOT_SCORED, np.int64)
     for start, stop in zip(stamps, [*stamps[1:], end], strict=True):
         held[start:stop] = prediction.decided[start]
-    return _runs(held)
+    return held
 
 
-def _strip(run: ActivityRun, true: list[Span], decided: list[Span], index: int) -> Html:
+def _strip(
+    run: ActivityRun, true: list[Span], decided: list[Span], wrong: list[Span], index: int
+) -> Html:
     start, stop = index * STRIP_S * RATE_HZ, (index + 1) * STRIP_S * RATE_HZ
     title = f"Run {run.name}, second {index * STRIP_S} to {(index + 1) * STRIP_S}"
     height = _BOTTOM + _ROW + _AXIS
-    wrong = [s for s in decided if not _agrees(run, s)]
     return svg(
         _WIDTH,
         height,
@@ -73,13 +76,6 @@ def _strip(run: ActivityRun, true: list[Span], decided: list[Span], index: int) 
             for s in range(0, STRIP_S, 5)
         ),
     )
-
-
-def _agrees(run: ActivityRun, span: Span) -> bool:
-    """Tell whether nothing else is annotated in a span."""
-    start, stop, decided = span
-    labels = run.labels[start:stop]
-    return bool(((labels == decided) | (labels == NOT_SCORED)).all())
 
 
 def _x(sample: int, start: int, stop: int) -> float:

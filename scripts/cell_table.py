@@ -1,0 +1,226 @@
+"""Writes docs/cells.md: every cell, mode and kind of dt, from the float witness to two cores.
+
+Example: python scripts/cell_table.py -o docs/cells.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ncps.torch
+import numpy as np
+import torch
+from ncps.wirings import AutoNCP
+from torch import Tensor, nn
+
+from lnn_edge.board import load_board
+from lnn_edge.cells.gru import Gru
+from lnn_edge.cells.lstm import LstmCell
+from lnn_edge.codegen import export
+from lnn_edge.import_ncps import ImportOptions, import_ncps
+from lnn_edge.ir import QGraph
+from lnn_edge.networks.cell_model import CellInput, CellModel, run_real
+from lnn_edge.project import open_project
+from lnn_edge.quantize_cell import quantize_cell
+from lnn_edge.stream import Stream
+from lnn_edge.verify import Signal, verify_signals
+
+INPUT, HIDDEN, STEPS, STREAMED = 5, 8, 2000, 40
+LINKS = (("host", "stm32f746"), ("virtual", "stm32f746"), ("qemu", "stm32f405"))
+GATED = {"activation": "lecun_tanh"}
+HEAD = f"""# Cells
+
+    make cells
+
+Every row is made by that command: a cell with the random weights of its library, {INPUT}
+inputs, run from a reset. Float: largest difference of our float cell from the library's (its
+cell, fed one elapsed time per sequence) over 60 steps. Simulator: RMSE of the integer output
+over {STEPS:,} steps, in percent of its range. Links: steps that differ in any bit, of
+{STREAMED}. Instructions: of one step on the virtual STM32F746, exact. State: format of what is
+kept.
+
+"""
+COLUMNS = (
+    "cell",
+    "mode",
+    "dt",
+    "witness",
+    "float",
+    "simulator",
+    "state",
+    "host C",
+    "virtual F746",
+    "QEMU F405",
+    "instructions",
+)
+TAIL = """
+ConvLSTM2D has no row: it is no cell of one vector. Its witness is Keras
+(`tests/cells/test_convlstm2d.py`, 1e-5, weights and outputs made by `tests/keras/make.py`), its
+integers follow it over 2,000 steps there, and the network `har-convlstm-cfc` takes it to host,
+virtual F746 and QEMU F405 (`tests/test_activity.py`). Cells of ncps.keras differ by head and
+sign; `tests/test_import_ncps.py` holds them against stored outputs of Keras.
+"""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A cell to put in a row: what makes it in its library, and how it is imported."""
+
+    cell: str
+    mode: str
+    make: Callable[[], nn.Module]
+    options: dict[str, Any]
+
+
+def subjects() -> Iterator[Subject]:
+    """Yield every cell of ncps.torch that can be imported."""
+    for mode in ("default", "no_gate", "pure"):
+        given = {} if mode == "pure" else {"mode": mode}
+        yield Subject(
+            "CfC",
+            mode,
+            lambda mode=mode: ncps.torch.CfC(INPUT, HIDDEN, mode=mode, backbone_units=16),
+            {**given, **GATED},
+        )
+    for mode in ("default", "no_gate"):
+        yield Subject(
+            "wired CfC",
+            mode,
+            lambda mode=mode: ncps.torch.CfC(INPUT, AutoNCP(12, 3), mode=mode),
+            {"mode": mode},
+        )
+    yield Subject(
+        "mixed memory",
+        "default",
+        lambda: ncps.torch.CfC(INPUT, HIDDEN, mixed_memory=True, backbone_units=16),
+        {"mode": "default", **GATED},
+    )
+    for positivity in ("softplus", "clip"):
+        yield Subject(
+            "LTC",
+            positivity,
+            lambda p=positivity: _ltc(p),
+            {"unfolds": 6, "positivity": positivity},
+        )
+
+
+def _ltc(positivity: str) -> nn.Module:
+    softplus = positivity == "softplus"
+    cell: nn.Module = ncps.torch.LTC(INPUT, AutoNCP(12, 3), implicit_param_constraints=softplus)
+    return cell
+
+
+def imported(subject: Subject, dt: float | None, folder: Path) -> tuple[CellModel, float]:
+    """Return our cell model and its largest difference from the library's."""
+    theirs = subject.make().eval()
+    torch.save(theirs.state_dict(), folder / "cell.pt")
+    ours, _ = import_ncps(folder / "cell.pt", ImportOptions(dt=dt, **subject.options))
+    frames = frames_for(ours, 3, 60, 1)
+    wanted = by_library(theirs, frames, dt)
+    return ours, float(np.abs(run_real(ours, frames) - wanted).max())
+
+
+def by_library(theirs: Any, frames: np.ndarray, dt: float | None) -> np.ndarray:
+    """Return the library's outputs, its cell fed step by step with one dt per sequence."""
+    x = torch.from_numpy(frames).float()
+    state, memory, outputs = torch.zeros(len(x), theirs.state_size), None, []
+    with torch.no_grad():
+        for t in range(x.shape[1]):
+            elapsed = x[:, t, INPUT:] if dt is None else torch.full((len(x), 1), dt)
+            if theirs.use_mixed:
+                memory = torch.zeros_like(state) if memory is None else memory
+                state, memory = theirs.lstm(x[:, t, :INPUT], (state, memory))
+            output, state = theirs.rnn_cell(x[:, t, :INPUT], state, elapsed)
+            outputs.append(output)
+    return torch.stack(outputs, 1).numpy()
+
+
+def baseline(name: str) -> tuple[CellModel, float]:
+    """Return LSTM or GRU and its largest difference from torch's."""
+    theirs: Any = nn.LSTM(INPUT, HIDDEN, batch_first=True)
+    ours: LstmCell | Gru = LstmCell(INPUT, HIDDEN)
+    if name == "GRU":
+        theirs, ours = nn.GRU(INPUT, HIDDEN, batch_first=True), Gru(INPUT, HIDDEN)
+    ours.load_torch(theirs)
+    model = CellModel(ours, CellInput(INPUT, 1.0)).eval()
+    frames = frames_for(model, 3, 60, 1)
+    with torch.no_grad():
+        wanted: Tensor = theirs(torch.from_numpy(frames).float())[0]
+    return model, float(np.abs(run_real(model, frames) - wanted.numpy()).max())
+
+
+def frames_for(model: CellModel, batch: int, steps: int, seed: int) -> np.ndarray:
+    """Return random frames, with an elapsed time of 0.1 to 3 s where they hold one."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 1, (batch, steps, INPUT))
+    if model.frame.dt is not None:
+        return x
+    return np.concatenate((x, rng.uniform(0.1, 3.0, (batch, steps, 1))), axis=-1)
+
+
+def row(head: tuple[str, ...], model: CellModel, witness: float, folder: Path) -> str:
+    """Take a cell model down the road and return its row."""
+    graph = quantize_cell(model, "cell", frames_for(model, 4, 500, 2), {})
+    frames = frames_for(model, 1, STEPS, 3)
+    wanted = run_real(model, frames)[0]
+    quantized = graph.frame.quantize(frames[0]).astype(np.int16)
+    got = np.stack([d.outputs for d in Stream(graph).run(quantized)])
+    error = graph.output.dequantize(got) - wanted
+    rmse = 100 * np.sqrt(np.mean(error**2)) / np.ptp(wanted)
+    cells = [*head, f"{witness:.0e}", f"{rmse:.2f} %", _states(graph)]
+    instructions = "-"
+    for link, board in LINKS:
+        project = folder / f"{link}-{board}"
+        export(graph, load_board(board), project)
+        signal = Signal("noise", quantized[:STREAMED])
+        result = verify_signals(open_project(project), link, [signal])
+        cells.append(f"{result.mismatches} of {result.steps}")
+        if link == "virtual" and result.counts:
+            instructions = str(result.counts.median)
+    return "| " + " | ".join([*cells, instructions]) + " |"
+
+
+def _states(graph: QGraph) -> str:
+    states = graph.deciding_stage.states
+    return ", ".join(sorted({s.tensor.dtype for s in states}))
+
+
+def rows() -> Iterator[str]:
+    """Yield every row."""
+    for subject in subjects():
+        for dt in (1.0, None):
+            with tempfile.TemporaryDirectory() as place:
+                folder = Path(place)
+                torch.manual_seed(0)
+                model, witness = imported(subject, dt, folder)
+                kind = "input" if dt is None else "constant"
+                head = (subject.cell, subject.mode, kind, "ncps.torch")
+                yield row(head, model, witness, folder)
+    for name in ("LSTM", "GRU"):
+        with tempfile.TemporaryDirectory() as place:
+            torch.manual_seed(0)
+            model, witness = baseline(name)
+            yield row((name, "", "none", "torch"), model, witness, Path(place))
+
+
+def main() -> None:
+    """Write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    given = parser.parse_args()
+    made = []
+    for line in rows():
+        print(line, flush=True)
+        made.append(line)
+    rule = "|---" * len(COLUMNS) + "|"
+    lines = (f"| {' | '.join(COLUMNS)} |", rule, *made)
+    given.output.write_text(HEAD + "\n".join(lines) + "\n" + TAIL)
+
+
+if __name__ == "__main__":
+    main()
