@@ -1,4 +1,4 @@
-"""Integers follow their cell over 10,000 steps of real ECG: no drift, no state that stands still."""
+"""Integers follow their cell over 10,000 steps of ECG: no drift, no state that stands still."""
 
 from __future__ import annotations
 
