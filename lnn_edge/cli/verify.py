@@ -62,10 +62,16 @@ def command(
     """
     from lnn_edge.data.registry import SHOWN, load_dataset
     from lnn_edge.decisions import stage_inputs
+    from lnn_edge.errors import UsageError
     from lnn_edge.project import open_project
     from lnn_edge.verify import verify_project, write_verification
 
     opened = open_project(project)
+    if input_path is None and not opened.graph.classes:
+        raise UsageError(
+            f"{project} holds a model of values, which no recording is labelled for; give --input "
+            "X.npy with sequences of frames"
+        )
     if input_path is not None:
         result = _verify_input(opened, link, input_path, as_json)
     else:

@@ -103,6 +103,11 @@ def test_a_graph_by_itself_has_no_float_error(model: Path, sequences: Path, tmp_
     assert (proof["mismatches"], proof["float_error"]) == (0, None)
 
 
+def test_a_model_of_values_asks_for_its_input(model: Path, tmp_path: Path) -> None:
+    call_json("export", model, "--board", "stm32f746", "-o", tmp_path / "firmware")
+    assert "give --input X.npy" in refusal(call("verify", tmp_path / "firmware", "--link", "host"))
+
+
 def test_a_refused_checkpoint_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
     with untouched(tmp_path):
         said = refusal(call("import", checkpoint, "-o", tmp_path / "policy"))
