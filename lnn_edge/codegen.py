@@ -23,6 +23,7 @@ from lnn_edge.board import Board
 from lnn_edge.board_checks import FAMILIES
 from lnn_edge.board_facts import pin_of
 from lnn_edge.errors import UsageError
+from lnn_edge.framing import LARGEST_REPLY, MAX_PAYLOAD
 from lnn_edge.graphio import graph_sha256, save_graph
 from lnn_edge.ir import AbstractOp, EventTrigger, QGraph, QTensor
 from lnn_edge.kernels import Core, Kernel, select
@@ -31,6 +32,7 @@ from lnn_edge.stream import Counters, make_queue, state_layout
 
 RUNTIME_VERSION = 1
 RING_WORDS = 2  # of lnn_ring_t
+RESULTS_HEAD = 4  # bytes before the records of a reply, docs/protocol.md
 C_TYPES = {
     "int8": "int8_t",
     "int16": "int16_t",
@@ -117,6 +119,13 @@ class ModelCode:
     def probe_bytes(self) -> int:
         """Bytes of the probe tensors."""
         return sum(t.bytes for t in self.graph.deciding_stage.probes)
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes of the longest frame: a detailed result must fit, if anybody can receive it."""
+        record = 8 + self.graph.output.bytes + self.probe_bytes + self.state_prefix_bytes
+        needed = RESULTS_HEAD + record
+        return max(MAX_PAYLOAD, needed) if needed <= LARGEST_REPLY else MAX_PAYLOAD
 
     @property
     def trace_points(self) -> tuple[tuple[int, QTensor], ...]:

@@ -13,16 +13,17 @@ from cobs import cobs
 
 from lnn_edge.errors import LinkError
 
-MAX_PAYLOAD = 1024  # bytes, docs/protocol.md
+MAX_PAYLOAD = 1024  # bytes of a request, docs/protocol.md
+LARGEST_REPLY = 8192  # bytes: a result with the state of a large model
 _CRC_INIT = 0xFFFF  # CRC-16/CCITT-FALSE
 _OVERHEAD = 4  # type, seq, crc
 # COBS adds one byte for each started run of 254.
-MAX_BLOCK = MAX_PAYLOAD + _OVERHEAD + (MAX_PAYLOAD + _OVERHEAD) // 254 + 1
+MAX_BLOCK = LARGEST_REPLY + _OVERHEAD + (LARGEST_REPLY + _OVERHEAD) // 254 + 1
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: type byte, sequence number 0..255, payload of 0..1024 bytes."""
+    """One frame: type byte, sequence number 0..255, payload of 0..LARGEST_REPLY bytes."""
 
     kind: int
     seq: int
@@ -95,7 +96,7 @@ def _parse_block(block: bytes) -> Frame | None:
         raw = cobs.decode(block)
     except cobs.DecodeError:
         return None
-    if not _OVERHEAD <= len(raw) <= MAX_PAYLOAD + _OVERHEAD:
+    if not _OVERHEAD <= len(raw) <= LARGEST_REPLY + _OVERHEAD:
         return None
     body, crc = raw[:-2], raw[-2:]
     if struct.pack("<H", crc16(body)) != crc:

@@ -93,6 +93,18 @@ def test_every_link_decides_bit_by_bit_alike(
     assert result.judged.n == len(run.window_starts)
 
 
+@pytest.mark.target
+@needs_arm_gcc
+def test_a_state_larger_than_a_usual_frame_is_compared_whole(tmp_path: Path) -> None:
+    plan = load_recipe("har-convlstm-cfc")
+    plan = replace(plan, training=replace(plan.training, epochs=1, sequence_length=5, burn_in=1))
+    graph = quantize(train(plan, RUNS[:1], (), tmp_path / "model", seed=0), RUNS[:1])
+    assert sum(s.tensor.bytes for s in graph.deciding_stage.states) > 2000
+    export(graph, load_board("stm32f746"), tmp_path / "firmware")
+    result = verify_project(open_project(tmp_path / "firmware"), "virtual", [generate(4, 8)])
+    assert (result.steps, result.mismatches) == ((400 - 128) // 32 + 1, 0)
+
+
 def test_a_report_shows_motion(graph: QGraph, tmp_path: Path) -> None:
     export(graph, load_board("stm32f746"), tmp_path / "firmware")
     page = write_report(tmp_path / "firmware", tmp_path / "report.html").read_text()

@@ -3,7 +3,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lnn_edge.errors import LinkError
-from lnn_edge.framing import MAX_BLOCK, MAX_PAYLOAD, Frame, FrameDecoder, crc16, encode_frame
+from lnn_edge.framing import (
+    LARGEST_REPLY,
+    MAX_BLOCK,
+    MAX_PAYLOAD,
+    Frame,
+    FrameDecoder,
+    crc16,
+    encode_frame,
+)
 
 # Derandomized: a CRC of 16 bits lets one damaged frame in 65,536 pass, which is no failure.
 steady = settings(derandomize=True, deadline=None)
@@ -122,6 +130,6 @@ def test_a_payload_that_fits_no_frame_is_refused():
 def test_a_body_beyond_the_limit_is_dropped_even_with_a_good_crc():
     from cobs import cobs
 
-    body = bytes([3, 0]) + b"x" * (MAX_PAYLOAD + 1)
+    body = bytes([3, 0]) + b"x" * (LARGEST_REPLY + 1)
     block = cobs.encode(body + crc16(body).to_bytes(2, "little")) + b"\0"
     assert decode(block) == []

@@ -8,7 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LNN_MAX_PAYLOAD 1024U
+#include "model_binding.h"
+
+#define LNN_MAX_PAYLOAD LNN_MODEL_MAX_PAYLOAD /**< 1024, or what a result with this model's state takes */
 #define LNN_HEAD_BYTES 2U /**< type, seq */
 #define LNN_CRC_BYTES 2U
 #define LNN_BODY_BYTES (LNN_HEAD_BYTES + LNN_MAX_PAYLOAD + LNN_CRC_BYTES)
