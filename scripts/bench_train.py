@@ -2,7 +2,7 @@
 
 Example: python scripts/bench_train.py
 Forward and backward of both, in turns, in one process; the ratio of a turn is their time over ours.
-Every turn's outputs and gradients must be the same within 1e-5.
+The largest difference is that of outputs, and of gradients relative to their largest value.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from torch import Tensor, nn
 from lnn_edge.cells.cfc import Cfc
 from lnn_edge.cells.ltc import Ltc
 from lnn_edge.cells.wirings import fully_connected
-
-TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ def main() -> None:
     for threads in (1, 2):
         torch.set_num_threads(threads)
         torch.manual_seed(0)
-        for pair in (cfc_pair(64, 256, 32, 64, 64), ltc_pair(64, 32, 32, 32)):
+        for pair in (cfc_pair(64, 256, 32, 64, 64), *(ltc_pair(64, 32, 32, n) for n in (32, 64))):
             rows.append(compare(pair, given.turns))
     if given.json:
         print(json.dumps(rows, indent=1))
