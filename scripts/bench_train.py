@@ -11,17 +11,17 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import ncps.torch
 import torch
-from ncps.wirings import FullyConnected
+from ncps.wirings import AutoNCP, FullyConnected
 from torch import Tensor, nn
 
 from lnn_edge.cells.cfc import Cfc
 from lnn_edge.cells.ltc import Ltc
-from lnn_edge.cells.wirings import fully_connected
+from lnn_edge.cells.wirings import auto_ncp, fully_connected, ncp
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,14 @@ def cfc_pair(batch: int, steps: int, inputs: int, hidden: int, units: int) -> Pa
     return Pair("CfC", shape, ours, theirs, run, x, weight)
 
 
-def ltc_pair(batch: int, steps: int, inputs: int, units: int) -> Pair:
-    """Return the LTC cells, fully connected, 6 unfolds."""
-    theirs = ncps.torch.LTC(inputs, FullyConnected(units, units))
-    ours = Ltc(fully_connected(inputs, units, units))
+def ltc_pair(batch: int, steps: int, inputs: int, units: int, outputs: int) -> Pair:
+    """Return the LTC cells, 6 unfolds: fully connected, or a circuit policy of fewer outputs."""
+    is_full = outputs == units
+    wiring = FullyConnected(units, units) if is_full else AutoNCP(units, outputs)
+    theirs = ncps.torch.LTC(inputs, wiring)
+    ours = Ltc(
+        fully_connected(inputs, units, units) if is_full else ncp(inputs, auto_ncp(units, outputs))
+    )
     ours.load_state_dict({_ours(k): v for k, v in theirs.state_dict().items()})
     dt = torch.ones(batch, steps, 1)
 
@@ -64,9 +68,17 @@ def ltc_pair(batch: int, steps: int, inputs: int, units: int) -> Pair:
         outputs: Tensor = ours(x, dt, ours.initial_state(batch))[0]
         return outputs
 
-    shape = f"B {batch}, T {steps}, I {inputs}, N {units} fully connected, 6 unfolds"
-    x, weight = torch.randn(batch, steps, inputs), torch.randn(batch, steps, units)
+    name = f"N {units} fully connected" if is_full else f"AutoNCP({units}, {outputs})"
+    shape = f"B {batch}, T {steps}, I {inputs}, {name}, 6 unfolds"
+    x, weight = torch.randn(batch, steps, inputs), torch.randn(batch, steps, outputs)
     return Pair("LTC", shape, ours, theirs, run, x, weight)
+
+
+def pairs() -> Iterator[Pair]:
+    """Yield what is compared."""
+    yield cfc_pair(64, 256, 32, 64, 64)
+    for units, outputs in ((32, 32), (64, 64), (20, 6), (64, 8)):
+        yield ltc_pair(64, 32, 32, units, outputs)
 
 
 def _ours(name: str) -> str:
@@ -125,7 +137,7 @@ def main() -> None:
     for threads in (1, 2):
         torch.set_num_threads(threads)
         torch.manual_seed(0)
-        for pair in (cfc_pair(64, 256, 32, 64, 64), *(ltc_pair(64, 32, 32, n) for n in (32, 64))):
+        for pair in pairs():
             rows.append(compare(pair, given.turns))
     if given.json:
         print(json.dumps(rows, indent=1))

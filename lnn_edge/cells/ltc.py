@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lnn_edge.cells.cfc import LoweredCell, Tap, linear_op, no_tap
-from lnn_edge.cells.ltc_scan import Wires, input_sums, scan
+from lnn_edge.cells.ltc_scan import input_sums, scan
 from lnn_edge.cells.wirings import Wiring
 from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.formats import Ranges, integrating_dtype, symmetric
@@ -171,16 +171,17 @@ class Ltc(nn.Module):
         parts = self.parts()
         batch, steps = x.shape[:2]
         inputs = (x * self.input_w + self.input_b).transpose(0, 1).flatten(0, 1)
-        current, conductance = input_sums(inputs, _wires(parts.sensory))
         leak = parts.gleak + self.config.epsilon
-        shape = (steps, batch, -1)
-        grounds = (
-            (current + parts.gleak * self.vleak).reshape(shape),
-            (conductance + leak).reshape(shape),
+        ground = input_sums(inputs, _wires(parts.sensory, self.sensory_sparsity_mask))
+        ground = ground + torch.cat((parts.gleak * self.vleak, leak))
+        states = scan(
+            self.config.unfolds,
+            ground.reshape(steps, batch, -1),
+            v,
+            dt.transpose(0, 1).expand(steps, batch, 1),
+            parts.cm * self.config.unfolds,
+            _wires(parts.recurrent, self.sparsity_mask),
         )
-        elapsed = dt.transpose(0, 1).expand(steps, batch, 1)
-        capacity = parts.cm * self.config.unfolds
-        states = scan(self.config.unfolds, grounds, v, elapsed, capacity, _wires(parts.recurrent))
         outputs = states[..., : self.output_size] * self.output_w + self.output_b
         return outputs.transpose(0, 1), states[-1]
 
@@ -249,10 +250,10 @@ class Ltc(nn.Module):
         return v[..., : self.output_size] * self.output_w + self.output_b, v
 
 
-def _wires(synapses: SynapseTensors) -> Wires:
-    """Return synapses as the scan has them."""
+def _wires(synapses: SynapseTensors, mask: Tensor) -> tuple[Tensor, ...]:
+    """Return synapses as ltc_scan.make_wires takes them."""
     offset = -synapses.sigma * synapses.mu
-    return Wires(synapses.sigma, offset, synapses.current, synapses.weight)
+    return mask != 0, synapses.sigma, offset, synapses.current, synapses.weight
 
 
 def _uniform(name: str, *shape: int) -> nn.Parameter:

@@ -1,194 +1,284 @@
 """LTC cell over a whole sequence, with its gradient by hand: what training runs.
 
-The synapses of an Euler step are one array (S, B, N): source, sequence, neuron. It is made, bent
-and summed in few passes, in memory that is used again: how open they were is computed once more on
-the way back. Same results as Ltc.step after step, up to the rounding of floats.
+The synapses of an Euler step are one array: (S, B, N), source, sequence and neuron, where most of
+them exist, else (B, K), only those that do. It is made, bent and summed in few passes, in memory
+that is used again: how open they were is computed once more on the way back. Currents and
+conductances lie side by side, (B, 2N). Same results as Ltc.step after step, up to the rounding of
+floats.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 ROWS = 64  # of a sequence whose input synapses are summed at a time
+FEW = 0.5  # part of all synapses up to which only those that exist are visited
+Memory = tuple[Tensor, Tensor, Tensor]
 
 
-@dataclass(frozen=True)
-class Wires:
-    """Synapses from S sources to N neurons, (S, N) each.
+class Wires(Protocol):
+    """Synapses from S sources to N neurons."""
 
-    Attributes:
-        sigma: Slopes.
-        offset: Minus sigma times mu.
-        current: Of an open synapse.
-        conductance: Of an open synapse.
-    """
-
-    sigma: Tensor
-    offset: Tensor
-    current: Tensor
-    conductance: Tensor
+    def work(self, rows: int) -> Memory:
+        """Return memory for all synapses of so many sequences, three times."""
 
     def open(self, source: Tensor, out: Tensor) -> Tensor:
-        """Return how open synapses are, (S, B, N), of sources (B, S)."""
+        """Return how open synapses are, of sources (B, S)."""
+
+    def sums(self, opened: Tensor, work: Tensor) -> Tensor:
+        """Return currents and conductances into the neurons, (B, 2N)."""
+
+    def back(self, source: Tensor, into: Tensor, memory: Memory) -> Tensor:
+        """Return dL/d(source) (B, S) of dL/d(sums), and note dL/d(synapses)."""
+
+    def gradients(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return all that was noted, (S, N) of sigma, offset, current and conductance."""
+
+
+def make_wires(exists: Tensor, *matrices: Tensor) -> Wires:
+    """Return synapses in the form that is faster.
+
+    Args:
+        exists: (S, N) which there are.
+        matrices: (S, N) sigma, offset (minus sigma times mu), and current and conductance of an
+            open synapse.
+    """
+    few = int(exists.sum()) <= FEW * exists.numel()
+    return FewWires(exists, *matrices) if few else AllWires(*matrices)
+
+
+class AllWires:
+    """Wires as matrices."""
+
+    def __init__(self, sigma: Tensor, offset: Tensor, current: Tensor, conductance: Tensor) -> None:
+        self.sigma, self.offset = sigma, offset
+        self.current, self.conductance = current, conductance
+        self.totals = tuple(torch.zeros_like(v) for v in (sigma, offset, current, conductance))
+
+    def work(self, rows: int) -> Memory:
+        """Return three (S, B, N)."""
+        first, second, third = self.sigma.new_empty(3, len(self.sigma), rows, self.sigma.shape[1])
+        return first, second, third
+
+    def open(self, source: Tensor, out: Tensor) -> Tensor:
+        """Return sigmoid(sigma source + offset), (S, B, N)."""
         columns = source.t()[..., None]
         torch.addcmul(self.offset[:, None], self.sigma[:, None], columns, out=out)
         return out.sigmoid_()
 
-    def work(self, rows: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return memory for all synapses of so many sequences, three times."""
-        size = (3, len(self.sigma), rows, self.sigma.shape[1])
-        first, second, third = self.sigma.new_empty(size)
-        return first, second, third
-
-    def sums(self, opened: Tensor, work: Tensor) -> tuple[Tensor, Tensor]:
-        """Return current and conductance into each neuron, (B, N) each."""
+    def sums(self, opened: Tensor, work: Tensor) -> Tensor:
+        """Sum over the sources."""
         current = torch.mul(opened, self.current[:, None], out=work).sum(0)
-        return current, torch.mul(opened, self.conductance[:, None], out=work).sum(0)
+        conductance = torch.mul(opened, self.conductance[:, None], out=work).sum(0)
+        return torch.cat((current, conductance), 1)
 
-    def back(
-        self,
-        source: Tensor,
-        into: tuple[Tensor, Tensor],
-        totals: Wires,
-        memory: tuple[Tensor, Tensor, Tensor],
-    ) -> Tensor:
-        """Return dL/d(source) (B, S) of dL/d(sums), and add dL/d(wires) to totals."""
+    def back(self, source: Tensor, into: Tensor, memory: Memory) -> Tensor:
+        """Go back through sums, sigmoid and product."""
         opened, work, back = memory
+        sigma, offset, current, conductance = self.totals
+        into = into.view(len(into), 2, -1).transpose(0, 1)
         self.open(source, opened)
-        totals.current.add_(torch.mul(opened, into[0], out=work).sum(1))
-        totals.conductance.add_(torch.mul(opened, into[1], out=work).sum(1))
+        current.add_(torch.mul(opened, into[0], out=work).sum(1))
+        conductance.add_(torch.mul(opened, into[1], out=work).sum(1))
         torch.mul(into[0], self.current[:, None], out=back)
         back.addcmul_(into[1], self.conductance[:, None])
         torch.ops.aten.sigmoid_backward.grad_input(back, opened, grad_input=back)
-        totals.offset.add_(back.sum(1))
-        totals.sigma.add_(torch.mul(back, source.t()[..., None], out=work).sum(1))
+        offset.add_(back.sum(1))
+        sigma.add_(torch.mul(back, source.t()[..., None], out=work).sum(1))
         return torch.mul(back, self.sigma[:, None], out=work).sum(2).t()
 
-    def zeros(self) -> Wires:
-        """Return zeros of the same shapes."""
-        return Wires(*(torch.zeros_like(v) for v in vars(self).values()))
+    def gradients(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the totals."""
+        sigma, offset, current, conductance = self.totals
+        return sigma, offset, current, conductance
+
+
+class FewWires:
+    """Wires as a list of K synapses; sums and gradients of sources are products with matrices."""
+
+    def __init__(
+        self, exists: Tensor, sigma: Tensor, offset: Tensor, current: Tensor, conductance: Tensor
+    ) -> None:
+        self.shape = exists.shape
+        self.place = self.source, target = exists.nonzero(as_tuple=True)
+        self.sigma, self.offset = sigma[self.place], offset[self.place]
+        count, (sources, neurons) = len(target), self.shape
+        row = torch.arange(count, device=sigma.device)
+        self.into_sums = sigma.new_zeros(count, 2 * neurons)
+        self.into_sums[row, target] = current[self.place]
+        self.into_sums[row, neurons + target] = conductance[self.place]
+        self.into_source = sigma.new_zeros(count, sources)
+        self.into_source[row, self.source] = self.sigma
+        self.ends = row, target
+        self.total_sums = torch.zeros_like(self.into_sums)
+        self.total_offset = self.total_sigma = sigma.new_zeros(0, count)  # not summed over B
+
+    def work(self, rows: int) -> Memory:
+        """Return three (B, K)."""
+        if len(self.total_sigma) < rows:
+            self.total_offset, self.total_sigma = self.sigma.new_zeros(2, rows, len(self.sigma))
+        first, second, third = self.sigma.new_empty(3, rows, len(self.sigma))
+        return first, second, third
+
+    def open(self, source: Tensor, out: Tensor) -> Tensor:
+        """Return sigmoid(sigma source + offset), (B, K)."""
+        read = source.index_select(1, self.source)
+        return torch.addcmul(self.offset, self.sigma, read, out=out).sigmoid_()
+
+    def sums(self, opened: Tensor, work: Tensor) -> Tensor:
+        """Sum over the synapses of each neuron."""
+        return opened @ self.into_sums
+
+    def back(self, source: Tensor, into: Tensor, memory: Memory) -> Tensor:
+        """Go back through sums, sigmoid and product."""
+        opened, _, back = memory
+        read = source.index_select(1, self.source)
+        torch.addcmul(self.offset, self.sigma, read, out=opened).sigmoid_()
+        self.total_sums.addmm_(opened.t(), into)
+        torch.mm(into, self.into_sums.t(), out=back)
+        torch.ops.aten.sigmoid_backward.grad_input(back, opened, grad_input=back)
+        self.total_offset[: len(back)].add_(back)
+        self.total_sigma[: len(back)].addcmul_(back, read)
+        return back @ self.into_source
+
+    def gradients(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Put the totals into matrices."""
+        row, target = self.ends
+        neurons = self.shape[1]
+        current, conductance = (self.total_sums[row, target + start] for start in (0, neurons))
+        return (
+            self._placed(self.total_sigma.sum(0)),
+            self._placed(self.total_offset.sum(0)),
+            self._placed(current),
+            self._placed(conductance),
+        )
+
+    def _placed(self, values: Tensor) -> Tensor:
+        matrix = values.new_zeros(self.shape)
+        matrix[self.place] = values
+        return matrix
 
 
 class InputSums(torch.autograd.Function):
-    """Current and conductance from inputs, (M, N) each of inputs (M, S), for all steps at once."""
+    """Currents and conductances from inputs, (M, 2N) of (M, S), for all steps at once."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, *wires: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, exists: Tensor, *matrices: Tensor) -> Tensor:
         """Sum, some rows at a time."""
-        ctx.save_for_backward(x, *wires)
-        made, sums = Wires(*wires), []
-        memory = made.work(min(ROWS, len(x)))
-        for start in range(0, len(x), ROWS):
-            rows = x[start : start + ROWS]
-            opened, work, _ = (m[:, : len(rows)] for m in memory)
+        ctx.save_for_backward(x, exists, *matrices)
+        made, sums = make_wires(exists, *matrices), []
+        for rows in x.split(ROWS):  # type: ignore[no-untyped-call]
+            opened, work, _ = made.work(len(rows))
             sums.append(made.sums(made.open(rows, opened), work))
-        currents, conductances = zip(*sums, strict=True)
-        return torch.cat(currents), torch.cat(conductances)
+        return torch.cat(sums)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Go back, some rows at a time."""
-        x, *wires = ctx.saved_tensors
-        made = Wires(*wires)
-        totals, into_x = made.zeros(), torch.empty_like(x)
+        x, exists, *matrices = ctx.saved_tensors
+        made, into_x = make_wires(exists, *matrices), torch.empty_like(x)
+        grad = grads[0].contiguous()
         memory = made.work(min(ROWS, len(x)))
         for start in range(0, len(x), ROWS):
             rows = slice(start, start + ROWS)
-            into = grads[0][rows], grads[1][rows]
-            opened, work, back = (m[:, : len(into[0])] for m in memory)
-            into_x[rows] = made.back(x[rows], into, totals, (opened, work, back))
-        return (into_x, *vars(totals).values())
+            if len(x[rows]) < ROWS <= len(x):
+                memory = made.work(len(x[rows]))
+            into_x[rows] = made.back(x[rows], grad[rows], memory)
+        return (into_x, None, *made.gradients())
 
 
 class LtcScan(torch.autograd.Function):
     """Potentials (T, B, N) after each step, and their gradient.
 
-    Inputs: unfolds; currents and conductances from inputs and leak, (T, B, N) each; potentials
-    (B, N); dt (T, B, 1); capacity (N,); wires among the neurons, see Wires.
+    Inputs: unfolds; currents and conductances from inputs and leak, (T, B, 2N); potentials (B, N);
+    dt (T, B, 1); capacity (N,); wires among the neurons, see make_wires.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
         unfolds: int,
-        currents: Tensor,
-        conductances: Tensor,
+        ground: Tensor,
         v: Tensor,
         dt: Tensor,
         capacity: Tensor,
-        *wires: Tensor,
+        exists: Tensor,
+        *matrices: Tensor,
     ) -> Tensor:
         """Scan."""
-        made, kept, results = Wires(*wires), [], []
+        made, kept, results = make_wires(exists, *matrices), [], []
         opened, work, _ = made.work(len(v))
-        for t in range(len(dt)):
+        size = v.shape[1]
+        for base, elapsed in zip(ground.unbind(0), dt.unbind(0), strict=True):
             for _ in range(unfolds):
-                current, conductance = made.sums(made.open(v, opened), work)
-                current += currents[t]
-                conductance += conductances[t]
-                denominator = torch.addcmul(capacity, dt[t], conductance)
-                kept.append((v, current, conductance, denominator))
-                v = torch.addcmul(capacity * v, dt[t], current).div_(denominator)
+                both = made.sums(made.open(v, opened), work).add_(base)
+                denominator = torch.addcmul(capacity, elapsed, both[:, size:])
+                kept.append((v, both, denominator))
+                v = (capacity * v).addcmul_(elapsed, both[:, :size]).div_(denominator)
             results.append(v)
         states = torch.stack(results)
         ctx.unfolds, ctx.kept = unfolds, kept
-        ctx.save_for_backward(dt, capacity, states, *wires)
+        ctx.save_for_backward(dt, capacity, states, exists, *matrices)
         return states
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Go back in time."""
-        dt, capacity, states, *wires = ctx.saved_tensors
-        made = Wires(*wires)
-        totals = made.zeros()
-        into_currents, into_conductances = torch.zeros_like(states), torch.zeros_like(states)
-        into_dt, into_capacity = torch.zeros_like(dt), torch.zeros_like(capacity)
-        delta, memory = torch.zeros_like(states[0]), made.work(states.shape[1])
-        for t in range(len(states) - 1, -1, -1):
-            delta, after = delta + grads[0][t], states[t]
-            steps = ctx.kept[t * ctx.unfolds :][: ctx.unfolds]
-            for v, current, conductance, denominator in reversed(steps):
+        dt, capacity, states, exists, *matrices = ctx.saved_tensors
+        made = make_wires(exists, *matrices)
+        steps, batch, size = states.shape
+        into_ground = states.new_zeros(steps, batch, 2 * size)
+        into_dt = torch.zeros_like(dt)
+        into_capacity, delta = torch.zeros_like(states[0]), torch.zeros_like(states[0])
+        into_both, memory = states.new_empty(batch, 2 * size), made.work(batch)
+        into_current, into_conductance = into_both[:, :size], into_both[:, size:]
+        has_dt = ctx.needs_input_grad[3]
+        for t in range(steps - 1, -1, -1):
+            delta, after, elapsed, ground = delta + grads[0][t], states[t], dt[t], into_ground[t]
+            for v, both, denominator in reversed(ctx.kept[t * ctx.unfolds :][: ctx.unfolds]):
                 into = delta / denominator
-                pull = torch.addcmul(current, after, conductance, value=-1)
-                into_dt[t] += (into * pull).sum(1, keepdim=True)
-                into_capacity += (into * (v - after)).sum(0)
-                to_current = into * dt[t]
-                to_conductance = -after * to_current
-                into_currents[t] += to_current
-                into_conductances[t] += to_conductance
-                pair = to_current, to_conductance
-                back = made.back(v, pair, totals, memory)
-                delta = torch.addcmul(back, into, capacity)
+                if has_dt:
+                    pull = torch.addcmul(both[:, :size], after, both[:, size:], value=-1)
+                    into_dt[t] += (into * pull).sum(1, keepdim=True)
+                into_capacity.addcmul_(into, v - after)
+                torch.mul(into, elapsed, out=into_current)
+                torch.mul(into_current, after, out=into_conductance).neg_()
+                ground.add_(into_both)
+                delta = made.back(v, into_both, memory).addcmul(into, capacity)
                 after = v
-        grounds = into_currents, into_conductances
-        return (None, *grounds, delta, into_dt, into_capacity, *vars(totals).values())
+        return (
+            None,
+            into_ground,
+            delta,
+            into_dt,
+            into_capacity.sum(0),
+            None,
+            *made.gradients(),
+        )
 
 
-def input_sums(x: Tensor, wires: Wires) -> tuple[Tensor, Tensor]:
-    """Return current and conductance from inputs, (M, N) each of inputs (M, S)."""
-    pair: tuple[Tensor, Tensor] = InputSums.apply(  # type: ignore[no-untyped-call]
-        x, *vars(wires).values()
-    )
-    return pair
+def input_sums(x: Tensor, wires: tuple[Tensor, ...]) -> Tensor:
+    """Return currents and conductances from inputs, (M, 2N) of inputs (M, S); see make_wires."""
+    sums: Tensor = InputSums.apply(x, *wires)  # type: ignore[no-untyped-call]
+    return sums
 
 
 def scan(
     unfolds: int,
-    grounds: tuple[Tensor, Tensor],
+    ground: Tensor,
     v: Tensor,
     dt: Tensor,
     capacity: Tensor,
-    wires: Wires,
+    wires: tuple[Tensor, ...],
 ) -> Tensor:
-    """Return the potentials after each step; see LtcScan."""
+    """Return the potentials after each step; see LtcScan and make_wires."""
     states: Tensor = LtcScan.apply(  # type: ignore[no-untyped-call]
-        unfolds, *grounds, v, dt, capacity, *vars(wires).values()
+        unfolds, ground, v, dt, capacity, *wires
     )
     return states
