@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lnn_edge.fixed import Array
-from lnn_edge.ir import Stage
+from lnn_edge.stage import Stage
 
 Values = dict[str, Array]
 
