@@ -139,6 +139,65 @@ def interpolate(x: Array, table: Array, low: int, step_bits: int) -> Array:
     ) >> (step_bits)
 
 
+def rotate(a: Array, cosine: Array, b: Array, sine: Array) -> Array:
+    """Return (a cosine + b sine + 2**29) >> 30: one part of a complex product, rounded half up.
+
+    Args:
+        a: |a|, |b| < 2**31.
+        cosine: |cosine|, |sine| <= 2**30, which means 1.
+        b: The other part of the factor.
+        sine: Of the same angle.
+    """
+    return (a * cosine + b * sine + (1 << 29)) >> 30
+
+
+def isqrt(x: Array) -> Array:
+    """Return floor(sqrt(x)) of x in [0, 2**32)."""
+    return to_int(array_namespace(x).floor(array_namespace(x).sqrt(to_float(x))))
+
+
+def quantize_square(real: float) -> tuple[int, int]:
+    """Split a real factor G into (multiplier, shift) for `magnitude`: G**2 as 31 bits.
+
+    4 G**2 = multiplier * 2**-(32 + shift), multiplier in [2**30, 2**31): G errs 2**-32 of itself.
+
+    Raises:
+        QuantizationError: G is not positive and finite, or needs a shift outside [0, 62].
+    """
+    if not (math.isfinite(real) and real > 0):
+        raise QuantizationError(f"factor must be positive and finite, got {real}")
+    mantissa, exponent = math.frexp(real)
+    square, more = math.frexp(mantissa * mantissa)
+    multiplier, shift = round(math.ldexp(square, 31)), -(2 * exponent + more) - 3
+    if multiplier == INT32_LIMIT:
+        multiplier, shift = multiplier >> 1, shift - 1
+    if not 0 <= shift <= 62:
+        raise QuantizationError(
+            f"factor {real} of a magnitude needs a shift of {shift}, possible are 0 to 62; choose "
+            "scales closer to each other"
+        )
+    return multiplier, shift
+
+
+def magnitude(re: Array, im: Array, multiplier: Array, shift: Array, limit: int) -> Array:
+    """Return floor(G sqrt(re**2 + im**2) + 1/2), at most limit, rounded once.
+
+    G**2 = multiplier * 2**-(34 + shift); with the exact p = floor((2 G)**2 (re**2 + im**2)) it is
+    (isqrt(p) + 1) >> 1.
+
+    Args:
+        re: re**2 + im**2 < 2**62.
+        im: Imaginary part.
+        multiplier: In [2**30, 2**31), see quantize_square.
+        shift: In [0, 62].
+        limit: In [1, 32767].
+    """
+    square = re * re + im * im
+    low = ((square & 0xFFFFFFFF) * multiplier) >> 32
+    scaled = ((square >> 32) * multiplier + low) >> shift
+    return (isqrt(scaled.clip(None, 4 * limit * limit)) + 1) >> 1
+
+
 def like(x: Array, constant: Array) -> Array:
     """Return a constant as an array of the same library as x."""
     return array_namespace(x).asarray(constant)

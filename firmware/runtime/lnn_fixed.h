@@ -134,4 +134,46 @@ LNN_INLINE int32_t lnn_interpolate(const int32_t left, const int32_t right, cons
     return (wide + (1 << (n - 1))) >> n;
 }
 
+/** @brief (a cosine + b sine + 2^29) >> 30: one part of a complex product; 2^30 means 1. */
+LNN_INLINE int32_t lnn_rotate(const int32_t a, const int32_t cosine, const int32_t b, const int32_t sine)
+{
+    return (int32_t) (((int64_t) a * cosine + (int64_t) b * sine + (INT64_C(1) << 29)) >> 30);
+}
+
+/**
+ * @brief floor(sqrt(x)).
+ * @note Heron's steps from within an eighth of the root: 2^-7, 2^-15.3, 2^-31 of it too large, then exact or one above.
+ */
+LNN_INLINE uint32_t lnn_isqrt(const uint32_t x)
+{
+    if (x == 0U)
+    {
+        return 0U;
+    }
+    const int32_t half = (31 - lnn_leading_zeros(x)) >> 1;
+    uint32_t root      = (x >> (half + 2)) + ((7U << half) >> 3) + 1U;
+    root               = (root + x / root) >> 1;
+    root               = (root + x / root) >> 1;
+    root               = (root + x / root) >> 1;
+    return (root * root > x) ? (root - 1U) : root;
+}
+
+/**
+ * @brief floor(G sqrt(re^2 + im^2) + 1/2), at most limit, with G^2 = multiplier * 2^-(34 + shift); rounded once.
+ * @param re         re^2 + im^2 below 2^62 (proved when the graph is built)
+ * @param im         imaginary part
+ * @param multiplier in [2^30, 2^31)
+ * @param shift      in [0, 62]
+ * @param limit      in [1, 32767]
+ */
+LNN_INLINE int32_t lnn_magnitude(const int32_t re, const int32_t im, const int32_t multiplier, const int32_t shift,
+                                 const int32_t limit)
+{
+    const uint64_t square = (uint64_t) ((int64_t) re * re + (int64_t) im * im);
+    const uint64_t low    = ((uint64_t) (uint32_t) square * (uint32_t) multiplier) >> 32;
+    const uint64_t scaled = ((uint64_t) (uint32_t) (square >> 32) * (uint32_t) multiplier + low) >> shift;
+    const uint32_t most   = 4U * (uint32_t) limit * (uint32_t) limit;
+    return (int32_t) ((lnn_isqrt((scaled < most) ? (uint32_t) scaled : most) + 1U) >> 1);
+}
+
 #endif

@@ -1,10 +1,15 @@
 """Which kernels exist for which operator. Adding a family adds a line here."""
 
 from lnn_edge.ir import AbstractOp
-from lnn_edge.kernels import plain, rows, synapse
+from lnn_edge.kernels import plain, rows, stft, synapse
 from lnn_edge.kernels.kernel import HOST, Core, Kernel
 
-KERNELS: dict[str, tuple[Kernel, ...]] = {**plain.KERNELS, **rows.KERNELS, **synapse.KERNELS}
+KERNELS: dict[str, tuple[Kernel, ...]] = {
+    **plain.KERNELS,
+    **rows.KERNELS,
+    **stft.KERNELS,
+    **synapse.KERNELS,
+}
 """Kernels by operator kind, the preferred one first; the last is portable."""
 
 

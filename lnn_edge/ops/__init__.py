@@ -12,6 +12,7 @@ from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.memory_cell import Gate, Remember
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.slice import Slice
+from lnn_edge.ops.stft import StftMagnitude
 from lnn_edge.ops.synapse import Synapses
 from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.unfold import Unfold
@@ -41,6 +42,7 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         Remember,
         Requantize,
         Slice,
+        StftMagnitude,
         Synapses,
         TemplateDistance,
         TimeGate,

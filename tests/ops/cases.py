@@ -20,6 +20,7 @@ from lnn_edge.ops.lut import FUNCTIONS, HARD_BOUNDS, Lut
 from lnn_edge.ops.memory_cell import Gate, Remember
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.slice import Slice
+from lnn_edge.ops.stft import StftMagnitude
 from lnn_edge.ops.synapse import SHARE, RealSynapses, Synapses
 from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.unfold import ONE, Membranes, Unfold
@@ -343,6 +344,20 @@ def make_template_distance(draw: Source) -> TemplateDistance:
     return TemplateDistance.quantize("template_distance", (x, state, update, y), edges, most, rate)
 
 
+def make_stft_magnitude(draw: Source) -> StftMagnitude:
+    """Scales differ from bin to bin: some saturate, some stay nearly empty."""
+    size, channels = 1 << draw.integer(4, 6), draw.integer(1, 3)
+    x = QTensor("x", (size, channels), "int16", power(draw, -9, 0))
+    if draw.integer(0, 3) == 0:
+        x = replace(x, qmin=-draw.integer(0, 2048), qmax=draw.integer(0, 2047))
+    dtype, bins = pick(draw, "int8", "int16"), size // 2 + 1
+    top = x.scales[0] * x.magnitude / {"int8": 255, "int16": 32767}[dtype] * power(draw, -5, 2)
+    scales = tuple((top * 2.0 ** -(np.arange(bins) * draw.real(0, 4) / bins)).tolist())
+    zero = -128 if dtype == "int8" else 0
+    y = QTensor("y", (channels, bins), dtype, scales, zero)
+    return StftMagnitude.quantize("stft_magnitude", x, y)
+
+
 MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "add": make_add,
     "center": make_center,
@@ -364,6 +379,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "remember": make_remember,
     "requantize": make_requantize,
     "slice": make_slice,
+    "stft_magnitude": make_stft_magnitude,
     "synapses": make_synapses,
     "template_distance": make_template_distance,
     "time_gate": make_time_gate,

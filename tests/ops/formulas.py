@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy import signal
 from scipy.special import ndtr
 
 from lnn_edge.ir import AbstractOp
@@ -17,6 +18,7 @@ from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.rows import AbstractRowOp
 from lnn_edge.ops.slice import Slice
+from lnn_edge.ops.stft import StftMagnitude
 from lnn_edge.ops.synapse import ARGUMENT, SHARE, TOTAL, AbstractSynapseOp, Synapses
 from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.unfold import Unfold
@@ -143,6 +145,13 @@ def slice_of(op: AbstractOp, x: np.ndarray) -> Reals:
     return (flat[..., op.first : op.first + op.outputs[0].size],)
 
 
+def stft_magnitude(op: AbstractOp, x: np.ndarray) -> Reals:
+    size = op.inputs[0].shape[0]
+    options = {"boundary": None, "padded": False, "noverlap": 0, "axis": -2}
+    _, _, y = signal.stft(x, window="hann", nperseg=size, scaling="spectrum", **options)
+    return (np.abs(y[..., 0]).swapaxes(-1, -2),)
+
+
 def _gated(op: AbstractSynapseOp, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sums over the synapses of each neuron, in shares; x in the steps that the slopes mean."""
     unit = ARGUMENT.scales[0] / 2.0**op.shift
@@ -197,6 +206,7 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "remember": lambda op, c, f, i, g: (f * c + g * i,),
     "requantize": lambda op, x: (x,),
     "slice": slice_of,
+    "stft_magnitude": stft_magnitude,
     "synapses": synapses,
     "template_distance": template_distance,
     "time_gate": lambda op, a, b, dt: (a * dt + b,),
@@ -225,6 +235,9 @@ def bound(op: AbstractOp) -> tuple[float, ...]:
         return (most, most)
     if isinstance(op, Unfold):
         return (_unfold_bound(op),)
+    if isinstance(op, StftMagnitude):
+        own = op.error_of_x * op.inputs[0].scales[0] / min(op.outputs[0].scales)
+        return (ROUNDING + own + op.limit * 2.0**-32,)
     special = {
         "add": ROUNDING + 2 * MULTIPLIER,
         "concat": 0.0,

@@ -1,0 +1,34 @@
+"""Kernels of short-time Fourier transforms."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lnn_edge.ir import AbstractOp
+from lnn_edge.kernels.kernel import Constants, Kernel, always
+from lnn_edge.ops.stft import StftMagnitude, reversed_bits
+
+
+def pack(op: AbstractOp) -> Constants:
+    """Return the tables, and where each four of the complex inputs goes."""
+    assert isinstance(op, StftMagnitude)
+    return {
+        "window": op.window,
+        "turn": op.turn.ravel(),
+        "positions": reversed_bits(op.size // 8).astype(np.uint16),
+        "multiplier": op.multiplier,
+        "shift": op.shift,
+    }
+
+
+def spectrum_bytes(op: AbstractOp) -> int:
+    """Return the bytes of one channel's spectrum, bins 0 to N / 2."""
+    assert isinstance(op, StftMagnitude)
+    return 4 * (op.size + 2)
+
+
+KERNELS: dict[str, tuple[Kernel, ...]] = {
+    "stft_magnitude": (
+        Kernel("portable", "stft_magnitude.c.j2", always, pack, spectrum_bytes),
+    ),
+}
