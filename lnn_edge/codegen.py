@@ -374,7 +374,8 @@ def _environment() -> jinja2.Environment:
 def _render_body(env: jinja2.Environment, operator: OperatorCode) -> str:
     op = operator.op
     template = env.get_template(f"ops/{operator.kernel.template}")
-    return template.render(op=op, x=op.inputs[0], y=op.outputs[0], c=operator.constants)
+    x = op.inputs[0] if op.inputs else None
+    return template.render(op=op, x=x, y=op.outputs[0], c=operator.constants)
 
 
 def _ctype(value: QTensor | np.ndarray) -> str:

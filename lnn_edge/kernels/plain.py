@@ -5,6 +5,7 @@ from __future__ import annotations
 from lnn_edge.ir import AbstractOp
 from lnn_edge.kernels.kernel import Constants, Kernel, portable
 from lnn_edge.ops.biquad import Biquads
+from lnn_edge.ops.constant import Constant
 from lnn_edge.ops.decay import Decay, Relax
 from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.template import TemplateDistance
@@ -28,6 +29,12 @@ def pack_sections(op: AbstractOp) -> Constants:
     return {"coefficients": op.coefficients, "gain": op.gain}
 
 
+def pack_value(op: AbstractOp) -> Constants:
+    """Return the elements in the type of the output."""
+    assert isinstance(op, Constant)
+    return {"value": op.value.astype(op.outputs[0].dtype)}
+
+
 def pack_rate(op: AbstractOp) -> Constants:
     """Return the rates as they are."""
     assert isinstance(op, Decay)
@@ -45,6 +52,7 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "biquads": (portable("biquads.c.j2", pack_sections),),
     "center": (portable("center.c.j2"),),
     "concat": (portable("concat.c.j2"),),
+    "constant": (portable("constant.c.j2", pack_value),),
     "decay": (portable("decay.c.j2", pack_rate),),
     "decimate": (portable("decimate.c.j2"),),
     "gate": (portable("gate.c.j2"),),

@@ -2,6 +2,7 @@
 
 from lnn_edge.ir import AbstractOp
 from lnn_edge.ops.biquad import Biquads
+from lnn_edge.ops.constant import Constant
 from lnn_edge.ops.conv import Conv1d
 from lnn_edge.ops.conv2d import Conv2d
 from lnn_edge.ops.decay import Decay, Relax
@@ -25,6 +26,7 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         Biquads,
         Center,
         Concat,
+        Constant,
         Conv1d,
         Conv2d,
         Decay,
