@@ -9,14 +9,37 @@ from torch import Tensor
 from torch.nn import functional
 
 from lnn_edge.networks.beat_front_end import CHANNELS
-from lnn_edge.recipe import Augmentation, BeatAugmentation, MotionAugmentation
+from lnn_edge.recipe import (
+    Augmentation,
+    BeatAugmentation,
+    LeadAugmentation,
+    MotionAugmentation,
+)
 
 
 def augment(inputs: Mapping[str, Tensor], plan: Augmentation) -> dict[str, Tensor]:
     """Return changed inputs of a batch; randomness comes from torch's current generator."""
     if isinstance(plan, MotionAugmentation):
         return {"window": augment_motion(inputs["window"], plan)}
+    if isinstance(plan, LeadAugmentation):
+        return {"window": augment_leads(inputs["window"], plan)}
     return augment_beats(inputs, plan)
+
+
+def augment_leads(window: Tensor, plan: LeadAugmentation) -> Tensor:
+    """Return changed magnitudes (B, T, columns, leads, bins)."""
+    batch, steps, columns, leads, bins = window.shape
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, device=window.device)
+
+    def kept(probability: float, *shape: int) -> Tensor:
+        return (torch.rand(*shape, device=window.device) >= probability).to(window)
+
+    gain = torch.exp(plan.amplitude * normal(batch, 1, 1, leads, 1))
+    gain = gain * torch.exp(plan.bins * normal(batch, 1, 1, 1, bins))
+    gain = gain * kept(plan.drop_lead, batch, 1, 1, leads, 1)
+    return window * gain * kept(plan.drop_column, batch, steps, columns, 1, 1)
 
 
 def augment_motion(window: Tensor, plan: MotionAugmentation) -> Tensor:

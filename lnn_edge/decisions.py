@@ -55,8 +55,9 @@ class DecisionSequence:
         name: Name of the recording.
         patient: Who was recorded.
         stamps: (D,) int64 sample indices.
-        labels: (D,) int64 class indices, -1 where a decision is not scored.
-        values: Wanted tensors by name, (D, *shape) int64.
+        labels: (D,) int64 class indices, -1 where a decision is not scored; or (D, classes) int64
+            findings, 1 present, 0 absent, -1 unknown.
+        values: Wanted tensors by name, (D, *shape) integers.
     """
 
     name: str
@@ -78,21 +79,22 @@ def run_decisions(
     """
     stage = pipeline.deciding_stage
     fed = decision_inputs(pipeline, [(r.frames, r.events) for r in recordings])
-    lengths = [len(stamps) for stamps, _ in fed]
-    padded = {t.name: pad([x[t.name] for _, x in fed], max(lengths)) for t in stage.inputs}
-    state = sim.initial_state(stage, (len(recordings),))
-    inside = tuple(name for name in wanted if name not in padded)
+    given = {t.name for t in stage.inputs}
+    inside = tuple(name for name in wanted if name not in given)
     values: Values = {}
     if inside:
+        most = max(len(stamps) for stamps, _ in fed)
+        padded = {name: pad([x[name] for _, x in fed], most) for name in given}
+        state = sim.initial_state(stage, (len(recordings),))
         values, _ = sim.run_sequence(stage, padded, state, inside)
-    values |= {name: padded[name] for name in wanted if name in padded}
     return [
         DecisionSequence(
             r.name,
             r.patient,
             stamps,
             r.labels_at(stamps),
-            {name: v[: len(stamps), i] for name, v in values.items()},
+            {name: v[: len(stamps), i] for name, v in values.items()}
+            | {name: inputs[name] for name in wanted if name in given},
         )
-        for i, (r, (stamps, _)) in enumerate(zip(recordings, fed, strict=True))
+        for i, (r, (stamps, inputs)) in enumerate(zip(recordings, fed, strict=True))
     ]

@@ -17,6 +17,7 @@ _LARGEST = sys.float_info.max
 _RANGES = {  # of numbers that are not just 0 or more
     **dict.fromkeys(("epochs", "batch_size", "sequence_length"), (1, _LARGEST)),
     **dict.fromkeys(("label_smoothing", "average_decay", "drop_second", "flip_second"), (0, 1)),
+    **dict.fromkeys(("drop_lead", "drop_column"), (0, 1)),
 }
 
 
@@ -103,8 +104,27 @@ class MotionAugmentation:
     noise: float
 
 
-Augmentation = BeatAugmentation | MotionAugmentation
+@dataclass(frozen=True)
+class LeadAugmentation:
+    """Random changes of the magnitudes of a 12-lead ECG.
+
+    Attributes:
+        amplitude: Log gain per sequence and lead.
+        bins: Log gain per sequence and bin.
+        drop_lead: Probability that a lead is missing.
+        drop_column: Probability that a column is missing.
+    """
+
+    amplitude: float
+    bins: float
+    drop_lead: float
+    drop_column: float
+
+
+Augmentation = BeatAugmentation | MotionAugmentation | LeadAugmentation
 AUGMENTATIONS: dict[str, type[Augmentation]] = {
+    "ccfc": LeadAugmentation,
+    "cltc": LeadAugmentation,
     "ecg-beats-cfc": BeatAugmentation,
     "har-cfc": MotionAugmentation,
     "har-convlstm-cfc": MotionAugmentation,

@@ -51,7 +51,7 @@ def run_sequence(
 
     Args:
         stage: Stage to run.
-        inputs: int64 arrays (T, B, *shape) by name.
+        inputs: Integer arrays (T, B, *shape) by name.
         state: State before the first step, (B, *shape).
         wanted: Names of the tensors to return.
 
@@ -60,7 +60,8 @@ def run_sequence(
     """
     kept: dict[str, list[Array]] = {name: [] for name in wanted}
     for step in range(next(iter(inputs.values())).shape[0]):
-        values = run_stage(stage, {name: x[step] for name, x in inputs.items()}, state)
+        given = {name: x[step].astype(np.int64) for name, x in inputs.items()}
+        values = run_stage(stage, given, state)
         state = next_state(stage, values)
         for name in wanted:
             kept[name].append(values[name])

@@ -10,17 +10,18 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 
 from lnn_edge import __version__
 from lnn_edge.augment import augment
 from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import DataError, UsageError
-from lnn_edge.evaluate import Evaluation, check_classes, evaluate_scores
+from lnn_edge.evaluate import check_classes
+from lnn_edge.judge import Figures, judge
+from lnn_edge.losses import make_loss
 from lnn_edge.networks import make_network
 from lnn_edge.networks.stream_net import AbstractStreamNet
-from lnn_edge.recipe import Recipe, Training
+from lnn_edge.recipe import Recipe
 from lnn_edge.trained import (
     FORMAT,
     ModelCard,
@@ -35,7 +36,6 @@ from lnn_edge.trained import (
 GRADIENT_LIMIT = 1.0
 WARM_UP = 0.15  # part of the cycle in which the learning rate rises
 CHECKPOINT = "checkpoint.pt"
-FUSION = 3  # class F
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class EpochReport:
     epoch: int
     epochs: int
     loss: float
-    validation: Evaluation | None
+    validation: Figures | None
 
 
 @dataclass(frozen=True)
@@ -139,24 +139,24 @@ class _Run:
             total_steps=plan.epochs * self.steps + 1,
             pct_start=WARM_UP,
         )
-        self.class_weights = _class_weights(examples, plan)
+        self.loss = make_loss([e.labels for e in examples], plan)
+        self.device = examples[0].labels.device
 
     def epoch(self) -> float:
         """Take every optimiser step of an epoch; return the mean loss."""
         self.network.train()
         return sum(self._step() for _ in range(self.steps)) / self.steps
 
-    def judge(self, held_out: list[DecisionSequence]) -> Evaluation | None:
+    def judge(self, held_out: list[DecisionSequence]) -> Figures | None:
         """Evaluate the averaged weights."""
         if not held_out:
             return None
         current = {k: v.clone() for k, v in self.network.state_dict().items()}
         self.network.load_state_dict(self.average)
-        device = self.class_weights.device
         scores = float_scores(self.network.cpu(), held_out)
         self.network.load_state_dict(current)
-        self.network.to(device)
-        return evaluate_scores(held_out, scores, self.network.classes)
+        self.network.to(self.device)
+        return judge(held_out, scores, self.network.classes)
 
     def save(self, folder: Path, card: ModelCard, epoch: int) -> None:
         """Write a checkpoint that resume() takes up."""
@@ -198,7 +198,9 @@ class _Run:
         inputs, labels = self._batch()
         plan = self.recipe.training
         scores, alone = self.network(augment(inputs, self.recipe.augmentation))
-        loss = self._loss(scores, labels) + plan.auxiliary_weight * self._loss(alone, labels)
+        loss = self.loss(scores, labels)
+        if plan.auxiliary_weight:
+            loss = loss + plan.auxiliary_weight * self.loss(alone, labels)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         clip_grad_norm_(self.network.parameters(), GRADIENT_LIMIT)
@@ -220,20 +222,6 @@ class _Run:
         inputs = {n: torch.stack([e.inputs[n][piece] for e, piece in pieces]) for n in names}
         return inputs, torch.stack([e.labels[piece] for e, piece in pieces])
 
-    def _loss(self, scores: Tensor, labels: Tensor) -> Tensor:
-        plan = self.recipe.training
-        scores, labels = scores[:, plan.burn_in :], labels[:, plan.burn_in :]
-        target = labels.clamp(min=0)
-        weight = self.class_weights[target] * (labels >= 0)
-        target = _merge_fusion(target) if plan.merge_fusion else target
-        each = functional.cross_entropy(
-            scores.flatten(0, 1),
-            target.flatten(),
-            reduction="none",
-            label_smoothing=plan.label_smoothing,
-        )
-        return (each * weight.flatten()).sum() / weight.sum()
-
     def _average_weights(self) -> None:
         decay = self.recipe.training.average_decay
         for name, value in self.network.state_dict().items():
@@ -249,20 +237,6 @@ def _check_device(device: str) -> None:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"device {device!r} cannot be used ({reason}); take cpu") from None
-
-
-def _merge_fusion(labels: Tensor) -> Tensor:
-    return torch.where(labels == FUSION, torch.zeros_like(labels), labels)
-
-
-def _class_weights(examples: list[_Example], plan: Training) -> Tensor:
-    labels = torch.cat([e.labels for e in examples]).clamp(min=0)
-    counts = torch.bincount(labels, minlength=FUSION + 1).clamp(min=1)
-    weights = (counts.sum() / counts) ** plan.class_weight_power
-    if plan.merge_fusion:
-        weights[FUSION] = weights[0]
-    weights[FUSION] *= plan.fusion_weight
-    return weights / weights[0]
 
 
 def _examples(

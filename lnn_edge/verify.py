@@ -15,10 +15,11 @@ import numpy as np
 from lnn_edge.build import build
 from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import UsageError, VerificationError
-from lnn_edge.evaluate import Evaluation, evaluate_scores
 from lnn_edge.graph import QGraph
 from lnn_edge.graphio import graph_sha256
 from lnn_edge.ir import QTensor
+from lnn_edge.judge import Figures
+from lnn_edge.judge import judge as judge_scores
 from lnn_edge.link import Link
 from lnn_edge.project import Project
 from lnn_edge.protocol import Info, ResultRecord
@@ -30,7 +31,7 @@ OpenTrace = Callable[[], AbstractContextManager[Link]]
 """Opens a link to the diagnostic build of the same firmware."""
 
 
-Judge = Callable[[Sequence[Sequence[ResultRecord]]], Evaluation | None]
+Judge = Callable[[Sequence[Sequence[ResultRecord]]], Figures | None]
 """Compares what a device decided on each signal with labels; None where nothing has one."""
 
 
@@ -115,7 +116,7 @@ class Verification:
     clock_source: str
     core_clock_hz: int
     counts: Spread | None
-    judged: Evaluation | None
+    judged: Figures | None
     float_error: dict[str, float] | None = None
 
     @property
@@ -349,7 +350,7 @@ def label_judge(graph: QGraph, recordings: Sequence[LabelledSignal]) -> Judge:
     Recordings of another task are not judged.
     """
 
-    def judge(runs: Sequence[Sequence[ResultRecord]]) -> Evaluation | None:
+    def judge(runs: Sequence[Sequence[ResultRecord]]) -> Figures | None:
         sequences, scores = [], []
         for recording, run in zip(recordings, runs, strict=True):
             stamps = np.array([r.stamp for r in run], np.int64)
@@ -360,7 +361,7 @@ def label_judge(graph: QGraph, recordings: Sequence[LabelledSignal]) -> Judge:
             scores.append(np.array([r.outputs for r in run], np.int64).reshape(shape))
         if not any((s.labels >= 0).any() for s in sequences):
             return None
-        return evaluate_scores(sequences, scores, graph.classes)
+        return judge_scores(sequences, scores, graph.classes)
 
     names = graph.classes
     fits = bool(names) and all(r.classes[: len(names)] == names for r in recordings)

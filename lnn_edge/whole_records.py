@@ -51,7 +51,7 @@ def decision_inputs(
 
     Returns:
         Of each record the stamps (D,) of its decisions, and the inputs of the deciding stage by
-        name, (D, *shape) int64.
+        name, (D, *shape), windows in the type of their frames.
     """
     prepared = _run_input_stage(pipeline, [frames for frames, _ in records])
     result = []
@@ -112,17 +112,17 @@ def _run_stages_between(pipeline: Pipeline, values: Values) -> np.ndarray:
             made = _scan(stage, trigger.window.name, windows[:, None], (ring.frame,))
             rings[ring.name] = made[ring.frame.name][:, 0]
         else:
-            values = sim.run_stage(stage, {trigger.window.name: windows}, {})
+            values = sim.run_stage(stage, {trigger.window.name: windows.astype(np.int64)}, {})
             rings[ring.name] = values[ring.frame.name].astype(ring.frame.dtype)
     frames: np.ndarray = rings[pipeline.deciding_trigger.ring]
     return frames
 
 
 def _windows(trigger: EveryTrigger, frames: np.ndarray) -> np.ndarray:
-    """Return the windows of all firings, (M, length, *shape) int64."""
+    """Return the windows of all firings, (M, length, *shape) in the type of the frames."""
     last = np.arange(trigger.first - 1, len(frames), trigger.hop)
     span = last[:, None] + np.arange(1 - trigger.length, 1)
-    windows: np.ndarray = frames[np.maximum(span, 0)].astype(np.int64)
+    windows: np.ndarray = frames[np.maximum(span, 0)]
     return windows
 
 
@@ -156,7 +156,7 @@ def event_inputs(
 
     Returns:
         Stamps of those decided (the last ones may lack samples), and the stage's inputs by name,
-        (D, *shape) int64.
+        (D, *shape), the window in the type of its frames.
 
     Raises:
         GraphError: An event is known so late that its window is gone.
@@ -176,7 +176,7 @@ def event_inputs(
     elapsed = np.diff(stamps, prepend=stamps[:1] - trigger.first_dt)[index]
     span = stamps[index][:, None] + np.arange(-trigger.pre, trigger.post)
     inputs = {
-        trigger.window.name: frames[np.maximum(span, 0)].astype(np.int64),
+        trigger.window.name: frames[np.maximum(span, 0)],
         trigger.dt.name: elapsed.clip(trigger.dt.qmin, trigger.dt.qmax)[:, None],
     }
     if trigger.dt_next is not None:

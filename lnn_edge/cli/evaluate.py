@@ -13,6 +13,8 @@ from lnn_edge.cli.output import console, data_dir_option, json_option, show_json
 if TYPE_CHECKING:
     from lnn_edge.decisions import LabelledSignal
     from lnn_edge.evaluate import Evaluation
+    from lnn_edge.findings import FindingsEvaluation
+    from lnn_edge.judge import Figures
 
 
 @click.command(name="evaluate")
@@ -50,15 +52,17 @@ def command(
         head = {"model": str(path), "form": form, "dataset": dataset, "split": split}
         show_json({**head, **judged.to_json()})
         return
-    show_evaluation(f"{path} ({form}) on {dataset}, {len(recordings)} recordings", judged)
+    title = f"{path} ({form}) on {dataset}, {len(recordings)} recordings"
+    show_figures(title, judged)
 
 
 def judge(
     model: Path | None, recordings: Sequence[LabelledSignal], resamples: int
-) -> tuple[str, Path, Evaluation]:
+) -> tuple[str, Path, Figures]:
     """Return the model's form, its path and its figures."""
-    from lnn_edge.evaluate import evaluate_scores, integer_scores
+    from lnn_edge.evaluate import integer_scores
     from lnn_edge.graphio import load_graph
+    from lnn_edge.judge import judge as judge_scores
     from lnn_edge.shipped import shipped_graph
 
     path = model or shipped_graph()
@@ -68,18 +72,48 @@ def judge(
         network = load_trained(path).network
         sequences = prepare(network, recordings)
         scores, classes = float_scores(network, sequences), list(network.classes)
-        return "float", path, evaluate_scores(sequences, scores, classes, resamples)
+        return "float", path, judge_scores(sequences, scores, classes, resamples)
     graph = load_graph(path)
     sequences, scores = integer_scores(graph, recordings)
-    judged = evaluate_scores(sequences, scores, graph.classes, resamples)
+    judged = judge_scores(sequences, scores, graph.classes, resamples)
     return "integer", path, judged
 
 
-def main_names(judged: Evaluation) -> str:
+def main_names(judged: Figures) -> str:
     """Return the classes of the main figure."""
     from lnn_edge.evaluate import main_classes
+    from lnn_edge.findings import FindingsEvaluation
 
+    if isinstance(judged, FindingsEvaluation):
+        return ", ".join(n for n, f in judged.classes.items() if f.is_judged)
     return ", ".join(main_classes(tuple(judged.classes)))
+
+
+def show_figures(title: str, judged: Figures) -> None:
+    """Print figures of any task."""
+    from lnn_edge.findings import FindingsEvaluation
+
+    if isinstance(judged, FindingsEvaluation):
+        show_findings(title, judged)
+    else:
+        show_evaluation(title, judged)
+
+
+def show_findings(title: str, judged: FindingsEvaluation) -> None:
+    """Print figures per finding."""
+    nothing = (float("nan"), float("nan"))
+    rows: list[tuple[object, ...]] = []
+    for name, f in judged.classes.items():
+        low, high = judged.intervals.get(f"{name} auroc", nothing)
+        shown = ["-" if v is None else v for v in (f.se, f.ppv, f.f1, f.auroc)]
+        rows.append((name, f.n, f.present, *shown, f"{low:.3f} to {high:.3f}"))
+    columns = ("finding", "records", "present", "Se", "PPV", "F1", "AUROC", "95 % over patients")
+    out = console()
+    out.print(table(title, columns, rows))
+    out.print(
+        f"mean of {main_names(judged)}: F1 {judged.macro_f1:.4f}, AUROC {judged.macro_auroc:.4f}; "
+        f"{100 * judged.accuracy:.1f} % of the known findings are right"
+    )
 
 
 def show_evaluation(title: str, judged: Evaluation) -> None:

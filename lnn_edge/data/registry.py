@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lnn_edge.data import embedded, mitdb, synthetic, synthetic_activity, uci_har
+from lnn_edge.data import cpsc2018, embedded, mitdb, synthetic, synthetic_activity, uci_har
 from lnn_edge.data.activity_run import ActivityRun
+from lnn_edge.data.diagnosis_record import DiagnosisRecord
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.wfdb_folder import list_records, read_record
 from lnn_edge.errors import DataError
 
 DATA_VARIABLE = "LNN_EDGE_DATA"
 EVERYTHING = "all"
-Signal = Recording | ActivityRun
+MOST_NAMES = 60  # in a message
+Signal = Recording | ActivityRun | DiagnosisRecord
 SHOWN = {"beats": embedded.NAME, "activity": synthetic_activity.NAME}
 """Data sets that need no folder, by task: what `verify` and `report` take unless told."""
 
@@ -140,7 +142,7 @@ def _select(
     if not names:
         raise DataError(
             f"{folder} holds none of the wanted records of {dataset.name} "
-            f"({', '.join(members)}); give the right folder with --data-dir"
+            f"({_listed(members)}); give the right folder with --data-dir"
         )
     wanted = names if records is None else tuple(records)
     for index, name in enumerate(wanted):
@@ -149,9 +151,16 @@ def _select(
         if name not in names:
             raise DataError(
                 f"{dataset.name} has no record {name!r} in this split; "
-                f"{folder} holds {', '.join(names)}"
+                f"{folder} holds {_listed(names)}"
             )
     return wanted
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names for a message, the middle left out of a long list."""
+    if len(names) <= MOST_NAMES:
+        return ", ".join(names)
+    return f"{', '.join(names[: MOST_NAMES - 1])} ... {names[-1]}"
 
 
 def _mitdb_folder(data_dir: Path | None) -> Path:
@@ -215,6 +224,16 @@ DATASETS = {
         _mitdb_folder,
         _read_mitdb,
         list_records,
+    ),
+    cpsc2018.NAME: DataSet(
+        cpsc2018.NAME,
+        "China Physiological Signal Challenge 2018, 12-lead ECGs with nine findings, CC BY",
+        cpsc2018.SPLITS,
+        cpsc2018.FOLD_COUNT,
+        cpsc2018.names_of,
+        cpsc2018.locate,
+        cpsc2018.read,
+        cpsc2018.list_names,
     ),
     synthetic.NAME: DataSet(
         synthetic.NAME,

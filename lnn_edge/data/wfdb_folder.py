@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,44 @@ def read_folder(folder: Path, records: Iterable[str] | None = None) -> tuple[Rec
     return tuple(read_record(folder, name) for name in names)
 
 
+@dataclass(frozen=True, eq=False)
+class Signals:
+    """Samples of a record, unconverted.
+
+    Attributes:
+        adc: (N, L) int16.
+        fs_hz: Sampling rate.
+        leads: Name of each lead.
+        gain: Steps per mV of each lead.
+        adc_zero: Step that means 0 mV of each lead.
+    """
+
+    adc: np.ndarray
+    fs_hz: float
+    leads: tuple[str, ...]
+    gain: tuple[float, ...]
+    adc_zero: tuple[int, ...]
+
+
+def read_signals(folder: Path, name: str) -> Signals:
+    """Read the samples of one record.
+
+    Raises:
+        DataError: A file is missing, damaged or truncated, samples are invalid, or a gain is 0.
+    """
+    stem = folder / name
+    if not Path(f"{stem}.hea").is_file():
+        raise DataError(f"{stem}.hea is missing; a record needs {name}.hea and its .dat")
+    header = _read_header(stem)
+    return Signals(
+        _read_samples(stem, header),
+        float(header.fs),
+        tuple(header.sig_name),
+        tuple(float(gain) for gain in header.adc_gain),
+        tuple(int(zero) for zero in header.baseline),
+    )
+
+
 def read_record(folder: Path, name: str, patient: str | None = None) -> Recording:
     """Read one record with its beats, unconverted.
 
@@ -82,17 +121,16 @@ def read_record(folder: Path, name: str, patient: str | None = None) -> Recordin
                 f"{stem}{suffix} is missing; a record needs {name}.hea, its .dat and "
                 f"{name}.{ANNOTATOR}: copy it again"
             )
-    header = _read_header(stem)
-    adc = _read_samples(stem, header)
-    beats, labels = _read_beats(stem, header.fs)
+    signals = read_signals(folder, name)
+    beats, labels = _read_beats(stem, signals.fs_hz)
     return Recording(
         name,
         patient or name,
-        adc,
-        float(header.fs),
-        tuple(header.sig_name),
-        tuple(float(gain) for gain in header.adc_gain),
-        tuple(int(zero) for zero in header.baseline),
+        signals.adc,
+        signals.fs_hz,
+        signals.leads,
+        signals.gain,
+        signals.adc_zero,
         beats,
         labels,
     )

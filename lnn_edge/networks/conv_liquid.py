@@ -19,6 +19,7 @@ from lnn_edge.cells.convlstm2d import (
     RecurrentActivation,
 )
 from lnn_edge.cells.ltc import Ltc, LtcConfig
+from lnn_edge.cells.rest import from_rest
 from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import auto_ncp, ncp
 from lnn_edge.errors import UsageError
@@ -28,11 +29,10 @@ from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.networks import stft_front_end as front_end
 from lnn_edge.networks.stft_front_end import BINS, COLUMNS, LEADS, SAMPLE_RATE_HZ
 from lnn_edge.networks.stream_net import AbstractStreamNet
-from lnn_edge.cells.rest import from_rest
 from lnn_edge.ops.elementwise import Requantize
 from lnn_edge.ops.lut import Lut
-from lnn_edge.passes.constants import fold_constants
 from lnn_edge.passes.columns import stream_columns
+from lnn_edge.passes.constants import fold_constants
 from lnn_edge.pipeline import Pipeline
 from lnn_edge.stage import EveryTrigger, Stage
 
@@ -207,9 +207,7 @@ class ConvLiquidNet(AbstractStreamNet):
             y = rectified("columns_out", h.shape, range_of(ranges, "columns_out")[1])
         return Requantize.quantize("narrow_columns", h, y)
 
-    def _lower_dense(
-        self, x: QTensor, ranges: Ranges
-    ) -> tuple[tuple[AbstractOp, ...], QTensor]:
+    def _lower_dense(self, x: QTensor, ranges: Ranges) -> tuple[tuple[AbstractOp, ...], QTensor]:
         """Return the operators of the layer between, and the embedding: int16 for an LTC."""
         shape, row = (self.config.dense_units,), (self.dense.weight, self.dense.bias)
         dtype = "int16" if isinstance(self.cell, Ltc) else "int8"

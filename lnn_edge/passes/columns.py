@@ -82,7 +82,8 @@ class _Head:
                 "needed one tensor"
             )
         ((kernel, stride),) = paces
-        return cls(tuple(ops), *results.values(), kernel, stride)
+        (result,) = results.values()
+        return cls(tuple(ops), result, kernel, stride)
 
 
 def _runs_along(op: Conv2d) -> bool:
@@ -122,9 +123,7 @@ def _split(graph: QGraph, stage: Stage, head: _Head) -> QGraph:
     ring = graph.ring(trigger.ring)
     rings = [replace(r, length=head.kernel) if r == ring else r for r in graph.rings]
     rings.append(Ring(name, one.result, head.columns))
-    return replace(
-        graph, stages=(*graph.preparing_stages, columns, deciding), rings=tuple(rings)
-    )
+    return replace(graph, stages=(*graph.preparing_stages, columns, deciding), rings=tuple(rings))
 
 
 @dataclass(frozen=True)

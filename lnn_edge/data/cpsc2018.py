@@ -1,0 +1,133 @@
+"""The China Physiological Signal Challenge 2018: 12-lead ECGs, findings per record, folds.
+
+Source: Liu et al. 2018, J Med Imaging Health Inform 8(7):1368-1373; as WFDB files in the
+PhysioNet/CinC Challenge 2020 (Perez Alday et al. 2020, Physiol Meas 41:124003), CC BY 4.0.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lnn_edge.data.diagnosis_record import (
+    ABSENT,
+    CLASSES,
+    GAIN,
+    LEADS,
+    PRESENT,
+    RATE_HZ,
+    UNKNOWN,
+    DiagnosisRecord,
+)
+from lnn_edge.data.wfdb_folder import list_records, read_signals
+from lnn_edge.errors import DataError
+
+NAME = "cpsc2018"
+FOLD_COUNT = 5
+SPLITS = ("develop", "train", "validation", "all")
+RECORD_COUNT = 6877
+REFERENCE = "REFERENCE.csv"
+NUMBER_OF = {"AF": 2, "1dAVb": 3, "LBBB": 4, "RBBB": 5}  # of the challenge's nine labels
+_COLUMNS = ("First_label", "Second_label", "Third_label")
+
+
+def names_of(split: str, fold: int = 0) -> tuple[str, ...]:
+    """Name the records of a split, at hand or not.
+
+    The challenge's test set was never published, so there is no split "test": figures are those
+    of cross-validation. One record per patient is assumed, as everybody does; no patient ids were
+    published.
+
+    Args:
+        split: "develop" and "all" are every record; "train" and "validation" two parts in a fold.
+        fold: 0 to FOLD_COUNT - 1: records whose number leaves this remainder are held out.
+
+    Raises:
+        DataError: There is no such split or fold.
+    """
+    if split not in SPLITS or not 0 <= fold < FOLD_COUNT:
+        raise DataError(
+            f"{NAME} has no split {split!r} with fold {fold}; take one of {', '.join(SPLITS)} "
+            f"and a fold from 0 to {FOLD_COUNT - 1}"
+        )
+    numbers = list(range(1, RECORD_COUNT + 1))
+    if split in ("train", "validation"):
+        numbers = [n for n in numbers if (n % FOLD_COUNT == fold) == (split == "validation")]
+    return tuple(f"A{n:04d}" for n in numbers)
+
+
+def locate(data_dir: Path | None) -> Path:
+    """Find the folder of the records: DIR/cpsc2018, or DIR itself; None takes LNN_EDGE_DATA.
+
+    Raises:
+        DataError: There is none.
+    """
+    place = data_dir or os.environ.get("LNN_EDGE_DATA")
+    if not place:
+        raise DataError(f"no folder given for {NAME}; give --data-dir or set LNN_EDGE_DATA")
+    given = Path(place)
+    for folder in (given / NAME, given):
+        if (folder / REFERENCE).is_file():
+            return folder
+    raise DataError(
+        f"neither {given / NAME} nor {given} holds {REFERENCE} and WFDB records of {NAME}"
+    )
+
+
+def list_names(folder: Path) -> tuple[str, ...]:
+    """Name the records in a folder.
+
+    Raises:
+        DataError: There is none.
+    """
+    return list_records(folder)
+
+
+def read(folder: Path, names: Sequence[str]) -> tuple[DiagnosisRecord, ...]:
+    """Read records by name.
+
+    Raises:
+        DataError: A record or its label is missing or damaged, or its leads, rate or gain are not
+            those of the data set.
+    """
+    labels = _read_labels(folder / REFERENCE)
+    return tuple(_read(folder, name, labels) for name in names)
+
+
+def _read(folder: Path, name: str, labels: dict[str, set[int]]) -> DiagnosisRecord:
+    if name not in labels:
+        raise DataError(f"{folder / REFERENCE} has no label of record {name}; copy it again")
+    signals = read_signals(folder, name)
+    contract = (LEADS, float(RATE_HZ), (GAIN,) * len(LEADS), (0,) * len(LEADS))
+    if (signals.leads, signals.fs_hz, signals.gain, signals.adc_zero) != contract:
+        raise DataError(
+            f"record {name} has leads {', '.join(signals.leads)} at {signals.fs_hz:g} Hz and "
+            f"{signals.gain[0]:g} steps per mV; needed are {', '.join(LEADS)} at {RATE_HZ} Hz and "
+            f"{GAIN:g} steps with zero at 0"
+        )
+    return DiagnosisRecord(name, name, signals.adc, _findings(labels[name]))
+
+
+def _findings(numbers: set[int]) -> np.ndarray:
+    """Return findings (6,); nobody has looked for bradycardia and tachycardia."""
+    known = [
+        (PRESENT if NUMBER_OF[c] in numbers else ABSENT) if c in NUMBER_OF else UNKNOWN
+        for c in CLASSES
+    ]
+    return np.array(known, np.int8)
+
+
+def _read_labels(path: Path) -> dict[str, set[int]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return {r["Recording"]: {int(r[c]) for c in _COLUMNS if r[c]} for r in rows}
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{path} is missing or damaged ({error}); copy it again: its columns are Recording, "
+            f"{', '.join(_COLUMNS)}"
+        ) from None
