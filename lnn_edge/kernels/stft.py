@@ -28,7 +28,5 @@ def spectrum_bytes(op: AbstractOp) -> int:
 
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
-    "stft_magnitude": (
-        Kernel("portable", "stft_magnitude.c.j2", always, pack, spectrum_bytes),
-    ),
+    "stft_magnitude": (Kernel("portable", "stft_magnitude.c.j2", always, pack, spectrum_bytes),),
 }

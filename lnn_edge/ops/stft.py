@@ -79,7 +79,8 @@ class StftMagnitude(AbstractOp):
 
         Raises:
             GraphError: The length is not one that the operator has.
-            QuantizationError: The scales of input and output are too far apart.
+            QuantizationError: A step of y is below 2.83 * 2**-f / N steps of x (8.6e-5 for N = 256
+                and all of int16), finer than the spectrum itself, or beyond any magnitude.
         """
         size = x.shape[0]
         cls._require_size(name, size)
@@ -127,7 +128,9 @@ class StftMagnitude(AbstractOp):
         self.require(len(x.shape) == 2, f"input {x.shape}, needed (N, C)")
         self._require_size(self.name, self.size)
         bins = self.size // 2 + 1
-        self.require(y.shape == (x.shape[1], bins), f"output {y.shape}, needed {(x.shape[1], bins)}")
+        self.require(
+            y.shape == (x.shape[1], bins), f"output {y.shape}, needed {(x.shape[1], bins)}"
+        )
         self.require(
             x.dtype == "int16" and set(x.zero_points) == {0} and len(set(x.scales)) == 1,
             "the input must be int16 around 0 with one scale",
@@ -145,7 +148,8 @@ class StftMagnitude(AbstractOp):
             f"window, turn, multiplier and shift need shapes {shapes}, int32 and int8 shifts",
         )
         self.require(
-            int(self.multiplier.min()) >= 1 << 30 and 0 <= self.shift.min() <= self.shift.max() <= 62,
+            int(self.multiplier.min()) >= 1 << 30
+            and 0 <= self.shift.min() <= self.shift.max() <= 62,
             "multipliers must be in [2**30, 2**31) and shifts in [0, 62]",
         )
         lengths = np.hypot(self.turn[:, 0].astype(float), self.turn[:, 1])
@@ -167,7 +171,8 @@ class StftMagnitude(AbstractOp):
     def _largest(self) -> float:
         """Bound |z|, and so its parts, after the last stage: each value sums all of its inputs."""
         mirrored = self.window[np.arange(self.size).clip(None, self.size - np.arange(self.size))]
-        most = self.inputs[0].magnitude * mirrored * 2.0 ** (self.fraction_bits - 31) + 1
+        scale = self.inputs[0].magnitude * 2.0 ** (self.fraction_bits - 31)
+        most = mirrored.astype(float) * scale + 1
         modulus = np.hypot(most[0::2], most[1::2])
         modulus = modulus[reversed_bits(len(modulus))]
         while len(modulus) > 1:  # a turn is at most 2**-30 too long, its rounding less than 1
@@ -196,7 +201,9 @@ class StftMagnitude(AbstractOp):
         """Return the magnitudes (..., C, N / 2 + 1), exactly."""
         (x,), y = inputs, self.outputs[0]
         re, im = self._spectrum(self._transform(self._windowed(x)))
-        multiplier, shift = (fixed.like(x, v.astype(np.int64)) for v in (self.multiplier, self.shift))
+        multiplier, shift = (
+            fixed.like(x, v.astype(np.int64)) for v in (self.multiplier, self.shift)
+        )
         return (fixed.magnitude(re, im, multiplier, shift, self.limit) + y.zero_points[0],)
 
     def _windowed(self, x: Array) -> Complex:
@@ -248,7 +255,9 @@ class StftMagnitude(AbstractOp):
             even, turned, (re, im), (ends, (0 * ends[0], 0 * ends[1])), strict=True
         ):
             centre = 2 * middle[..., quarter : quarter + 1]
-            parts.append(xp.concat([2 * first, e + t, centre, (e - t)[..., back], 2 * last], axis=-1))
+            parts.append(
+                xp.concat([2 * first, e + t, centre, (e - t)[..., back], 2 * last], axis=-1)
+            )
         return parts[0], parts[1]
 
     def real(self, *inputs: Array) -> tuple[Array, ...]:
