@@ -15,7 +15,7 @@ from tests import arm_core, test_stream_c
 from tests.host_c import compile_model
 from tests.ops import test_exact
 from tests.ops.batch import Batch, Case
-from tests.ops.cases import MAKERS, Seeded, stress_inputs
+from tests.ops.cases import MAKERS, Seeded, stress_inputs, wide_operators
 from tests.ops.test_vectors import test_reference_gives_the_stored_bits
 from tests.toy import toy_every_graph, toy_graph
 
@@ -38,6 +38,10 @@ C_MUTATIONS = [  # operator that must notice, file, line, damage
     ("conv1d", f"{OPS}/conv1d.c.j2", "t * {{ op.stride * x.shape[1] }}", "t * {{ x.shape[1] }}"),
     ("linear", f"{OPS}/rows_dsp.c.j2", "{{ c.bias }}[{{ row }}] + ", ""),
     ("conv1d", f"{OPS}/rows_dsp.c.j2", "{{ row }} < {{ rows }}", "{{ row }} <= {{ rows }}"),
+    ("linear", f"{OPS}/rows_dsp.c.j2", "total[o] += sums[0]", "total[o] = sums[0]"),
+    ("linear", f"{OPS}/rows_dsp.c.j2", "groups }} + first]", "groups }} + first / 2]"),
+    ("linear", f"{OPS}/rows_dsp.c.j2", "scratch[end] = 0", "scratch[end] = 1"),
+    ("conv2d", f"{OPS}/patches.c.j2", "        j = 0;\n", ""),
     ("linear", DUAL, "(int32_t) (raw - low) >> 8", "(int32_t) raw >> 8"),
     ("conv1d", DUAL, "(even >> 16) | (odd & 0xFFFF0000U)", "(even >> 16) | (odd << 16)"),
     ("linear", DUAL, "((bytes >> 7) & 0x00010001U) * 0xFF00U", "0U"),
@@ -124,6 +128,9 @@ def damage(sources: Path, file: str, line: str, replacement: str) -> None:
 
 def small_batch(kind: str) -> Batch:
     cases = []
+    for op in wide_operators().get(kind, []):
+        inputs = stress_inputs(op, 4, 0)
+        cases += [Case(op, k, inputs) for k in KERNELS[kind] if k.fits(op, DSP)]
     for seed in range(6 if kind in ROWS else 16):
         op = MAKERS[kind](Seeded(seed))
         inputs = stress_inputs(op, 12, seed)
