@@ -24,11 +24,14 @@ from lnn_edge.board_checks import FAMILIES
 from lnn_edge.board_facts import pin_of
 from lnn_edge.errors import UsageError
 from lnn_edge.framing import LARGEST_REPLY, MAX_PAYLOAD
+from lnn_edge.graph import QGraph
 from lnn_edge.graphio import graph_sha256, save_graph
-from lnn_edge.ir import AbstractOp, EventTrigger, QGraph, QTensor
+from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.kernels import Core, Kernel, select
 from lnn_edge.memory import ArenaPlan, plan_arena
-from lnn_edge.stream import Counters, make_queue, state_layout
+from lnn_edge.queues import Counters, make_queue
+from lnn_edge.stage import EventTrigger, InputTrigger, Stage
+from lnn_edge.stream import state_layout
 
 RUNTIME_VERSION = 1
 RING_WORDS = 2  # of lnn_ring_t
@@ -62,26 +65,58 @@ class OperatorCode:
 
 
 @dataclass(frozen=True)
+class StageCode:
+    """One stage as the template sees it.
+
+    Attributes:
+        stage: The stage.
+        operators: In execution order.
+        arena: Places of its tensors.
+        places: C expression of the memory of each tensor that it reads or writes, by name.
+        is_read_in_turn: Whether another stage before the decision reads the ring that it fills.
+    """
+
+    stage: Stage
+    operators: tuple[OperatorCode, ...]
+    arena: ArenaPlan
+    places: dict[str, str]
+    is_read_in_turn: bool
+
+
+@dataclass(frozen=True)
 class ModelCode:
     """Everything the model templates need.
 
     Attributes:
         graph: The graph.
         core: The core it is generated for.
-        operators: In execution order.
+        stages: In data-flow order.
         constants: Arrays by C symbol; equal arrays share one symbol.
-        arena: Places of the deciding stage's tensors.
         sha256: Hash of the graph.
         trace: Whether this is a diagnostic build.
     """
 
     graph: QGraph
     core: Core
-    operators: tuple[OperatorCode, ...]
+    stages: tuple[StageCode, ...]
     constants: dict[str, np.ndarray]
-    arena: ArenaPlan
     sha256: str
     trace: bool
+
+    @property
+    def operators(self) -> tuple[OperatorCode, ...]:
+        """Operators of all stages."""
+        return tuple(o for s in self.stages for o in s.operators)
+
+    @property
+    def deciding(self) -> StageCode:
+        """The stage that decides."""
+        return self.stages[-1]
+
+    @property
+    def arena_bytes(self) -> int:
+        """Bytes of the arena: stages run one after the other and share it."""
+        return max(s.arena.bytes for s in self.stages)
 
     @property
     def fires_on_events(self) -> bool:
@@ -89,9 +124,21 @@ class ModelCode:
         return isinstance(self.graph.deciding_trigger, EventTrigger)
 
     @property
+    def takes_events(self) -> bool:
+        """Whether the user of the model tells of events."""
+        trigger = self.graph.deciding_trigger
+        return isinstance(trigger, EventTrigger) and trigger.source is None
+
+    def stamp(self, index: str) -> str:
+        """Return the C expression of the input frame that frame `index` of the deciding ring is."""
+        graph = self.graph
+        first, hop = graph.pace(graph.ring(graph.deciding_trigger.ring))
+        return index if (first, hop) == (1, 1) else f"{first - 1}U + {hop}U * {index}"
+
+    @property
     def state_prefix_bytes(self) -> int:
         """Bytes of the state tensors, padded to a word."""
-        return -(-self._tensor_bytes // 4) * 4
+        return _padded(self._tensor_bytes)
 
     @property
     def padding(self) -> int:
@@ -100,20 +147,15 @@ class ModelCode:
 
     @property
     def _tensor_bytes(self) -> int:
-        return sum(s.tensor.bytes for s in self.graph.deciding_stage.states)
+        return sum(s.tensor.bytes for s in self.graph.states)
 
     @property
     def state_bytes(self) -> int:
         """Bytes of the whole state blob."""
-        trigger = self.graph.deciding_trigger
-        words = RING_WORDS + len(fields(Counters)) + sum(map(len, make_queue(trigger).words()))
-        ring = self.graph.ring(trigger.ring)
-        return self.state_prefix_bytes + 4 * words + ring.bytes + self.ring_padding
-
-    @property
-    def ring_padding(self) -> int:
-        """Bytes that fill the ring up to a word."""
-        return -self.graph.ring(self.graph.deciding_trigger.ring).bytes % 4
+        rings = self.graph.rings
+        queue = make_queue(self.graph.deciding_trigger).words()
+        words = RING_WORDS * len(rings) + len(fields(Counters)) + sum(map(len, queue))
+        return self.state_prefix_bytes + 4 * words + sum(_padded(r.bytes) for r in rings)
 
     @property
     def probe_bytes(self) -> int:
@@ -136,40 +178,55 @@ class ModelCode:
 
 def generate(graph: QGraph, core: Core, trace: bool = False) -> ModelCode:
     """Choose kernels, pack constants and plan memory for a core."""
-    stage = graph.deciding_stage
-    kernels = {op.name: select(op, core) for op in stage.ops}
-    arena = plan_arena(stage, {op.name: kernels[op.name].scratch(op) for op in stage.ops})
-    pool: dict[tuple[str, bytes], str] = {}
     constants: dict[str, np.ndarray] = {}
-    operators = []
-    for op in stage.ops:
-        kernel = kernels[op.name]
-        names = {}
-        for label, array in kernel.pack(op).items():
-            key = (str(array.dtype), array.tobytes())
-            names[label] = pool.setdefault(key, f"{graph.name}_{stage.name}_{op.name}_{label}")
-            constants[names[label]] = array
-        symbol = f"{graph.name}_op_{stage.name}_{op.name}"
-        arguments = tuple(_arguments(graph, arena, op))
-        operators.append(OperatorCode(op, kernel, symbol, names, arguments))
-    return ModelCode(graph, core, tuple(operators), constants, arena, graph_sha256(graph), trace)
+    pool: dict[tuple[str, bytes], str] = {}
+    stages = []
+    for stage in graph.stages:
+        kernels = {op.name: select(op, core) for op in stage.ops}
+        scratch = {op.name: kernels[op.name].scratch(op) for op in stage.ops}
+        apart = _places_outside_the_arena(graph, stage)
+        arena = plan_arena(stage, scratch, apart.keys())
+        places = apart | {n: f"(void *) &ctx->arena[{s.offset}]" for n, s in arena.slots.items()}
+        operators = []
+        for op in stage.ops:
+            kernel = kernels[op.name]
+            names = {}
+            for label, array in kernel.pack(op).items():
+                key = (str(array.dtype), array.tobytes())
+                names[label] = pool.setdefault(key, f"{graph.name}_{stage.name}_{op.name}_{label}")
+                constants[names[label]] = array
+            symbol = f"{graph.name}_op_{stage.name}_{op.name}"
+            arguments = tuple(_arguments(places, op))
+            operators.append(OperatorCode(op, kernel, symbol, names, arguments))
+        in_turn = stage is not graph.deciding_stage and any(
+            reader is not graph.deciding_stage for reader in graph.readers(graph.filled_by(stage))
+        )
+        stages.append(StageCode(stage, tuple(operators), arena, places, in_turn))
+    return ModelCode(graph, core, tuple(stages), constants, graph_sha256(graph), trace)
 
 
-def _arguments(graph: QGraph, arena: ArenaPlan, op: AbstractOp) -> Iterator[tuple[str, str, str]]:
-    states = {s.tensor.name for s in graph.deciding_stage.states}
+def _places_outside_the_arena(graph: QGraph, stage: Stage) -> dict[str, str]:
+    """Return the memory of states, of the frame that arrives, and of a window that slides."""
+    places = {s.tensor.name: f"ctx->state.{s.tensor.name}" for s in stage.states}
+    trigger = stage.trigger
+    if isinstance(trigger, InputTrigger):
+        places[trigger.frame.name] = "frame"
+    elif graph.slides(graph.ring(trigger.ring)):
+        places[trigger.window.name] = f"(const void *) ctx->state.{trigger.ring}_frames"
+    return places
+
+
+def _arguments(places: Mapping[str, str], op: AbstractOp) -> Iterator[tuple[str, str, str]]:
     for prefix, tensors in (("x", op.inputs), ("y", op.outputs)):
         for index, tensor in enumerate(tensors):
             const = "const " if prefix == "x" else ""
-            place = _place(arena, tensor.name, states)
-            yield f"{const}{C_TYPES[tensor.dtype]}", f"{prefix}{index}", place
-    if f"{op.name}.scratch" in arena.slots:
-        yield "int16_t", "scratch", _place(arena, f"{op.name}.scratch", states)
+            yield f"{const}{C_TYPES[tensor.dtype]}", f"{prefix}{index}", places[tensor.name]
+    if f"{op.name}.scratch" in places:
+        yield "int16_t", "scratch", places[f"{op.name}.scratch"]
 
 
-def _place(arena: ArenaPlan, name: str, states: set[str]) -> str:
-    if name in states:
-        return f"ctx->state.{name}"
-    return f"(void *) &ctx->arena[{arena.offset(name)}]"
+def _padded(size: int) -> int:
+    return -(-size // 4) * 4
 
 
 def render_model(code: ModelCode) -> dict[str, str]:
@@ -317,7 +374,8 @@ def _environment() -> jinja2.Environment:
 def _render_body(env: jinja2.Environment, operator: OperatorCode) -> str:
     op = operator.op
     template = env.get_template(f"ops/{operator.kernel.template}")
-    return template.render(op=op, x=op.inputs[0], y=op.outputs[0], c=operator.constants)
+    x = op.inputs[0] if op.inputs else None
+    return template.render(op=op, x=x, y=op.outputs[0], c=operator.constants)
 
 
 def _ctype(value: QTensor | np.ndarray) -> str:

@@ -12,9 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from lnn_edge import sim
-from lnn_edge.ir import EventTrigger, EveryTrigger, Stage
+from lnn_edge.pipeline import Pipeline
 from lnn_edge.sim import Values
-from lnn_edge.stream import event_inputs, every_inputs
+from lnn_edge.whole_records import decision_inputs, pad
 
 
 class LabelledSignal(Protocol):
@@ -67,18 +67,19 @@ class DecisionSequence:
 
 
 def run_decisions(
-    stage: Stage, recordings: Sequence[LabelledSignal], wanted: tuple[str, ...]
+    pipeline: Pipeline, recordings: Sequence[LabelledSignal], wanted: tuple[str, ...]
 ) -> list[DecisionSequence]:
-    """Run a deciding stage over recordings, each from a reset, all side by side.
+    """Run a pipeline over recordings, each from a reset, all side by side.
 
     Args:
-        stage: A whole model's, or only its front end.
+        pipeline: A whole model, or only its front end.
         recordings: In the contract of the model (rate, gain, channels).
-        wanted: Names of the tensors to return.
+        wanted: Names of the deciding stage's tensors to return.
     """
-    fed = [stage_inputs(stage, r) for r in recordings]
+    stage = pipeline.deciding_stage
+    fed = decision_inputs(pipeline, [(r.frames, r.events) for r in recordings])
     lengths = [len(stamps) for stamps, _ in fed]
-    padded = {t.name: _pad([x[t.name] for _, x in fed], max(lengths)) for t in stage.inputs}
+    padded = {t.name: pad([x[t.name] for _, x in fed], max(lengths)) for t in stage.inputs}
     state = sim.initial_state(stage, (len(recordings),))
     inside = tuple(name for name in wanted if name not in padded)
     values: Values = {}
@@ -95,19 +96,3 @@ def run_decisions(
         )
         for i, (r, (stamps, _)) in enumerate(zip(recordings, fed, strict=True))
     ]
-
-
-def stage_inputs(stage: Stage, recording: LabelledSignal) -> tuple[np.ndarray, Values]:
-    """Return the stamps of all decisions on a recording, (D,) int64, and the stage's inputs."""
-    trigger = stage.trigger
-    if isinstance(trigger, EventTrigger):
-        index, inputs = event_inputs(trigger, recording.frames, recording.events)
-        return recording.events[index], inputs
-    assert isinstance(trigger, EveryTrigger)
-    return every_inputs(trigger, recording.frames)
-
-
-def _pad(arrays: list[np.ndarray], length: int) -> np.ndarray:
-    """Stack (D_i, *shape) arrays to (length, N, *shape), the last entry repeated."""
-    slots = np.arange(length)
-    return np.stack([a[np.minimum(slots, len(a) - 1)] for a in arrays], axis=1)

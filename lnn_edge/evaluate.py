@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from lnn_edge.decisions import DecisionSequence, LabelledSignal, run_decisions
 from lnn_edge.errors import DataError
-from lnn_edge.ir import QGraph
+from lnn_edge.graph import QGraph
 
 RARE = ("F",)  # fusion beats: too few of them, and of patients, for a stable figure
 RESAMPLES = 1000
@@ -77,7 +77,7 @@ def integer_scores(
 ) -> tuple[list[DecisionSequence], list[np.ndarray]]:
     """Run an integer model over recordings; return the decisions and their scores (D, classes)."""
     check_classes(graph.classes, recordings)
-    sequences = run_decisions(graph.deciding_stage, recordings, (graph.output.name,))
+    sequences = run_decisions(graph, recordings, (graph.output.name,))
     return sequences, [s.values[graph.output.name] for s in sequences]
 
 

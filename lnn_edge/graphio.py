@@ -18,19 +18,18 @@ from typing import Any
 import numpy as np
 
 from lnn_edge.errors import GraphError
-from lnn_edge.ir import (
-    AbstractOp,
+from lnn_edge.graph import QGraph
+from lnn_edge.ir import AbstractOp, QTensor
+from lnn_edge.ops import OPERATORS
+from lnn_edge.stage import (
     DecidingTrigger,
     EventTrigger,
     EveryTrigger,
     InputTrigger,
-    QGraph,
-    QTensor,
     Ring,
     Stage,
     State,
 )
-from lnn_edge.ops import OPERATORS
 
 FORMAT = 1
 _TRIGGER_KINDS: dict[str, type[InputTrigger | DecidingTrigger]] = {
@@ -38,7 +37,7 @@ _TRIGGER_KINDS: dict[str, type[InputTrigger | DecidingTrigger]] = {
     "event": EventTrigger,
     "every": EveryTrigger,
 }
-_TRIGGER_TENSORS = {"frame", "window", "dt", "dt_next"}
+_TRIGGER_TENSORS = {"frame", "window", "dt", "dt_next", "source"}
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _BASE_FIELDS = ("name", "inputs", "outputs")
 _UNREADABLE = (  # RuntimeError: a damaged header asks for a password or a method zipfile lacks
@@ -192,6 +191,8 @@ def _encode_trigger(trigger: InputTrigger | DecidingTrigger) -> dict[str, Any]:
     kind = next(k for k, cls in _TRIGGER_KINDS.items() if cls is type(trigger))
     values = {f.name: getattr(trigger, f.name) for f in fields(trigger)}
     plain = {k: v.name if isinstance(v, QTensor) else v for k, v in values.items()}
+    if plain.get("source", "") is None:  # events from outside: said by the key's absence
+        del plain["source"]
     return {"kind": kind, **plain}
 
 
@@ -231,7 +232,7 @@ def _decode(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> QGraph:
     tensors = {name: _decode_tensor(name, t) for name, t in document["tensors"].items()}
     rings = tuple(Ring(r["name"], tensors[r["frame"]], r["length"]) for r in document["rings"])
     stages = tuple(_decode_stage(s, tensors, arrays) for s in document["stages"])
-    return QGraph(document["name"], stages, rings, document["metadata"])
+    return QGraph(stages, rings, document["name"], document["metadata"])
 
 
 def _decode_tensor(name: str, values: dict[str, Any]) -> QTensor:

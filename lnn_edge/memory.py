@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from lnn_edge.ir import Stage
+from lnn_edge.stage import Stage
 
 ALIGNMENT = 8
 
@@ -41,15 +41,17 @@ class ArenaPlan:
         return self.slots[name].offset
 
 
-def plan_arena(stage: Stage, scratch: Mapping[str, int]) -> ArenaPlan:
+def plan_arena(stage: Stage, scratch: Mapping[str, int], apart: Collection[str] = ()) -> ArenaPlan:
     """Give every tensor a place so that live ones never overlap: largest first, lowest fit.
 
     Args:
         stage: Stage to plan; its state tensors lie elsewhere.
         scratch: Bytes that the chosen kernel of an operator needs while it runs, by operator name.
+        apart: Names of other tensors that lie elsewhere.
     """
     placed: list[Slot] = []
-    for name, size, first, last in sorted(_lifetimes(stage, scratch), key=lambda s: (-s[1], s[0])):
+    rows = (row for row in _lifetimes(stage, scratch) if row[0] not in apart)
+    for name, size, first, last in sorted(rows, key=lambda s: (-s[1], s[0])):
         offset = _lowest_fit(placed, size, first, last)
         placed.append(Slot(name, offset, size, first, last))
     total = max((s.offset + s.bytes for s in placed), default=0)
@@ -57,7 +59,6 @@ def plan_arena(stage: Stage, scratch: Mapping[str, int]) -> ArenaPlan:
 
 
 def _lifetimes(stage: Stage, scratch: Mapping[str, int]) -> list[tuple[str, int, int, int]]:
-    states = {s.tensor.name for s in stage.states}
     first = {t.name: -1 for t in stage.inputs}
     sizes = {t.name: t.bytes for t in stage.inputs}
     last = dict(first)
@@ -68,7 +69,7 @@ def _lifetimes(stage: Stage, scratch: Mapping[str, int]) -> list[tuple[str, int,
             first[tensor.name] = last[tensor.name] = index
             sizes[tensor.name] = tensor.bytes
     last.update({t.name: len(stage.ops) for t in stage.kept})
-    rows = [(n, sizes[n], first[n], last[n]) for n in first if n not in states]
+    rows = [(n, sizes[n], first[n], last[n]) for n in first]
     for index, op in enumerate(stage.ops):
         if scratch.get(op.name):
             rows.append((f"{op.name}.scratch", scratch[op.name], index, index))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lnn_edge.board import Board, board_from_json
 from lnn_edge.errors import UsageError
+from lnn_edge.graph import QGraph
 from lnn_edge.graphio import graph_sha256, load_graph
-from lnn_edge.ir import QGraph
 
 
 @dataclass(frozen=True)

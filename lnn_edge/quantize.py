@@ -12,8 +12,8 @@ from torch import Tensor
 from lnn_edge.decisions import LabelledSignal
 from lnn_edge.errors import QuantizationError
 from lnn_edge.formats import Ranges
+from lnn_edge.graph import QGraph
 from lnn_edge.graphio import save_graph
-from lnn_edge.ir import QGraph
 from lnn_edge.networks.stream_net import AbstractStreamNet
 from lnn_edge.trained import Trained, one_thread, prepare, real_inputs
 

@@ -11,8 +11,8 @@ import torch
 from lnn_edge.cell_folder import load_cell
 from lnn_edge.errors import QuantizationError
 from lnn_edge.formats import Ranges
+from lnn_edge.graph import QGraph
 from lnn_edge.graphio import save_graph
-from lnn_edge.ir import QGraph
 from lnn_edge.networks.cell_model import CellModel, channel_name
 from lnn_edge.quantize import Calibration
 from lnn_edge.sequences import load_sequences

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lnn_edge.fixed import Array
-from lnn_edge.ir import Stage
+from lnn_edge.stage import Stage
 
 Values = dict[str, Array]
 
@@ -29,8 +29,12 @@ def run_stage(stage: Stage, inputs: Values, state: Values) -> Values:
         Every tensor of the step by name, inputs and old state included.
     """
     values = {**inputs, **state}
+    first = stage.inputs[0]
+    batch = np.shape(values[first.name])[: -len(first.shape)]
     for op in stage.ops:
         results = op.reference(*(values[t.name] for t in op.inputs))
+        if not op.inputs:  # the same in every sequence
+            results = tuple(np.broadcast_to(r, (*batch, *r.shape)) for r in results)
         values.update(zip((t.name for t in op.outputs), results, strict=True))
     return values
 

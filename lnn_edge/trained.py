@@ -149,7 +149,7 @@ def prepare(
     network: AbstractStreamNet, recordings: Sequence[LabelledSignal]
 ) -> list[DecisionSequence]:
     """Return the network's integer inputs of every decision."""
-    return run_decisions(network.front_stage, recordings, tuple(t.name for t in network.inputs))
+    return run_decisions(network.front, recordings, tuple(t.name for t in network.inputs))
 
 
 def real_inputs(network: AbstractStreamNet, sequence: DecisionSequence) -> dict[str, Tensor]:

@@ -16,12 +16,14 @@ from lnn_edge.build import build
 from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import UsageError, VerificationError
 from lnn_edge.evaluate import Evaluation, evaluate_scores
+from lnn_edge.graph import QGraph
 from lnn_edge.graphio import graph_sha256
-from lnn_edge.ir import EventTrigger, QGraph, QTensor
+from lnn_edge.ir import QTensor
 from lnn_edge.link import Link
 from lnn_edge.project import Project
 from lnn_edge.protocol import Info, ResultRecord
 from lnn_edge.runners import Image, make_runner
+from lnn_edge.stage import EventTrigger
 from lnn_edge.stream import Decision, Stream, state_layout, unpack
 
 OpenTrace = Callable[[], AbstractContextManager[Link]]

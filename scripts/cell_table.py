@@ -22,8 +22,8 @@ from lnn_edge.board import load_board
 from lnn_edge.cells.gru import Gru
 from lnn_edge.cells.lstm import LstmCell
 from lnn_edge.codegen import export
+from lnn_edge.graph import QGraph
 from lnn_edge.import_ncps import ImportOptions, import_ncps
-from lnn_edge.ir import QGraph
 from lnn_edge.networks.cell_model import CellInput, CellModel, run_real
 from lnn_edge.project import open_project
 from lnn_edge.quantize_cell import quantize_cell

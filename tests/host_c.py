@@ -9,7 +9,7 @@ import numpy as np
 
 from lnn_edge import resources
 from lnn_edge.codegen import generate, render_model
-from lnn_edge.ir import QGraph
+from lnn_edge.graph import QGraph
 from lnn_edge.kernels import HOST, Core
 from lnn_edge.stream import Stream
 

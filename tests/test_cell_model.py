@@ -20,7 +20,7 @@ from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import auto_ncp, ncp
 from lnn_edge.codegen import export
 from lnn_edge.errors import QuantizationError, UsageError
-from lnn_edge.ir import QGraph
+from lnn_edge.graph import QGraph
 from lnn_edge.networks.cell_model import CellInput, CellModel
 from lnn_edge.project import open_project
 from lnn_edge.quantize_cell import quantize_cell

@@ -13,7 +13,7 @@ from tests.toy import toy_graph
 def test_batched_beats_equal_streamed_beats() -> None:
     graph = toy_graph()
     recordings = [invented("a", 40, 1), invented("b", 25, 2)]
-    together = run_decisions(graph.deciding_stage, recordings, ("scores", "h_next", "dt"))
+    together = run_decisions(graph, recordings, ("scores", "h_next", "dt"))
     for recording, beats in zip(recordings, together, strict=True):
         streamed = list(Stream(graph).run(recording.adc, recording.beats))
         assert [d.stamp for d in streamed] == beats.stamps.tolist()
@@ -24,6 +24,6 @@ def test_batched_beats_equal_streamed_beats() -> None:
 
 def test_labels_follow_their_beats() -> None:
     recording = invented("a", 30, 3)
-    (beats,) = run_decisions(toy_graph().deciding_stage, [recording], ("scores",))
+    (beats,) = run_decisions(toy_graph(), [recording], ("scores",))
     label_of = dict(zip(recording.beats.tolist(), recording.labels.tolist(), strict=True))
     assert beats.labels.tolist() == [label_of[t] for t in beats.stamps.tolist()]

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 from lnn_edge.errors import GraphError
+from lnn_edge.graph import QGraph
 from lnn_edge.graphio import FORMAT, graph_sha256, load_graph, save_graph
-from lnn_edge.ir import QGraph
 from lnn_edge.shipped import shipped_graph
 from lnn_edge.stream import Stream
 from tests.toy import toy_every_graph, toy_graph
@@ -420,7 +420,7 @@ def test_a_shift_that_breaks_the_overflow_proof_is_refused(
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [  # each range would make a later proof count with values that do not hold
-        (tensor("window", qmin=-9, qmax=9), "samples are not limited"),
+        (tensor("window", qmin=-9, qmax=9), "does not hold the ring's frames"),
         (tensor("joined", qmin=-1, qmax=1), "values in [-128, 127] are copied to [-1, 1]"),
         (tensor("average_next", qmin=0), "the state must hold"),
         (tensor("usual_next", qmin=0), "the template must hold"),

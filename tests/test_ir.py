@@ -9,18 +9,11 @@ import numpy as np
 import pytest
 
 from lnn_edge.errors import GraphError
-from lnn_edge.ir import (
-    EventTrigger,
-    EveryTrigger,
-    InputTrigger,
-    QGraph,
-    QTensor,
-    Ring,
-    Stage,
-    State,
-)
+from lnn_edge.graph import QGraph
+from lnn_edge.ir import QTensor
 from lnn_edge.ops.elementwise import Requantize
 from lnn_edge.ops.window import MeanAbs
+from lnn_edge.stage import EventTrigger, EveryTrigger, InputTrigger, Ring, Stage, State
 from tests.toy import toy_every_graph, toy_graph
 
 Change = Callable[[QGraph], QGraph]
@@ -237,20 +230,23 @@ EVENT_ONLY = (GRAPH.stages[1],)
         (lambda g: replace(g, name="a-b"), "graph name 'a-b' is not a C identifier"),
         (
             lambda g: replace(g, stages=EVENT_ONLY),
-            "toy: needed an input stage and one that decides",
+            "needed an input stage and one that decides",
         ),
-        (lambda g: replace(g, stages=g.stages[::-1]), "toy: needed an input stage"),
-        (lambda g: replace(g, stages=(g.stages[0],) * 2), "toy: stage sample must fire on events"),
+        (lambda g: replace(g, stages=g.stages[::-1]), "needed an input stage"),
+        (lambda g: replace(g, stages=(g.stages[0],) * 2), "stage sample must fire on events"),
         (lambda g: replace(g, rings=()), "stage sample: no ring named samples"),
         (trigger(ring="none"), "stage beat: no ring named none"),
-        (other_ring, "stage sample must fill ring second with adc"),
+        (other_ring, "stage sample must write the frames of one ring, not 2"),
         (byte_frames, r"adc: int8 \(2,\), needed one int16 per channel"),
         (input_stage(ops=STAGE.ops[:1]), "decimate reads window, which nothing wrote before it"),
-        (input_stage(outputs=(GRAPH.frame,)), "stage sample: the input stage only fills its ring"),
+        (
+            input_stage(probes=(GRAPH.frame,)),
+            "stage sample: only the stage that decides has probes",
+        ),
         (operators(swap_first_two), "center reads coarse, which nothing wrote before it"),
         (operators(rename_input), "decimate reads window, which nothing wrote before it"),
         (operators(write_twice), "again writes rhythm16 a second time"),
-        (operators(same_name), "stage beat: two operators have the same name"),
+        (operators(same_name), "two operators are named"),
         (operators(lambda ops: ops.pop()), "stage beat: nothing writes scores"),
         (deciding_stage(probes=(tensor("ghost"),)), "stage beat: nothing writes ghost"),
         (with_old_state_as("probes"), "stage beat: average is the old state; copy it first"),
@@ -262,8 +258,8 @@ EVENT_ONLY = (GRAPH.stages[1],)
         (trigger(pre=-1, post=25), "pre, wait and first_dt must be at least 0, post and capacity"),
         (trigger(capacity=0), "post and capacity at least 1"),
         (trigger(first_dt=-1), "first_dt must be at least 0"),
-        (lean(window={"qmin": -2048}), "window: samples are not limited; needed the whole range"),
-        (lean(window={"dtype": "int32"}), "window: samples are not limited"),
+        (lean(window={"qmin": -2048}), r"window: range \[-2048, 32767\] does not hold the ring's"),
+        (lean(window={"dtype": "int32"}), "window and the ring's frames have different formats"),
         (lean(dt={"shape": (2,)}), r"dt: uint16 \(2,\), needed one uint16"),
         (lean(dt={"dtype": "int32"}), r"dt: int32 \(1,\), needed one uint16"),
         (lean(dt_next={"dtype": "int16"}), r"dt_next: int16 \(1,\), needed one uint16"),
@@ -340,7 +336,7 @@ def narrow_window(graph: QGraph) -> QGraph:
             "ring samples has 7 frames, needed at least 8",
         ),
         (narrow_window, r"window shape \(8, 2\) does not fit the ring's frames"),
-        (coarse_window, "window: samples are not limited; needed the whole range"),
+        (coarse_window, "window"),
         (deciding_stage(outputs=()), "toy_every: needed one int16 vector as output"),
     ],
 )

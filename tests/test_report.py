@@ -23,8 +23,8 @@ from lnn_edge.board import load_board
 from lnn_edge.cli import main
 from lnn_edge.codegen import export
 from lnn_edge.errors import UsageError
+from lnn_edge.graph import QGraph
 from lnn_edge.graphio import graph_sha256
-from lnn_edge.ir import QGraph
 from lnn_edge.report import collect, render, save, verdict
 from lnn_edge.report.ecg import draw_recording
 from lnn_edge.report.facts import BuildFacts

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lnn_edge import sim
-from lnn_edge.ir import Stage
 from lnn_edge.ops.leaky import EMPTY
 from lnn_edge.sim import Values
+from lnn_edge.stage import Stage
 from tests.toy import toy_graph
 
 STAGE = toy_graph().deciding_stage

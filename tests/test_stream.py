@@ -11,8 +11,9 @@ from lnn_edge.errors import VerificationError
 from lnn_edge.graphio import load_graph
 from lnn_edge.ir import QTensor
 from lnn_edge.networks.beat_front_end import DT_RANGE, EVENT_CAPACITY, FIRST_DT
+from lnn_edge.queues import Counters
 from lnn_edge.shipped import shipped_graph
-from lnn_edge.stream import Counters, Decision, Stream, pack, state_layout, unpack
+from lnn_edge.stream import Decision, Stream, pack, state_layout, unpack
 from tests.toy import toy_graph
 
 PRE, POST, WAIT, FIRST, LONGEST_DT, RING = 8, 16, 60, 288, 1080, 96  # of the toy

@@ -9,8 +9,10 @@ import pytest
 
 from lnn_edge import sim
 from lnn_edge.errors import GraphError
-from lnn_edge.ir import EveryTrigger, event_trigger
-from lnn_edge.stream import Counters, Decision, Stream, every_inputs
+from lnn_edge.queues import Counters
+from lnn_edge.stage import EveryTrigger, event_trigger
+from lnn_edge.stream import Decision, Stream
+from lnn_edge.whole_records import decision_inputs
 from tests.toy import toy_every_graph
 
 LENGTH = 8  # of the toy's window
@@ -165,7 +167,7 @@ def test_inputs_at_once_equal_those_of_the_stream(hop: int, first: int) -> None:
     assert isinstance(trigger, EveryTrigger)
     frames = np.random.default_rng(3).integers(-30000, 30000, (203, 3)).astype(np.int16)
     streamed = list(Stream(graph).run(frames))
-    stamps, inputs = every_inputs(trigger, frames)
+    ((stamps, inputs),) = decision_inputs(graph, [(frames, np.zeros(0, np.int64))])
     assert stamps.tolist() == [d.stamp for d in streamed]
     assert inputs["window"].shape == (len(streamed), LENGTH, 3)
     if streamed:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lnn_edge.errors import VerificationError
+from lnn_edge.graph import QGraph
 from lnn_edge.graphio import graph_sha256
-from lnn_edge.ir import QGraph
 from lnn_edge.ops.linear import Linear
 from lnn_edge.protocol import ResultRecord
 from lnn_edge.stream import Stream, pack

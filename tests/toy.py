@@ -8,25 +8,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from lnn_edge.ir import (
-    EventTrigger,
-    EveryTrigger,
-    InputTrigger,
-    QGraph,
-    QTensor,
-    Ring,
-    Stage,
-    State,
-)
+from lnn_edge.graph import QGraph
+from lnn_edge.ir import QTensor
 from lnn_edge.ops.conv import Conv1d
 from lnn_edge.ops.elementwise import Concat, Mix, Requantize, TimeGate
 from lnn_edge.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
 from lnn_edge.ops.linear import Linear
 from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.normalize import Normalize
+from lnn_edge.ops.slice import Slice
 from lnn_edge.ops.template import EMPTY as NO_TEMPLATE
 from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
+from lnn_edge.stage import EventTrigger, EveryTrigger, InputTrigger, Ring, Stage, State
 
 ADC = 1 / 200
 Q15 = 1 / 32768
@@ -125,7 +119,7 @@ def toy_graph(seed: int = 0, hidden: int = 6, wait: int = 60) -> QGraph:
         "adc_gain": 200,
         "adc_zero": 0,
     }
-    return QGraph("toy", stages, (ring,), metadata)
+    return QGraph(stages, (ring,), "toy", metadata)
 
 
 def toy_every_graph(hop: int = 4, first: int = 6, ring_length: int = 11) -> QGraph:
@@ -179,10 +173,120 @@ def toy_every_graph(hop: int = 4, first: int = 6, ring_length: int = 11) -> QGra
         ),
     )
     metadata = {"sample_rate_hz": 50, "classes": ["A", "B", "C"], "leads": ["x", "y", "z"]}
-    return QGraph("toy_every", stages, (Ring("samples", frame, ring_length),), metadata)
+    return QGraph(stages, (Ring("samples", frame, ring_length),), "toy_every", metadata)
 
 
 def motion(seed: int, count: int, low: int = -4000, high: int = 4000) -> np.ndarray:
     """Return random frames for the graph that fires on frames."""
     size = (count, 3)
     return np.random.default_rng(seed).integers(low, high, size, endpoint=True).astype(np.int16)
+
+
+def toy_staged_graph(deciding_hop: int = 3) -> QGraph:
+    """Return a model with three stages before the decision.
+
+    Every frame is smoothed; every 3 smoothed frames the mean magnitude of the last 8 is one coarse
+    frame (a window that slides); every 5 coarse frames the mean of the last 2 is one narrow frame
+    (fewer frames than it skips, so it is copied); a decision every `deciding_hop` of those on the
+    last 3.
+    """
+    rng = np.random.default_rng(2)
+    scale = 1 / 1000
+
+    def t(name, shape, dtype="int16", step=scale, **more):
+        return QTensor(name, shape, dtype, step, **more)
+
+    frame = t("motion", (3,), role="input")
+    smooth, smooth_next = (
+        t(n, (3,), "int32", scale / (1 << 14), role=r)
+        for n, r in (("smooth", "state"), ("smooth_next", "scratch"))
+    )
+    follow = t("follow", (3,))
+    window = t("window", (8, 3), role="input")
+    level = t("level", (3,))
+    pair, narrow = t("pair", (2, 3), role="input"), t("narrow", (4,), "int8", 1 / 32)
+    count, count_next = (
+        t("count", (4,), "int8", 1 / 32, role="state"),
+        t("count_next", (4,), "int8", 1 / 32),
+    )
+    last, scores = t("last", (3, 4), "int8", 1 / 32, role="input"), t("scores", (3,), step=8 * Q15)
+    encode = Linear.quantize(
+        "encode", pair, narrow, rng.normal(0, 0.5, (4, 6)), rng.normal(0, 0.2, 4)
+    )
+    head = Linear.quantize("head", last, scores, rng.normal(0, 0.5, (3, 12)), np.zeros(3))
+    rings = (
+        Ring("samples", follow, 8),
+        Ring("levels", level, 4),
+        Ring("codes", narrow, 4),
+    )
+    stages = (
+        Stage(
+            "sample",
+            InputTrigger(frame, "samples"),
+            (LeakyAverage.quantize("smooth_op", frame, smooth, smooth_next, follow, 0.2),),
+            (State(smooth, smooth_next, EMPTY),),
+            (follow,),
+        ),
+        Stage(
+            "coarsen",
+            EveryTrigger("samples", window, 3, 7),
+            (MeanAbs.quantize("mean_abs", window, level),),
+            (),
+            (level,),
+        ),
+        Stage(
+            "code",
+            EveryTrigger("levels", pair, 5, 1),
+            (encode, Requantize.quantize("keep", narrow, count_next)),
+            (State(count, count_next, 3),),
+            (narrow,),
+        ),
+        Stage("decide", EveryTrigger("codes", last, deciding_hop, 2), (head,), (), (scores,)),
+    )
+    metadata = {"sample_rate_hz": 50, "classes": ["A", "B", "C"], "leads": ["x", "y", "z"]}
+    return QGraph(stages, rings, "toy_staged", metadata)
+
+
+def toy_source_graph(wait: int = 40) -> QGraph:
+    """Return a model that finds its own events: the third channel of a frame says how far back."""
+    rng = np.random.default_rng(4)
+    scale = 1 / 1000
+
+    def t(name, shape, dtype="int16", step=scale, **more):
+        return QTensor(name, shape, dtype, step, **more)
+
+    frame, window = t("motion", (3,), role="input"), t("window", (10, 3), role="input")
+    source = t("source", (1,), "uint16", qmax=500)
+    dt, dt_next = (
+        t(n, (1,), "uint16", 1 / 50, qmin=low, qmax=high, role="input")
+        for n, low, high in (("dt", 5, 60), ("dt_next", 5, wait or 40))
+    )
+    level, times, scores = t("level", (3,)), t("log_dt", (1,)), t("scores", (3,))
+    join = Concat.join("join", (level, times), "joined")
+    ops = (
+        MeanAbs.quantize("mean_abs", window, level),
+        Slice.quantize("elapsed", dt_next if wait else dt, times),
+        join,
+        Linear.quantize("head", join.outputs[0], scores, rng.normal(0, 0.5, (3, 4)), np.zeros(3)),
+    )
+    trigger = EventTrigger(
+        "samples", window, dt, dt_next if wait else None, 9, 4, 6, wait, 3, source
+    )
+    stages = (
+        Stage(
+            "sample",
+            InputTrigger(frame, "samples"),
+            (Slice.quantize("find", frame, source, 2),),
+            (),
+            (source,),
+        ),
+        Stage("decide", trigger, ops, (), (scores,), (level,)),
+    )
+    metadata = {
+        "sample_rate_hz": 50,
+        "classes": ["A", "B", "C"],
+        "leads": ["x", "y", "z"],
+        "adc_gain": 200,
+        "adc_zero": 0,
+    }
+    return QGraph(stages, (Ring("samples", frame, 80),), "toy_source", metadata)

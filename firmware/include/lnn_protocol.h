@@ -33,6 +33,9 @@ typedef struct
     uint32_t           duplicates;
     uint32_t           sequence_errors;
     uint32_t           steps;
+#if LNN_MODEL_PREPARES
+    uint32_t           prepared; /**< cycles spent on frames since the last decision */
+#endif
 } lnn_protocol_t;
 
 /** @brief Reset the model and wait for a HELLO. `protocol` is zero-initialised (static). */

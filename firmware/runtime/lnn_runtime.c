@@ -52,6 +52,71 @@ void lnn_ring_slice(const lnn_ring_t *ring, const int16_t *data, const uint32_t 
     }
 }
 
+static uint32_t next_firing(const lnn_every_t *trigger, const uint32_t frames)
+{
+    return trigger->first + lnn_every_firings(trigger, frames) * trigger->hop;
+}
+
+/* The frame is in the next window, or the last one of the window before. */
+static uint32_t slot_of(const lnn_ring_t *ring, const lnn_every_t *reader, const uint32_t frame)
+{
+    return reader->length - (next_firing(reader, ring->frames) - frame);
+}
+
+void lnn_slide_push(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, const uint32_t channels,
+                    const int16_t *frame)
+{
+    if (ring->primed == 0U)
+    {
+        for (uint32_t slot = 0; slot < reader->length; slot++)
+        {
+            store(data, slot, channels, frame);
+        }
+        ring->primed = 1U;
+    }
+    store(data, slot_of(ring, reader, ring->frames), channels, frame);
+    ring->frames++;
+}
+
+void lnn_slide_advance(int16_t *data, const lnn_every_t *reader, const uint32_t channels)
+{
+    const uint32_t kept = (reader->length - reader->hop) * channels;
+    for (uint32_t i = 0; i < kept; i++)
+    {
+        data[i] = data[i + reader->hop * channels];
+    }
+}
+
+void lnn_slide_skip(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, const uint32_t channels,
+                    const uint32_t count)
+{
+    if (ring->primed == 0U)
+    {
+        ring->frames += count;
+        return;
+    }
+    if (count >= reader->length + reader->hop)
+    {
+        const uint32_t last = slot_of(ring, reader, ring->frames - 1U);
+        for (uint32_t slot = 0; slot < reader->length; slot++)
+        {
+            store(data, slot, channels, &data[last * channels]);
+        }
+        ring->frames += count;
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++)
+    {
+        const uint32_t last = slot_of(ring, reader, ring->frames - 1U);
+        store(data, slot_of(ring, reader, ring->frames), channels, &data[last * channels]);
+        ring->frames++;
+        if (lnn_every_fires(reader, ring->frames) != 0U)
+        {
+            lnn_slide_advance(data, reader, channels);
+        }
+    }
+}
+
 static void drop_head(lnn_events_t *events, uint32_t *stamps)
 {
     for (uint32_t i = 1; i < events->count; i++)
@@ -80,6 +145,19 @@ lnn_status_t lnn_events_push(lnn_events_t *events, uint32_t *stamps, const lnn_t
     stamps[events->count] = stamp;
     events->count++;
     return LNN_OK;
+}
+
+void lnn_events_note(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger, lnn_counters_t *counters,
+                     const uint32_t frames, const uint32_t distance)
+{
+    if (distance > frames)
+    {
+        counters->events_rejected++;
+    }
+    else if (distance > 0U)
+    {
+        (void) lnn_events_push(events, stamps, trigger, counters, frames - distance);
+    }
 }
 
 static uint16_t limit(const uint32_t value, const uint32_t low, const uint32_t high, lnn_counters_t *counters)
@@ -129,9 +207,19 @@ lnn_status_t lnn_events_take(lnn_events_t *events, uint32_t *stamps, const lnn_t
     return LNN_IDLE;
 }
 
+uint32_t lnn_every_firings(const lnn_every_t *trigger, const uint32_t frames)
+{
+    return (frames < trigger->first) ? 0U : ((frames - trigger->first) / trigger->hop + 1U);
+}
+
+uint32_t lnn_every_fires(const lnn_every_t *trigger, const uint32_t frames)
+{
+    return ((frames >= trigger->first) && ((frames - trigger->first) % trigger->hop == 0U)) ? 1U : 0U;
+}
+
 void lnn_every_note(uint32_t *due, const lnn_every_t *trigger, lnn_counters_t *counters, const uint32_t frames)
 {
-    if ((frames < trigger->first) || ((frames - trigger->first) % trigger->hop != 0U))
+    if (lnn_every_fires(trigger, frames) == 0U)
     {
         return;
     }

@@ -82,7 +82,7 @@ typedef struct
     uint16_t dt_next;
 } lnn_firing_t;
 
-/** @brief Append a frame; the first one fills the whole ring. */
+/** @brief Append a frame; the first one fills the whole ring. Frames are counted in 16-bit units of `channels`. */
 void lnn_ring_push(lnn_ring_t *ring, int16_t *data, uint32_t length, uint32_t channels, const int16_t *frame);
 
 /** @brief Account for lost frames: the ring holds the last frame in their place. */
@@ -92,14 +92,34 @@ void lnn_ring_skip(lnn_ring_t *ring, int16_t *data, uint32_t length, uint32_t ch
 void lnn_ring_slice(const lnn_ring_t *ring, const int16_t *data, uint32_t length, uint32_t channels, uint32_t first,
                     uint32_t count, int16_t *out);
 
+/** @brief Append a frame to a ring that slides: as long as the window of its only reader, which is its memory. */
+void lnn_slide_push(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, uint32_t channels,
+                    const int16_t *frame);
+
+/** @brief Move on by a hop; the reader has run. */
+void lnn_slide_advance(int16_t *data, const lnn_every_t *reader, uint32_t channels);
+
+/** @brief Account for lost frames: the last frame stands in their place. */
+void lnn_slide_skip(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, uint32_t channels, uint32_t count);
+
 /** @brief Queue an event. */
 lnn_status_t lnn_events_push(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger,
                              lnn_counters_t *counters, uint32_t stamp);
+
+/** @brief Queue the event that is `distance` frames back from `frames`; 0 is none. */
+void lnn_events_note(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger, lnn_counters_t *counters,
+                     uint32_t frames, uint32_t distance);
 
 /** @brief Take the next event that is ready; LNN_IDLE if there is none. Events whose window has left the ring are
  * dropped and counted. */
 lnn_status_t lnn_events_take(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger,
                              lnn_counters_t *counters, uint32_t frames, lnn_firing_t *firing);
+
+/** @brief How often a stage fires in so many frames. */
+uint32_t lnn_every_firings(const lnn_every_t *trigger, uint32_t frames);
+
+/** @brief Whether a stage fires on the newest of so many frames. */
+uint32_t lnn_every_fires(const lnn_every_t *trigger, uint32_t frames);
 
 /** @brief After a frame: fire if it is time. `due` is the number of frames up to the firing that waits, 0 for none; a
  * firing that finds another waiting is dropped and counted. */

@@ -168,6 +168,19 @@ static void answer_hello(lnn_protocol_t *p, const payload_t in)
     put_name(p, facts.board_name);
 }
 
+/* What was computed on the frames since the last decision is part of its cost. */
+static uint32_t take_prepared(lnn_protocol_t *p)
+{
+#if LNN_MODEL_PREPARES
+    const uint32_t cycles = p->prepared;
+    p->prepared           = 0U;
+    return cycles;
+#else
+    (void) p;
+    return 0U;
+#endif
+}
+
 static void answer_reset(lnn_protocol_t *p, const payload_t in)
 {
     if (in.bytes[0] > 1U)
@@ -181,6 +194,7 @@ static void answer_reset(lnn_protocol_t *p, const payload_t in)
         return;
     }
     p->detail = (in.bytes[0] == 1U);
+    (void) take_prepared(p);
     lnn_model_reset(p->model);
     reply_begin(p, ACK);
 }
@@ -216,7 +230,7 @@ static bool run_steps(lnn_protocol_t *p)
             return true;
         }
         p->steps++;
-        put_record(p, &result, cycles);
+        put_record(p, &result, cycles + take_prepared(p));
         p->reply.body[LNN_HEAD_BYTES + 2U]++;
     }
     return false;
@@ -229,7 +243,13 @@ static void push_frame(lnn_protocol_t *p, const uint8_t *samples)
     {
         frame[c] = (int16_t) get_u16(&samples[2U * c]);
     }
+#if LNN_MODEL_PREPARES
+    const uint32_t start = lnn_port_cycles();
     (void) lnn_model_push_frame(p->model, frame);
+    p->prepared += lnn_port_cycles() - start;
+#else
+    (void) lnn_model_push_frame(p->model, frame);
+#endif
 }
 
 static uint32_t stamp_at(const data_t *data, const uint32_t event)

@@ -19,11 +19,12 @@ from lnn_edge.cells.cfc import (
 )
 from lnn_edge.errors import UsageError
 from lnn_edge.formats import Q15, Ranges, range_of, rectified, symmetric, symmetric_of
-from lnn_edge.ir import AbstractOp, QTensor, State
+from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.ops.conv2d import Conv2d, Geometry, geometry_of
 from lnn_edge.ops.elementwise import Add, Requantize
 from lnn_edge.ops.lut import HARD_BOUNDS, Lut
 from lnn_edge.ops.memory_cell import Gate, Remember
+from lnn_edge.stage import State
 
 Activation = Literal["tanh", "relu"]
 RecurrentActivation = Literal["sigmoid", "hard_sigmoid", "steep_hard_sigmoid"]

@@ -16,11 +16,12 @@ from lnn_edge.cells.cfc import (
     no_tap,
 )
 from lnn_edge.formats import Ranges, q15, q15_gate, symmetric, symmetric_of
-from lnn_edge.ir import AbstractOp, QTensor, State
+from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.ops.elementwise import Add, Concat, Mix, Requantize
 from lnn_edge.ops.linear import Linear
 from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.memory_cell import Gate
+from lnn_edge.stage import State
 
 GATES = ("reset", "update")  # the order of torch, the new value after them
 

@@ -15,10 +15,11 @@ from lnn_edge.cells.cfc import (
     no_tap,
 )
 from lnn_edge.formats import Ranges, q15, q15_gate, symmetric
-from lnn_edge.ir import AbstractOp, QTensor, State
+from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.ops.elementwise import Concat, Requantize
 from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.memory_cell import Gate, Remember
+from lnn_edge.stage import State
 
 # |c| up to 128; half a step is 3e-8: the state stands still 1e-6 short where f = 0.97
 MEMORY_BITS = 24

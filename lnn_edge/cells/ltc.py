@@ -16,11 +16,12 @@ from lnn_edge.cells.ltc_scan import input_sums, scan
 from lnn_edge.cells.wirings import Wiring
 from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.formats import Ranges, integrating_dtype, symmetric
-from lnn_edge.ir import AbstractOp, QTensor, State
+from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.ops.elementwise import Concat
 from lnn_edge.ops.slice import Slice
 from lnn_edge.ops.synapse import RealSynapses, Synapses
 from lnn_edge.ops.unfold import ONE, Membranes, Unfold
+from lnn_edge.stage import State
 
 Positivity = Literal["softplus", "clip"]
 

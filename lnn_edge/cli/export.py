@@ -10,7 +10,7 @@ import click
 from lnn_edge.cli.output import console, json_option, show_json
 
 if TYPE_CHECKING:
-    from lnn_edge.ir import QGraph
+    from lnn_edge.graph import QGraph
 
 
 @click.command(name="export")

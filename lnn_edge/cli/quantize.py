@@ -10,7 +10,7 @@ import click
 from lnn_edge.cli.output import console, data_dir_option, json_option, show_json
 
 if TYPE_CHECKING:
-    from lnn_edge.ir import QGraph
+    from lnn_edge.graph import QGraph
 
 
 @click.command(name="quantize")
@@ -46,7 +46,7 @@ def command(
         from lnn_edge.quantize_cell import quantize_cell_folder
 
         graph = quantize_cell_folder(folder, calibration)
-    ops = graph.deciding_stage.ops
+    ops = graph.ops
     facts = {
         "graph": str(folder / "model.qgraph"),
         "model_sha256": graph_sha256(graph),
@@ -57,7 +57,7 @@ def command(
         show_json(facts)
         return
     console().print(
-        f"{facts['operators']} operators, {facts['macs']} multiply-accumulates a step: "
+        f"{facts['operators']} operators, {facts['macs']} multiply-accumulates: "
         f"{facts['graph']}\nnext: lnn-edge export {facts['graph']} --board stm32f746 -o firmware"
     )
 

@@ -61,10 +61,10 @@ def command(
     Example: lnn-edge verify firmware --link virtual --input X.npy
     """
     from lnn_edge.data.registry import SHOWN, load_dataset
-    from lnn_edge.decisions import stage_inputs
     from lnn_edge.errors import UsageError
     from lnn_edge.project import open_project
     from lnn_edge.verify import verify_project, write_verification
+    from lnn_edge.whole_records import decision_inputs
 
     opened = open_project(project)
     if input_path is None and not opened.graph.classes:
@@ -76,10 +76,10 @@ def command(
         result = _verify_input(opened, link, input_path, as_json)
     else:
         names = None if records is None else records.split(",")
-        stage = opened.graph.deciding_stage
         task = str(opened.graph.metadata.get("task", "beats"))
         recordings = load_dataset(dataset or SHOWN[task], data_dir, "all", names)
-        steps = sum(len(stage_inputs(stage, r)[0]) for r in recordings)
+        fed = decision_inputs(opened.graph, [(r.frames, r.events) for r in recordings])
+        steps = sum(len(stamps) for stamps, _ in fed)
         with progress(as_json) as bar:
             shown = bar.add_task(f"verify on {link}", total=steps, note="")
             result = verify_project(opened, link, recordings, lambda: bar.advance(shown))

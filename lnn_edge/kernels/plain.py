@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from lnn_edge.ir import AbstractOp
 from lnn_edge.kernels.kernel import Constants, Kernel, portable
+from lnn_edge.ops.biquad import Biquads
+from lnn_edge.ops.constant import Constant
 from lnn_edge.ops.decay import Decay, Relax
 from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.template import TemplateDistance
@@ -21,6 +23,18 @@ def pack_segments(op: AbstractOp) -> Constants:
     return {"edges": op.edges, "multiplier": op.multiplier, "shift": op.shift}
 
 
+def pack_sections(op: AbstractOp) -> Constants:
+    """Return coefficients and gains as they are."""
+    assert isinstance(op, Biquads)
+    return {"coefficients": op.coefficients, "gain": op.gain}
+
+
+def pack_value(op: AbstractOp) -> Constants:
+    """Return the elements in the type of the output."""
+    assert isinstance(op, Constant)
+    return {"value": op.value.astype(op.outputs[0].dtype)}
+
+
 def pack_rate(op: AbstractOp) -> Constants:
     """Return the rates as they are."""
     assert isinstance(op, Decay)
@@ -35,8 +49,10 @@ def pack_relaxation(op: AbstractOp) -> Constants:
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
     "add": (portable("add.c.j2"),),
+    "biquads": (portable("biquads.c.j2", pack_sections),),
     "center": (portable("center.c.j2"),),
     "concat": (portable("concat.c.j2"),),
+    "constant": (portable("constant.c.j2", pack_value),),
     "decay": (portable("decay.c.j2", pack_rate),),
     "decimate": (portable("decimate.c.j2"),),
     "gate": (portable("gate.c.j2"),),

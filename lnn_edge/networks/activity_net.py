@@ -14,18 +14,12 @@ from lnn_edge.cells.cfc import Cfc, Tap, linear_op, no_tap
 from lnn_edge.data.activity_run import CHANNELS, CLASSES, RATE_HZ, SCALES
 from lnn_edge.errors import UsageError
 from lnn_edge.formats import Ranges, symmetric, symmetric_of
-from lnn_edge.ir import (
-    AbstractOp,
-    EveryTrigger,
-    InputTrigger,
-    QGraph,
-    QTensor,
-    Ring,
-    Stage,
-    State,
-)
+from lnn_edge.graph import QGraph
+from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.networks.stream_net import AbstractStreamNet
 from lnn_edge.ops.elementwise import Concat, Requantize
+from lnn_edge.pipeline import Pipeline
+from lnn_edge.stage import EveryTrigger, InputTrigger, Ring, Stage, State
 
 RING = "motion"
 Variant = Literal["cfc", "state_reset", "encoder_only"]
@@ -117,9 +111,12 @@ class AbstractActivityNet(AbstractStreamNet):
         return QTensor("window", shape, "int16", SCALES, role="input")
 
     @property
-    def front_stage(self) -> Stage:
+    def front(self) -> Pipeline:
         """The trigger: a decision from the first whole window on."""
-        return Stage("decide", EveryTrigger(RING, self.window, self.config.hop, self.config.window))
+        frame = QTensor("motion_frame", (len(CHANNELS),), "int16", SCALES, role="input")
+        trigger = EveryTrigger(RING, self.window, self.config.hop, self.config.window)
+        stages = (Stage("sample", InputTrigger(frame, RING)), Stage("decide", trigger))
+        return Pipeline(stages, (Ring(RING, frame, self.config.window),))
 
     @property
     def inputs(self) -> tuple[QTensor, ...]:
@@ -156,7 +153,7 @@ class AbstractActivityNet(AbstractStreamNet):
         """Return the integer graph; the cell's constant dt folds into its weights."""
         if self.config.variant != "cfc":
             raise UsageError(f"[model] variant {self.config.variant} cannot be lowered; take cfc")
-        front, encoder = self.front_stage, self.lower_encoder(self.window, ranges)
+        front, encoder = self.front, self.lower_encoder(self.window, ranges)
         e = encoder.embedding
         cell = self.cell.lower((e,), self.dt, ranges)
         h8 = symmetric("h_out", cell.output.shape, "int8", 1.0)
@@ -166,14 +163,11 @@ class AbstractActivityNet(AbstractStreamNet):
         row = (self.head.weight, self.head.bias)
         head = linear_op("head", row, both.outputs[0], scores)
         stage = Stage(
-            front.name,
-            front.trigger,
+            front.deciding_stage.name,
+            front.deciding_trigger,
             (*encoder.ops, *cell.ops, narrow, both, head),
             (*encoder.states, *cell.states),
             (scores,),
             (e,),
         )
-        frame = QTensor("motion_frame", (len(CHANNELS),), "int16", SCALES, role="input")
-        ring = Ring(RING, frame, self.config.window)
-        samples = Stage("sample", InputTrigger(frame, RING))
-        return QGraph(name, (samples, stage), (ring,), dict(metadata))
+        return QGraph((*front.preparing_stages, stage), front.rings, name, dict(metadata))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lnn_edge.formats import symmetric
-from lnn_edge.ir import AbstractOp, EventTrigger, QTensor, Ring, Stage, State
+from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.ops import template
 from lnn_edge.ops.elementwise import Concat
 from lnn_edge.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
@@ -19,6 +19,8 @@ from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.normalize import Normalize
 from lnn_edge.ops.template import TemplateDistance
 from lnn_edge.ops.window import Center, Decimate, MeanAbs
+from lnn_edge.pipeline import Pipeline
+from lnn_edge.stage import EventTrigger, InputTrigger, Ring, Stage, State
 
 SAMPLE_RATE_HZ = 360
 CHANNELS = 2
@@ -58,22 +60,23 @@ class FrontEnd:
     """The integer front end of one deciding stage.
 
     Attributes:
-        ring: Raw samples.
-        frame: One frame of raw samples.
-        stage: Trigger, operators and states; its outputs are window, rhythm and shape.
+        pipeline: Samples, and the front end of a beat, whose outputs are window, rhythm and shape.
         window: Normalised window (T, C) int8.
         rhythm: Rhythm features (F,) int8.
         shape: Distances of the window to the patient's usual beat (S * C,) int8.
         dt: Elapsed time, uint16 samples.
     """
 
-    ring: Ring
-    frame: QTensor
-    stage: Stage
+    pipeline: Pipeline
     window: QTensor
     rhythm: QTensor
     shape: QTensor
     dt: QTensor
+
+    @property
+    def stage(self) -> Stage:
+        """The deciding stage as far as it is no network."""
+        return self.pipeline.deciding_stage
 
 
 def front_end(wait: int = LONGEST_WAIT) -> FrontEnd:
@@ -107,7 +110,9 @@ def front_end(wait: int = LONGEST_WAIT) -> FrontEnd:
     states = tuple(state for part in parts for state in part.states)
     outputs = tuple(part.output for part in parts)
     stage = Stage("beat", trigger, ops, states, outputs)
-    return FrontEnd(ring, frame, stage, window.output, rhythm.output, shape.output, dt)
+    samples = Stage("sample", InputTrigger(frame, ring.name))
+    pipeline = Pipeline((samples, stage), (ring,))
+    return FrontEnd(pipeline, window.output, rhythm.output, shape.output, dt)
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,10 @@ from torch import Tensor, nn
 from lnn_edge.cells.cfc import LoweredCell, Tap, linear_op, no_tap
 from lnn_edge.errors import UsageError
 from lnn_edge.formats import Ranges, symmetric_of
-from lnn_edge.ir import (
-    AbstractOp,
-    EveryTrigger,
-    InputTrigger,
-    QGraph,
-    QTensor,
-    Ring,
-    Stage,
-)
+from lnn_edge.graph import QGraph
+from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.ops.slice import Slice
+from lnn_edge.stage import EveryTrigger, InputTrigger, Ring, Stage
 
 HEADROOM = 4  # of the int16 frame over the calibrated range of a channel
 RING = "frames"
@@ -111,7 +105,7 @@ class CellModel(nn.Module):
             output = y
         stage = Stage("step", EveryTrigger(RING, window, 1, 1), ops, lowered.states, (output,))
         frames = Stage("take", InputTrigger(frame, RING))
-        return QGraph(name, (frames, stage), (Ring(RING, frame, 1),), dict(metadata))
+        return QGraph((frames, stage), (Ring(RING, frame, 1),), name, dict(metadata))
 
     def _split(
         self, window: QTensor, ranges: Ranges

@@ -13,12 +13,15 @@ from torch.nn import functional
 from lnn_edge.cells.cfc import Cfc, Tap, linear_op, no_tap
 from lnn_edge.errors import UsageError
 from lnn_edge.formats import Ranges, range_of, rectified, symmetric, symmetric_of
-from lnn_edge.ir import InputTrigger, QGraph, QTensor, Stage
+from lnn_edge.graph import QGraph
+from lnn_edge.ir import QTensor
 from lnn_edge.networks import beat_front_end
 from lnn_edge.networks.beat_front_end import FrontEnd, front_end
 from lnn_edge.networks.conv_encoder import ConvEncoder, ConvSizes
 from lnn_edge.networks.stream_net import AbstractStreamNet
 from lnn_edge.ops.elementwise import Concat, Requantize
+from lnn_edge.pipeline import Pipeline
+from lnn_edge.stage import Stage
 
 CLASSES = ("N", "S", "V", "F")
 Variant = Literal["cfc", "state_reset", "encoder_only", "lstm"]
@@ -116,9 +119,9 @@ class BeatNet(AbstractStreamNet):
         nn.init.zeros_(self.head.weight[:, config.mixed_size :])
 
     @property
-    def front_stage(self) -> Stage:
-        """Trigger, front end and its states."""
-        return self.front_end.stage
+    def front(self) -> Pipeline:
+        """Samples, and the front end of a beat."""
+        return self.front_end.pipeline
 
     @property
     def inputs(self) -> tuple[QTensor, ...]:
@@ -183,8 +186,8 @@ class BeatNet(AbstractStreamNet):
             (scores,),
             front.stage.outputs,
         )
-        samples = Stage("sample", InputTrigger(front.frame, front.ring.name))
-        return QGraph(name, (samples, stage), (front.ring,), dict(metadata))
+        before = front.pipeline.preparing_stages
+        return QGraph((*before, stage), front.pipeline.rings, name, dict(metadata))
 
 
 def _cell(config: BeatNetConfig, features: int) -> nn.Module | None:

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from lnn_edge.cells.cfc import Tap, no_tap
 from lnn_edge.formats import Ranges
-from lnn_edge.ir import QGraph, QTensor, Stage
+from lnn_edge.graph import QGraph
+from lnn_edge.ir import QTensor
+from lnn_edge.pipeline import Pipeline
 
 
 class AbstractStreamNet(nn.Module, abc.ABC):
@@ -26,13 +28,13 @@ class AbstractStreamNet(nn.Module, abc.ABC):
 
     @property
     @abc.abstractmethod
-    def front_stage(self) -> Stage:
-        """The deciding stage as far as it is no network: trigger, front end and its states."""
+    def front(self) -> Pipeline:
+        """As much of its graph as does not depend on training."""
 
     @property
     @abc.abstractmethod
     def inputs(self) -> tuple[QTensor, ...]:
-        """Tensors of that stage that the network reads."""
+        """Tensors of the deciding stage there that the network reads."""
 
     @abc.abstractmethod
     def forward(self, inputs: Mapping[str, Tensor], tap: Tap = no_tap) -> tuple[Tensor, Tensor]:

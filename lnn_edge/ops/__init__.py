@@ -1,6 +1,8 @@
 """Operators: integer semantics, one family a file. Adding one adds a line here."""
 
 from lnn_edge.ir import AbstractOp
+from lnn_edge.ops.biquad import Biquads
+from lnn_edge.ops.constant import Constant
 from lnn_edge.ops.conv import Conv1d
 from lnn_edge.ops.conv2d import Conv2d
 from lnn_edge.ops.decay import Decay, Relax
@@ -21,8 +23,10 @@ OPERATORS: dict[str, type[AbstractOp]] = {
     op.kind: op
     for op in (
         Add,
+        Biquads,
         Center,
         Concat,
+        Constant,
         Conv1d,
         Conv2d,
         Decay,

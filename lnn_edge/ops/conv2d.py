@@ -111,7 +111,7 @@ class Conv2d(AbstractRowOp):
             self.image, y.shape, self.kernel_size, self.strides, self.before, strict=False
         ):
             self.require(
-                min(k, s) >= 1 and 0 <= before < k and 0 <= (out - 1) * s - before < n,
+                min(k, s) >= 1 and 0 <= before < k and (out - 1) * s - before < n,
                 f"kernel {self.kernel_size}, strides {self.strides}, padding {self.before} do not "
                 f"map {x.shape} to {y.shape}",
             )

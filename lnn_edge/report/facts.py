@@ -287,7 +287,7 @@ def _build(project: Project) -> BuildFacts | None:
 
 def _operators(project: Project, sizes: Any) -> tuple[OperatorFacts, ...]:
     exported: Any = project.export["operators"]
-    ops = {op.name: op for op in project.graph.deciding_stage.ops}
+    ops = {op.name: op for op in project.graph.ops}
     return tuple(
         OperatorFacts(
             o["name"],

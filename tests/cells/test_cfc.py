@@ -13,7 +13,8 @@ from lnn_edge import sim
 from lnn_edge.cells.cfc import Cfc, LoweredCell
 from lnn_edge.errors import QuantizationError
 from lnn_edge.formats import Ranges, symmetric
-from lnn_edge.ir import InputTrigger, QTensor, Stage
+from lnn_edge.ir import QTensor
+from lnn_edge.stage import InputTrigger, Stage
 from lnn_edge.trained import one_thread
 
 SIZES = [(7, 12, 24), (3, 1, 2), (16, 20, 40)]  # input, hidden, backbone

@@ -15,7 +15,8 @@ from lnn_edge import sim
 from lnn_edge.cells.cfc import Cfc, CfcConfig, LoweredCell
 from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.formats import Ranges, symmetric
-from lnn_edge.ir import InputTrigger, QTensor, Stage
+from lnn_edge.ir import QTensor
+from lnn_edge.stage import InputTrigger, Stage
 from lnn_edge.trained import one_thread
 
 INPUT, HIDDEN, UNITS, BATCH, STEPS = 5, 7, 16, 3, 2000

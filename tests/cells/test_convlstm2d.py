@@ -14,8 +14,9 @@ from lnn_edge import sim
 from lnn_edge.cells.convlstm2d import ConvLstm2d, ConvLstm2dConfig
 from lnn_edge.errors import UsageError
 from lnn_edge.formats import symmetric
-from lnn_edge.ir import InputTrigger, QTensor, Stage
+from lnn_edge.ir import QTensor
 from lnn_edge.quantize import Calibration
+from lnn_edge.stage import InputTrigger, Stage
 from lnn_edge.trained import one_thread
 
 KERAS = Path(__file__).parent.parent / "keras" / "convlstm2d.npz"

@@ -15,7 +15,8 @@ from lnn_edge.cells.ltc import Ltc, LtcConfig
 from lnn_edge.cells.wirings import NcpConfig, Wiring, auto_ncp, fully_connected, ncp, random_wiring
 from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.formats import symmetric
-from lnn_edge.ir import InputTrigger, QTensor, Stage
+from lnn_edge.ir import QTensor
+from lnn_edge.stage import InputTrigger, Stage
 from lnn_edge.trained import one_thread
 
 BATCH = 3

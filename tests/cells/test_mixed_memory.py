@@ -14,7 +14,8 @@ from lnn_edge.cells.cfc import CfcConfig
 from lnn_edge.cells.mixed_memory import PUBLISHED, MixedMemory, Place
 from lnn_edge.errors import UsageError
 from lnn_edge.formats import symmetric
-from lnn_edge.ir import InputTrigger, QTensor, Stage
+from lnn_edge.ir import QTensor
+from lnn_edge.stage import InputTrigger, Stage
 from lnn_edge.trained import one_thread
 
 INPUT, HIDDEN, UNITS, BATCH, STEPS = 5, 7, 16, 3, 2000

@@ -23,7 +23,8 @@ from lnn_edge.cells.wirings import (
 )
 from lnn_edge.errors import UsageError
 from lnn_edge.formats import symmetric
-from lnn_edge.ir import InputTrigger, QTensor, Stage
+from lnn_edge.ir import QTensor
+from lnn_edge.stage import InputTrigger, Stage
 from lnn_edge.trained import one_thread
 
 STEPS, BATCH = 2000, 3

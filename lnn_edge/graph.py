@@ -1,0 +1,45 @@
+"""The quantized graph: a pipeline with a name and a meaning. The product of the toolchain.
+
+Simulator, passes, planner, code generator and exporters read this and nothing else; no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lnn_edge.errors import GraphError
+from lnn_edge.ir import QTensor, check_name
+from lnn_edge.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class QGraph(Pipeline):
+    """A model: stages joined by rings, plus what a user of its outputs must know.
+
+    Attributes:
+        name: Prefix of every C symbol.
+        metadata: JSON values: classes, sample_rate_hz, leads, adc_gain, adc_zero, output scale...
+    """
+
+    name: str
+    metadata: dict[str, object]
+
+    def __post_init__(self) -> None:
+        """Check name, stages and output."""
+        check_name("graph", self.name)
+        super().__post_init__()
+        outputs = self.deciding_stage.outputs
+        if len(outputs) != 1 or outputs[0].dtype != "int16" or len(outputs[0].shape) != 1:
+            raise GraphError(f"{self.name}: needed one int16 vector as output")
+
+    @property
+    def output(self) -> QTensor:
+        """The model's output, int16 scores of its classes or values."""
+        return self.deciding_stage.outputs[0]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the outputs, from the metadata; none where they are values, not scores."""
+        names = self.metadata.get("classes", [])
+        assert isinstance(names, list)
+        return tuple(map(str, names))

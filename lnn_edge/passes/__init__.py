@@ -1,0 +1,1 @@
+"""Rewrites of a graph that change no bit of what it computes, one a file."""
