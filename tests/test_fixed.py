@@ -185,6 +185,46 @@ def test_interpolate_hits_the_entries_and_reads_a_full_table_as_it_is() -> None:
     assert fixed.interpolate(array(-1, 0, 1, 2), table, -1, 0).tolist() == table.tolist()
 
 
+@QUICK
+@given(st.lists(st.integers(-TOP, TOP), min_size=2, max_size=2), st.floats(0, 6.3))
+def test_rotate_rounds_the_exact_sum_once(z: list[int], angle: float) -> None:
+    cosine, sine = (round(f(angle) * (1 << 30)) for f in (math.cos, math.sin))
+    got = fixed.rotate(array(z[0]), cosine, array(z[1]), sine).tolist()
+    assert got == [half_up(Fraction(z[0] * cosine + z[1] * sine, 1 << 30))]
+
+
+def test_isqrt_is_exact_around_every_square() -> None:
+    root = np.arange(1, 1 << 16)
+    np.testing.assert_array_equal(fixed.isqrt(root * root), root)
+    np.testing.assert_array_equal(fixed.isqrt(root * root - 1), root - 1)
+    assert fixed.isqrt(array(0, (1 << 32) - 1)).tolist() == [0, 65535]
+
+
+@QUICK
+@given(st.floats(2.0**-32, 0.35), st.integers(-TOP, TOP), st.integers(-TOP, TOP))
+def test_magnitude_is_the_exact_root_rounded_half_up(real: float, re: int, im: int) -> None:
+    multiplier, shift = fixed.quantize_square(real)
+    assert 1 << 30 <= multiplier < 1 << 31
+    square = Fraction(multiplier, 1 << (34 + shift))
+    assert abs(square / Fraction(real) ** 2 - 1) <= Fraction(1, 1 << 31)
+    re, im = re // 2, im // 2
+    got = int(fixed.magnitude(array(re), array(im), multiplier, shift, 32767)[0])
+    exact_square = square * (re * re + im * im)
+    assert got == 32767 or exact_square < Fraction(2 * got + 1, 2) ** 2
+    assert got == 0 or exact_square >= Fraction(2 * got - 1, 2) ** 2
+
+
+@pytest.mark.parametrize("real", [0.0, -1.0, math.nan, math.inf, 0.3536, 2.0**-34])
+def test_factors_of_a_magnitude_beyond_the_format_are_refused(real: float) -> None:
+    with pytest.raises(QuantizationError):
+        fixed.quantize_square(real)
+
+
+def test_the_square_of_a_factor_that_reaches_31_bits_takes_the_next_shift() -> None:
+    below = 0.25 * (1 - 2.0**-40)
+    assert fixed.quantize_square(below) == fixed.quantize_square(0.25) == (1 << 30, 0)
+
+
 def test_saturate_stops_at_both_ends() -> None:
     x = array(-TOP, -129, -128, 0, 127, 128, TOP)
     assert fixed.saturate(x, -128, 127).tolist() == [-128, -128, -128, 0, 127, 127, 127]

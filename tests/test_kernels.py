@@ -9,8 +9,9 @@ import pytest
 
 from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.kernels import HOST, KERNELS, Core, select
-from lnn_edge.kernels.rows import byte_rows, pair_rows
+from lnn_edge.kernels.rows import BLOCK, PAIR_LIMIT, SPAN, byte_rows, pair_rows
 from lnn_edge.ops.conv import Conv1d
+from lnn_edge.ops.conv2d import Conv2d, geometry_of
 from lnn_edge.ops.linear import Linear
 from tests import arm_core
 from tests.host_c import compile_model, record_items, run_c, run_reference
@@ -127,6 +128,36 @@ def test_the_core_chooses_the_kernel() -> None:
     assert select(op, Core("cortex-m3", dsp=False)).name == "portable"
     assert select(op, M7).name == "dsp_pairs"
     assert select(linear(24, 12, "int16"), M7).name == "dsp_words"
+
+
+def test_wide_rows_are_widened_a_block_at_a_time() -> None:
+    """Of 1,024 columns all are widened, 2 KB; a wider row takes 1 KB and its sums."""
+    assert select(linear(1024, 8, "int8"), M7).name in ("dsp_pairs", "dsp_words")
+    for dtype, name in (("int8", "dsp_pair_blocks"), ("int16", "dsp_word_blocks")):
+        op = linear(1025, 7, dtype)
+        assert select(op, HOST).name == "portable"
+        assert select(op, M7).name == name
+        assert select(op, M7).scratch(op) == 1024 + 4 * 8
+
+
+def test_no_block_of_int8_products_reaches_the_limit_of_pairs() -> None:
+    assert SPAN * 127 * 128 < PAIR_LIMIT
+    assert SPAN % BLOCK == 0
+
+
+@pytest.mark.target
+def test_wide_rows_cost_no_more_than_pairs_may(tmp_path: Path) -> None:
+    """48 filters over 12 x 3 x 129: 1.17 instructions a product, 1.4 with whole rows."""
+    arm_core.require_emulator()
+    geometry = geometry_of((12, 3), (12, 3), (1, 1), "valid")
+    x, y = QTensor("x", (12, 3, 129), "int8", 0.05), QTensor("y", (1, 1, 48), "int8", 0.5)
+    weight = np.random.default_rng(0).normal(0, 1, (12, 3, 129, 48))
+    op = Conv2d.quantize("column", x, y, weight, np.zeros(48), geometry)
+    batch = Batch((Case(op, select(op, M7), (stress(op),)),))
+    program = link_for_arm(batch, "cortex-m7", tmp_path)
+    done = arm_core.run(program, batch.tape(), len(batch.expected()), count=True)
+    assert batch.first_difference(done.output) == ""
+    assert done.instructions["case_0"] / (batch.cases[0].trials * op.macs) < 1.2
 
 
 def test_tiny_matrices_stay_plain() -> None:

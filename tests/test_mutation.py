@@ -15,7 +15,7 @@ from tests import arm_core, test_stream_c
 from tests.host_c import compile_model
 from tests.ops import test_exact
 from tests.ops.batch import Batch, Case
-from tests.ops.cases import MAKERS, Seeded, stress_inputs
+from tests.ops.cases import MAKERS, Seeded, stress_inputs, wide_operators
 from tests.ops.test_vectors import test_reference_gives_the_stored_bits
 from tests.toy import toy_every_graph, toy_graph
 
@@ -36,8 +36,11 @@ C_MUTATIONS = [  # operator that must notice, file, line, damage
     ("linear", f"{OPS}/linear.c.j2", "int32_t acc = {{ c.bias }}[o];", "int32_t acc = 0;"),
     ("linear", f"{OPS}/linear.c.j2", "({{ y.zero_points[0] }})", "0"),
     ("conv1d", f"{OPS}/conv1d.c.j2", "t * {{ op.stride * x.shape[1] }}", "t * {{ x.shape[1] }}"),
-    ("linear", f"{OPS}/rows_dsp.c.j2", "{{ c.bias }}[{{ row }}] + ", ""),
+    ("linear", f"{OPS}/rows_dsp.c.j2", '"%s[%s] + sums[%d]" % (c.bias, row, r)', '"sums[%d]" % r'),
     ("conv1d", f"{OPS}/rows_dsp.c.j2", "{{ row }} < {{ rows }}", "{{ row }} <= {{ rows }}"),
+    ("linear", f"{OPS}/rows_dsp.c.j2", "total[o] += sums[0]", "total[o] = sums[0]"),
+    ("linear", f"{OPS}/rows_dsp.c.j2", "groups }} + first]", "groups }} + first / 2]"),
+    ("conv2d", f"{OPS}/patches.c.j2", "        j = 0;\n", ""),
     ("linear", DUAL, "(int32_t) (raw - low) >> 8", "(int32_t) raw >> 8"),
     ("conv1d", DUAL, "(even >> 16) | (odd & 0xFFFF0000U)", "(even >> 16) | (odd << 16)"),
     ("linear", DUAL, "((bytes >> 7) & 0x00010001U) * 0xFF00U", "0U"),
@@ -55,6 +58,22 @@ C_MUTATIONS = [  # operator that must notice, file, line, damage
     ("unfold", f"{OPS}/unfold.c.j2", "distance + INT64_C", "distance + 0 * INT64_C"),
     ("unfold", f"{OPS}/unfold.c.j2", "(y0[j] + 16384) >> 15", "y0[j] >> 15"),
     ("unfold", FIXED, ">> 16) + 1U)", ">> 16) + 2U)"),
+    ("stft_magnitude", FIXED, "+ (INT64_C(1) << 29)) >> 30", ") >> 30"),
+    ("stft_magnitude", FIXED, "(root - 1U) : root", "root : root"),
+    ("stft_magnitude", FIXED, ": most) + 1U) >> 1", ": most)) >> 1"),
+    (
+        "stft_magnitude",
+        FIXED,
+        "multiplier + low) >> shift",
+        "multiplier + low / 2U) >> shift",
+    ),
+    ("stft_magnitude", f"{OPS}/stft_magnitude.c.j2", "s_re + t_im;", "s_re - t_im;"),
+    (
+        "stft_magnitude",
+        f"{OPS}/stft_magnitude.c.j2",
+        "j < half / 2; j += 2",
+        "j < half / 2 - 2; j += 2",
+    ),
     ("add", f"{OPS}/add.c.j2", "x1[i]", "x0[i]"),
     ("conv2d", f"{OPS}/patches.c.j2", "{{ x.zero_points[0] }}", "0"),
     ("conv2d", f"{OPS}/patches.c.j2", "row * {{ op.strides[0] }}", "row"),
@@ -108,6 +127,9 @@ def damage(sources: Path, file: str, line: str, replacement: str) -> None:
 
 def small_batch(kind: str) -> Batch:
     cases = []
+    for op in wide_operators().get(kind, []):
+        inputs = stress_inputs(op, 4, 0)
+        cases += [Case(op, k, inputs) for k in KERNELS[kind] if k.fits(op, DSP)]
     for seed in range(6 if kind in ROWS else 16):
         op = MAKERS[kind](Seeded(seed))
         inputs = stress_inputs(op, 12, seed)

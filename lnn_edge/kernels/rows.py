@@ -1,4 +1,7 @@
-"""Kernels of linear and convolutions: plain C, and four rows at a time with SMLAD."""
+"""Kernels of linear and convolutions: plain C, and four rows at a time with SMLAD.
+
+Where rows are wide, the input is widened and summed a block of columns at a time.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,10 @@ from lnn_edge.ops.rows import AbstractRowOp
 
 BLOCK = 4
 """Rows that are summed together, and columns of a group."""
+SPAN = 512
+"""Columns of a block of a wide row: of so many int8 products no sum reaches PAIR_LIMIT."""
+WIDE_BYTES = 2048
+"""Of widened input, above which it is widened a block at a time."""
 PAIR_LIMIT = 1 << 23
 """The sum of a pair's high row is what 256 leaves of 32 bits."""
 
@@ -105,6 +112,30 @@ def fits_words(op: AbstractOp, core: Core) -> bool:
     return core.dsp and pays(op)
 
 
+def is_wide(op: AbstractRowOp) -> bool:
+    """Tell whether the widened columns of a row would take much memory."""
+    return patch_bytes(op) > WIDE_BYTES
+
+
+def fits_pair_blocks(op: AbstractOp, core: Core) -> bool:
+    """Fit wide rows of int8 inputs on DSP cores: each block is unpacked, then added in 32 bits."""
+    assert isinstance(op, AbstractRowOp)
+    return core.dsp and op.inputs[0].dtype == "int8" and is_wide(op) and pays(op)
+
+
+def fits_word_blocks(op: AbstractOp, core: Core) -> bool:
+    """Fit wide rows on DSP cores."""
+    assert isinstance(op, AbstractRowOp)
+    return core.dsp and is_wide(op) and pays(op)
+
+
+def block_bytes(op: AbstractOp) -> int:
+    """Return the bytes of a block of columns as int16, and of one sum per row."""
+    assert isinstance(op, AbstractRowOp)
+    rows: int = -(-op.weight.shape[0] // BLOCK) * BLOCK
+    return 2 * SPAN + 4 * rows
+
+
 def widened_bytes(op: AbstractOp) -> int:
     """Return the bytes of the input as int16, as far as the last group of the last frame reads."""
     assert isinstance(op, AbstractRowOp)
@@ -123,6 +154,14 @@ def patch_bytes(op: AbstractOp) -> int:
     return 2 * BLOCK * groups
 
 
+def _block_kernels(kind: str) -> tuple[Kernel, ...]:
+    template = f"{kind}_dsp_blocks.c.j2"
+    return (
+        Kernel("dsp_pair_blocks", template, fits_pair_blocks, pack_pairs, block_bytes),
+        Kernel("dsp_word_blocks", template, fits_word_blocks, pack_words, block_bytes),
+    )
+
+
 def _row_kernels(kind: str) -> tuple[Kernel, ...]:
     template = f"{kind}_dsp.c.j2"
     return (
@@ -133,9 +172,10 @@ def _row_kernels(kind: str) -> tuple[Kernel, ...]:
 
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
-    "linear": _row_kernels("linear"),
+    "linear": (*_block_kernels("linear"), *_row_kernels("linear")),
     "conv1d": _row_kernels("conv1d"),
     "conv2d": (
+        *_block_kernels("conv2d"),
         Kernel("dsp_pairs", "conv2d_dsp.c.j2", fits_pairs, pack_pairs, patch_bytes),
         Kernel("dsp_words", "conv2d_dsp.c.j2", fits_words, pack_words, patch_bytes),
         Kernel("portable", "conv2d.c.j2", always, pack_portable, patch_bytes),

@@ -79,7 +79,8 @@ class StftMagnitude(AbstractOp):
 
         Raises:
             GraphError: The length is not one that the operator has.
-            QuantizationError: The scales of input and output are too far apart.
+            QuantizationError: A step of y is below 2.83 * 2**-f / N steps of x (8.6e-5 for N = 256
+                and all of int16), finer than the spectrum itself, or beyond any magnitude.
         """
         size = x.shape[0]
         cls._require_size(name, size)
@@ -170,7 +171,8 @@ class StftMagnitude(AbstractOp):
     def _largest(self) -> float:
         """Bound |z|, and so its parts, after the last stage: each value sums all of its inputs."""
         mirrored = self.window[np.arange(self.size).clip(None, self.size - np.arange(self.size))]
-        most = self.inputs[0].magnitude * mirrored * 2.0 ** (self.fraction_bits - 31) + 1
+        scale = self.inputs[0].magnitude * 2.0 ** (self.fraction_bits - 31)
+        most = mirrored.astype(float) * scale + 1
         modulus = np.hypot(most[0::2], most[1::2])
         modulus = modulus[reversed_bits(len(modulus))]
         while len(modulus) > 1:  # a turn is at most 2**-30 too long, its rounding less than 1

@@ -349,7 +349,7 @@ def make_stft_magnitude(draw: Source) -> StftMagnitude:
     size, channels = 1 << draw.integer(4, 6), draw.integer(1, 3)
     x = QTensor("x", (size, channels), "int16", power(draw, -9, 0))
     if draw.integer(0, 3) == 0:
-        x = replace(x, qmin=-draw.integer(0, 2048), qmax=draw.integer(0, 2047))
+        x = replace(x, qmin=-draw.integer(0, 2048), qmax=draw.integer(1, 2047))
     dtype, bins = pick(draw, "int8", "int16"), size // 2 + 1
     top = x.scales[0] * x.magnitude / {"int8": 255, "int16": 32767}[dtype] * power(draw, -5, 2)
     scales = tuple((top * 2.0 ** -(np.arange(bins) * draw.real(0, 4) / bins)).tolist())
@@ -385,6 +385,30 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "time_gate": make_time_gate,
     "unfold": make_unfold,
 }
+
+
+def wide_operators() -> dict[str, list[AbstractOp]]:
+    """Return rows of more than two blocks of columns, by kind; the last block is a part of one."""
+    rng, ops = np.random.default_rng(5), {"linear": list[AbstractOp](), "conv2d": []}
+    y = QTensor("y", (5,), "int16", 0.5, 0, -3000)
+    for x in (
+        QTensor("x", (1099,), "int8", 0.05, 3),
+        QTensor("x", (1030,), "int16", 0.001, 0, -9000, 9000),
+    ):
+        ops["linear"].append(
+            Linear.quantize("wide", x, y, rng.normal(0, 1, (5, x.size)), np.ones(5))
+        )
+    # Every product at its extreme: the largest sums of blocks.
+    ones, largest = np.ones((4, 1100)), QTensor("x", (1100,), "int8", 1.0)
+    end = QTensor("y", (4,), "int16", 8.0)
+    ops["linear"] += [Linear.quantize("full", largest, end, s * ones, np.zeros(4)) for s in (1, -1)]
+    for dtype, channels, padding in (("int8", 130, "same"), ("int16", 119, "valid")):
+        geometry = geometry_of((4, 5), (3, 3), (2, 1), padding)
+        x = QTensor("x", (4, 5, channels), dtype, 0.01, 7 if dtype == "int8" else 0, -100, 100)
+        y = QTensor("y", (*geometry.output, 6), "int8", 0.8, -5)
+        weight = rng.normal(0, 1, (3, 3, channels, 6))
+        ops["conv2d"].append(Conv2d.quantize("wide", x, y, weight, np.ones(6), geometry))
+    return ops
 
 
 def limits(op: AbstractOp) -> list[tuple[int, int]]:

@@ -6,24 +6,30 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.kernels import KERNELS, Core
+from lnn_edge.ir import AbstractOp
+from lnn_edge.kernels import KERNELS, Core, Kernel
 from lnn_edge.ops import OPERATORS
 from tests import arm_core
 from tests.ops.batch import Batch, Case, link_for_arm, run_on_host
-from tests.ops.cases import MAKERS, Seeded, stress_inputs
+from tests.ops.cases import MAKERS, Seeded, stress_inputs, wide_operators
 
 SEEDS = range(16)
 DSP = Core("cortex-m7", dsp=True)
 
 
+def fitting(op: AbstractOp) -> list[Kernel]:
+    return [k for k in KERNELS[op.kind] if k.fits(op, DSP)]
+
+
 @pytest.fixture(scope="module")
 def batch() -> Batch:
-    cases = []
-    for kind, make in MAKERS.items():
+    wide = [op for ops in wide_operators().values() for op in ops]
+    cases = [Case(op, k, stress_inputs(op, 4, 0)) for op in wide for k in fitting(op)]
+    for make in MAKERS.values():
         for seed in SEEDS:
             op = make(Seeded(seed))
             inputs = stress_inputs(op, 12, seed)
-            cases += [Case(op, k, inputs) for k in KERNELS[kind] if k.fits(op, DSP)]
+            cases += [Case(op, k, inputs) for k in fitting(op)]
     return Batch(tuple(cases))
 
 
