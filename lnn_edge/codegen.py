@@ -54,14 +54,14 @@ class OperatorCode:
         kernel: The kernel that computes it.
         symbol: Name of its C function.
         constants: C symbol of each packed constant, by the kernel's name for it.
-        arguments: Memory of each input, output and scratch: (C type, parameter, expression).
+        arguments: Memory of each input, output and scratch: (declaration, expression).
     """
 
     op: AbstractOp
     kernel: Kernel
     symbol: str
     constants: dict[str, str]
-    arguments: tuple[tuple[str, str, str], ...]
+    arguments: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,7 @@ def generate(graph: QGraph, core: Core, trace: bool = False) -> ModelCode:
         kernels = {op.name: select(op, core) for op in stage.ops}
         scratch = {op.name: kernels[op.name].scratch(op) for op in stage.ops}
         apart = _places_outside_the_arena(graph, stage)
+        apart |= _updated_in_place(graph, stage, kernels)
         arena = plan_arena(stage, scratch, apart.keys())
         places = apart | {n: f"(void *) &ctx->arena[{s.offset}]" for n, s in arena.slots.items()}
         operators = []
@@ -216,13 +217,34 @@ def _places_outside_the_arena(graph: QGraph, stage: Stage) -> dict[str, str]:
     return places
 
 
-def _arguments(places: Mapping[str, str], op: AbstractOp) -> Iterator[tuple[str, str, str]]:
+def _updated_in_place(graph: QGraph, stage: Stage, kernels: Mapping[str, Kernel]) -> dict[str, str]:
+    """Return the memory of the states' updates that overwrite the states.
+
+    In the stage that decides nothing does: a diagnostic build stops inside it.
+    """
+    if stage is graph.deciding_stage:
+        return {}
+    states = {s.update.name: s.tensor for s in stage.states}
+    return {
+        op.outputs[0].name: f"ctx->state.{op.inputs[-1].name}"
+        for op in stage.ops
+        if kernels[op.name].in_place
+        and states.get(op.outputs[0].name) == op.inputs[-1]
+        and sum(op.inputs[-1] in other.inputs for other in stage.ops) == 1
+    }
+
+
+def _arguments(places: Mapping[str, str], op: AbstractOp) -> Iterator[tuple[str, str]]:
+    shared = places[op.outputs[0].name] if op.outputs else ""
     for prefix, tensors in (("x", op.inputs), ("y", op.outputs)):
         for index, tensor in enumerate(tensors):
             const = "const " if prefix == "x" else ""
-            yield f"{const}{C_TYPES[tensor.dtype]}", f"{prefix}{index}", places[tensor.name]
+            place = places[tensor.name]
+            is_shared = place == shared and [places[t.name] for t in op.inputs].count(shared) == 1
+            restrict = "" if is_shared else "restrict "
+            yield f"{const}{C_TYPES[tensor.dtype]} *{restrict}{prefix}{index}", place
     if f"{op.name}.scratch" in places:
-        yield "int16_t", "scratch", places[f"{op.name}.scratch"]
+        yield "int16_t *restrict scratch", places[f"{op.name}.scratch"]
 
 
 def _padded(size: int) -> int:

@@ -33,6 +33,7 @@ def _findings_loss(labels: Tensor, plan: Training) -> Loss:
     weight = (absent / present) ** plan.class_weight_power
 
     def loss(scores: Tensor, labels: Tensor) -> Tensor:
+        scores, labels = scores[:, plan.burn_in :], labels[:, plan.burn_in :]
         known = (labels >= 0).float()
         target = labels.clamp(min=0) * (1 - plan.label_smoothing) + plan.label_smoothing / 2
         each = functional.binary_cross_entropy_with_logits(

@@ -124,7 +124,9 @@ class LeadAugmentation:
 Augmentation = BeatAugmentation | MotionAugmentation | LeadAugmentation
 AUGMENTATIONS: dict[str, type[Augmentation]] = {
     "ccfc": LeadAugmentation,
+    "ccfc-stream": LeadAugmentation,
     "cltc": LeadAugmentation,
+    "cltc-stream": LeadAugmentation,
     "ecg-beats-cfc": BeatAugmentation,
     "har-cfc": MotionAugmentation,
     "har-convlstm-cfc": MotionAugmentation,

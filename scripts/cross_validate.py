@@ -16,17 +16,17 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.data.recording import Recording
-from lnn_edge.data.registry import folds, load_dataset
+from lnn_edge.data.registry import Signal, folds, load_dataset
 from lnn_edge.decisions import DecisionSequence
-from lnn_edge.evaluate import Evaluation, evaluate_scores, integer_scores
+from lnn_edge.evaluate import integer_scores
+from lnn_edge.judge import Figures, judge
 from lnn_edge.quantize import quantize
 from lnn_edge.recipe import BeatAugmentation, Recipe, load_recipe
 from lnn_edge.train import train
 from lnn_edge.trained import float_scores, prepare
 
 RESAMPLES = 1000
-Records = tuple[Recording, ...]
+Records = tuple[Signal, ...]
 ABLATIONS = ("none", "encoder_only", "state_reset", "lstm", "shuffle_dt", "no_wait")
 
 
@@ -52,7 +52,7 @@ def splits(recipe: Recipe, data_dir: str, has_test: bool) -> Iterator[tuple[Reco
 
 def run_seed(
     recipe: Recipe, pairs: Iterable[tuple[Records, Records]], seed: int, has_integers: bool
-) -> dict[str, Evaluation]:
+) -> dict[str, Figures]:
     """Train on each pair; judge all held-out patients together."""
     held_out, floats, integers = [], [], []
     for training, judged in pairs:
@@ -66,9 +66,9 @@ def run_seed(
         if has_integers:
             integers += integer_scores(quantize(trained, training), judged)[1]
         classes = trained.network.classes
-    figures = {"float": evaluate_scores(held_out, floats, classes, RESAMPLES)}
+    figures = {"float": judge(held_out, floats, classes, RESAMPLES)}
     if has_integers:
-        figures["integer"] = evaluate_scores(held_out, integers, classes, RESAMPLES)
+        figures["integer"] = judge(held_out, integers, classes, RESAMPLES)
     return figures
 
 

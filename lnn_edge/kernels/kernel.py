@@ -38,6 +38,8 @@ class Kernel:
         fits: Whether the kernel can compute this operator on this core.
         pack: Constants as the C reads them; never seen in the graph.
         scratch: Bytes of arena needed while the operator runs.
+        in_place: Whether the first output may be the memory of the last input: a state that is
+            brought up to date where it lies.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Kernel:
     fits: Callable[[AbstractOp, Core], bool]
     pack: Callable[[AbstractOp], Constants]
     scratch: Callable[[AbstractOp], int]
+    in_place: bool = False
 
 
 def always(_op: AbstractOp, _core: Core) -> bool:
@@ -62,6 +65,10 @@ def no_scratch(_op: AbstractOp) -> int:
     return 0
 
 
-def portable(template: str, pack: Callable[[AbstractOp], Constants] = no_constants) -> Kernel:
+def portable(
+    template: str,
+    pack: Callable[[AbstractOp], Constants] = no_constants,
+    in_place: bool = False,
+) -> Kernel:
     """Return the plain C kernel that every operator has."""
-    return Kernel("portable", template, always, pack, no_scratch)
+    return Kernel("portable", template, always, pack, no_scratch, in_place)

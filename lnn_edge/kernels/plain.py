@@ -49,7 +49,7 @@ def pack_relaxation(op: AbstractOp) -> Constants:
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
     "add": (portable("add.c.j2"),),
-    "biquads": (portable("biquads.c.j2", pack_sections),),
+    "biquads": (portable("biquads.c.j2", pack_sections, in_place=True),),
     "center": (portable("center.c.j2"),),
     "concat": (portable("concat.c.j2"),),
     "constant": (portable("constant.c.j2", pack_value),),
@@ -63,6 +63,7 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "mean_pool": (portable("mean_pool.c.j2"),),
     "mix": (portable("mix.c.j2"),),
     "normalize": (portable("normalize.c.j2"),),
+    "r_peaks": (portable("r_peaks.c.j2", in_place=True),),
     "relax": (portable("relax.c.j2", pack_relaxation),),
     "remember": (portable("remember.c.j2"),),
     "requantize": (portable("requantize.c.j2"),),

@@ -8,7 +8,7 @@ from typing import Any
 
 from lnn_edge import strict
 from lnn_edge.errors import UsageError
-from lnn_edge.networks.conv_liquid import ConvLiquidConfig, ConvLiquidNet
+from lnn_edge.networks.conv_liquid import ConvLiquidConfig, ConvLiquidNet, ConvLiquidStreamNet
 from lnn_edge.networks.ecg_beats_cfc import BeatNet, BeatNetConfig
 from lnn_edge.networks.har_cfc import HarNet, HarNetConfig
 from lnn_edge.networks.har_convlstm_cfc import HarConvLstmConfig, HarConvLstmNet
@@ -16,7 +16,9 @@ from lnn_edge.networks.stream_net import AbstractStreamNet
 
 NETWORKS: dict[str, tuple[Callable[[Any], AbstractStreamNet], type]] = {
     "ccfc": (partial(ConvLiquidNet, cell="cfc"), ConvLiquidConfig),
+    "ccfc-stream": (partial(ConvLiquidStreamNet, cell="cfc"), ConvLiquidConfig),
     "cltc": (partial(ConvLiquidNet, cell="ltc"), ConvLiquidConfig),
+    "cltc-stream": (partial(ConvLiquidStreamNet, cell="ltc"), ConvLiquidConfig),
     "ecg-beats-cfc": (BeatNet, BeatNetConfig),
     "har-cfc": (HarNet, HarNetConfig),
     "har-convlstm-cfc": (HarConvLstmNet, HarConvLstmConfig),

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lnn_edge.cells.cfc import TABLE_STEP_BITS, TANH_BOUND, CfcConfig, Tap, linear_op, no_tap
+from lnn_edge.cells.cfc import (
+    TABLE_STEP_BITS,
+    TANH_BOUND,
+    CfcConfig,
+    LoweredCell,
+    Tap,
+    linear_op,
+    no_tap,
+)
 from lnn_edge.cells.convlstm2d import (
     GATES,
     Activation,
@@ -33,13 +41,15 @@ from lnn_edge.ops.elementwise import Requantize
 from lnn_edge.ops.lut import Lut
 from lnn_edge.passes.columns import stream_columns
 from lnn_edge.passes.constants import fold_constants
+from lnn_edge.passes.taps import crop_kernels
 from lnn_edge.pipeline import Pipeline
-from lnn_edge.stage import EveryTrigger, Stage
+from lnn_edge.stage import EveryTrigger, Stage, State
 
 CLASSES = ("1dAVb", "RBBB", "LBBB", "SB", "AF", "ST")
-FRAMES = 33  # columns that a decision sees
+COLUMNS_OF_DECISION = 33
 KERNEL_COLUMNS, STRIDE = 3, 2
 DT = 1.0  # elapsed time of the cell, as published: one call, no clock
+COLUMN_S = front_end.HOP / SAMPLE_RATE_HZ
 CellKind = Literal["cfc", "ltc"]
 
 
@@ -107,6 +117,7 @@ class ConvLiquidNet(AbstractStreamNet):
         "adc_gain": front_end.ADC_GAIN,
         "adc_zero": 0,
     }
+    columns: ClassVar[int] = COLUMNS_OF_DECISION
     gain: Tensor
 
     def __init__(self, config: ConvLiquidConfig, cell: CellKind) -> None:
@@ -121,8 +132,8 @@ class ConvLiquidNet(AbstractStreamNet):
             config.recurrent_activation,
         )
         self.convlstm = ConvLstm2d(self.image, form)
-        columns = self.convlstm.output_shape[0]
-        self.dense = nn.Linear(columns * config.filters, config.dense_units)
+        places = self.convlstm.output_shape[0]
+        self.dense = nn.Linear(places * config.filters, config.dense_units)
         wiring = ncp(config.dense_units, auto_ncp(config.neurons, len(CLASSES)))
         self.cell: nn.Module = (
             WiredCfc(wiring, CfcConfig(backbone_layers=0, head="linear", gate_sign=-1))
@@ -136,19 +147,23 @@ class ConvLiquidNet(AbstractStreamNet):
     @property
     def image(self) -> tuple[int, int, int]:
         """Columns, leads and bins that the ConvLSTM2D sees in a step."""
-        return (FRAMES, len(LEADS), BINS)
+        return (self.columns, len(LEADS), BINS)
 
     @property
     def window(self) -> QTensor:
         """The columns of a decision."""
-        format_of = front_end.column_tensor("window", (FRAMES,))
-        return QTensor("window", format_of.shape, "int8", format_of.scale, -128, role="input")
+        return replace(front_end.column_tensor("window", (self.columns,)), role="input")
 
     @property
     def front(self) -> Pipeline:
         """Band-pass, STFT, and the trigger: a decision from the first whole window on."""
-        trigger = EveryTrigger(COLUMNS, self.window, self.config.hop, FRAMES)
-        return front_end.stft_columns(Stage("decide", trigger), FRAMES)
+        trigger = EveryTrigger(COLUMNS, self.window, self.hop, self.columns)
+        return front_end.stft_columns(Stage("decide", trigger), self.columns)
+
+    @property
+    def hop(self) -> int:
+        """Columns from one decision to the next."""
+        return self.config.hop
 
     @property
     def inputs(self) -> tuple[QTensor, ...]:
@@ -164,13 +179,21 @@ class ConvLiquidNet(AbstractStreamNet):
     def judge(self, x: Tensor, tap: Tap = no_tap) -> Tensor:
         """Return scores (N, 6) of windows (N, 33, 12, 129)."""
         state = self.convlstm.initial_state(len(x))
-        # Keras drops whole inputs of the kernel, alike for all gates.
-        s, _ = self.convlstm.step(self.dropout(x * self.gain), state, _within("convlstm_", tap))
-        e = self._act(self.dense(self.dropout(tap("columns_out", s).flatten(1))))
+        s, _ = self.convlstm.step(self._entering(x), state, _within("convlstm_", tap))
+        e = self._embed(s, tap)
         cell: Any = self.cell
         dt = e.new_full((len(e), 1), DT)
-        y, _ = cell.step(tap("embedding", e), cell.initial_state(len(e)), dt, tap)
+        y, _ = cell.step(e, cell.initial_state(len(e)), dt, tap)
         return tap("scores", y)
+
+    def _entering(self, x: Tensor) -> Tensor:
+        """Return what the ConvLSTM2D sees; like Keras, inputs drop out alike for all gates."""
+        return self.dropout(x * self.gain)
+
+    def _embed(self, s: Tensor, tap: Tap) -> Tensor:
+        """Return embeddings (..., E) of outputs (..., R, C, F) of the ConvLSTM2D."""
+        flat = self.dropout(tap("columns_out", s).flatten(-3))
+        return tap("embedding", self._act(self.dense(flat)))
 
     def _act(self, x: Tensor) -> Tensor:
         return functional.relu(x) if self.config.activation == "relu" else torch.tanh(x)
@@ -181,15 +204,26 @@ class ConvLiquidNet(AbstractStreamNet):
 
     def lower_plainly(self, name: str, ranges: Ranges, metadata: Mapping[str, object]) -> QGraph:
         """Return the integer graph as the network is written: 33 columns at once, zeros as state."""
-        front, ranges = self.front, _with_dead_ranges(ranges)
+        ranges = _with_dead_ranges(ranges)
         encoder = from_rest(self._folded_convlstm().lower(self.window, ranges, "convlstm_"))
-        narrow = self._narrow(encoder.output, ranges)
-        dense, e = self._lower_dense(narrow.outputs[0], ranges)
+        between, e = self._lower_between(encoder.output, ranges)
         cell: Any = self.cell
         liquid = from_rest(cell.lower((e,), DT, ranges))
-        ops = (*encoder.ops, narrow, *dense, *liquid.ops)
+        ops = (*encoder.ops, *between, *liquid.ops)
+        return self._graph(ops, (), (liquid.output, e), name, metadata)
+
+    def _graph(
+        self,
+        ops: tuple[AbstractOp, ...],
+        states: tuple[State, ...],
+        results: tuple[QTensor, QTensor],
+        name: str,
+        metadata: Mapping[str, object],
+    ) -> QGraph:
+        """Return the graph whose deciding stage computes these; results are scores and probe."""
+        front, (scores, probe) = self.front, results
         deciding = front.deciding_stage
-        stage = Stage(deciding.name, deciding.trigger, ops, (), (liquid.output,), (e,))
+        stage = Stage(deciding.name, deciding.trigger, ops, states, (scores,), (probe,))
         return QGraph((*front.preparing_stages, stage), front.rings, name, dict(metadata))
 
     def _folded_convlstm(self) -> ConvLstm2d:
@@ -200,12 +234,15 @@ class ConvLiquidNet(AbstractStreamNet):
             folded.kernel.mul_(self.gain[:, None])
         return folded
 
-    def _narrow(self, h: QTensor, ranges: Ranges) -> Requantize:
+    def _lower_between(self, h: QTensor, ranges: Ranges) -> tuple[tuple[AbstractOp, ...], QTensor]:
+        """Return the operators from the ConvLSTM2D to the cell, and the embedding."""
         if self.config.activation == "tanh":
             y = symmetric("columns_out", h.shape, "int8", 1.0)
         else:
             y = rectified("columns_out", h.shape, range_of(ranges, "columns_out")[1])
-        return Requantize.quantize("narrow_columns", h, y)
+        narrow = Requantize.quantize("narrow_columns", h, y)
+        dense, e = self._lower_dense(y, ranges)
+        return (narrow, *dense), e
 
     def _lower_dense(self, x: QTensor, ranges: Ranges) -> tuple[tuple[AbstractOp, ...], QTensor]:
         """Return the operators of the layer between, and the embedding: int16 for an LTC."""
@@ -221,6 +258,48 @@ class ConvLiquidNet(AbstractStreamNet):
         if dtype == "int16":
             e = QTensor("embedding", shape, dtype, high / 32767, 0, 0)
         return (linear_op("dense", row, x, e),), e
+
+
+class ConvLiquidStreamNet(ConvLiquidNet):
+    """The same findings with every STFT column, the states of both cells carried on.
+
+    s' = ConvLSTM2D(last 3 columns, s),  e = act(E s' + d),  scores, v' = cell(e, v, dt = 0.256 s)
+
+    What the published network lays out side by side and judges at once comes here one after the
+    other: the time axis is the columns.
+
+    Args:
+        config: Sizes; hop is not read.
+        cell: Which liquid cell.
+    """
+
+    columns: ClassVar[int] = KERNEL_COLUMNS
+
+    @property
+    def hop(self) -> int:
+        """One: a decision with every column."""
+        return 1
+
+    def forward(self, inputs: Mapping[str, Tensor], tap: Tap = no_tap) -> tuple[Tensor, Tensor]:
+        """Judge sequences of windows (B, T, 3, 12, 129)."""
+        x = self._entering(inputs["window"])
+        state = self.convlstm.initial_state(len(x))
+        s, _ = self.convlstm(x, state, _within("convlstm_", tap))
+        e = self._embed(s, tap)
+        cell: Any = self.cell
+        dt = e.new_full((*e.shape[:2], 1), COLUMN_S)
+        scores, _ = cell(e, dt, cell.initial_state(len(e)), tap)
+        return tap("scores", scores), scores
+
+    def lower(self, name: str, ranges: Ranges, metadata: Mapping[str, object]) -> QGraph:
+        """Return the integer graph; the recurrent kernel shrinks to the one tap that sees a state."""
+        encoder = self._folded_convlstm().lower(self.window, ranges, "convlstm_")
+        between, e = self._lower_between(encoder.output, ranges)
+        cell: Any = self.cell
+        liquid: LoweredCell = cell.lower((e,), COLUMN_S, ranges)
+        ops = (*encoder.ops, *between, *liquid.ops)
+        states = (*encoder.states, *liquid.states)
+        return crop_kernels(self._graph(ops, states, (liquid.output, e), name, metadata))
 
 
 def _within(prefix: str, tap: Tap) -> Tap:

@@ -12,6 +12,7 @@ from lnn_edge.ops.linear import Linear
 from lnn_edge.ops.lut import Lut
 from lnn_edge.ops.memory_cell import Gate, Remember
 from lnn_edge.ops.normalize import Normalize
+from lnn_edge.ops.r_peaks import RPeaks
 from lnn_edge.ops.slice import Slice
 from lnn_edge.ops.stft import StftMagnitude
 from lnn_edge.ops.synapse import Synapses
@@ -40,6 +41,7 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         MeanPool,
         Mix,
         Normalize,
+        RPeaks,
         Relax,
         Remember,
         Requantize,
