@@ -28,7 +28,7 @@ def make_loss(labels: Sequence[Tensor], plan: Training) -> Loss:
 
 
 def _findings_loss(labels: Tensor, plan: Training) -> Loss:
-    """Binary cross entropy of each known finding; those present weigh (absent / present) ** power."""
+    """Binary cross entropy of the known findings; one present weighs (absent / present) ** power."""
     present, absent = ((labels == v).sum(0).clamp(min=1) for v in (1, 0))
     weight = (absent / present) ** plan.class_weight_power
 

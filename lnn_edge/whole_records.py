@@ -53,21 +53,24 @@ def decision_inputs(
         Of each record the stamps (D,) of its decisions, and the inputs of the deciding stage by
         name, (D, *shape), windows in the type of their frames.
     """
-    prepared = _run_input_stage(pipeline, [frames for frames, _ in records])
-    result = []
-    for (frames, stamps), values in zip(records, prepared, strict=True):
-        ring_frames = _run_stages_between(pipeline, {pipeline.frame.name: frames, **values})
-        trigger = pipeline.deciding_trigger
-        if isinstance(trigger, EveryTrigger):
-            result.append(_every_inputs(pipeline, trigger, ring_frames))
-        else:
-            events = _events(trigger, stamps, values)
-            ring = pipeline.ring(trigger.ring)
-            result.append(event_inputs(trigger, ring, ring_frames, events))
-    return result
+    prepared = run_input_stage(pipeline, [frames for frames, _ in records])
+    pairs = zip(records, prepared, strict=True)
+    return [_deciding_inputs(pipeline, *record, values) for record, values in pairs]
 
 
-def _run_input_stage(pipeline: Pipeline, records: list[np.ndarray]) -> list[Values]:
+def _deciding_inputs(
+    pipeline: Pipeline, frames: np.ndarray, stamps: np.ndarray, values: Values
+) -> tuple[np.ndarray, Values]:
+    """Return stamps and inputs of the decisions on one record, see decision_inputs."""
+    ring_frames = _run_stages_between(pipeline, {pipeline.frame.name: frames, **values})
+    trigger = pipeline.deciding_trigger
+    if isinstance(trigger, EveryTrigger):
+        return _every_inputs(pipeline, trigger, ring_frames)
+    events = stamps_of_events(trigger, stamps, values)
+    return event_inputs(trigger, pipeline.ring(trigger.ring), ring_frames, events)
+
+
+def run_input_stage(pipeline: Pipeline, records: list[np.ndarray]) -> list[Values]:
     """Return what the input stage writes on every frame of each record, (N, *shape)."""
     stage = pipeline.stages[0]
     outputs = [t for t in stage.outputs if t != pipeline.frame]
@@ -134,8 +137,8 @@ def _every_inputs(
     return stamps, {trigger.window.name: _windows(trigger, frames)}
 
 
-def _events(trigger: EventTrigger, stamps: np.ndarray, values: Values) -> Events:
-    """Return the events from outside, or those that the input stage found."""
+def stamps_of_events(trigger: EventTrigger, stamps: np.ndarray, values: Values) -> Events:
+    """Return the events from outside, or those of which the input stage told."""
     if trigger.source is None:
         return Events.without_delay(stamps)
     distance = values[trigger.source.name][:, 0].astype(np.int64)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Of patients."
 )
+@click.option("--find-beats", is_flag=True, help="Let a model of beats find them itself.")
 @data_dir_option
 @json_option
 def command(
@@ -35,10 +36,14 @@ def command(
     fold: int,
     records: str | None,
     resamples: int,
+    find_beats: bool,
     data_dir: str | None,
     as_json: bool,
 ) -> None:
-    """Judge MODEL: a model.qgraph (integers), a trained folder (float), or the shipped model.
+    """Judge MODEL: a model.qgraph (integers), a trained folder (float), or a shipped model by name.
+
+    With --find-beats an integer model of beats finds them itself, as `export --find-beats` has it;
+    beats that it misses are not judged.
 
     \b
     Example: lnn-edge evaluate runs/beats/model.qgraph --dataset mitdb --split test
@@ -47,7 +52,7 @@ def command(
 
     names = None if records is None else records.split(",")
     recordings = load_dataset(dataset, data_dir, split, names, fold)
-    form, path, judged = judge(model, recordings, resamples)
+    form, path, judged = judge(model, recordings, resamples, find_beats)
     if as_json:
         head = {"model": str(path), "form": form, "dataset": dataset, "split": split}
         show_json({**head, **judged.to_json()})
@@ -57,15 +62,18 @@ def command(
 
 
 def judge(
-    model: Path | None, recordings: Sequence[LabelledSignal], resamples: int
+    model: Path | None,
+    recordings: Sequence[LabelledSignal],
+    resamples: int,
+    find_beats: bool = False,
 ) -> tuple[str, Path, Figures]:
     """Return the model's form, its path and its figures."""
     from lnn_edge.evaluate import integer_scores
     from lnn_edge.graphio import load_graph
     from lnn_edge.judge import judge as judge_scores
-    from lnn_edge.shipped import shipped_graph
+    from lnn_edge.shipped import graph_path
 
-    path = model or shipped_graph()
+    path = model if model is not None and model.is_dir() else graph_path(model)
     if path.is_dir():
         from lnn_edge.trained import float_scores, load_trained, prepare
 
@@ -74,6 +82,10 @@ def judge(
         scores, classes = float_scores(network, sequences), list(network.classes)
         return "float", path, judge_scores(sequences, scores, classes, resamples)
     graph = load_graph(path)
+    if find_beats:
+        from lnn_edge.beat_detector import find_beats as with_detector
+
+        graph = with_detector(graph)
     sequences, scores = integer_scores(graph, recordings)
     judged = judge_scores(sequences, scores, graph.classes, resamples)
     return "integer", path, judged

@@ -17,23 +17,32 @@ if TYPE_CHECKING:
 @click.argument("model", type=click.Path(path_type=Path), required=False)
 @click.option("--board", "board_name", required=True, help="Name of a board, or its TOML file.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="[default: firmware-BOARD]")
+@click.option("--find-beats", is_flag=True, help="Let a model of beats find them itself.")
 @json_option
-def command(model: Path | None, board_name: str, output: Path | None, as_json: bool) -> None:
+def command(
+    model: Path | None, board_name: str, output: Path | None, find_beats: bool, as_json: bool
+) -> None:
     """Write the C project of MODEL, or of the shipped ECG model, for a board.
 
-    MODEL is a model.qgraph, or the folder of one.
+    MODEL is a model.qgraph, the folder of one, or the name of a shipped model. With --find-beats
+    an R-peak detector runs on the samples, and the firmware needs no events from outside.
 
     \b
     Example: lnn-edge export --board stm32f746 -o firmware
+    Example: lnn-edge export ccfc --board stm32f746
     """
     from lnn_edge.board import load_board
     from lnn_edge.codegen import export
     from lnn_edge.graphio import graph_sha256, load_graph
-    from lnn_edge.shipped import shipped_graph
+    from lnn_edge.shipped import graph_path
 
     board = load_board(board_name)
-    path = model or shipped_graph()
-    graph = load_graph(path / "model.qgraph" if path.is_dir() else path)
+    path = graph_path(model)
+    graph = load_graph(path)
+    if find_beats:
+        from lnn_edge.beat_detector import find_beats as with_detector
+
+        graph = with_detector(graph)
     folder = output or Path(f"firmware-{board.name}")
     export(graph, board, folder, _float_model(path, graph))
     facts = {"project": str(folder), "board": board.name, "model_sha256": graph_sha256(graph)}
@@ -48,7 +57,7 @@ def _float_model(path: Path, graph: QGraph) -> dict[str, bytes]:
     from lnn_edge.cell_files import is_cell_folder, read_cell_files
     from lnn_edge.errors import UsageError
 
-    folder = path if path.is_dir() else path.parent
+    folder = path.parent
     if not is_cell_folder(folder):
         return {}
     card, files = read_cell_files(folder)

@@ -10,6 +10,7 @@ import numpy as np
 from lnn_edge.errors import DataError
 
 CLASSES = ("N", "S", "V", "F")
+TOLERANCE_S = 0.15  # between a beat and a stamp that stands for it (ANSI/AAMI EC57)
 NOT_SCORED = -1
 
 # Beat symbols of WFDB annotations -> classes of ANSI/AAMI EC57, as de Chazal et al. 2004, table 1,
@@ -27,6 +28,38 @@ ADC_ZERO = 1024
 FIRST_LEAD = "MLII"
 ABSENT_LEAD = "absent"
 LEADS = 2
+
+
+def match_beats(
+    beats: np.ndarray, stamps: np.ndarray, tolerance: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pair stamps with beats one to one: each is the nearest of the other, and near enough.
+
+    Args:
+        beats: (B,) ascending.
+        stamps: (D,) ascending.
+        tolerance: Largest distance in samples.
+
+    Returns:
+        Indices into stamps, and of the beats they belong to.
+    """
+    if not (len(beats) and len(stamps)):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    beat, stamp = _nearest(beats, stamps), _nearest(stamps, beats)
+    index = np.arange(len(stamps))
+    mutual = (stamp[beat] == index) & (np.abs(beats[beat] - stamps) <= tolerance)
+    return index[mutual], beat[mutual]
+
+
+def _nearest(places: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the index of the place nearest to each wanted one, the earlier of two."""
+    after = np.searchsorted(places, wanted).clip(1, max(len(places) - 1, 1))
+    before = after - 1
+    after = after.clip(max=len(places) - 1)
+    nearer: np.ndarray = np.where(
+        np.abs(places[after] - wanted) < np.abs(places[before] - wanted), after, before
+    )
+    return nearer
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +119,14 @@ class Recording:
         return self.beats
 
     def labels_at(self, stamps: np.ndarray) -> np.ndarray:
-        """Return the labels of the beats at ascending stamps, int64; NOT_SCORED between beats."""
-        place = np.searchsorted(self.beats, stamps).clip(max=max(len(self.beats) - 1, 0))
-        if not len(self.beats):
-            return np.full(len(stamps), NOT_SCORED, np.int64)
-        found = self.labels[place].astype(np.int64)
-        return np.where(self.beats[place] == stamps, found, NOT_SCORED)
+        """Return the labels of the beats at ascending stamps, int64; NOT_SCORED between beats.
+
+        A stamp belongs to the nearest beat within 150 ms, and to each beat its nearest stamp.
+        """
+        labels = np.full(len(stamps), NOT_SCORED, np.int64)
+        stamp, beat = match_beats(self.beats, stamps, round(TOLERANCE_S * self.fs_hz))
+        labels[stamp] = self.labels[beat]
+        return labels
 
     def targets_at(self, stamps: np.ndarray) -> np.ndarray:
         """Return the labels to learn, which are those to be judged by."""

@@ -188,7 +188,8 @@ class ConvLiquidNet(AbstractStreamNet):
 
     def _entering(self, x: Tensor) -> Tensor:
         """Return what the ConvLSTM2D sees; like Keras, inputs drop out alike for all gates."""
-        return self.dropout(x * self.gain)
+        entering: Tensor = self.dropout(x * self.gain)
+        return entering
 
     def _embed(self, s: Tensor, tap: Tap) -> Tensor:
         """Return embeddings (..., E) of outputs (..., R, C, F) of the ConvLSTM2D."""
@@ -196,7 +197,9 @@ class ConvLiquidNet(AbstractStreamNet):
         return tap("embedding", self._act(self.dense(flat)))
 
     def _act(self, x: Tensor) -> Tensor:
-        return functional.relu(x) if self.config.activation == "relu" else torch.tanh(x)
+        act = functional.relu if self.config.activation == "relu" else torch.tanh
+        y: Tensor = act(x)
+        return y
 
     def lower(self, name: str, ranges: Ranges, metadata: Mapping[str, object]) -> QGraph:
         """Return the integer graph: what is dead is gone, columns are worked off as they come."""

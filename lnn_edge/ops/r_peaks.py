@@ -13,6 +13,7 @@ from lnn_edge.ir import AbstractOp, QTensor
 
 KEPT = 8  # heights and intervals that means are taken over
 LONG_AGO = 1 << 20  # an age saturates
+NEW = -1  # initial value of the state
 SHARES = (104, 128)  # of 256: threshold between noise and peaks, and what a search back asks of it
 
 
@@ -78,10 +79,15 @@ class RPeakTimes:
         return self.looked_back + self.fall + 1
 
     @property
+    def usual_delay(self) -> int:
+        """Frames from a peak to the latest sample at which it is told of without a search back."""
+        return self.fall + self.blank + self.looked_back + self.delay
+
+    @property
     def longest_delay(self) -> int:
         """Frames from a peak to the latest sample at which it is told of."""
-        forgotten = self.longest_search + self.blank
-        return max(forgotten, self.fall + self.blank) + self.looked_back + self.delay
+        searched = self.longest_search + self.blank + self.looked_back + self.delay
+        return max(self.usual_delay, searched)
 
 
 SCALARS = (  # of the state, in order; then the rings
@@ -142,22 +148,12 @@ class RPeaks(AbstractOp):
     @property
     def layout(self) -> dict[str, slice]:
         """Elements of the state by name."""
-        sizes = dict.fromkeys(SCALARS, 1) | dict.fromkeys(MEANS, KEPT)
-        sizes |= {
-            "x_ring": self.t.slope * self.inputs[0].size,
-            "slope_ring": self.t.window,
-            "magnitude_ring": self.t.ring,
-        }
-        ends = [0]
-        for size in sizes.values():
-            ends.append(ends[-1] + size)
-        return {n: slice(*pair) for n, pair in zip(sizes, pairwise(ends), strict=True)}
+        return _layout(self.inputs[0].size, self.t)
 
     @property
     def state_size(self) -> int:
         """S."""
-        size: int = self.layout["magnitude_ring"].stop
-        return size
+        return _size(self.layout)
 
     def check(self) -> None:
         """Check formats; sums of magnitudes times 104 fit 32 bits."""
@@ -204,8 +200,28 @@ class RPeaks(AbstractOp):
         return self.reference(*inputs)
 
 
-def r_peak_state(name: str, size: int) -> tuple[QTensor, QTensor]:
-    """Return state and next state; the initial value is -1."""
+def _layout(leads: int, times: RPeakTimes) -> dict[str, slice]:
+    """Return the elements of the state by name."""
+    sizes = dict.fromkeys(SCALARS, 1) | dict.fromkeys(MEANS, KEPT)
+    sizes |= {
+        "x_ring": times.slope * leads,
+        "slope_ring": times.window,
+        "magnitude_ring": times.ring,
+    }
+    ends = [0]
+    for size in sizes.values():
+        ends.append(ends[-1] + size)
+    return {n: slice(*pair) for n, pair in zip(sizes, pairwise(ends), strict=True)}
+
+
+def _size(layout: dict[str, slice]) -> int:
+    size: int = layout["magnitude_ring"].stop
+    return size
+
+
+def r_peak_state(name: str, leads: int, times: RPeakTimes) -> tuple[QTensor, QTensor]:
+    """Return state and next state of a detector on so many leads; the initial value is NEW."""
+    size = _size(_layout(leads, times))
     return QTensor(f"{name}_state", (size,), "int32", role="state"), QTensor(
         f"{name}_update", (size,), "int32"
     )
@@ -217,7 +233,7 @@ class _Step:
     def __init__(self, op: RPeaks, x: Array, z: Array, state: Array) -> None:
         self.xp = array_namespace(x)
         self.t, self.op, self.x, self.z = op.t, op, x, z
-        is_new = state[..., :1] == -1
+        is_new = state[..., :1] == NEW
         state = self.xp.where(is_new, state * 0, state)
         self.v = {n: state[..., place] for n, place in op.layout.items()}
         for name in SCALARS:

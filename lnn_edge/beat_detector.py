@@ -1,0 +1,74 @@
+"""A model of beats that finds the beats itself: R-peak detector in front of its queue of events."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from scipy import signal
+
+from lnn_edge.errors import UsageError
+from lnn_edge.graph import QGraph
+from lnn_edge.ir import AbstractOp, QTensor
+from lnn_edge.ops.biquad import EMPTY, Biquads, biquad_state
+from lnn_edge.ops.r_peaks import NEW, RPeaks, RPeakTimes, r_peak_state
+from lnn_edge.stage import EventTrigger, Stage, State
+
+BANDS_HZ = {"slopes": (5.0, 15.0), "peaks": (0.5, 40.0)}
+FINER = 4  # steps of the filters' outputs in a step of the samples
+FILTER_DELAY_S = 1 / 180  # of the band in which peaks are located
+
+
+def find_beats(graph: QGraph) -> QGraph:
+    """Return a model that needs no events from outside.
+
+    Every sample: two band-passes (first order each edge), and the detector. A beat is known when
+    the detector tells of it, up to `RPeakTimes.longest_delay` samples late, so the ring is longer,
+    and a decision that waits for the next beat waits longer by what telling of it takes as a rule.
+
+    Raises:
+        UsageError: The model does not decide on events, or finds them already.
+    """
+    trigger = graph.deciding_trigger
+    if not isinstance(trigger, EventTrigger) or trigger.source is not None:
+        raise UsageError(
+            f"{graph.name} takes no events from outside; needed is a model that decides on beats"
+        )
+    times = detector_times(int(str(graph.metadata["sample_rate_hz"])))
+    stage, source = detector_stage(graph.stages[0], graph.frame, times)
+    ring = graph.ring(trigger.ring)
+    wait = trigger.wait and trigger.wait + times.usual_delay
+    reach = max(trigger.post, wait, times.longest_delay + 1)
+    length = max(ring.length, -(-(trigger.pre + reach) // 2) * 2)
+    deciding = replace(graph.deciding_stage, trigger=replace(trigger, source=source, wait=wait))
+    return replace(graph, stages=(stage, deciding), rings=(replace(ring, length=length),))
+
+
+def detector_times(rate_hz: int) -> RPeakTimes:
+    """Return the times of the detector behind these filters."""
+    return RPeakTimes.at(rate_hz, round(FILTER_DELAY_S * rate_hz))
+
+
+def detector_stage(stage: Stage, frame: QTensor, times: RPeakTimes) -> tuple[Stage, QTensor]:
+    """Return an input stage with the detector, and the tensor that tells of beats.
+
+    Args:
+        stage: Input stage without operators.
+        frame: Samples (C,) int16.
+        times: Of the detector.
+    """
+    ops: list[AbstractOp] = []
+    states: list[State] = []
+    filtered: list[QTensor] = []
+    for name, band in BANDS_HZ.items():
+        sos = signal.butter(1, band, "bandpass", fs=times.second, output="sos")
+        y = QTensor(name, frame.shape, "int16", frame.scales[0] / FINER)
+        state, update = biquad_state(name, frame, len(sos))
+        ops.append(Biquads.quantize(f"band_of_{name}", (frame, state, update, y), sos))
+        states.append(State(state, update, EMPTY))
+        filtered.append(y)
+    event = QTensor("r_peak", (1,), "uint16")
+    state, update = r_peak_state("detector", frame.size, times)
+    inputs = (filtered[0], filtered[1], state)
+    ops.append(RPeaks.make("detect_r_peaks", inputs, (update, event), times))
+    states.append(State(state, update, NEW))
+    return replace(stage, ops=tuple(ops), states=tuple(states), outputs=(event,)), event
