@@ -127,6 +127,7 @@ AUGMENTATIONS: dict[str, type[Augmentation]] = {
     "ccfc-stream": LeadAugmentation,
     "cltc": LeadAugmentation,
     "cltc-stream": LeadAugmentation,
+    "cnn12": LeadAugmentation,
     "ecg-beats-cfc": BeatAugmentation,
     "har-cfc": MotionAugmentation,
     "har-convlstm-cfc": MotionAugmentation,

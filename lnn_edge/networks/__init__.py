@@ -8,6 +8,8 @@ from typing import Any
 
 from lnn_edge import strict
 from lnn_edge.errors import UsageError
+from lnn_edge.networks.columns_net import ColumnsConfig
+from lnn_edge.networks.conv_baseline import ConvNet
 from lnn_edge.networks.conv_liquid import ConvLiquidConfig, ConvLiquidNet, ConvLiquidStreamNet
 from lnn_edge.networks.ecg_beats_cfc import BeatNet, BeatNetConfig
 from lnn_edge.networks.har_cfc import HarNet, HarNetConfig
@@ -19,6 +21,7 @@ NETWORKS: dict[str, tuple[Callable[[Any], AbstractStreamNet], type]] = {
     "ccfc-stream": (partial(ConvLiquidStreamNet, cell="cfc"), ConvLiquidConfig),
     "cltc": (partial(ConvLiquidNet, cell="ltc"), ConvLiquidConfig),
     "cltc-stream": (partial(ConvLiquidStreamNet, cell="ltc"), ConvLiquidConfig),
+    "cnn12": (ConvNet, ColumnsConfig),
     "ecg-beats-cfc": (BeatNet, BeatNetConfig),
     "har-cfc": (HarNet, HarNetConfig),
     "har-convlstm-cfc": (HarConvLstmNet, HarConvLstmConfig),
