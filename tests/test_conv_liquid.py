@@ -12,18 +12,7 @@ import torch
 from lnn_edge.cells.ltc import Ltc
 from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import auto_ncp, ncp
-from lnn_edge.data.diagnosis_record import CLASSES, LEADS, RATE_HZ, DiagnosisRecord
-from lnn_edge.decisions import run_decisions
-from lnn_edge.errors import UsageError
-from lnn_edge.graph import QGraph
-from lnn_edge.kernels import HOST, Core
-from lnn_edge.networks import conv_liquid
 from lnn_edge.networks.conv_liquid import CellKind, ConvLiquidConfig, ConvLiquidNet
-from lnn_edge.ops.conv2d import Conv2d
-from lnn_edge.passes.columns import stream_columns
-from lnn_edge.passes.constants import fold_constants
-from lnn_edge.quantize import Calibration
-from tests.host_c import compile_model, record_items, run_c, run_reference
 from tests.keras.make_huang2024_inputs import draw_input, draw_weights
 
 WITNESS = Path(__file__).parent / "keras" / "huang2024.npz"

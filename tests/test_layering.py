@@ -29,7 +29,9 @@ LAYERS = [  # a module imports only from its own layer and those above it in thi
     {"kernels", "memory", "board", "board_checks", "board_facts", "recipe", "elf", "disassembly"},
     {"data"},
     {"codegen", "project", "decisions", "shipped", "cells", "sequences", "cell_files"},
-    {"networks", "evaluate", "size", "stack", "protocol", "augment"},
+    {"passes", "beat_detector"},
+    {"networks", "evaluate", "findings", "size", "stack", "protocol", "losses"},
+    {"judge", "augment"},
     {"build", "link", "trained", "virtual"},
     {"cell_folder", "ncps_files"},
     {"train", "quantize", "quantize_cell", "import_ncps", "runners", "doctor"},
@@ -40,7 +42,16 @@ LAYERS = [  # a module imports only from its own layer and those above it in thi
 
 ONLY_IN = {  # library -> modules that may import it
     "torch": {
-        *("cells", "networks", "train", "trained", "augment", "quantize", "quantize_cell"),
+        *(
+            "cells",
+            "networks",
+            "losses",
+            "train",
+            "trained",
+            "augment",
+            "quantize",
+            "quantize_cell",
+        ),
         *("cell_folder", "ncps_files", "import_ncps"),
     },
     "h5py": {"ncps_files"},
@@ -51,7 +62,7 @@ ONLY_IN = {  # library -> modules that may import it
     "click": {"cli"},
     "rich": {"cli"},
     "unicorn": {"virtual"},
-    "sklearn": {"evaluate"},
+    "sklearn": {"evaluate", "findings"},
 }
 
 

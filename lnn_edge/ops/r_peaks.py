@@ -175,7 +175,7 @@ class RPeaks(AbstractOp):
             f"state {state.dtype} {state.shape}, needed int32 ({self.state_size},)",
         )
         self.require(
-            min(update.qmin, state.qmin) == -(1 << 31) and update.qmax == (1 << 31) - 1,
+            update.qmin == -(1 << 31) and update.qmax == (1 << 31) - 1,
             "the state needs the whole range of int32",
         )
         self.require(
@@ -238,10 +238,16 @@ class _Step:
         self.v = {n: state[..., place] for n, place in op.layout.items()}
         for name in SCALARS:
             self.v[name] = self.v[name][..., 0]
+        for name, length in self._rings:  # whatever a state holds, memory stays memory
+            self.v[f"{name}_place"] = self.v[f"{name}_place"].clip(0, length - 1)
         fresh = is_new[..., 0]
         for name in ("beat_age", "event_age"):
             self.v[name] = self.xp.where(fresh, LONG_AGO, self.v[name])
         self.v["intervals"] = self.xp.where(is_new, self.t.second, self.v["intervals"])
+
+    @property
+    def _rings(self) -> tuple[tuple[str, int], ...]:
+        return ("x", self.t.slope), ("slope", self.t.window), ("magnitude", self.t.ring)
 
     def run(self) -> tuple[Array, ...]:
         """Return (state', event)."""

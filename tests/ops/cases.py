@@ -7,9 +7,13 @@ from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
+from scipy import signal
 
+from lnn_edge.fixed import RANGES
 from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops import leaky, template
+from lnn_edge.ops import biquad, leaky, template
+from lnn_edge.ops.biquad import Biquads, biquad_state
+from lnn_edge.ops.constant import Constant
 from lnn_edge.ops.conv import Conv1d
 from lnn_edge.ops.conv2d import Conv2d, geometry_of
 from lnn_edge.ops.decay import Decay, Relax
@@ -19,6 +23,7 @@ from lnn_edge.ops.linear import Linear
 from lnn_edge.ops.lut import FUNCTIONS, HARD_BOUNDS, Lut
 from lnn_edge.ops.memory_cell import Gate, Remember
 from lnn_edge.ops.normalize import Normalize
+from lnn_edge.ops.r_peaks import RPeaks, RPeakTimes, r_peak_state
 from lnn_edge.ops.slice import Slice
 from lnn_edge.ops.stft import StftMagnitude
 from lnn_edge.ops.synapse import SHARE, RealSynapses, Synapses
@@ -358,10 +363,46 @@ def make_stft_magnitude(draw: Source) -> StftMagnitude:
     return StftMagnitude.quantize("stft_magnitude", x, y)
 
 
+def make_biquads(draw: Source) -> Biquads:
+    """Band-passes, and sections that nobody would design: some overflow their signals."""
+    channels, scale = draw.integer(1, 4), power(draw, -9, 0)
+    x = QTensor("x", (channels,), "int16", scale)
+    low = draw.real(0.02, 0.3)
+    sos = signal.butter(
+        draw.integer(1, 2), [low, draw.real(low + 0.05, 0.95)], "bandpass", output="sos"
+    )
+    if draw.integer(0, 2) == 0:
+        sos[:, :3] *= power(draw, -2, 1)
+    state, update = biquad_state("s", x, len(sos))
+    y = QTensor("y", (channels,), "int16", scale * power(draw, -3, 2))
+    return Biquads.quantize("biquads", (x, state, update, y), sos)
+
+
+def make_constant(draw: Source) -> Constant:
+    """The operator that reads nothing."""
+    dtype = pick(draw, "int8", "int16", "uint16", "int32")
+    low, high = RANGES[dtype]
+    shape = (draw.integer(1, 9),)
+    value = np.array([draw.integer(low, high) for _ in range(shape[0])], np.int32)
+    return Constant("constant", (), (QTensor("y", shape, dtype, power(draw, -9, 0)),), value)
+
+
+def make_r_peaks(draw: Source) -> RPeaks:
+    """A detector for a low sampling rate: its rings are short."""
+    leads, times = draw.integer(1, 2), RPeakTimes.at(draw.integer(20, 30), draw.integer(0, 3))
+    x = QTensor("x", (leads,), "int16", 1.0)
+    z = QTensor("z", (draw.integer(1, 2),), "int16", 1.0)
+    state, update = r_peak_state("s", leads, times)
+    event = QTensor("event", (1,), "uint16")
+    return RPeaks.make("r_peaks", (x, z, state), (update, event), times)
+
+
 MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "add": make_add,
+    "biquads": make_biquads,
     "center": make_center,
     "concat": make_concat,
+    "constant": make_constant,
     "conv1d": make_conv1d,
     "conv2d": make_conv2d,
     "decay": make_decay,
@@ -375,6 +416,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "mean_pool": make_mean_pool,
     "mix": make_mix,
     "normalize": make_normalize,
+    "r_peaks": make_r_peaks,
     "relax": make_relax,
     "remember": make_remember,
     "requantize": make_requantize,
@@ -417,7 +459,11 @@ def limits(op: AbstractOp) -> list[tuple[int, int]]:
     A state that the operator itself makes stays within its input's range.
     """
     ranges = [(t.qmin, t.qmax) for t in op.inputs]
+    if not op.inputs:
+        return ranges
     x = op.inputs[0]
+    if isinstance(op, Biquads):
+        ranges[1] = (-biquad.LIMIT, biquad.LIMIT - 1)
     if isinstance(op, LeakyAverage):
         ranges[1] = (x.qmin << leaky.FRACTION_BITS, x.qmax << leaky.FRACTION_BITS)
     if isinstance(op, TemplateDistance):
@@ -427,7 +473,7 @@ def limits(op: AbstractOp) -> list[tuple[int, int]]:
 
 def empty_value(op: AbstractOp) -> int | None:
     """Return the state value that means "nothing yet", where there is one."""
-    empties = {LeakyAverage: leaky.EMPTY, TemplateDistance: template.EMPTY}
+    empties = {Biquads: biquad.EMPTY, LeakyAverage: leaky.EMPTY, TemplateDistance: template.EMPTY}
     return empties.get(type(op))
 
 
@@ -435,7 +481,24 @@ def random_inputs(op: AbstractOp, trials: int, seed: int) -> tuple[np.ndarray, .
     """Return values over the whole range, (trials, *shape) per input."""
     rng = np.random.default_rng(seed)
     pairs = zip(op.inputs, limits(op), strict=True)
-    return tuple(rng.integers(a, b, (trials, *t.shape), endpoint=True) for t, (a, b) in pairs)
+    values = tuple(rng.integers(a, b, (trials, *t.shape), endpoint=True) for t, (a, b) in pairs)
+    return _with_state_of_detector(op, values, seed) if isinstance(op, RPeaks) else values
+
+
+def _with_state_of_detector(
+    op: RPeaks, values: tuple[np.ndarray, ...], seed: int
+) -> tuple[np.ndarray, ...]:
+    """Return the inputs with states that a detector can be in, some of them new."""
+    rng, (x, z, state) = np.random.default_rng(seed), values
+    state = np.full_like(state, -1)
+    old = np.arange(len(x)) % 4 > 0
+    for step in range(9 * op.t.second):
+        beat = np.exp(-(((step % op.t.second) - 5) ** 2) / 4)
+        loud = rng.normal(0, 300, (len(x), 1)) * beat + rng.normal(0, 20, (len(x), 1))
+        now = [np.broadcast_to(np.rint(loud), v.shape).astype(np.int64) for v in (x, z)]
+        state = np.where(old[:, None], op.reference(*now, state)[0], state)
+        old = old & (rng.random(len(x)) > 2e-3)  # they stop at different moments
+    return x, z, state
 
 
 def stress_inputs(op: AbstractOp, trials: int, seed: int) -> tuple[np.ndarray, ...]:
@@ -443,6 +506,12 @@ def stress_inputs(op: AbstractOp, trials: int, seed: int) -> tuple[np.ndarray, .
 
     Where a state can be empty, the last two trials have empty ones.
     """
+    if not op.inputs:
+        return ()
+    if isinstance(op, RPeaks):
+        quiet = tuple(v // 64 for v in random_inputs(op, trials, seed)[:2])
+        parts = [random_inputs(op, trials, seed)]
+        return tuple(np.concatenate(v) for v in zip(*parts, (*quiet, parts[0][2]), strict=True))
     parts = [random_inputs(op, trials, seed), _small_inputs(op, trials, seed)]
     fixed = [(low, high, min(max(0, low), high)) for low, high in limits(op)]
     for choice in np.ndindex(*(3,) * len(fixed)):

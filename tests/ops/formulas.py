@@ -9,7 +9,8 @@ from scipy import signal
 from scipy.special import ndtr
 
 from lnn_edge.ir import AbstractOp
-from lnn_edge.ops import template
+from lnn_edge.ops import biquad, template
+from lnn_edge.ops.biquad import Biquads
 from lnn_edge.ops.conv import Conv1d
 from lnn_edge.ops.conv2d import Conv2d
 from lnn_edge.ops.decay import Decay, Relax
@@ -145,6 +146,18 @@ def slice_of(op: AbstractOp, x: np.ndarray) -> Reals:
     return (flat[..., op.first : op.first + op.outputs[0].size],)
 
 
+def biquads(op: AbstractOp, x: np.ndarray, state: np.ndarray) -> Reals:
+    assert isinstance(op, Biquads)
+    most = biquad.LIMIT * op.inputs[1].scales[0]
+    signals = [x]
+    for k, row in enumerate(op.coefficients * 2.0**-biquad.COEFFICIENT_BITS):
+        entering = np.stack([signals[-1], state[..., k, 0], state[..., k, 1]], -1)
+        fed_back = state[..., k + 1, :]
+        signals.append(np.clip(entering @ row[:3] + fed_back @ row[3:], -most, most))
+    update = np.stack([np.stack(signals, -1), state[..., 0]], -1)
+    return update, signals[-1]
+
+
 def stft_magnitude(op: AbstractOp, x: np.ndarray) -> Reals:
     size = op.inputs[0].shape[0]
     options = {"boundary": None, "padded": False, "noverlap": 0, "axis": -2}
@@ -187,8 +200,10 @@ def unfold(
 
 FORMULAS: dict[str, Callable[..., Reals]] = {
     "add": lambda op, a, b: (a + b,),
+    "biquads": biquads,
     "center": lambda op, x: (x - x.mean(axis=-2, keepdims=True),),
     "concat": lambda op, *parts: (np.concatenate(parts, axis=-1),),
+    "constant": lambda op: (op.outputs[0].dequantize(op.value),),
     "conv1d": conv1d,
     "conv2d": conv2d,
     "decay": decay,
@@ -238,13 +253,25 @@ def bound(op: AbstractOp) -> tuple[float, ...]:
     if isinstance(op, StftMagnitude):
         own = op.error_of_x * op.inputs[0].scales[0] / min(op.outputs[0].scales)
         return (ROUNDING + own + op.limit * 2.0**-32,)
+    if isinstance(op, Biquads):
+        return _biquads_bound(op)
     special = {
+        "constant": 0.0,
         "add": ROUNDING + 2 * MULTIPLIER,
         "concat": 0.0,
         "remember": ROUNDING,
         "time_gate": ROUNDING + 2 * MULTIPLIER,
     }
     return (special.get(op.kind, ROUNDING + MULTIPLIER),)
+
+
+def _biquads_bound(op: Biquads) -> tuple[float, ...]:
+    """Each section rounds once, and what enters it was rounded."""
+    errors = [0.0]
+    for row in op.coefficients * 2.0**-biquad.COEFFICIENT_BITS:
+        errors.append(abs(row[0]) * errors[-1] + ROUNDING)
+    own = errors[-1] * op.inputs[1].scales[0] / op.outputs[1].scales[0]
+    return max(errors), own + ROUNDING + MULTIPLIER
 
 
 def _lut_bound(op: Lut) -> float:

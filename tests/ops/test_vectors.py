@@ -21,7 +21,7 @@ def test_reference_gives_the_stored_bits(kind: str) -> None:
                 np.testing.assert_array_equal(got, wanted)
 
 
-@pytest.mark.parametrize("kind", OPERATORS)
+@pytest.mark.parametrize("kind", [k for k in OPERATORS if k != "constant"])  # it reads nothing
 def test_reference_is_the_same_in_torch(kind: str) -> None:
     torch = pytest.importorskip("torch")
     with np.load(FOLDER / f"{kind}.npz", allow_pickle=False) as arrays:
