@@ -28,13 +28,18 @@ def make_loss(labels: Sequence[Tensor], plan: Training) -> Loss:
 
 
 def _findings_loss(labels: Tensor, plan: Training) -> Loss:
-    """Binary cross entropy of the known findings; one present weighs (absent / present) ** power."""
+    """Binary cross entropy of the known findings; one present weighs (absent / present) ** power.
+
+    A finding that nobody has looked for in any record is learned as absent, so that its score is
+    low and nobody takes it for a discovery.
+    """
+    nobody_looked = (labels < 0).all(0)
     present, absent = ((labels == v).sum(0).clamp(min=1) for v in (1, 0))
     weight = (absent / present) ** plan.class_weight_power
 
     def loss(scores: Tensor, labels: Tensor) -> Tensor:
         scores, labels = scores[:, plan.burn_in :], labels[:, plan.burn_in :]
-        known = (labels >= 0).float()
+        known = ((labels >= 0) | nobody_looked).float()
         target = labels.clamp(min=0) * (1 - plan.label_smoothing) + plan.label_smoothing / 2
         each = functional.binary_cross_entropy_with_logits(
             scores, target.float(), pos_weight=weight, reduction="none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -154,6 +154,23 @@ class Recipe:
     model: dict[str, object]
     training: Training
     augmentation: Augmentation
+
+
+COMPRESSED = {"bins": 28}  # of 129: up to 53 Hz, behind a low-pass of 40 Hz
+
+
+def compressed(recipe: Recipe) -> Recipe:
+    """Return the recipe with a smaller front end, whose kernel shrinks with it.
+
+    Raises:
+        UsageError: Its network has no spectrum that could be cut.
+    """
+    if not isinstance(recipe.augmentation, LeadAugmentation):
+        raise UsageError(
+            f"recipe {recipe.name} cannot be compressed: network {recipe.network} reads no spectrum; "
+            "choose smaller sizes in its [model]"
+        )
+    return replace(recipe, model={**recipe.model, **COMPRESSED})
 
 
 def load_recipe(name: str) -> Recipe:

@@ -16,6 +16,7 @@ from lnn_edge.cli.output import console, data_dir_option, json_option, progress,
 @click.option("--fold", type=int, help="Hold this fold of patients out [default: learn from all].")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
+@click.option("--compress", is_flag=True, help="A smaller front end, for less than 96 KB of flash.")
 @click.option("--device", default="cpu", show_default=True, help="torch device.")
 @data_dir_option
 @json_option
@@ -26,6 +27,7 @@ def command(
     fold: int | None,
     seed: int,
     epochs: int | None,
+    compress: bool,
     device: str,
     data_dir: str | None,
     as_json: bool,
@@ -36,15 +38,17 @@ def command(
 
     \b
     Example: lnn-edge train ecg-beats-cfc --data-dir data -o runs/beats
+    Example: lnn-edge train ccfc --compress --data-dir data -o runs/ccfc
     """
     from dataclasses import replace
 
     from lnn_edge.data.registry import find_dataset, load_dataset
-    from lnn_edge.recipe import load_recipe
+    from lnn_edge.recipe import compressed, load_recipe
     from lnn_edge.train import EpochReport, train
 
     plan = load_recipe(recipe)
     plan = replace(plan, dataset=dataset or plan.dataset)
+    plan = compressed(plan) if compress else plan
     plan = replace(plan, training=replace(plan.training, epochs=epochs or plan.training.epochs))
     whole = "develop" if "develop" in find_dataset(plan.dataset).splits else "all"
     split = whole if fold is None else "train"

@@ -41,6 +41,7 @@ class ColumnsConfig:
         activation: Of both.
         dropout: Probability, on what enters either.
         hop: Columns from one decision to the next.
+        bins: Of the STFT, from 0 Hz on: of 129 those above 40 Hz are nearly empty.
     """
 
     filters: int = 16
@@ -48,6 +49,7 @@ class ColumnsConfig:
     activation: Activation = "relu"
     dropout: float = 0.5
     hop: int = 8
+    bins: int = BINS
 
     def __post_init__(self) -> None:
         """Refuse sizes of which no network can be made.
@@ -59,6 +61,8 @@ class ColumnsConfig:
             raise UsageError("[model] every size must be at least 1")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"[model] dropout is {self.dropout}, needed is 0 to below 1")
+        if not 1 <= self.bins <= BINS:
+            raise UsageError(f"[model] bins is {self.bins}, needed is 1 to {BINS}")
         if self.hop % STRIDE:
             raise UsageError(f"[model] hop is {self.hop}, needed is a multiple of {STRIDE} columns")
 
@@ -89,18 +93,19 @@ class AbstractColumnsNet(AbstractStreamNet):
         self.config = config
         self.dense = nn.Linear(places * config.filters, config.dense_units)
         self.dropout = nn.Dropout(config.dropout)
-        gain = 1 / torch.from_numpy(front_end.full_scale())
+        gain = 1 / torch.from_numpy(front_end.full_scale(config.bins))
         self.register_buffer("gain", gain.to(torch.get_default_dtype()), persistent=False)
 
     @property
     def image(self) -> tuple[int, int, int]:
         """Columns, leads and bins that the convolution sees in a step."""
-        return (self.columns, len(LEADS), BINS)
+        return (self.columns, len(LEADS), self.config.bins)
 
     @property
     def window(self) -> QTensor:
         """The columns of a decision."""
-        return replace(front_end.column_tensor("window", (self.columns,)), role="input")
+        window = front_end.column_tensor("window", (self.columns,), self.config.bins)
+        return replace(window, role="input")
 
     @property
     def hop(self) -> int:
@@ -111,7 +116,8 @@ class AbstractColumnsNet(AbstractStreamNet):
     def front(self) -> Pipeline:
         """Band-pass, STFT, and the trigger: a decision from the first whole window on."""
         trigger = EveryTrigger(COLUMNS, self.window, self.hop, self.columns)
-        return front_end.stft_columns(Stage("decide", trigger), self.columns)
+        deciding = Stage("decide", trigger)
+        return front_end.stft_columns(deciding, self.columns, self.config.bins)
 
     @property
     def inputs(self) -> tuple[QTensor, ...]:

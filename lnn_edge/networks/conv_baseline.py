@@ -19,7 +19,7 @@ from lnn_edge.networks.columns_net import (
     AbstractColumnsNet,
     ColumnsConfig,
 )
-from lnn_edge.networks.stft_front_end import BINS, LEADS
+from lnn_edge.networks.stft_front_end import LEADS
 from lnn_edge.ops.conv2d import Conv2d, geometry_of
 from lnn_edge.ops.lut import Lut
 from lnn_edge.passes.columns import stream_columns
@@ -40,7 +40,7 @@ class ConvNet(AbstractColumnsNet):
     def __init__(self, config: ColumnsConfig) -> None:
         self.geometry = geometry_of((self.columns, len(LEADS)), KERNEL, STRIDES, "valid")
         super().__init__(config, self.geometry.output[0])
-        self.convolution = nn.Conv2d(BINS, config.filters, KERNEL, STRIDES)
+        self.convolution = nn.Conv2d(config.bins, config.filters, KERNEL, STRIDES)
         self.head = nn.Linear(config.dense_units, len(CLASSES))
 
     @property

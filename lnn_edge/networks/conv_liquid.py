@@ -24,7 +24,7 @@ from lnn_edge.networks.columns_net import (
     AbstractColumnsNet,
     ColumnsConfig,
 )
-from lnn_edge.networks.stft_front_end import BINS, HOP, LEADS, SAMPLE_RATE_HZ
+from lnn_edge.networks.stft_front_end import HOP, LEADS, SAMPLE_RATE_HZ
 from lnn_edge.passes.columns import stream_columns
 from lnn_edge.passes.constants import fold_constants
 from lnn_edge.passes.taps import crop_kernels
@@ -75,7 +75,7 @@ class ConvLiquidNet(AbstractColumnsNet):
             config.activation,
             config.recurrent_activation,
         )
-        convlstm = ConvLstm2d((self.columns, len(LEADS), BINS), form)
+        convlstm = ConvLstm2d((self.columns, len(LEADS), config.bins), form)
         super().__init__(config, convlstm.output_shape[0])
         self.convlstm = convlstm
         wiring = ncp(config.dense_units, auto_ncp(config.neurons, len(CLASSES)))

@@ -32,21 +32,21 @@ FULL_SCALE = (
 )  # fmt: skip
 
 
-def full_scale() -> np.ndarray:
-    """Return the largest magnitude of each bin that int8 holds, (BINS,) in mV."""
+def full_scale(bins: int = BINS) -> np.ndarray:
+    """Return the largest magnitude of each of the lowest bins that int8 holds, (bins,) in mV."""
     hertz, millivolts = np.array(FULL_SCALE).T
-    at = np.arange(BINS) * SAMPLE_RATE_HZ / LENGTH
+    at = np.arange(bins) * SAMPLE_RATE_HZ / LENGTH
     scale: np.ndarray = np.exp(np.interp(at, hertz, np.log(millivolts)))
     return scale
 
 
-def column_tensor(name: str, shape: tuple[int, ...]) -> QTensor:
-    """Return int8 magnitudes (..., leads, BINS) with a scale per bin."""
-    scale = tuple((full_scale() / 255).tolist())
-    return QTensor(name, (*shape, len(LEADS), BINS), "int8", scale, -128)
+def column_tensor(name: str, shape: tuple[int, ...], bins: int = BINS) -> QTensor:
+    """Return int8 magnitudes (..., leads, bins) with a scale per bin."""
+    scale = tuple((full_scale(bins) / 255).tolist())
+    return QTensor(name, (*shape, len(LEADS), bins), "int8", scale, -128)
 
 
-def stft_columns(deciding: Stage, ring_length: int) -> Pipeline:
+def stft_columns(deciding: Stage, ring_length: int, bins: int = BINS) -> Pipeline:
     """Return a pipeline whose deciding stage reads columns.
 
     Every sample: band-pass, causal. Every HOP samples: magnitude of the STFT of the last LENGTH,
@@ -55,11 +55,12 @@ def stft_columns(deciding: Stage, ring_length: int) -> Pipeline:
     Args:
         deciding: Its trigger reads ring COLUMNS.
         ring_length: Columns that the ring keeps.
+        bins: Bins of a column, from 0 Hz on.
     """
     frame = QTensor("adc", (len(LEADS),), "int16", 1 / ADC_GAIN, role="input")
     band_passed = QTensor("band_passed", (len(LEADS),), "int16", 1 / FINE_GAIN)
     window = QTensor("samples", (LENGTH, len(LEADS)), "int16", 1 / FINE_GAIN, role="input")
-    column = column_tensor("column", ())
+    column = column_tensor("column", (), bins)
     sos = signal.butter(FILTER_ORDER, BAND_HZ, "bandpass", fs=SAMPLE_RATE_HZ, output="sos")
     state, update = biquad_state("band_pass", frame, len(sos))
     band_pass = Biquads.quantize("band_pass", (frame, state, update, band_passed), sos)

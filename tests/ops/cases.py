@@ -356,6 +356,7 @@ def make_stft_magnitude(draw: Source) -> StftMagnitude:
     if draw.integer(0, 3) == 0:
         x = replace(x, qmin=-draw.integer(0, 2048), qmax=draw.integer(1, 2047))
     dtype, bins = pick(draw, "int8", "int16"), size // 2 + 1
+    bins -= draw.integer(0, 2) // 2 * draw.integer(1, size // 2)
     top = x.scales[0] * x.magnitude / {"int8": 255, "int16": 32767}[dtype] * power(draw, -5, 2)
     scales = tuple((top * 2.0 ** -(np.arange(bins) * draw.real(0, 4) / bins)).tolist())
     zero = -128 if dtype == "int8" else 0

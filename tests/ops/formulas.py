@@ -162,7 +162,7 @@ def stft_magnitude(op: AbstractOp, x: np.ndarray) -> Reals:
     size = op.inputs[0].shape[0]
     options = {"boundary": None, "padded": False, "noverlap": 0, "axis": -2}
     _, _, y = signal.stft(x, window="hann", nperseg=size, scaling="spectrum", **options)
-    return (np.abs(y[..., 0]).swapaxes(-1, -2),)
+    return (np.abs(y[..., 0]).swapaxes(-1, -2)[..., : op.outputs[0].shape[1]],)
 
 
 def _gated(op: AbstractSynapseOp, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
