@@ -111,7 +111,7 @@ def _run_stages_between(pipeline: Pipeline, values: Values) -> np.ndarray:
     for stage in pipeline.preparing_stages[1:]:
         trigger, ring = every_trigger(stage), pipeline.filled_by(stage)
         windows = _windows(trigger, rings[trigger.ring])
-        if stage.states:
+        if stage.states or not len(windows):
             made = _scan(stage, trigger.window.name, windows[:, None], (ring.frame,))
             rings[ring.name] = made[ring.frame.name][:, 0]
         else:

@@ -12,7 +12,25 @@ import torch
 from lnn_edge.cells.ltc import Ltc
 from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import auto_ncp, ncp
-from lnn_edge.networks.conv_liquid import CellKind, ConvLiquidConfig, ConvLiquidNet
+from lnn_edge.codegen import generate
+from lnn_edge.data.diagnosis_record import CLASSES, LEADS, RATE_HZ, DiagnosisRecord
+from lnn_edge.decisions import run_decisions
+from lnn_edge.errors import UsageError
+from lnn_edge.graph import QGraph
+from lnn_edge.kernels import HOST, Core
+from lnn_edge.networks.columns_net import ColumnsConfig
+from lnn_edge.networks.conv_baseline import ConvNet
+from lnn_edge.networks.conv_liquid import (
+    CellKind,
+    ConvLiquidConfig,
+    ConvLiquidNet,
+    ConvLiquidStreamNet,
+)
+from lnn_edge.ops.conv2d import Conv2d
+from lnn_edge.passes.columns import stream_columns
+from lnn_edge.passes.constants import fold_constants
+from lnn_edge.quantize import Calibration
+from tests.host_c import compile_model, record_items, run_c, run_reference
 from tests.keras.make_huang2024_inputs import draw_input, draw_weights
 
 WITNESS = Path(__file__).parent / "keras" / "huang2024.npz"
@@ -93,3 +111,148 @@ def test_scores_are_those_of_keras_and_ncps(kind: CellKind, activation: str) -> 
         scores = net.judge(windows).numpy()
     assert np.ptp(witness[key], axis=0).min() > 1e-4  # ten times the tolerance
     np.testing.assert_allclose(scores, witness[key], rtol=0, atol=1e-5)
+
+
+SMALL = {"filters": 4, "dense_units": 12, "neurons": 10, "bins": 6}
+
+
+def records(seed: int, *lengths: int) -> list[DiagnosisRecord]:
+    """Return wandering leads of several lengths."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for index, length in enumerate(lengths):
+        walk = np.cumsum(rng.normal(0, 40, (length, len(LEADS))), axis=0)
+        frames = (np.abs(walk % 4000 - 2000) - 1000).astype(np.int16)
+        findings = np.array([1, 0, -1, -1, index % 2, 0], np.int8)
+        made.append(DiagnosisRecord(f"r{index}", f"p{index}", frames, findings))
+    return made
+
+
+def calibrated(net: ConvLiquidNet, seed: int = 0) -> Any:
+    """Return ranges over random magnitudes."""
+    rng, calibration = np.random.default_rng(seed), Calibration()
+    shape = (2, 20, *net.window.shape)
+    windows = net.window.dequantize(rng.integers(-128, 0, shape))
+    with torch.no_grad():
+        net({"window": torch.from_numpy(windows)}, calibration.tap)
+    return calibration.ranges()
+
+
+def plain(net: ConvLiquidNet) -> QGraph:
+    return net.lower_plainly("net", calibrated(net), METADATA)
+
+
+METADATA = {
+    "classes": list(CLASSES),
+    "sample_rate_hz": RATE_HZ,
+    "leads": list(LEADS),
+}
+
+
+def decided(graph: QGraph, made: list[DiagnosisRecord]) -> list[tuple[list[int], list[Any]]]:
+    """Return stamps and scores of each record."""
+    name = graph.output.name
+    return [
+        (s.stamps.tolist(), s.values[name].tolist()) for s in run_decisions(graph, made, (name,))
+    ]
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_passes_change_no_bit(kind: CellKind, activation: str) -> None:
+    graph = plain(network(kind, activation, hop=2, **SMALL))
+    folded = fold_constants(graph)
+    streamed = stream_columns(folded)
+    made = records(1, 6000, 9000, 4351, 200)
+    expected = decided(graph, made)
+    assert [len(stamps) for stamps, _ in expected] == [7, 19, 0, 0]
+    assert np.ptp([row for _, rows in expected for row in rows], axis=0).max() > 10
+    assert decided(folded, made) == expected
+    assert decided(streamed, made) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_state_of_zeros_drives_is_gone(kind: CellKind) -> None:
+    graph = plain(network(kind))
+    folded = fold_constants(graph)
+    convolutions = [op for op in folded.ops if isinstance(op, Conv2d)]
+    assert len([op for op in graph.ops if isinstance(op, Conv2d)]) == 8
+    assert sum(op.weight.size for op in convolutions) == 222_912  # of 334,080 with the dead ones
+    assert not any("forget" in op.name or "_h_" in op.name for op in folded.ops)
+    assert sum(op.macs for op in folded.ops) < 0.7 * sum(op.macs for op in graph.ops)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_window_never_exists(kind: CellKind) -> None:
+    """16 KB of RAM and 260 KB of flash, the stack and the firmware around it apart."""
+    net = network(kind)
+    code = generate(net.lower("net", calibrated(net), METADATA), Core("cortex-m7", dsp=True))
+    assert code.state_bytes + code.arena_bytes <= 16 * 1024
+    assert sum(array.nbytes for array in code.constants.values()) <= 254 * 1024
+    whole = generate(plain(net), Core("cortex-m7", dsp=True))
+    assert whole.state_bytes + whole.arena_bytes > 100 * 1024
+
+
+@pytest.mark.parametrize("core", [HOST, Core("cortex-m7", dsp=True)], ids=["portable", "dsp"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_raw_leads_in_scores_out_bit_exact(kind: CellKind, core: Core, tmp_path: Path) -> None:
+    net = network(kind, hop=4, **SMALL)
+    graph = net.lower("net", calibrated(net), METADATA)
+    (record,) = records(2, 6200)
+    items = [*record_items(record.frames, record.events), ("G", None)]
+    items[3000:3000] = [("S", 777), ("G", None)]
+    expected = run_reference(graph, items)
+    assert expected.count(b"D") >= 3
+    assert run_c(compile_model(graph, tmp_path, core), items) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_stream_form_carries_its_states(kind: CellKind, tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    net = ConvLiquidStreamNet(ConvLiquidConfig(**SMALL), kind).double().eval()
+    graph = net.lower("net", calibrated(net), METADATA)
+    recurrent = [op for op in graph.ops if isinstance(op, Conv2d) and "_h_" in op.name]
+    assert [op.kernel_size for op in recurrent] == [(1, 1)] * 4  # of (3, 12)
+    (record,) = records(3, 3000)
+    items = [*record_items(record.frames, record.events), ("G", None)]
+    expected = run_reference(graph, items)
+    assert run_c(compile_model(graph, tmp_path), items) == expected
+    ((stamps, scores),) = decided(graph, [record])
+    assert stamps == list(range(511, 3000, 128))
+    ((_, again),) = decided(
+        graph, [DiagnosisRecord("x", "x", record.frames[512:], record.findings)]
+    )
+    assert scores[4] != again[0]  # what came before matters
+
+
+def test_the_baseline_streams_as_well(tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    for activation in GATES_OF:
+        sizes: dict[str, Any] = {"filters": 6, "dense_units": 9, "bins": 6, "hop": 2}
+        config = ColumnsConfig(**sizes, activation=activation)
+        net: Any = ConvNet(config).double().eval()
+        graph = net.lower("net", calibrated(net), METADATA)
+        assert len(graph.stages) == 4
+        (record,) = records(5, 5200)
+        ((_, scores),) = decided(graph, [record])
+        window = run_decisions(net.front, [record], ("window",))[0].values["window"]
+        with torch.no_grad():
+            floats = net({"window": torch.from_numpy(net.window.dequantize(window))[None]})[0][0]
+        error = np.abs(graph.output.dequantize(np.array(scores)) - floats.numpy())
+        assert error.max() < 0.1 * np.ptp(floats.numpy())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"hop": 3}, "hop is 3, needed is a multiple of 2 columns"),
+        ({"bins": 130}, "bins is 130, needed is 1 to 129"),
+        ({"filters": 0}, "every size must be at least 1"),
+        ({"dropout": 1.0}, "dropout is 1.0, needed is 0 to below 1"),
+    ],
+)
+def test_sizes_of_which_no_network_can_be_made_are_named(
+    wrong: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        ConvLiquidConfig(**wrong)

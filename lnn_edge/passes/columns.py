@@ -22,7 +22,8 @@ def stream_columns(graph: QGraph) -> QGraph:
     Where the deciding stage begins with convolutions that run along its window (each as wide as a
     frame, all with the same kernel length k and stride s), and operators that treat every element
     alike, these become a stage of their own: every s frames, on the last k. Its results go into a
-    ring, and the deciding stage reads those.
+    ring, and the deciding stage reads those. A result of an odd number of bytes, which no ring
+    holds, leaves the graph as it is.
 
     Raises:
         GraphError: The window is not a whole number of strides, begins before the record, or more
@@ -32,7 +33,7 @@ def stream_columns(graph: QGraph) -> QGraph:
     if not isinstance(stage.trigger, EveryTrigger):
         return graph
     head = _Head.find(stage)
-    return graph if head is None else _split(graph, stage, head)
+    return graph if head is None or head.column_bytes % 2 else _split(graph, stage, head)
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class _Head:
     def columns(self) -> int:
         """Columns of the result."""
         return self.result.shape[0]
+
+    @property
+    def column_bytes(self) -> int:
+        """Bytes of one of them."""
+        return self.result.bytes // self.columns
 
     @classmethod
     def find(cls, stage: Stage) -> _Head | None:
