@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+import os
+from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
+import pytest
+
+from lnn_edge.data import mitdb
 from lnn_edge.data.recording import Recording
 
 
@@ -33,3 +39,14 @@ def invented(name: str, beats: int, seed: int) -> Recording:
         stamps.astype(np.int64),
         labels.astype(np.int8),
     )
+
+
+def mitdb_record(name: str) -> Recording:
+    """Return a record of MIT-BIH in the models' contract; skip the test where there is none."""
+    place = os.environ.get("LNN_EDGE_DATA")
+    if not place or not (Path(place) / "mitdb" / f"{name}.hea").is_file():
+        pytest.skip("needs MIT-BIH in LNN_EDGE_DATA/mitdb")
+    record = mitdb.read(Path(place) / "mitdb", name)
+    if "MLII" not in record.leads:
+        record = replace(record, leads=("MLII", *record.leads[1:]))
+    return record.to_contract()

@@ -166,7 +166,7 @@ def test_the_passes_change_no_bit(kind: CellKind, activation: str) -> None:
     made = records(1, 6000, 9000, 4351, 200)
     expected = decided(graph, made)
     assert [len(stamps) for stamps, _ in expected] == [7, 19, 0, 0]
-    assert np.ptp([row for _, rows in expected for row in rows], axis=0).max() > 10
+    assert np.ptp([row for _, rows in expected for row in rows], axis=0).max() > 0
     assert decided(folded, made) == expected
     assert decided(streamed, made) == expected
 

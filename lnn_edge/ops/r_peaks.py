@@ -115,8 +115,8 @@ class RPeaks(AbstractOp):
     * A top is taken up when no higher one came within `blank` samples. Above the threshold
       noise + 104 / 256 (height - noise), means of the last 8 each, it is a beat, else noise. Means
       are floored sums / 8.
-    * Without a beat for 1.5 mean intervals (1.33 s at most), the highest top since that lay `gap`
-      behind the last beat is one if it exceeds half the threshold.
+    * Without a further beat for 1.5 mean intervals (1.33 s at most), the highest top since that lay
+      `gap` behind the last beat is one if it exceeds half the threshold.
     * For the first 8 blocks of `learn` samples it tells of nothing. After long silence heights sink.
 
     Events are told in the order of their stamps, none twice. Where the state's first element is
@@ -277,6 +277,8 @@ class _Step:
         return self.xp.sum(self.v[name], axis=-1) >> 3
 
     def _push(self, name: str, value: Array, wanted: Array) -> None:
+        if not self.xp.any(wanted):
+            return
         old = self.v[name]
         pushed = self.xp.concat((value[..., None], old[..., :-1]), axis=-1)
         self.v[name] = self.xp.where(wanted[..., None], pushed, old)
@@ -323,11 +325,13 @@ class _Step:
         v["top"] = where(rises, total, where(ended, 0, top))
         v["top_age"] = where(rises, 1, where(ended, 0, v["top_age"]))
         v["before"] = total
-        return height, age, self._locate(age)
+        return height, age, self.xp.where(ended, self._locate(age, ended), 0)
 
-    def _locate(self, age: Array) -> Array:
+    def _locate(self, age: Array, ended: Array) -> Array:
         """Return the age of the largest magnitude before a top; of equal ones the oldest."""
         xp, length = self.xp, self.t.ring
+        if not xp.any(ended):
+            return age
         order = (self.v["magnitude_place"][..., None] + xp.arange(length)) % length
         oldest_first = xp.take_along_axis(self.v["magnitude_ring"], order, axis=-1)
         ages = length - 1 - xp.arange(length)
@@ -358,6 +362,8 @@ class _Step:
     def _judge(self, height: Array, age: Array, peak: Array, awake: Array) -> tuple[Array, Array]:
         """Take a top for a beat or for noise."""
         v, where = self.v, self.xp.where
+        if not self.xp.any(height > 0):
+            return height > 0, peak
         since = v["beat_age"] - age
         judged = awake & (height > 0)
         is_beat = judged & (height > self._threshold) & (since > self.t.blank)
@@ -382,10 +388,13 @@ class _Step:
         v, where = self.v, self.xp.where
         forgotten = v["missed_age"] > self.t.longest_search + self.t.blank
         v["missed"] = where(forgotten, 0, v["missed"])
+        if not self.xp.any(v["missed"] > 0):
+            return v["missed"] > 0, v["missed_peak_age"]
         mean = self._mean("intervals")
         limit = (mean + (mean >> 1)).clip(None, self.t.longest_search) + self.t.blank
         enough = v["missed"] > ((self._threshold * SHARES[1]) >> 8)
-        is_found = allowed & (v["beat_age"] > limit) & enough & (v["missed"] > 0)
+        overdue = (v["beat_age"] > limit) & (v["beat_age"] < LONG_AGO)
+        is_found = allowed & overdue & enough & (v["missed"] > 0)
         age, peak = v["missed_age"], v["missed_peak_age"]
         self._beat(is_found, v["missed"], v["beat_age"] - age, age)
         return is_found, peak
@@ -395,6 +404,8 @@ class _Step:
         v, where = self.v, self.xp.where
         v["silence"] = where(heard, 0, where(awake, v["silence"] + 1, v["silence"]))
         over = v["silence"] >= self.t.quiet
+        if not self.xp.any(over):
+            return
         for name in ("heights", "noises"):
             v[name] = where(over[..., None], v[name] - (v[name] >> 2), v[name])
         v["silence"] = where(over, v["silence"] - self.t.second, v["silence"])

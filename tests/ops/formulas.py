@@ -152,10 +152,11 @@ def biquads(op: AbstractOp, x: np.ndarray, state: np.ndarray) -> Reals:
     signals = [x]
     for k, row in enumerate(op.coefficients * 2.0**-biquad.COEFFICIENT_BITS):
         entering = np.stack([signals[-1], state[..., k, 0], state[..., k, 1]], -1)
-        fed_back = state[..., k + 1, :]
-        signals.append(np.clip(entering @ row[:3] + fed_back @ row[3:], -most, most))
-    update = np.stack([np.stack(signals, -1), state[..., 0]], -1)
-    return update, signals[-1]
+        fed_back = np.concatenate([row[3:], [2.0**-biquad.COEFFICIENT_BITS]])
+        total = entering @ row[:3] + state[..., k + 1, :] @ fed_back
+        signals.append(np.clip(total, -most, most))
+    fresh = np.stack(signals, -1)
+    return np.stack([fresh, state[..., 0], np.zeros_like(fresh)], -1), signals[-1]
 
 
 def stft_magnitude(op: AbstractOp, x: np.ndarray) -> Reals:
@@ -269,9 +270,9 @@ def _biquads_bound(op: Biquads) -> tuple[float, ...]:
     """Each section rounds once, and what enters it was rounded."""
     errors = [0.0]
     for row in op.coefficients * 2.0**-biquad.COEFFICIENT_BITS:
-        errors.append(abs(row[0]) * errors[-1] + ROUNDING)
+        errors.append(abs(row[0]) * errors[-1] + 1.0)
     own = errors[-1] * op.inputs[1].scales[0] / op.outputs[1].scales[0]
-    return max(errors), own + ROUNDING + MULTIPLIER
+    return np.inf, own + ROUNDING + MULTIPLIER  # what is cut off has no meaning in real numbers
 
 
 def _lut_bound(op: Lut) -> float:

@@ -72,7 +72,7 @@ BAD: list[tuple[str, Change, str]] = [
     ("add", with_input(0, zero_point=1), "zero points must be 0"),
     ("add", with_fields(shifts=(0, 20)), "shifted input can reach"),
     ("biquads", with_input(0, dtype="int8", qmin=-128, qmax=127), "int16 vectors"),
-    ("biquads", with_input(1, shape=(9, 9, 2)), "state int32"),
+    ("biquads", with_input(1, shape=(9, 9, 3)), "state int32"),
     ("biquads", with_input(1, qmin=-5), "the state must hold"),
     ("biquads", with_output(0, qmax=5), "the state must hold"),
     ("biquads", with_output(0, scale=7.0), "one scale each"),

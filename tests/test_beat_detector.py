@@ -1,0 +1,161 @@
+"""Models that find beats themselves: on recordings, in trouble, in generated C."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnn_edge.beat_detector import detector_stage, detector_times, find_beats
+from lnn_edge.data.recording import match_beats
+from lnn_edge.errors import UsageError
+from lnn_edge.graphio import load_graph, save_graph
+from lnn_edge.ir import QTensor
+from lnn_edge.pipeline import Pipeline
+from lnn_edge.shipped import shipped_graph
+from lnn_edge.stage import EventTrigger, InputTrigger, Ring, Stage
+from lnn_edge.stream import Stream
+from lnn_edge.whole_records import run_input_stage, stamps_of_events
+from tests.host_c import compile_model, record_items, run_c, run_reference
+from tests.recordings import mitdb_record
+from tests.toy import toy_every_graph, toy_graph
+
+TOLERANCE_S = 0.15
+LEARNING_S = 3.0
+NO_EVENTS = np.zeros(0, np.int64)
+
+
+def detector(rate: int = 360, leads: int = 2) -> Pipeline:
+    """Return a pipeline that does nothing but find beats."""
+    times = detector_times(rate)
+    frame = QTensor("adc", (leads,), "int16", 1 / 200, role="input")
+    stage, source = detector_stage(Stage("sample", InputTrigger(frame, "samples")), frame, times)
+    window = QTensor("window", (2, leads), "int16", 1 / 200, role="input")
+    dt = QTensor("dt", (1,), "uint16", 1 / rate, 0, 1, 9999, "input")
+    trigger = EventTrigger("samples", window, dt, None, 100, 1, 1, 0, 8, source)
+    ring = Ring("samples", frame, times.longest_delay + 3)
+    return Pipeline((stage, Stage("decide", trigger)), (ring,))
+
+
+def find(frames: np.ndarray, rate: int = 360) -> tuple[np.ndarray, np.ndarray]:
+    """Return stamps and delays of the beats in frames (N, C)."""
+    pipeline = detector(rate, frames.shape[1])
+    trigger = pipeline.deciding_trigger
+    assert isinstance(trigger, EventTrigger)
+    (values,) = run_input_stage(pipeline, [frames.astype(np.int16)])
+    events = stamps_of_events(trigger, NO_EVENTS, values)
+    return events.stamps, events.known - events.stamps
+
+
+def beats_of(times: np.ndarray, length: int, width: float = 4.0, height: float = 200) -> np.ndarray:
+    """Return a lead with spikes as wide as R waves, and waves as wide as T waves behind them."""
+    t = np.arange(length)
+    ecg = np.zeros(length)
+    for peak in times:
+        ecg += height * np.exp(-(((t - peak) / width) ** 2))
+        ecg += 0.25 * height * np.exp(-(((t - peak - 100) / 25) ** 2))
+    return ecg
+
+
+def two_leads(lead: np.ndarray, seed: int = 0, noise: float = 2.0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    leads = np.stack((lead, 0.5 * lead), axis=1) + rng.normal(0, noise, (len(lead), 2))
+    return (leads + 1024).round().astype(np.int16)
+
+
+def assert_found(found: np.ndarray, beats: np.ndarray, rate: int = 360) -> None:
+    """Every beat after the learning is found, and nothing else."""
+    beats = beats[beats > LEARNING_S * rate]
+    found = found[found > LEARNING_S * rate]
+    stamp, beat = match_beats(beats, found, round(0.02 * rate))
+    assert len(found) == len(stamp)  # none is false
+    assert len(beats) == len(beat)
+
+
+@pytest.mark.parametrize("name", ["100", "118", "208", "217"])
+def test_it_finds_the_annotated_beats(name: str) -> None:
+    record = mitdb_record(name).cut(0, 60 * 360)
+    found, delays = find(record.adc)
+    stamp, beat = match_beats(record.beats, found, round(TOLERANCE_S * 360))
+    after_learning = record.beats > 3 * 360
+    missed = np.setdiff1d(np.flatnonzero(after_learning), beat)
+    assert len(missed) <= 1
+    assert len(found) - len(stamp) <= 1
+    assert delays.max() <= detector_times(360).longest_delay + 1
+    assert (np.diff(found) > 0).all()
+
+
+@pytest.mark.parametrize("rate", [250, 360, 500])
+def test_any_sampling_rate_will_do(rate: int) -> None:
+    beats = np.arange(rate // 2, 30 * rate, round(0.8 * rate))
+    lead = beats_of(beats, 31 * rate, 0.011 * rate)
+    found, _ = find(two_leads(lead), rate)
+    assert_found(found, beats, rate)
+
+
+@pytest.mark.parametrize("change", ["upside down", "one lead flat", "other lead flat", "tiny"])
+def test_leads_may_be_odd(change: str) -> None:
+    beats = np.arange(200, 7000, 280)
+    frames = two_leads(beats_of(beats, 7300)).astype(np.int64)
+    if change == "upside down":
+        frames = 2048 - frames
+    if change == "tiny":
+        frames = two_leads(beats_of(beats, 7300, height=30), noise=0.5)
+    if "flat" in change:
+        frames[:, int(change.startswith("other"))] = 1024
+    found, _ = find(frames)
+    assert_found(found, beats)
+
+
+def test_a_pause_and_a_sudden_loss_of_height_are_searched_back() -> None:
+    beats = np.arange(200, 7000, 300)
+    lead = beats_of(beats[:12], 7300) + beats_of(beats[12:], 7300, height=70)
+    found, delays = find(two_leads(lead))
+    assert_found(found, beats)
+    assert delays.max() > 250  # by a search back
+
+
+def test_it_goes_on_after_a_burst_of_noise_and_after_silence() -> None:
+    beats = np.concatenate((np.arange(200, 4000, 280), np.arange(9000, 13000, 280)))
+    frames = two_leads(beats_of(beats, 13300)).astype(np.int64)
+    burst = np.random.default_rng(3).integers(-900, 900, (500, 2))
+    frames[4500:5000] += burst
+    found, _ = find(frames)
+    late = found[found > 9000 + 360 * 3]
+    assert_found(late, beats[beats > 9000 + 360 * 3])
+
+
+def test_nothing_is_found_where_nothing_is() -> None:
+    flat = np.full((8000, 2), 1024, np.int16)
+    assert len(find(flat)[0]) == 0
+
+
+def test_a_model_that_finds_its_beats_decides_as_generated_c_does(tmp_path: Path) -> None:
+    graph = find_beats(toy_graph())
+    path = tmp_path / "model.qgraph"
+    save_graph(graph, path)
+    assert load_graph(path).stages[0].outputs == graph.stages[0].outputs
+    beats = np.arange(200, 4000, 280)
+    frames = two_leads(beats_of(beats, 4600))
+    items = [*record_items(frames, NO_EVENTS), ("G", None)]
+    items[2500:2500] = [("E", 2000), ("S", 40)]  # an event from outside is refused; lost frames
+    expected = run_reference(graph, items)
+    assert expected.count(b"D") >= 6
+    assert run_c(compile_model(graph, tmp_path), items) == expected
+
+
+def test_the_shipped_model_finds_its_beats() -> None:
+    graph = find_beats(load_graph(shipped_graph()))
+    beats = np.arange(200, 4000, 280)
+    stream = Stream(graph)
+    decisions = list(stream.run(two_leads(beats_of(beats, 4700))))
+    stamp, _ = match_beats(beats, np.array([d.stamp for d in decisions]), 8)
+    assert len(stamp) == len(decisions) >= len(beats) - 5  # the first are learned from
+    assert stream.counters.events_rejected == 0
+
+
+@pytest.mark.parametrize("make", [toy_every_graph, lambda: find_beats(toy_graph())])
+def test_a_model_without_events_from_outside_is_refused(make: object) -> None:
+    with pytest.raises(UsageError, match="takes no events from outside"):
+        find_beats(make())  # type: ignore[operator]

@@ -1,0 +1,91 @@
+"""The data set of 12-lead findings: its records, folds and refusals."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnn_edge.data import cpsc2018
+from lnn_edge.data.diagnosis_record import CLASSES, DiagnosisRecord
+from lnn_edge.data.registry import folds, load_dataset
+from lnn_edge.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    place = os.environ.get("LNN_EDGE_DATA")
+    if not place or not (Path(place) / "cpsc2018").is_dir():
+        pytest.skip("needs CPSC-2018 in LNN_EDGE_DATA/cpsc2018")
+    return Path(place) / "cpsc2018"
+
+
+def test_records_are_as_published(folder: Path) -> None:
+    records = load_dataset("cpsc2018", folder)
+    assert len(records) == 259
+    counts = {c: sum(r.count()[c] for r in records) for c in CLASSES}
+    assert counts == {"1dAVb": 22, "RBBB": 64, "LBBB": 11, "SB": 0, "AF": 42, "ST": 0}
+    first = records[0]
+    assert isinstance(first, DiagnosisRecord)
+    assert (first.name, first.duration_s, first.frames.shape) == ("A0001", 15.0, (7500, 12))
+    assert first.frames[0].tolist() == [28, 7, -21, -17, 24, -7, -290, -204, -96, -112, -596, -16]
+    assert first.findings.tolist() == [0, 1, 0, -1, 0, -1]
+
+
+def test_every_record_is_held_out_once() -> None:
+    held_out = [name for fold in folds("cpsc2018") for name in fold]
+    assert sorted(held_out) == sorted(cpsc2018.names_of("all"))
+    assert not set(cpsc2018.names_of("train", 2)) & set(cpsc2018.names_of("validation", 2))
+    with pytest.raises(DataError, match="cpsc2018 has no split 'test'"):
+        cpsc2018.names_of("test")
+
+
+def test_a_finding_nobody_looked_for_is_unknown(folder: Path) -> None:
+    (record,) = load_dataset("cpsc2018", folder, records=["A0003"])
+    labels = record.labels_at(np.array([5, 6]))
+    assert labels.tolist() == [[0, 0, 0, -1, 1, -1]] * 2
+
+
+@pytest.mark.parametrize("damage", ["label", "header", "reference"])
+def test_damage_is_named(damage: str, folder: Path, tmp_path: Path) -> None:
+    for file in ("A0001.hea", "A0001.dat", "REFERENCE.csv"):
+        shutil.copyfile(folder / file, tmp_path / file)
+    if damage == "label":
+        (tmp_path / "REFERENCE.csv").write_text("Recording,First_label,Second_label,Third_label\n")
+        sentence = "has no label of record A0001"
+    elif damage == "header":
+        text = (tmp_path / "A0001.hea").read_text().replace("12 500 7500", "12 400 7500")
+        (tmp_path / "A0001.hea").write_text(text)
+        sentence = "at 400 Hz"
+    else:
+        (tmp_path / "REFERENCE.csv").write_text("nothing\n1\n")
+        sentence = "missing or damaged"
+    with pytest.raises(DataError, match=sentence):
+        cpsc2018.read(tmp_path, ["A0001"])
+
+
+def test_no_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match=r"holds REFERENCE.csv and WFDB records"):
+        cpsc2018.locate(tmp_path)
+    monkeypatch.delenv("LNN_EDGE_DATA", raising=False)
+    with pytest.raises(DataError, match="no folder given for cpsc2018"):
+        cpsc2018.locate(None)
+
+
+@pytest.mark.parametrize(
+    ("frames", "findings", "sentence"),
+    [
+        (np.zeros((5, 11), np.int16), np.zeros(6, np.int8), r"needed are int16 \(N, 12\)"),
+        (np.zeros((5, 12), np.int64), np.zeros(6, np.int8), r"needed are int16 \(N, 12\)"),
+        (np.zeros((5, 12), np.int16), np.full(6, 3, np.int8), "1 .present., 0 .absent."),
+        (np.zeros((5, 12), np.int16), np.zeros(5, np.int8), "needed are 6"),
+    ],
+)
+def test_what_is_no_record_is_refused(
+    frames: np.ndarray, findings: np.ndarray, sentence: str
+) -> None:
+    with pytest.raises(DataError, match=sentence):
+        DiagnosisRecord("r", "p", frames, findings)

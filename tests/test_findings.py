@@ -1,0 +1,97 @@
+"""Figures of findings against hand-made cases and scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from lnn_edge.decisions import DecisionSequence
+from lnn_edge.errors import DataError
+from lnn_edge.findings import evaluate_findings
+from lnn_edge.judge import judge
+from lnn_edge.losses import make_loss
+from lnn_edge.recipe import load_recipe
+
+CLASSES = ("A", "B", "C")
+
+
+def record(name: str, known: list[int], decisions: int = 2) -> DecisionSequence:
+    stamps = np.arange(decisions)
+    return DecisionSequence(name, name, stamps, np.tile(known, (decisions, 1)), {})
+
+
+RECORDS = [
+    record("p", [1, 0, -1]),
+    record("q", [0, 0, -1]),
+    record("r", [1, 0, -1], 1),
+    record("s", [0, 0, -1]),
+]
+SCORES = [
+    np.array([[3, -1, 9], [-1, -1, 9]]),  # on average A
+    np.array([[-5, -1, 9], [1, -1, 9]]),
+    np.array([[-2, -1, 9]]),  # missed
+    np.array([[4, -1, 9], [4, -1, 9]]),  # false
+]
+
+
+def test_a_record_is_judged_by_the_mean_of_its_decisions() -> None:
+    judged = evaluate_findings(RECORDS, SCORES, CLASSES)
+    a = judged.classes["A"]
+    assert (judged.n, a.n, a.present) == (4, 4, 2)
+    assert (a.se, a.ppv, a.f1) == (0.5, 0.5, 0.5)
+    assert a.auroc == roc_auc_score([1, 0, 1, 0], [1, -2, -2, 4]) == 0.375
+    assert judged.macro_f1 == judged.main_f1 == 0.5
+    assert judged.accuracy == 6 / 8  # A twice wrong, B always right, C unknown
+
+
+def test_what_cannot_be_judged_is_not_averaged_in() -> None:
+    judged = evaluate_findings(RECORDS, SCORES, CLASSES)
+    assert [judged.classes[c].is_judged for c in CLASSES] == [True, False, False]
+    assert judged.classes["B"].auroc is None
+    assert judged.classes["C"].n == 0
+    assert judged.macro_auroc == judged.classes["A"].auroc
+
+
+def test_a_record_without_a_decision_is_left_out() -> None:
+    short = record("t", [1, 0, -1], 0)
+    judged = evaluate_findings([*RECORDS, short], [*SCORES, np.zeros((0, 3))], CLASSES)
+    assert judged.n == 4
+    with pytest.raises(DataError, match="long enough for a decision"):
+        evaluate_findings([short], [np.zeros((0, 3))], CLASSES)
+    with pytest.raises(DataError, match="nothing to evaluate"):
+        evaluate_findings(RECORDS[:1], SCORES[:1], CLASSES)
+
+
+def test_intervals_hold_the_figure_and_are_the_same_each_time() -> None:
+    rng = np.random.default_rng(0)
+    records = [record(str(i), [i % 3 == 0, i % 2, -1], 1) for i in range(60)]
+    scores = [rng.normal(s.labels[0], 1, (1, 3)) for s in records]
+    judged = evaluate_findings(records, scores, CLASSES, 200)
+    again = evaluate_findings(records, scores, CLASSES, 200)
+    assert judged.intervals == again.intervals
+    for name in ("A", "B"):
+        low, high = judged.intervals[f"{name} auroc"]
+        assert low < judged.classes[name].auroc < high  # type: ignore[operator]
+    assert "C auroc" not in judged.intervals
+
+
+def test_the_kind_of_labels_chooses_the_figures() -> None:
+    judged = judge(RECORDS, SCORES, CLASSES)
+    assert judged.to_json()["macro_auroc"] == 0.375
+    single = DecisionSequence("x", "x", np.arange(2), np.array([0, 1]), {})
+    assert judge([single], [np.array([[1, 0, 0], [1, 0, 0]])], CLASSES).accuracy == 0.5
+
+
+def test_the_loss_sees_known_findings_only() -> None:
+    plan = load_recipe("ccfc").training
+    labels = torch.tensor([[1, 0, -1], [0, -1, -1], [0, 1, -1]])
+    loss = make_loss([labels], plan)
+    scores = torch.zeros(3, 1, 3, requires_grad=True)
+    loss(scores, labels[:, None]).backward()
+    assert scores.grad is not None
+    gradient = scores.grad[:, 0]
+    assert gradient[1, 1] == 0  # unknown in this record
+    assert gradient[0, 0] < 0 < gradient[1, 0]  # towards present, towards absent
+    assert (gradient[:, 2] > 0).all()  # nobody looked for it: absent
