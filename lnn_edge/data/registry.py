@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lnn_edge.data import cpsc2018, embedded, mitdb, synthetic, synthetic_activity, uci_har
+from lnn_edge.data import (
+    cpsc2018,
+    embedded,
+    mitdb,
+    synthetic,
+    synthetic_activity,
+    synthetic_leads,
+    uci_har,
+)
 from lnn_edge.data.activity_run import ActivityRun
 from lnn_edge.data.diagnosis_record import DiagnosisRecord
 from lnn_edge.data.recording import Recording
@@ -18,7 +26,11 @@ DATA_VARIABLE = "LNN_EDGE_DATA"
 EVERYTHING = "all"
 MOST_NAMES = 60  # in a message
 Signal = Recording | ActivityRun | DiagnosisRecord
-SHOWN = {"beats": embedded.NAME, "activity": synthetic_activity.NAME}
+SHOWN = {
+    "beats": embedded.NAME,
+    "activity": synthetic_activity.NAME,
+    "findings": synthetic_leads.NAME,
+}
 """Data sets that need no folder, by task: what `verify` and `report` take unless told."""
 
 
@@ -274,5 +286,15 @@ DATASETS = {
         lambda data_dir: Path(),
         synthetic_activity.read,
         lambda folder: synthetic_activity.names_of("all"),
+    ),
+    synthetic_leads.NAME: DataSet(
+        synthetic_leads.NAME,
+        "generated 12-lead ECGs of 4 invented hearts, 13 s each: no data of anybody",
+        ("all",),
+        0,
+        synthetic_leads.names_of,
+        lambda data_dir: Path(),
+        synthetic_leads.read,
+        lambda folder: synthetic_leads.names_of("all"),
     ),
 }
