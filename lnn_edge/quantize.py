@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lnn_edge.decisions import LabelledSignal
+from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import QuantizationError
 from lnn_edge.formats import Ranges
 from lnn_edge.graph import QGraph
@@ -47,23 +47,30 @@ def _range(name: str, values: Tensor) -> tuple[float, float]:
     return float(ordered[cut]), float(ordered[len(ordered) - 1 - cut])
 
 
-def calibrate(network: AbstractStreamNet, recordings: Sequence[LabelledSignal]) -> Ranges:
-    """Return the ranges of the network's tensors on recordings."""
+def calibrate(network: AbstractStreamNet, sequences: Sequence[DecisionSequence]) -> Ranges:
+    """Return the ranges of the network's tensors on prepared recordings."""
     calibration = Calibration()
     network.eval()
     with torch.no_grad(), one_thread():
-        for sequence in prepare(network, recordings):
+        for sequence in sequences:
+            if not len(sequence.stamps):
+                continue
             inputs = {k: v[None] for k, v in real_inputs(network, sequence).items()}
             network(inputs, calibration.tap)
     return calibration.ranges()
 
 
-def quantize(trained: Trained, recordings: Sequence[LabelledSignal]) -> QGraph:
+def quantize(
+    trained: Trained,
+    recordings: Sequence[LabelledSignal],
+    prepared: Sequence[DecisionSequence] | None = None,
+) -> QGraph:
     """Return the integer graph of a trained model.
 
     Args:
         trained: Model.
         recordings: Calibration data: recordings of the training set, never of a test set.
+        prepared: The same, prepared already; None prepares them.
 
     Raises:
         QuantizationError: A tensor has no range, or a proof fails.
@@ -77,7 +84,8 @@ def quantize(trained: Trained, recordings: Sequence[LabelledSignal]) -> QGraph:
         "dataset": Path(card.recipe.dataset).name,  # no path in a graph
         "calibration_records": sorted(r.name for r in recordings),
     }
-    return network.lower(card.recipe.name, calibrate(network, recordings), metadata)
+    sequences = prepare(network, recordings) if prepared is None else prepared
+    return network.lower(card.recipe.name, calibrate(network, sequences), metadata)
 
 
 def quantize_folder(trained: Trained, recordings: Sequence[LabelledSignal], path: Path) -> QGraph:

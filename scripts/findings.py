@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.data.cpsc2018 import FOLD_COUNT, NAME
-from lnn_edge.data.registry import Signal, load_dataset
+from lnn_edge.data.cpsc2018 import FOLD_COUNT, NAME, names_of
+from lnn_edge.data.registry import load_dataset
 from lnn_edge.decisions import DecisionSequence
 from lnn_edge.evaluate import integer_scores
 from lnn_edge.findings import FindingsEvaluation, evaluate_findings
@@ -29,7 +30,7 @@ from lnn_edge.trained import Trained, float_scores, load_trained, prepare
 COMPRESSED = "-compressed"
 RECIPES = ("ccfc", "cltc", "ccfc-stream", "cltc-stream", "cnn12", f"ccfc{COMPRESSED}")
 SILENT = -128  # a magnitude of zero
-DRAWS = 2  # of the leads that are lost
+DRAWS = 1  # of the leads that are lost
 SECONDS = (2.0, 4.0, 8.7, 16.0, 30.0)
 RATE_HZ = 500
 RESAMPLES = 1000
@@ -71,32 +72,30 @@ def without_leads(
     )
 
 
-def hold_out(recipe: str, seed: int, given: argparse.Namespace) -> Held:
+def hold_out(recipe: str, seed: int, data_dir: str | None, runs: Path) -> Held:
     """Judge every record by the network that has not seen it."""
-    held = Held([], [], [], {})
+    held, ready = Held([], [], [], {}), dict[str, DecisionSequence]()
+    records = load_dataset(NAME, data_dir)
     for fold in range(FOLD_COUNT):
-        trained = trained_run(recipe, fold, seed, given.data_dir, given.runs)
-        records = load_dataset(NAME, given.data_dir, "validation", fold=fold)
-        sequences = prepare(trained.network, records)
+        trained = trained_run(recipe, fold, seed, data_dir, runs)
+        if not ready:  # the front end does not depend on training
+            ready = {s.name: s for s in prepare(trained.network, records)}
+        parts = {s: set(names_of(s, fold)) for s in ("train", "validation")}
+        learned, judged = ([r for r in records if r.name in names] for names in parts.values())
+        sequences = [ready[r.name] for r in judged]
+        graph = quantize(trained, learned, [ready[r.name] for r in learned])
         held.sequences.extend(sequences)
         held.floats.extend(float_scores(trained.network, sequences))
-        held.integers.extend(_integers(trained, records, fold, given.data_dir))
+        held.integers.extend(integer_scores(graph, judged)[1])
         for count in range(1, len(LEADS)):
             for draw in range(DRAWS):
                 lost = [without_leads(s, count, draw, i) for i, s in enumerate(sequences)]
                 scores = float_scores(trained.network, lost)
                 held.lost.setdefault((count, draw), []).extend(scores)
-        for sequence in sequences:
-            sequence.values.clear()  # the windows are large
         print(recipe, seed, fold, flush=True)
+    for sequence in held.sequences:
+        sequence.values.clear()  # the windows are large
     return held
-
-
-def _integers(
-    trained: Trained, records: tuple[Signal, ...], fold: int, data_dir: str | None
-) -> list[np.ndarray]:
-    learned = load_dataset(NAME, data_dir, "train", fold=fold)
-    return integer_scores(quantize(trained, learned), records)[1]
 
 
 def until(held: Held, seconds: float) -> FindingsEvaluation | None:
@@ -266,10 +265,16 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES))
+    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/findings.md"))
     given = parser.parse_args()
-    results = {r: [hold_out(r, seed, given) for seed in given.seeds] for r in given.recipes}
-    curves = {recipe: auroc_over_loss(held[0]) for recipe, held in results.items()}
+    tasks = [(r, seed, given.data_dir, given.runs) for r in given.recipes for seed in given.seeds]
+    with ProcessPoolExecutor(given.processes) as pool:
+        held = list(pool.map(hold_out, *zip(*tasks, strict=True)))
+    results: dict[str, list[Held]] = {recipe: [] for recipe in given.recipes}
+    for (recipe, *_), each in zip(tasks, held, strict=True):
+        results[recipe].append(each)
+    curves = {recipe: auroc_over_loss(seeds[0]) for recipe, seeds in results.items()}
     given.output.write_text(document(results, curves, given.seeds))
     given.output.with_suffix(".svg").write_text(plot(curves))
 

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from lnn_edge.data.registry import SHOWN, load_dataset
+from lnn_edge.data.registry import EVERYTHING, SHOWN, find_dataset, load_dataset
 from lnn_edge.errors import UsageError
 from lnn_edge.project import open_project
 from lnn_edge.report.facts import Report, collect
@@ -35,7 +35,9 @@ def write_report(folder: Path, path: Path) -> Path:
 def collect_embedded(folder: Path) -> Report:
     """Gather a project's facts and run its model over the embedded recordings of its task."""
     task = str(open_project(folder).graph.metadata.get("task", "beats"))
-    recordings = load_dataset(SHOWN[task], split="test")
+    dataset = find_dataset(SHOWN[task])
+    split = "test" if "test" in dataset.splits else EVERYTHING
+    recordings = load_dataset(dataset.name, split=split)
     return collect(folder, recordings[:MOST_SHOWN])
 
 

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
@@ -19,6 +20,7 @@ from lnn_edge.graphio import graph_sha256
 from lnn_edge.project import Project, open_project
 from lnn_edge.report.task import TaskWords, task_words
 
+FINDINGS = "findings"
 RESAMPLES = 1000
 _EMULATED = ("host", "virtual", "qemu")  # shown first, in this order
 
@@ -139,6 +141,21 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class RecordFindings:
+    """What a model of findings says of a recording.
+
+    Attributes:
+        recording: The recording.
+        probabilities: Of each class, of the mean score of all decisions.
+        known: 1 present, 0 absent, -1 unknown, of each class.
+    """
+
+    recording: LabelledSignal
+    probabilities: tuple[float, ...]
+    known: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything that a report tells.
 
@@ -147,6 +164,7 @@ class Report:
         model_sha256: Hash of its graph.
         predictions: Of the recordings shown; empty where their labels are not the model's.
         evaluation: Figures over them, None without predictions.
+        findings: Of the recordings shown, where the model tells of findings.
         links: Verifications of this graph, by name of their link.
         outdated: Links verified with another graph.
         build: None if the project is not built.
@@ -156,6 +174,7 @@ class Report:
     model_sha256: str
     predictions: tuple[Prediction, ...]
     evaluation: Evaluation | None
+    findings: tuple[RecordFindings, ...]
     links: tuple[LinkFacts, ...]
     outdated: tuple[str, ...]
     build: BuildFacts | None
@@ -208,6 +227,7 @@ def collect(folder: Path, recordings: Sequence[LabelledSignal]) -> Report:
         digest,
         predictions,
         evaluation,
+        _findings(project, recordings),
         tuple(link for link in links if link.model_sha256 == digest),
         tuple(link.link for link in links if link.model_sha256 != digest),
         _build(project),
@@ -218,7 +238,7 @@ def _predict(
     project: Project, recordings: Sequence[LabelledSignal]
 ) -> tuple[tuple[Prediction, ...], Evaluation | None]:
     classes = project.graph.classes
-    if not classes or any(r.classes[: len(classes)] != classes for r in recordings):
+    if not _fits(project, recordings) or project.graph.metadata.get("task") == FINDINGS:
         return (), None
     sequences, scores = integer_scores(project.graph, recordings)
     predictions = tuple(
@@ -226,6 +246,28 @@ def _predict(
         for r, s, score in zip(recordings, sequences, scores, strict=True)
     )
     return predictions, evaluate_scores(sequences, scores, classes, RESAMPLES)
+
+
+def _fits(project: Project, recordings: Sequence[LabelledSignal]) -> bool:
+    """Tell whether the recordings are labelled with what the model tells apart."""
+    classes = project.graph.classes
+    return bool(classes) and all(r.classes[: len(classes)] == classes for r in recordings)
+
+
+def _findings(project: Project, recordings: Sequence[LabelledSignal]) -> tuple[RecordFindings, ...]:
+    graph = project.graph
+    if not _fits(project, recordings) or graph.metadata.get("task") != FINDINGS:
+        return ()
+    sequences, scores = integer_scores(graph, recordings)
+    return tuple(
+        RecordFindings(
+            r,
+            tuple((1 / (1 + np.exp(-graph.output.dequantize(v.mean(0))))).tolist()),
+            tuple(s.labels[0].tolist()),
+        )
+        for r, s, v in zip(recordings, sequences, scores, strict=True)
+        if len(v)
+    )
 
 
 def _read(path: Path, parse: Callable[[Any], Facts], again: str) -> Facts:

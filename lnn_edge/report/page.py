@@ -154,6 +154,9 @@ def _link_row(link: LinkFacts) -> tuple[Html, ...]:
 
 def _accuracy(report: Report) -> Iterator[Html]:
     judged = report.evaluation
+    if report.findings:
+        yield paragraph(report.words.choice)
+        return
     if judged is None:
         classes = ", ".join(report.project.graph.classes) or "values"
         yield paragraph(
@@ -218,7 +221,29 @@ def _confusion_rows(judged: Evaluation) -> Iterator[tuple[Html, ...]]:
         yield (text(name), *cells)
 
 
+def _findings(report: Report) -> Iterator[Html]:
+    """Yield a table of probabilities, what is known of each recording beside them."""
+    known = {1: "present", 0: "absent", -1: "unknown"}
+    rows = [
+        (
+            text(f.recording.name),
+            *(
+                cell(f"{p:.2f} ({known[k]})", "word")
+                for p, k in zip(f.probabilities, f.known, strict=True)
+            ),
+        )
+        for f in report.findings
+    ]
+    yield paragraph(report.words.legend)
+    columns = ("recording", *report.project.graph.classes)
+    yield table("Probability of each finding, and what is known", columns, rows)
+    yield paragraph(report.words.source, "note")
+
+
 def _strips(report: Report) -> Iterator[Html]:
+    if report.findings:
+        yield from _findings(report)
+        return
     if not report.predictions:
         yield paragraph("There is nothing to show without predictions.")
         return

@@ -56,6 +56,18 @@ ACTIVITY = TaskWords(
 )
 
 
+FINDINGS = TaskWords(
+    "findings",
+    "patients",
+    "12-lead ECGs",
+    "The recordings shown are generated and say nothing of accuracy: for figures that stand for "
+    "patients use recordings of patients (`lnn-edge evaluate --dataset cpsc2018`).",
+    "Of each recording the probability of each finding, the mean of all decisions on it.",
+    "The hearts shown are generated and beat in nobody.",
+)
+WORDS = {"beats": BEATS, "activity": ACTIVITY, "findings": FINDINGS}
+
+
 def task_words(graph: QGraph) -> TaskWords:
     """Return the words of a model's task."""
-    return ACTIVITY if graph.metadata.get("task") == "activity" else BEATS
+    return WORDS.get(str(graph.metadata.get("task")), BEATS)
