@@ -167,7 +167,7 @@ def compressed(recipe: Recipe) -> Recipe:
     """
     if not isinstance(recipe.augmentation, LeadAugmentation):
         raise UsageError(
-            f"recipe {recipe.name} cannot be compressed: network {recipe.network} reads no spectrum; "
+            f"recipe {recipe.name} cannot be compressed: {recipe.network} reads no spectrum; "
             "choose smaller sizes in its [model]"
         )
     return replace(recipe, model={**recipe.model, **COMPRESSED})

@@ -86,7 +86,7 @@ class CircularRing(AbstractRingMemory):
 
 
 class SlidingRing(AbstractRingMemory):
-    """Frames lie in order: when the reader fires the ring is its window, and then moves on by a hop.
+    """Frames lie in order: when the reader fires the ring is its window, then it moves by a hop.
 
     Args:
         ring: As long as the window.

@@ -29,7 +29,7 @@ class State:
 
 @dataclass(frozen=True)
 class Ring:
-    """The last `length` frames of a tensor that a stage writes at each of its steps, planned memory.
+    """The last `length` frames of a tensor that a stage writes at each step, planned memory.
 
     Before the first frame the ring is filled with that frame (edge extension), so a window that
     begins before the record reads the first sample, never an arbitrary zero. Lost frames hold the
@@ -52,7 +52,7 @@ class InputTrigger:
 
     Attributes:
         frame: One int16 per channel.
-        ring: Name of the ring that the stage fills, with the frame or what its operators make of it.
+        ring: Name of the ring that the stage fills with the frame, or with what it makes of it.
     """
 
     frame: QTensor

@@ -99,7 +99,10 @@ def test_data_folder_comes_from_the_environment(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"name": "mitbih"}, "no data set 'mitbih'; take one of mitdb, cpsc2018, synthetic, excerpts"),
+        (
+            {"name": "mitbih"},
+            "no data set 'mitbih'; take one of mitdb, cpsc2018, synthetic, excerpts",
+        ),
         ({"name": "mitdb", "split": "ds1"}, "no split 'ds1'"),
         ({"name": "mitdb", "split": "train", "fold": 4}, "a fold from 0 to 3"),
         ({"name": "mitdb"}, "holds no WFDB record"),

@@ -12,7 +12,7 @@ from lnn_edge.graphio import graph_sha256, load_graph
 from lnn_edge.networks import make_network
 from lnn_edge.quantize import MARGIN, TAIL, Calibration, calibrate, quantize_folder
 from lnn_edge.recipe import load_recipe
-from lnn_edge.trained import ModelCard, Trained, load_trained, save_trained
+from lnn_edge.trained import ModelCard, Trained, load_trained, prepare, save_trained
 from tests.recordings import invented
 
 RECORDINGS = [invented("b", 40, 2), invented("a", 40, 1)]
@@ -56,7 +56,7 @@ def test_what_is_not_finite_is_named(bad: float) -> None:
 
 
 def test_every_tensor_with_a_range_of_its_own_is_observed(trained: Trained) -> None:
-    ranges = calibrate(trained.network, RECORDINGS)
+    ranges = calibrate(trained.network, prepare(trained.network, RECORDINGS))
     names = {"features0", "features1", "features2", "embedding", "mixed"}
     assert ranges.keys() == names | {"time_a", "time_b", "scores"}
     assert all(low < high for low, high in ranges.values())

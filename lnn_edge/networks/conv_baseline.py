@@ -31,7 +31,8 @@ STRIDES = (STRIDE, 1)
 class ConvNet(AbstractColumnsNet):
     """The same findings of the same 33 columns without a memory or a liquid cell.
 
-    s = act(x * kernel + b),  e = act(E s + d),  scores = W e + w;  61 filters make 357,076 parameters.
+    s = act(x * kernel + b),  e = act(E s + d),  scores = W e + w
+    61 filters make 357,076 parameters.
 
     Args:
         config: Sizes.

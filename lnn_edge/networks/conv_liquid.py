@@ -111,7 +111,7 @@ class ConvLiquidNet(AbstractColumnsNet):
         return stream_columns(fold_constants(self.lower_plainly(name, ranges, metadata)))
 
     def lower_plainly(self, name: str, ranges: Ranges, metadata: Mapping[str, object]) -> QGraph:
-        """Return the integer graph as the network is written: 33 columns at once, zeros as state."""
+        """Return the integer graph as the network is written: 33 columns at once, states of 0."""
         ranges = _with_dead_ranges(ranges)
         encoder = from_rest(self._folded_convlstm().lower(self.window, ranges, "convlstm_"))
         between, e = self.lower_between(encoder.output, ranges)
@@ -161,7 +161,7 @@ class ConvLiquidStreamNet(ConvLiquidNet):
         return tap("scores", scores), scores
 
     def lower(self, name: str, ranges: Ranges, metadata: Mapping[str, object]) -> QGraph:
-        """Return the integer graph; the recurrent kernel shrinks to the one tap that sees a state."""
+        """Return the integer graph; recurrent kernels shrink to the one tap that sees a state."""
         encoder = self._folded_convlstm().lower(self.window, ranges, "convlstm_")
         between, e = self.lower_between(encoder.output, ranges)
         cell: Any = self.cell

@@ -1,4 +1,4 @@
-"""R-peak detector, one sample at a time: where its rules fire, it tells how far back the peak lies."""
+"""R-peak detector, one sample at a time: it tells how far back the peak lies."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ MEANS = ("heights", "noises", "intervals")
 
 @dataclass(frozen=True, eq=False)
 class RPeaks(AbstractOp):
-    """event = k where the frame k - 1 before the newest is an R peak that was just recognised, else 0.
+    """event = k where the frame k - 1 before the newest is an R peak just recognised, else 0.
 
     Inputs x (C,), band-passed 5 to 15 Hz, and z (D,), band-passed 0.5 to 40 Hz, both int16; state
     (S,) int32. Leads add up: t[n] = sum over the window of sum_c |x_c[n] - x_c[n - slope]|.
@@ -117,7 +117,7 @@ class RPeaks(AbstractOp):
       are floored sums / 8.
     * Without a further beat for 1.5 mean intervals (1.33 s at most), the highest top since that lay
       `gap` behind the last beat is one if it exceeds half the threshold.
-    * For the first 8 blocks of `learn` samples it tells of nothing. After long silence heights sink.
+    * For the first 8 blocks of `learn` samples it is silent. After long silence heights sink.
 
     Events are told in the order of their stamps, none twice. Where the state's first element is
     -1 (the initial value of all) it is new.
