@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from lnn_edge.cells.wirings import auto_ncp, ncp
 from lnn_edge.codegen import generate
 from lnn_edge.data.diagnosis_record import CLASSES, LEADS, RATE_HZ, DiagnosisRecord
 from lnn_edge.decisions import run_decisions
-from lnn_edge.errors import UsageError
+from lnn_edge.errors import GraphError, UsageError
 from lnn_edge.graph import QGraph
 from lnn_edge.kernels import HOST, Core
 from lnn_edge.networks.columns_net import ColumnsConfig
@@ -30,6 +31,7 @@ from lnn_edge.ops.conv2d import Conv2d
 from lnn_edge.passes.columns import stream_columns
 from lnn_edge.passes.constants import fold_constants
 from lnn_edge.quantize import Calibration
+from lnn_edge.stage import every_trigger
 from tests.host_c import compile_model, record_items, run_c, run_reference
 from tests.keras.make_huang2024_inputs import draw_input, draw_weights
 
@@ -256,3 +258,15 @@ def test_sizes_of_which_no_network_can_be_made_are_named(
 ) -> None:
     with pytest.raises(UsageError, match=sentence):
         ConvLiquidConfig(**wrong)
+
+
+def test_a_window_that_strides_do_not_fill_is_refused() -> None:
+    graph = fold_constants(plain(network("cfc", hop=2, **SMALL)))
+    trigger = every_trigger(graph.deciding_stage)
+    for changed, sentence in (
+        (replace(trigger, hop=3), "then every 3; needed 33 frames"),
+        (replace(trigger, first=40), "the first after 40"),
+    ):
+        stage = replace(graph.deciding_stage, trigger=changed)
+        with pytest.raises(GraphError, match=sentence):
+            stream_columns(replace(graph, stages=(*graph.preparing_stages, stage)))

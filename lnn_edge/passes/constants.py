@@ -155,5 +155,7 @@ class _Folding:
         if not isinstance(op, Remember) or not self._is_zero(op.inputs[0]):
             return None
         _, _, value, gate = op.inputs
+        self.materialize(value)
+        self.materialize(gate)
         # ((i g << n - 15) + 2**14) >> 15 = (i g 2**(n + 2) + 2**31) >> 32
         return (Gate(op.name, (value, gate), op.outputs, 1 << (op.fraction_bits + 2), 0),)

@@ -17,11 +17,12 @@ def crop_kernels(graph: QGraph) -> QGraph:
     Padding holds the zero point, so a tap that no position of the kernel lays on the input adds
     nothing. A recurrent kernel on a state of one element keeps one tap of them all.
     """
-    stages = tuple(replace(s, ops=tuple(map(_crop, s.ops))) for s in graph.stages)
+    stages = tuple(replace(s, ops=tuple(map(crop_kernel, s.ops))) for s in graph.stages)
     return replace(graph, stages=stages)
 
 
-def _crop(op: AbstractOp) -> AbstractOp:
+def crop_kernel(op: AbstractOp) -> AbstractOp:
+    """Return an operator without taps that see only padding; other operators as they are."""
     if not isinstance(op, Conv2d):
         return op
     spans = [_seen(op, axis) for axis in (0, 1)]
