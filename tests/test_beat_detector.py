@@ -145,6 +145,22 @@ def test_a_model_that_finds_its_beats_decides_as_generated_c_does(tmp_path: Path
     assert run_c(compile_model(graph, tmp_path), items) == expected
 
 
+def test_generated_c_finds_what_the_simulator_finds(tmp_path: Path) -> None:
+    """Beats of all heights and distances, a pause, and a burst that saturates."""
+    rng = np.random.default_rng(5)
+    beats = np.cumsum(rng.integers(60, 400, 30))
+    lead = sum(
+        beats_of(beats[i : i + 1], 8000, height=h) for i, h in enumerate(rng.integers(40, 300, 30))
+    )
+    frames = two_leads(np.asarray(lead), noise=6).astype(np.int64)
+    frames[6500:6900] += rng.integers(-30000, 30000, (400, 2))
+    graph = find_beats(toy_graph())
+    items = [*record_items(frames.astype(np.int16), NO_EVENTS), ("G", None)]
+    expected = run_reference(graph, items)
+    assert expected.count(b"D") >= 10
+    assert run_c(compile_model(graph, tmp_path), items) == expected
+
+
 def test_the_shipped_model_finds_its_beats() -> None:
     graph = find_beats(load_graph(shipped_graph()))
     beats = np.arange(200, 4000, 280)

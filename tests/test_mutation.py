@@ -11,13 +11,13 @@ import pytest
 from lnn_edge import fixed, resources
 from lnn_edge.fixed import Array
 from lnn_edge.kernels import KERNELS, Core
-from tests import arm_core, test_stream_c
+from tests import arm_core, test_beat_detector, test_stream_c, test_stream_staged
 from tests.host_c import compile_model
 from tests.ops import test_exact
 from tests.ops.batch import Batch, Case
 from tests.ops.cases import MAKERS, Seeded, stress_inputs, wide_operators
 from tests.ops.test_vectors import test_reference_gives_the_stored_bits
-from tests.toy import toy_every_graph, toy_graph
+from tests.toy import toy_every_graph, toy_graph, toy_staged_graph
 
 ROWS = ("linear", "conv1d", "conv2d")
 DSP = Core("cortex-m7", dsp=True)
@@ -87,6 +87,18 @@ C_MUTATIONS = [  # operator that must notice, file, line, damage
     ("relax", f"{OPS}/relax.c.j2", "sum + INT64_C(0x80000000)", "sum"),
     ("gate", f"{OPS}/gate.c.j2", "x1[i] * x0[i]", "x1[i] * x1[i]"),
     ("remember", f"{OPS}/remember.c.j2", "added + 16384", "added + 16383"),
+    ("biquads", f"{OPS}/biquads.c.j2", " + old[section * 3 + 5]", ""),
+    ("biquads", f"{OPS}/biquads.c.j2", "before = made;", "before = earlier;"),
+    ("biquads", f"{OPS}/biquads.c.j2", "(total & 536870911)", "268435456"),
+    ("biquads", f"{OPS}/biquads.c.j2", "(is_new != 0U) ? signal : before", "before"),
+    ("constant", f"{OPS}/constant.c.j2", "[i];", "[0];"),
+    ("r_peaks", f"{OPS}/r_peaks.c.j2", "told + {{ t.delay + 1 }}", "told + {{ t.delay }}"),
+    (
+        "r_peaks",
+        f"{OPS}/r_peaks.c.j2",
+        "for (int32_t i = 7; i > 0; i--)",
+        "for (int32_t i = 7; i > 1; i--)",
+    ),
 ]
 RUNTIME_MUTATIONS = [  # line of the runtime, damage
     ("% length + length - (ring->frames", "% length + length - 1U - (ring->frames"),
@@ -101,6 +113,21 @@ EVERY_MUTATIONS = [  # the same, of the lines that fire on frames
     ("frames + trigger->length > end", "frames + trigger->length >= end"),
     (".stamp = end - 1U", ".stamp = end"),
     ("(*due != 0U)", "(frames != 0U)"),
+]
+STAGED_MUTATIONS = [  # the same, of stages before the decision
+    ("reader->length - (next_firing", "reader->length - 1U - (next_firing"),
+    ("data[i + reader->hop * channels]", "data[i + channels]"),
+    ("count >= reader->length + reader->hop", "count >= reader->hop"),
+    ("(frames - trigger->first) / trigger->hop + 1U", "(frames - trigger->first) / trigger->hop"),
+]
+DETECTOR_MUTATIONS = [  # of rules that a single step seldom meets
+    ("seen > most", "seen >= most"),
+    ("* 104) >> 8)) * 128)", "* 104) >> 8)) * 64)"),
+    (">= {{ t.gap }}", ">= 0"),
+]
+SOURCE_MUTATIONS = [  # and of events that a model finds
+    ("frames - distance", "frames - distance + 1U"),
+    ("(distance > frames)", "(distance > frames + 1000U)"),
 ]
 ARM_MUTATIONS = [
     ("requantize", FIXED, '"smmulr %0', '"smmul %0'),
@@ -196,6 +223,40 @@ def every_tests(program: Path) -> None:
     for lost in (3, 4):
         test_stream_c.test_a_firing_that_waits_is_made_or_dropped_alike(program, lost)
     test_stream_c.test_a_stage_that_fires_on_frames_is_bit_exact(program, -4000, 4000)
+
+
+@pytest.mark.parametrize(("line", "replacement"), STAGED_MUTATIONS)
+def test_damaged_stages_are_seen(line: str, replacement: str, sources: Path) -> None:
+    damage(sources, RUNTIME, line, replacement)
+    build = sources / "build"
+    build.mkdir()
+    program = compile_model(toy_staged_graph(1), build)
+    with pytest.raises(AssertionError):
+        staged_tests(program)
+
+
+def staged_tests(program: Path) -> None:
+    test_stream_staged.test_random_frames_are_bit_exact(program, 1, -4000, 4000)
+    for lost in (1, 4, 7, 10):
+        test_stream_staged.test_lost_frames_are_bit_exact(program, 1, lost, 25)
+
+
+@pytest.mark.parametrize(("line", "replacement"), DETECTOR_MUTATIONS)
+def test_damaged_rules_of_the_detector_are_seen(line: str, replacement: str, sources: Path) -> None:
+    damage(sources, f"{OPS}/r_peaks.c.j2", line, replacement)
+    build = sources / "build"
+    build.mkdir()
+    with pytest.raises(AssertionError):
+        test_beat_detector.test_generated_c_finds_what_the_simulator_finds(build)
+
+
+@pytest.mark.parametrize(("line", "replacement"), SOURCE_MUTATIONS)
+def test_damaged_notes_of_events_are_seen(line: str, replacement: str, sources: Path) -> None:
+    damage(sources, RUNTIME, line, replacement)
+    build = sources / "build"
+    build.mkdir()
+    with pytest.raises(AssertionError):
+        test_stream_staged.test_events_that_the_model_finds_are_bit_exact(build, 40, 300)
 
 
 def floor_instead(acc: Array, multiplier: Array, shift: Array) -> Array:

@@ -74,12 +74,13 @@ class Case:
     @property
     def trials(self) -> int:
         """Number of runs."""
-        return len(self.inputs[0])
+        return len(self.inputs[0]) if self.inputs else 1
 
     @property
     def expected(self) -> tuple[np.ndarray, ...]:
         """What the reference says, (N, *shape) each."""
-        return self.op.reference(*self.inputs)
+        outputs = self.op.reference(*self.inputs)
+        return outputs if self.inputs else tuple(y[None] for y in outputs)
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ class Batch:
 
     @staticmethod
     def _rows(arrays: tuple[np.ndarray, ...], tensors: tuple[QTensor, ...], trials: int) -> bytes:
+        if not arrays:
+            return b""
         parts = [
             np.ascontiguousarray(a.astype(ITEM[t.dtype])).view(np.uint8).reshape(trials, -1)
             for a, t in zip(arrays, tensors, strict=True)
