@@ -91,7 +91,6 @@ C_MUTATIONS = [  # operator that must notice, file, line, damage
     ("biquads", f"{OPS}/biquads.c.j2", "before = made;", "before = earlier;"),
     ("biquads", f"{OPS}/biquads.c.j2", "(total & 536870911)", "268435456"),
     ("biquads", f"{OPS}/biquads.c.j2", "(is_new != 0U) ? signal : before", "before"),
-    ("constant", f"{OPS}/constant.c.j2", "[i];", "[0];"),
     ("r_peaks", f"{OPS}/r_peaks.c.j2", "told + {{ t.delay + 1 }}", "told + {{ t.delay }}"),
     (
         "r_peaks",
