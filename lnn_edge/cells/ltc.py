@@ -35,6 +35,9 @@ INITIAL = {  # uniform, as in ncps
 }
 
 
+CROWDED = 2.0**-7
+
+
 @dataclass(frozen=True)
 class LtcConfig:
     """How the cell's equation is solved.
@@ -314,16 +317,23 @@ class _Lowering:
 
     @property
     def _total(self) -> np.ndarray:
-        """Return all conductances of each neuron, (N,)."""
-        open_synapses = self.parts.sensory.weight.sum(0) + self.parts.recurrent.weight.sum(0)
-        total: np.ndarray = _array(self.parts.gleak + open_synapses) + self.cell.config.epsilon
-        return total
+        """Return all conductances of each neuron, (N,), of which its synapses are shares.
+
+        Sums are proved for the largest share of inputs and of neurons, be it of two neurons: where
+        both are nearly whole, a little more than all leaves room for their rounding.
+        """
+        parts, leak = self.parts, self.parts.gleak + self.cell.config.epsilon
+        driven, recurrent = parts.sensory.weight.sum(0) + leak, parts.recurrent.weight.sum(0)
+        total: np.ndarray = _array(driven + recurrent)
+        largest = [float((_array(part) / total).max()) for part in (driven, recurrent)]
+        return total * (1 + CROWDED) if sum(largest) > 2 - CROWDED else total
 
     def _slowest(self, dt: QTensor | float) -> float:
         """Return the smallest share of its distance that v goes in a step of the solver."""
         least = max(dt.qmin, 1) * dt.scales[0] if isinstance(dt, QTensor) else dt
         leak = _array(self.parts.gleak) * least
-        return float((leak / (self._capacity + leak)).min())
+        whole = self._capacity + leak
+        return float(np.where(whole > 0, leak / np.where(whole > 0, whole, 1.0), 1.0).min())
 
     def _leak(self) -> np.ndarray:
         """Return current and conductance of the leak, (2, N), as shares."""

@@ -90,11 +90,14 @@ class Unfold(AbstractSynapseOp):
     ) -> Unfold:
         """Quantize real synapses and membranes; inputs are v, num, den and perhaps dt.
 
+        A membrane gets the smallest capacity at least, less than 2**-13 of its conductances: one
+        without inertia is as quick as that.
+
         Raises:
-            QuantizationError: A capacity is not positive.
+            QuantizationError: A capacity is negative.
         """
-        if not (membranes.capacity > 0).all():
-            raise QuantizationError(f"{name}: a membrane's capacity is 0; train with larger cm")
+        if not (membranes.capacity >= 0).all():
+            raise QuantizationError(f"{name}: a membrane's capacity is negative; clip cm at 0")
         constants = quantize_synapses(synapses, 32767)
         opened = int(totals_of(constants, y.size).max()) * GATE_ONE
         longest, step = (inputs[3].qmax, inputs[3].scales[0]) if inputs[3:] else (1, 1.0)
@@ -102,14 +105,16 @@ class Unfold(AbstractSynapseOp):
         largest = int(capacity.max()) + longest * (inputs[2].qmax + opened)
         gap = (inputs[1].magnitude + inputs[2].qmax + 2 * opened) * ONE[y.dtype]
         time_bits = max(0, largest.bit_length() - 31)
+        gap_bits = gap.bit_length() - GAP_BITS
+        least = 1 << max(0, 33 - (47 + time_bits - gap_bits))  # else the last shift has no place
         return cls(
             name,
             inputs,
             (y,),
             *constants,
-            np.floor(capacity / 2.0**time_bits + 0.5).astype(np.uint32),
+            np.floor(capacity / 2.0**time_bits + 0.5).clip(least).astype(np.uint32),
             time_bits,
-            gap.bit_length() - GAP_BITS,
+            gap_bits,
             membranes.unfolds,
         )
 

@@ -301,7 +301,6 @@ def changed(**values: float) -> Ltc:
             QuantizationError,
             "vleak and every erev are 0",
         ),
-        ({"cm": 0.0}, DT, QuantizationError, "a membrane's capacity is 0"),
     ],
 )
 def test_what_integers_cannot_hold_is_named(
@@ -309,3 +308,18 @@ def test_what_integers_cannot_hold_is_named(
 ) -> None:
     with pytest.raises(error, match=message):
         changed(**values).lower((symmetric("x", (4,), "int16", 4.0),), dt, {})
+
+
+def test_membranes_without_capacity_and_crowded_neurons_have_integers() -> None:
+    """One neuron without inertia, one that only inputs drive, one that only neurons do."""
+    cell = changed()
+    with torch.no_grad():
+        cell.cm[0] = -1.0 if cell.config.positivity == "clip" else -40.0
+        cell.gleak.fill_(1e-6)
+        cell.sensory_w[:, 1] = 50.0
+        cell.w[:, 1] = 1e-6
+        cell.sensory_w[:, 2] = 1e-6
+        cell.w[:, 2] = 50.0
+    lowered = cell.lower((symmetric("x", (4,), "int16", 4.0),), 1.0, {})
+    unfold = next(op for op in lowered.ops if op.kind == "unfold")
+    assert unfold.reference is not None
