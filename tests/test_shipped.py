@@ -39,5 +39,7 @@ def test_a_model_is_meant_by_file_folder_name_or_nothing(
     (tmp_path / "cltc").mkdir()  # a folder of that name is the user's
     assert graph_path(Path("cltc")) == Path("cltc/model.qgraph")
     assert graph_path(Path("my.qgraph")) == Path("my.qgraph")
-    with pytest.raises(UsageError, match="no model 'clct'; give a model.qgraph.* or one of ccfc, c"):
+    with pytest.raises(
+        UsageError, match=r"no model 'clct'; give a model.qgraph.* or one of ccfc, c"
+    ):
         graph_path(Path("clct"))

@@ -320,6 +320,21 @@ def test_membranes_without_capacity_and_crowded_neurons_have_integers() -> None:
         cell.w[:, 1] = 1e-6
         cell.sensory_w[:, 2] = 1e-6
         cell.w[:, 2] = 50.0
-    lowered = cell.lower((symmetric("x", (4,), "int16", 4.0),), 1.0, {})
-    unfold = next(op for op in lowered.ops if op.kind == "unfold")
-    assert unfold.reference is not None
+    x = symmetric("x", (4,), "int16", 4.0)
+    lowered = cell.lower((x,), 1.0, {})
+    (state,) = lowered.states
+    rng = np.random.default_rng(0)
+    v, real = np.full(state.tensor.shape, state.initial, np.int64), cell.initial_state(1).double()
+    for _ in range(30):
+        values = {"x": rng.integers(-32767, 32768, 4), state.tensor.name: v}
+        for op in lowered.ops:
+            results = op.reference(*(values[t.name] for t in op.inputs))
+            values.update(zip((t.name for t in op.outputs), results, strict=True))
+        v = values[state.update.name]
+        with torch.no_grad():
+            given = torch.from_numpy(x.dequantize(values["x"]))[None].to(cell.cm.dtype)
+            y, real = cell.step(
+                given, real.to(cell.cm.dtype), torch.ones(1, 1, dtype=cell.cm.dtype)
+            )
+    error = np.abs(lowered.output.dequantize(values[lowered.output.name]) - y[0].numpy())
+    assert error.max() <= 0.01 * state.tensor.scales[0] * state.tensor.qmax
