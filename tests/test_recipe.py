@@ -92,7 +92,7 @@ def test_a_wrong_model_table_is_named_when_the_network_is_built(values: dict[str
     recipe = recipe_of(values, "mine")
     with pytest.raises(UsageError, match=r"\[model\] of ecg-beats-cfc: unknown key 'layers'"):
         make_network(recipe.network, recipe.model)
-    with pytest.raises(UsageError, match="no network 'mlp'; known are ecg-beats-cfc"):
+    with pytest.raises(UsageError, match=r"no network 'mlp'; known are ccfc, .*ecg-beats-cfc"):
         make_network("mlp", recipe.model)
 
 

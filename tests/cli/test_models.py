@@ -234,7 +234,7 @@ def test_an_unknown_key_of_a_recipe_is_named(tmp_path: Path) -> None:
         ("drop_second", "2.0", "augmentation: drop_second is 2.0, needed is 0 to 1"),
         ("name", '"my model"', "name is 'my model', needed is a C identifier such as my_model"),
         ("name", '"int"', "name is 'int', needed is a C identifier"),
-        ("network", '"mlp"', "no network 'mlp'; known are ecg-beats-cfc"),
+        ("network", '"mlp"', "no network 'mlp'; known are ccfc, ccfc-stream, cltc"),
         ("dataset", '"mitbih"', "there is no data set 'mitbih'; take one of "),
         ("dropout", "1.0", "[model] dropout is 1.0, needed is 0 to below 1"),
         ("hidden_size", "0", "[model] every size must be at least 1"),
