@@ -12,7 +12,7 @@ import pytest
 
 from lnn_edge import codegen
 from lnn_edge.graphio import graph_sha256, load_graph
-from lnn_edge.shipped import shipped_graph
+from lnn_edge.shipped import graph_path, shipped_graph
 from tests.cli.command import call, call_json, refusal, tree, untouched
 
 HEAVY = ("torch", "scipy", "sklearn", "wfdb", "serial", "pandas")
@@ -52,6 +52,29 @@ def test_without_a_model_the_shipped_one_is_taken(
     }
     assert [p.name for p in tmp_path.iterdir()] == ["firmware-stm32f746g-disco"]
     assert (tmp_path / "firmware-stm32f746g-disco" / "model" / "ecg_beats_cfc.c").is_file()
+
+
+@pytest.mark.parametrize("name", ["ccfc", "cltc"])
+def test_a_shipped_model_is_taken_by_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    facts = call_json("export", name, "--board", "stm32f746")
+    assert facts["model_sha256"] == graph_sha256(load_graph(graph_path(Path(name))))
+    assert (tmp_path / "firmware-stm32f746g-disco" / "model" / f"{name}.c").is_file()
+    said = refusal(call("export", "clct", "--board", "stm32f746"))
+    assert said.startswith("there is no model 'clct'; give a model.qgraph")
+
+
+def test_a_model_of_beats_finds_them_itself_on_demand(tmp_path: Path) -> None:
+    project = tmp_path / "p"
+    call_json("export", "--board", "stm32f746", "--find-beats", "-o", project)
+    graph = load_graph(project / "model.qgraph")
+    assert [op.kind for op in graph.stages[0].ops] == ["biquads", "biquads", "r_peaks"]
+    header = (project / "model" / "ecg_beats_cfc.h").read_text()
+    assert "in which it finds the R peaks itself" in header
+    ccfc = refusal(call("export", "ccfc", "--board", "stm32f746", "--find-beats", "-o", "q"))
+    assert ccfc == "ccfc takes no events from outside; needed is a model that decides on beats"
 
 
 def test_the_next_command_is_told(graph_file: Path, tmp_path: Path) -> None:
