@@ -31,7 +31,7 @@ COMPRESSED = "-compressed"
 RECIPES = ("ccfc", "cltc", "ccfc-stream", "cltc-stream", "cnn12", f"ccfc{COMPRESSED}")
 SILENT = -128  # a magnitude of zero
 DRAWS = 1  # of the leads that are lost
-SECONDS = (2.0, 4.0, 8.7, 16.0, 30.0)
+SECONDS = (2.0, 4.0, 8.8, 16.0, 30.0)
 RATE_HZ = 500
 RESAMPLES = 1000
 JUDGED = ("1dAVb", "RBBB", "LBBB", "AF")
@@ -198,11 +198,11 @@ HEAD = """# Findings in 12-lead ECGs
 The {records} records of CPSC-2018 at hand ({counts}), raw samples in, 5 folds by record
 (one record per patient is assumed), seeds {seeds}; every record is judged by a network that has not
 seen it, its score the mean over its decisions. The challenge has no labels of SB and ST, so those
-two outputs are neither learned nor judged. The recipes were chosen by a few runs on the same folds:
+two outputs are not judged. The recipes were chosen by a few runs on the same folds:
 figures are a little too good. In brackets 95 % bootstrap intervals over patients, first seed.
 
 What cannot be concluded: with 11 and 22 records of two of the findings the intervals are wide, and
-differences between these networks lie inside them. Nothing here compares with figures published for
+differences of a few hundredths lie inside them. Nothing here compares with figures published for
 training on TNMG, which is a hundred times larger and not public.
 
 `ccfc` and `cltc` judge 33 columns at once from a state of zeros, as published; the `-stream` forms
@@ -224,7 +224,7 @@ Mean AUROC, integers, of the decisions up to a moment after the start of the rec
 LOST = """
 ## Lost leads
 
-Mean AUROC with so many of the 12 leads silent, drawn at random for each record ({draws} draws),
+Mean AUROC with so many of the 12 leads silent, drawn at random for each record (draws: {draws}),
 float networks on the integer front end, first seed. One lead in ten was silent in training.
 
 ![Lost leads](findings.svg)
