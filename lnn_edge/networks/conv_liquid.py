@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from lnn_edge.cells.cfc import CfcConfig, LoweredCell, Tap, no_tap
+from lnn_edge.cells.cfc import CfcConfig, Head, LoweredCell, Tap, no_tap
 from lnn_edge.cells.convlstm2d import GATES, ConvLstm2d, ConvLstm2dConfig, RecurrentActivation
 from lnn_edge.cells.ltc import Ltc, LtcConfig
 from lnn_edge.cells.rest import from_rest
@@ -64,6 +64,7 @@ class ConvLiquidNet(AbstractColumnsNet):
     Source: Huang et al. 2024, J Cardiovasc Transl Res, 10.1007/s12265-024-10504-y.
     """
 
+    head: ClassVar[Head] = "linear"  # of the CfC
     config: ConvLiquidConfig
 
     def __init__(self, config: ConvLiquidConfig, cell: CellKind) -> None:
@@ -80,7 +81,7 @@ class ConvLiquidNet(AbstractColumnsNet):
         self.convlstm = convlstm
         wiring = ncp(config.dense_units, auto_ncp(config.neurons, len(CLASSES)))
         self.cell: nn.Module = (
-            WiredCfc(wiring, CfcConfig(backbone_layers=0, head="linear", gate_sign=-1))
+            WiredCfc(wiring, CfcConfig(backbone_layers=0, head=self.head, gate_sign=-1))
             if cell == "cfc"
             else Ltc(wiring, LtcConfig(positivity="clip"))
         )
@@ -135,7 +136,8 @@ class ConvLiquidStreamNet(ConvLiquidNet):
     s' = ConvLSTM2D(last 3 columns, s),  e = act(E s' + d),  scores, v' = cell(e, v, dt = 0.256 s)
 
     What the published network lays out side by side and judges at once comes here one after the
-    other: the time axis is the columns.
+    other: the time axis is the columns. The heads of a CfC are tanh here: carried on over hundreds
+    of steps, the state of linear ones grew without bound, and so did that of a ConvLSTM2D of relu.
 
     Args:
         config: Sizes; hop is not read.
@@ -143,6 +145,7 @@ class ConvLiquidStreamNet(ConvLiquidNet):
     """
 
     columns: ClassVar[int] = KERNEL_COLUMNS
+    head: ClassVar[Head] = "tanh"
 
     @property
     def hop(self) -> int:
