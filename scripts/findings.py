@@ -207,7 +207,7 @@ training on TNMG, which is a hundred times larger and not public.
 
 `ccfc` and `cltc` judge 33 columns at once from a state of zeros, as published; the `-stream` forms
 carry their states on; `cnn12` is a convolutional network of the size of CCfC without a memory or a
-liquid cell; `ccfc-compressed` is `lnn-edge train ccfc --compress`, 28 bins of 129.
+liquid cell; `ccfc-compressed` has 28 bins of 129 (`lnn-edge train ccfc --compress -o runs/ccfc`).
 
 | network | mean AUROC, integers | float | per seed | mean F1 | {judged} |
 |---|---|---|---|---|{rule}
