@@ -5,7 +5,7 @@ Training, calibration and evaluation take their inputs from here, so there is on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,8 @@ from lnn_edge import sim
 from lnn_edge.pipeline import Pipeline
 from lnn_edge.sim import Values
 from lnn_edge.whole_records import decision_inputs, pad
+
+CHUNK = 64  # recordings
 
 
 class LabelledSignal(Protocol):
@@ -70,13 +72,25 @@ class DecisionSequence:
 def run_decisions(
     pipeline: Pipeline, recordings: Sequence[LabelledSignal], wanted: tuple[str, ...]
 ) -> list[DecisionSequence]:
-    """Run a pipeline over recordings, each from a reset, all side by side.
+    """Run a pipeline over recordings, each from a reset, a chunk of them side by side.
 
     Args:
         pipeline: A whole model, or only its front end.
         recordings: In the contract of the model (rate, gain, channels).
         wanted: Names of the deciding stage's tensors to return.
     """
+    return [d for chunk in chunks(recordings) for d in _run_chunk(pipeline, chunk, wanted)]
+
+
+def chunks(recordings: Sequence[LabelledSignal]) -> Iterator[list[LabelledSignal]]:
+    """Yield so many recordings at a time as memory easily holds; a set on disk is read so."""
+    for start in range(0, len(recordings), CHUNK):
+        yield [recordings[i] for i in range(start, min(start + CHUNK, len(recordings)))]
+
+
+def _run_chunk(
+    pipeline: Pipeline, recordings: Sequence[LabelledSignal], wanted: tuple[str, ...]
+) -> list[DecisionSequence]:
     stage = pipeline.deciding_stage
     fed = decision_inputs(pipeline, [(r.frames, r.events) for r in recordings])
     given = {t.name for t in stage.inputs}

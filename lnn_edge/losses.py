@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -14,17 +14,15 @@ FUSION = 3  # class F
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def make_loss(labels: Sequence[Tensor], plan: Training) -> Loss:
+def make_loss(labels: Tensor, plan: Training) -> Loss:
     """Return the loss of a batch of scores (B, T, C) and labels.
 
     Args:
-        labels: Of all examples, to weight what is rare: classes (T,), or findings (T, C) in 1, 0
+        labels: Of all examples, to weight what is rare: classes (D,), or findings (D, C) in 1, 0
             and -1 for unknown.
         plan: Weights and smoothing.
     """
-    if labels[0].ndim == 2:
-        return _findings_loss(torch.cat(list(labels)), plan)
-    return _class_loss(torch.cat(list(labels)), plan)
+    return (_findings_loss if labels.ndim == 2 else _class_loss)(labels, plan)
 
 
 def _findings_loss(labels: Tensor, plan: Training) -> Loss:

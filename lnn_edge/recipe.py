@@ -7,11 +7,13 @@ import tomllib
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Literal
 
 from lnn_edge import strict
 from lnn_edge.errors import UsageError
 from lnn_edge.ir import KEYWORDS
 
+Preprocessing = Literal["causal", "whole-record"]
 FOLDER = Path(__file__).parent / "recipes"
 _LARGEST = sys.float_info.max
 _RANGES = {  # of numbers that are not just 0 or more
@@ -146,6 +148,8 @@ class Recipe:
         model: Sizes, as the network defines them.
         training: Optimisation.
         augmentation: Random changes.
+        preprocessing: What the network learns from: "causal" is the front end on the board,
+            "whole-record" the published one of 12-lead ECGs, which no stream can have.
     """
 
     name: str
@@ -154,6 +158,7 @@ class Recipe:
     model: dict[str, object]
     training: Training
     augmentation: Augmentation
+    preprocessing: Preprocessing = "causal"
 
 
 COMPRESSED = {"bins": 28}  # of 129: up to 53 Hz, behind a low-pass of 40 Hz

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from lnn_edge import __version__
 from lnn_edge.augment import augment
 from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import DataError, UsageError
-from lnn_edge.evaluate import check_classes
+from lnn_edge.examples import Examples, make_examples
 from lnn_edge.judge import Figures, judge
 from lnn_edge.losses import make_loss
 from lnn_edge.networks import make_network
@@ -29,7 +28,6 @@ from lnn_edge.trained import (
     float_scores,
     one_thread,
     prepare,
-    real_inputs,
     save_trained,
 )
 
@@ -53,14 +51,6 @@ class EpochReport:
     epochs: int
     loss: float
     validation: Figures | None
-
-
-@dataclass(frozen=True)
-class _Example:
-    """One recording as tensors."""
-
-    inputs: dict[str, Tensor]
-    labels: Tensor
 
 
 def train(
@@ -95,13 +85,12 @@ def train(
     with torch.random.fork_rng(), one_thread():
         torch.manual_seed(seed)
         network = make_network(recipe.network, recipe.model).to(device)
-        length = recipe.training.sequence_length
-        examples = _examples(network, training, length, device)
-        held_out = prepare(network, validation) if validation else []
-        names = tuple(r.name for r in training), tuple(r.name for r in validation)
+        folder.mkdir(parents=True, exist_ok=True)  # better now than after an epoch
+        examples = make_examples(network, training, recipe, folder)
+        held_out = prepare(network, validation, recipe.preprocessing)
+        names = examples.names, tuple(s.name for s in held_out)
         card = ModelCard(FORMAT, __version__, seed, "", *names, recipe)
         run = _Run(recipe, network, examples)
-        folder.mkdir(parents=True, exist_ok=True)  # better now than after an epoch
         for epoch in range(run.resume(folder, card), recipe.training.epochs):
             torch.manual_seed(seed * 1000 + epoch + 1)
             loss = run.epoch()
@@ -122,13 +111,11 @@ def train(
 class _Run:
     """State of a training: network, optimiser, schedule and the average of the weights."""
 
-    def __init__(
-        self, recipe: Recipe, network: AbstractStreamNet, examples: list[_Example]
-    ) -> None:
+    def __init__(self, recipe: Recipe, network: AbstractStreamNet, examples: Examples) -> None:
         self.recipe, self.network, self.examples = recipe, network, examples
         plan = recipe.training
-        decisions = sum(len(e.labels) for e in examples)
-        self.steps = max(1, decisions // (plan.batch_size * plan.sequence_length))
+        whole = plan.batch_size * plan.sequence_length
+        self.steps = max(1, len(examples.labels) // whole)
         self.average = {k: v.clone() for k, v in network.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
             network.parameters(), plan.learning_rate, weight_decay=plan.weight_decay
@@ -139,8 +126,8 @@ class _Run:
             total_steps=plan.epochs * self.steps + 1,
             pct_start=WARM_UP,
         )
-        self.loss = make_loss([e.labels for e in examples], plan)
-        self.device = examples[0].labels.device
+        self.device = next(network.parameters()).device
+        self.loss = make_loss(examples.labels.to(self.device), plan)
 
     def epoch(self) -> float:
         """Take every optimiser step of an epoch; return the mean loss."""
@@ -195,8 +182,10 @@ class _Run:
         return epoch
 
     def _step(self) -> float:
-        inputs, labels = self._batch()
         plan = self.recipe.training
+        inputs, labels = self.examples.batch(plan.batch_size, plan.sequence_length)
+        inputs = {name: x.to(self.device) for name, x in inputs.items()}
+        labels = labels.to(self.device)
         scores, alone = self.network(augment(inputs, self.recipe.augmentation))
         loss = self.loss(scores, labels)
         if plan.auxiliary_weight:
@@ -208,19 +197,6 @@ class _Run:
         self.schedule.step()
         self._average_weights()
         return loss.item()
-
-    def _batch(self) -> tuple[dict[str, Tensor], Tensor]:
-        plan = self.recipe.training
-        lengths = torch.tensor([float(len(e.labels)) for e in self.examples])
-        picks = torch.multinomial(lengths, plan.batch_size, replacement=True).tolist()
-        pieces = []
-        for example in (self.examples[i] for i in picks):
-            latest = len(example.labels) - plan.sequence_length
-            start = int(torch.randint(latest + 1, ()))
-            pieces.append((example, slice(start, start + plan.sequence_length)))
-        names = self.examples[0].inputs
-        inputs = {n: torch.stack([e.inputs[n][piece] for e, piece in pieces]) for n in names}
-        return inputs, torch.stack([e.labels[piece] for e, piece in pieces])
 
     def _average_weights(self) -> None:
         decay = self.recipe.training.average_decay
@@ -237,30 +213,3 @@ def _check_device(device: str) -> None:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"device {device!r} cannot be used ({reason}); take cpu") from None
-
-
-def _examples(
-    network: AbstractStreamNet, recordings: Sequence[LabelledSignal], length: int, device: str
-) -> list[_Example]:
-    if not recordings:
-        raise DataError("no recordings to train on; choose another data set or other records")
-    check_classes(network.classes, recordings)
-    pairs = zip(recordings, prepare(network, recordings), strict=True)
-    long = [(r, s) for r, s in pairs if len(s.labels) >= length]
-    if not long:
-        raise DataError(
-            f"no recording holds {length} decisions, the recipe's sequence_length; use longer "
-            "recordings or a shorter sequence"
-        )
-    examples = [
-        _Example(
-            {k: v.to(device) for k, v in real_inputs(network, s).items()},
-            torch.from_numpy(r.targets_at(s.stamps)).to(device),
-        )
-        for r, s in long
-    ]
-    if not any(bool((e.labels >= 0).any()) for e in examples):
-        raise DataError(
-            f"nothing has a label of {', '.join(network.classes)}; there is nothing to learn"
-        )
-    return examples

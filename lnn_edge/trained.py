@@ -21,9 +21,10 @@ from torch import Tensor
 from lnn_edge import strict
 from lnn_edge.decisions import DecisionSequence, LabelledSignal, run_decisions
 from lnn_edge.errors import DataError, UsageError
+from lnn_edge.ir import QTensor
 from lnn_edge.networks import make_network
 from lnn_edge.networks.stream_net import AbstractStreamNet
-from lnn_edge.recipe import Recipe, recipe_of
+from lnn_edge.recipe import Preprocessing, Recipe, recipe_of
 
 FORMAT = 1
 
@@ -146,18 +147,35 @@ def one_thread() -> Iterator[None]:
 
 
 def prepare(
-    network: AbstractStreamNet, recordings: Sequence[LabelledSignal]
+    network: AbstractStreamNet,
+    recordings: Sequence[LabelledSignal],
+    preprocessing: Preprocessing = "causal",
 ) -> list[DecisionSequence]:
-    """Return the network's integer inputs of every decision."""
+    """Return the network's integer inputs of every decision.
+
+    Args:
+        network: Its front end is the one on the board.
+        recordings: Of its task.
+        preprocessing: "causal" is that front end, "whole-record" see whole_record_columns.
+
+    Raises:
+        UsageError: The network cannot be prepared so, or a package is missing.
+    """
+    if preprocessing == "whole-record":
+        from lnn_edge.whole_record_columns import prepare_windows
+
+        return prepare_windows(network, recordings)
     return run_decisions(network.front, recordings, tuple(t.name for t in network.inputs))
 
 
 def real_inputs(network: AbstractStreamNet, sequence: DecisionSequence) -> dict[str, Tensor]:
     """Return the network's inputs of one sequence in real units, (D, *shape) float32."""
-    return {
-        t.name: torch.from_numpy(t.dequantize(sequence.values[t.name])).float()
-        for t in network.inputs
-    }
+    return {t.name: in_real_units(t, sequence.values[t.name]) for t in network.inputs}
+
+
+def in_real_units(tensor: QTensor, values: np.ndarray) -> Tensor:
+    """Return float32 of integers of a tensor, (..., *shape)."""
+    return torch.from_numpy(tensor.dequantize(values)).float()
 
 
 def _scores(network: AbstractStreamNet, sequence: DecisionSequence) -> np.ndarray:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lnn_edge.evaluate import Evaluation
     from lnn_edge.findings import FindingsEvaluation
     from lnn_edge.judge import Figures
+    from lnn_edge.recipe import Preprocessing
 
 
 @click.command(name="evaluate")
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
     "--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Of patients."
 )
 @click.option("--find-beats", is_flag=True, help="Let a model of beats find them itself.")
+@click.option(
+    "--preprocessing",
+    type=click.Choice(["causal", "whole-record"]),
+    default="causal",
+    show_default=True,
+    help="Front end of a float model: that of the board, or the published one of ccfc.",
+)
 @data_dir_option
 @json_option
 def command(
@@ -37,6 +45,7 @@ def command(
     records: str | None,
     resamples: int,
     find_beats: bool,
+    preprocessing: Preprocessing,
     data_dir: str | None,
     as_json: bool,
 ) -> None:
@@ -52,7 +61,7 @@ def command(
 
     names = None if records is None else records.split(",")
     recordings = load_dataset(dataset, data_dir, split, names, fold)
-    form, path, judged = judge(model, recordings, resamples, find_beats)
+    form, path, judged = judge(model, recordings, resamples, find_beats, preprocessing)
     if as_json:
         head = {"model": str(path), "form": form, "dataset": dataset, "split": split}
         show_json({**head, **judged.to_json()})
@@ -66,8 +75,10 @@ def judge(
     recordings: Sequence[LabelledSignal],
     resamples: int,
     find_beats: bool = False,
+    preprocessing: Preprocessing = "causal",
 ) -> tuple[str, Path, Figures]:
     """Return the model's form, its path and its figures."""
+    from lnn_edge.errors import UsageError
     from lnn_edge.evaluate import integer_scores
     from lnn_edge.graphio import load_graph
     from lnn_edge.judge import judge as judge_scores
@@ -78,9 +89,14 @@ def judge(
         from lnn_edge.trained import float_scores, load_trained, prepare
 
         network = load_trained(path).network
-        sequences = prepare(network, recordings)
+        sequences = prepare(network, recordings, preprocessing)
         scores, classes = float_scores(network, sequences), list(network.classes)
         return "float", path, judge_scores(sequences, scores, classes, resamples)
+    if preprocessing != "causal":
+        raise UsageError(
+            f"preprocessing is {preprocessing}, and {path} has its own, in integers; judge the "
+            "folder of a trained model, or leave --preprocessing out"
+        )
     graph = load_graph(path)
     if find_beats:
         from lnn_edge.beat_detector import find_beats as with_detector

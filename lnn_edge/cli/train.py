@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lnn_edge.cli.output import console, data_dir_option, json_option, progress, show_json
+
+if TYPE_CHECKING:
+    from lnn_edge.recipe import Preprocessing
 
 
 @click.command(name="train")
@@ -17,6 +21,11 @@ from lnn_edge.cli.output import console, data_dir_option, json_option, progress,
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
 @click.option("--compress", is_flag=True, help="A smaller front end, for less than 96 KB of flash.")
+@click.option(
+    "--preprocessing",
+    type=click.Choice(["causal", "whole-record"]),
+    help="Front end instead of the recipe's: that of the board, or the published one of ccfc.",
+)
 @click.option("--device", default="cpu", show_default=True, help="torch device.")
 @data_dir_option
 @json_option
@@ -28,6 +37,7 @@ def command(
     seed: int,
     epochs: int | None,
     compress: bool,
+    preprocessing: Preprocessing | None,
     device: str,
     data_dir: str | None,
     as_json: bool,
@@ -47,7 +57,11 @@ def command(
     from lnn_edge.train import EpochReport, train
 
     plan = load_recipe(recipe)
-    plan = replace(plan, dataset=dataset or plan.dataset)
+    plan = replace(
+        plan,
+        dataset=dataset or plan.dataset,
+        preprocessing=preprocessing or plan.preprocessing,
+    )
     plan = compressed(plan) if compress else plan
     plan = replace(plan, training=replace(plan.training, epochs=epochs or plan.training.epochs))
     whole = "develop" if "develop" in find_dataset(plan.dataset).splits else "all"

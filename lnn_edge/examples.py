@@ -1,0 +1,123 @@
+"""What a training learns from: prepared recordings, on disk, and the batches cut from them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lnn_edge.decisions import DecisionSequence, LabelledSignal, chunks
+from lnn_edge.errors import DataError
+from lnn_edge.evaluate import check_classes
+from lnn_edge.ir import QTensor
+from lnn_edge.networks.stream_net import AbstractStreamNet
+from lnn_edge.recipe import Recipe
+from lnn_edge.trained import in_real_units, prepare
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Decisions of recordings, one after the other.
+
+    Attributes:
+        names: Of all recordings, those that are too short among them.
+        labels: (D, ...) int64 of all decisions.
+        starts: First decision of each recording.
+        counts: Decisions of each.
+        values: Integers of the network's inputs by name, (D, *shape) each, mapped from disk.
+        inputs: The network's inputs.
+    """
+
+    names: tuple[str, ...]
+    labels: Tensor
+    starts: np.ndarray
+    counts: np.ndarray
+    values: dict[str, np.ndarray]
+    inputs: tuple[QTensor, ...]
+
+    def batch(self, size: int, length: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Return inputs (size, length, *shape) in real units and labels of random sequences.
+
+        A recording is drawn with the chance of its decisions, by torch's current generator.
+        """
+        chances = torch.from_numpy(self.counts.astype(np.float32))
+        picks = torch.multinomial(chances, size, replacement=True).tolist()
+        firsts = [self.starts[i] + self._offset(i, length) for i in picks]
+        rows = np.add.outer(np.array(firsts), np.arange(length))
+        inputs = {t.name: in_real_units(t, self.values[t.name][rows]) for t in self.inputs}
+        return inputs, self.labels[torch.from_numpy(rows)]
+
+    def _offset(self, index: int, length: int) -> int:
+        return int(torch.randint(int(self.counts[index]) - length + 1, ()))
+
+
+def make_examples(
+    network: AbstractStreamNet,
+    recordings: Sequence[LabelledSignal],
+    recipe: Recipe,
+    folder: Path,
+) -> Examples:
+    """Prepare recordings a few at a time; what they become lies in nameless files in a folder.
+
+    So a data set of any size needs the disk and not the memory. The files vanish with the rows.
+
+    Raises:
+        DataError: No recordings, their classes are not the network's, each is shorter than one
+            sequence, or nothing is labelled.
+    """
+    if not len(recordings):
+        raise DataError("no recordings to train on; choose another data set or other records")
+    names: list[str] = []
+    labels: list[np.ndarray] = []
+    with ExitStack() as files:
+        spools = {
+            t.name: files.enter_context(tempfile.TemporaryFile(dir=folder)) for t in network.inputs
+        }
+        for recording, sequence in _prepared(network, recordings, recipe):
+            names.append(recording.name)
+            if len(sequence.stamps) >= recipe.training.sequence_length:
+                labels.append(recording.targets_at(sequence.stamps))
+                for tensor in network.inputs:
+                    _append(spools[tensor.name], tensor, sequence)
+        _check_labels(labels, network.classes, recipe)
+        values = {t.name: _mapped(spools[t.name], t) for t in network.inputs}
+    counts = np.array([len(each) for each in labels])
+    starts = np.cumsum(counts) - counts
+    every = torch.from_numpy(np.concatenate(labels))
+    return Examples(tuple(names), every, starts, counts, values, network.inputs)
+
+
+def _prepared(
+    network: AbstractStreamNet, recordings: Sequence[LabelledSignal], recipe: Recipe
+) -> Iterator[tuple[LabelledSignal, DecisionSequence]]:
+    for chunk in chunks(recordings):
+        check_classes(network.classes, chunk)
+        yield from zip(chunk, prepare(network, chunk, recipe.preprocessing), strict=True)
+
+
+def _check_labels(labels: list[np.ndarray], classes: Sequence[str], recipe: Recipe) -> None:
+    if not labels:
+        raise DataError(
+            f"no recording holds {recipe.training.sequence_length} decisions, the recipe's "
+            "sequence_length; use longer recordings or a shorter sequence"
+        )
+    if not any((each >= 0).any() for each in labels):
+        raise DataError(f"nothing has a label of {', '.join(classes)}; there is nothing to learn")
+
+
+def _append(file: IO[bytes], tensor: QTensor, sequence: DecisionSequence) -> None:
+    values = sequence.values[tensor.name]
+    file.write(np.ascontiguousarray(values, tensor.dtype).tobytes())
+
+
+def _mapped(file: IO[bytes], tensor: QTensor) -> np.ndarray:
+    file.flush()
+    rows: np.ndarray = np.memmap(file, tensor.dtype, "r")
+    return rows.reshape(-1, *tensor.shape)

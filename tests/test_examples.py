@@ -1,0 +1,74 @@
+"""What a training learns from: read a few at a time, kept on disk, cut into batches."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lnn_edge import decisions
+from lnn_edge.data.recording import Recording
+from lnn_edge.examples import make_examples
+from lnn_edge.networks import make_network
+from lnn_edge.recipe import load_recipe
+from lnn_edge.trained import prepare, real_inputs
+from tests.recordings import invented
+
+RECIPE = load_recipe("ecg-beats-demo")
+LENGTH = RECIPE.training.sequence_length
+
+
+class OnDemand(Sequence[Recording]):
+    """Recordings made when they are asked for; counts those that are alive."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.alive = count, weakref.WeakSet[Recording]()
+        self.most = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: Any) -> Any:
+        made = invented(f"r{index}", LENGTH + 8 * index, index)
+        self.alive.add(made)
+        self.most = max(self.most, len(self.alive))
+        return made
+
+
+def test_recordings_are_read_a_chunk_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decisions, "CHUNK", 2)
+    recordings = OnDemand(9)
+    network = make_network(RECIPE.network, RECIPE.model)
+    examples = make_examples(network, recordings, RECIPE, tmp_path)
+    assert examples.names == tuple(f"r{i}" for i in range(9))
+    assert recordings.most <= 5  # two, and the two before them that wait for the collector
+    assert not any(tmp_path.iterdir())
+    assert all(isinstance(v.base, np.memmap) or v.base is None for v in examples.values.values())
+
+
+def test_batches_are_pieces_of_the_prepared_recordings(tmp_path: Path) -> None:
+    recordings = [invented("a", 120, 1), invented("short", 5, 2), invented("b", 90, 3)]
+    network = make_network(RECIPE.network, RECIPE.model)
+    examples = make_examples(network, recordings, RECIPE, tmp_path)
+    whole = [real_inputs(network, s) for s in prepare(network, recordings)]
+    assert examples.counts.tolist() == [120, 90]
+    torch.manual_seed(0)
+    inputs, labels = examples.batch(16, LENGTH)
+    assert labels.shape == (16, LENGTH)
+    found = set()
+    for piece, label in zip(inputs["window"], labels, strict=True):
+        for index in (0, 2):
+            windows = whole[index]["window"].unfold(0, LENGTH, 1).movedim(-1, 1)
+            for start in torch.nonzero((windows == piece).flatten(1).all(1)).flatten().tolist():
+                found.add((index, start))
+                wanted = recordings[index].targets_at(recordings[index].events)
+                assert label.tolist() == wanted[start : start + LENGTH].tolist()
+    assert {index for index, _ in found} == {0, 2}
+    assert len(found) > 8
