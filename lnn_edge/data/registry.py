@@ -11,6 +11,7 @@ from lnn_edge.data import (
     cpsc2018,
     embedded,
     mitdb,
+    ptbxl,
     synthetic,
     synthetic_activity,
     synthetic_leads,
@@ -18,11 +19,11 @@ from lnn_edge.data import (
 )
 from lnn_edge.data.activity_run import ActivityRun
 from lnn_edge.data.diagnosis_record import DiagnosisRecord
+from lnn_edge.data.published import DATA_VARIABLE
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.wfdb_folder import list_records, read_record
 from lnn_edge.errors import DataError
 
-DATA_VARIABLE = "LNN_EDGE_DATA"
 EVERYTHING = "all"
 MOST_NAMES = 60  # in a message
 NamesOf = Callable[[Path, str, int], tuple[str, ...]]
@@ -267,6 +268,16 @@ DATASETS = {
         cpsc2018.locate,
         cpsc2018.read,
         cpsc2018.list_names,
+    ),
+    ptbxl.NAME: DataSet(
+        ptbxl.NAME,
+        "PTB-XL, 21,799 12-lead ECGs of ten seconds with their findings, CC BY",
+        ptbxl.SPLITS,
+        ptbxl.FOLD_COUNT,
+        ptbxl.names_of,
+        ptbxl.locate,
+        ptbxl.read,
+        ptbxl.list_names,
     ),
     synthetic.NAME: DataSet(
         synthetic.NAME,
