@@ -15,6 +15,7 @@ from lnn_edge.data import (
     synthetic,
     synthetic_activity,
     synthetic_leads,
+    tnmg,
     uci_har,
 )
 from lnn_edge.data.activity_run import ActivityRun
@@ -278,6 +279,16 @@ DATASETS = {
         ptbxl.locate,
         ptbxl.read,
         ptbxl.list_names,
+    ),
+    tnmg.NAME: DataSet(
+        tnmg.NAME,
+        "Telehealth Network of Minas Gerais, 12-lead ECGs with six findings, as CODE-15 %",
+        tnmg.SPLITS,
+        tnmg.FOLD_COUNT,
+        tnmg.names_of,
+        tnmg.locate,
+        tnmg.read,
+        tnmg.list_names,
     ),
     synthetic.NAME: DataSet(
         synthetic.NAME,
