@@ -2,9 +2,10 @@
 
 Two layouts are read. CODE-15 %, the public part: exams.csv and exams_part*.hdf5, each with
 `exam_id` (n,) and `tracings` (n, 4096, 12). And one .hdf5 with `tracings` (N, 4096, 12) beside one
-table of N rows in its order, without ids, as the test set of the same authors has it: there each
-record counts as a patient of its own. Signals are at 400 Hz; those shorter than 4096 samples have
-zeros on both sides, which are kept.
+table of N rows in its order, without ids, as the test set of the same authors has it (its
+annotations/gold_standard.csv, copied beside ecg_tracings.hdf5): there each record counts as a
+patient of its own. Signals are at 400 Hz; those shorter than 4096 samples have zeros on both sides,
+which are kept.
 
 The unit of the values is disputed. Their authors say "at the scale 1e-4V: so if the signal is in V
 it should be multiplied by 1000", which contradicts itself; that multiplier, and their answer that
@@ -229,7 +230,8 @@ def _read_ordered(folder: Path) -> dict[str, _Exam]:
     if len(files) != 1 or len(tables) != 1:
         raise DataError(
             f"{folder} holds {len(files)} .hdf5 files and {len(tables)} .csv tables with the "
-            f"columns {', '.join(CLASSES)}, needed is one of each, or {TABLE} of CODE-15 %"
+            f"columns {', '.join(CLASSES)}, needed is one of each, or {TABLE} of CODE-15 %: copy "
+            "the missing one there and take others away"
         )
     exams = {}
     for row, truths in enumerate(read_columns(tables[0], CLASSES)):
