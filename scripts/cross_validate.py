@@ -10,13 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.data.registry import Signal, folds, load_dataset
+from lnn_edge.data.registry import Signal, find_dataset, load_dataset
 from lnn_edge.decisions import DecisionSequence
 from lnn_edge.evaluate import integer_scores
 from lnn_edge.judge import Figures, judge
@@ -26,7 +26,7 @@ from lnn_edge.train import train
 from lnn_edge.trained import float_scores, prepare
 
 RESAMPLES = 1000
-Records = tuple[Signal, ...]
+Records = Sequence[Signal]
 ABLATIONS = ("none", "encoder_only", "state_reset", "lstm", "shuffle_dt", "no_wait")
 
 
@@ -43,11 +43,13 @@ def ablate(recipe: Recipe, ablation: str) -> Recipe:
 def splits(recipe: Recipe, data_dir: str, has_test: bool) -> Iterator[tuple[Records, Records]]:
     """Give pairs of recordings to train on and to judge."""
     if has_test:
-        yield tuple(load_dataset(recipe.dataset, data_dir, s) for s in ("develop", "test"))
+        develop, test = (load_dataset(recipe.dataset, data_dir, s) for s in ("develop", "test"))
+        yield develop, test
         return
-    for fold in range(len(folds(recipe.dataset))):
+    for fold in range(find_dataset(recipe.dataset).fold_count):
         parts = ("train", "validation")
-        yield tuple(load_dataset(recipe.dataset, data_dir, s, fold=fold) for s in parts)
+        training, held_out = (load_dataset(recipe.dataset, data_dir, s, fold=fold) for s in parts)
+        yield training, held_out
 
 
 def run_seed(

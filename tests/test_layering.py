@@ -55,7 +55,7 @@ ONLY_IN = {  # library -> modules that may import it
         ),
         *("cell_folder", "ncps_files", "import_ncps"),
     },
-    "h5py": {"ncps_files"},
+    "h5py": {"data", "ncps_files"},
     "safetensors": {"trained", "cell_folder", "ncps_files"},
     "jinja2": {"codegen"},
     "serial": {"link"},

@@ -11,20 +11,23 @@ from lnn_edge.data import (
     cpsc2018,
     embedded,
     mitdb,
+    ptbxl,
     synthetic,
     synthetic_activity,
     synthetic_leads,
+    tnmg,
     uci_har,
 )
 from lnn_edge.data.activity_run import ActivityRun
 from lnn_edge.data.diagnosis_record import DiagnosisRecord
+from lnn_edge.data.published import DATA_VARIABLE
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.wfdb_folder import list_records, read_record
 from lnn_edge.errors import DataError
 
-DATA_VARIABLE = "LNN_EDGE_DATA"
 EVERYTHING = "all"
 MOST_NAMES = 60  # in a message
+NamesOf = Callable[[Path, str, int], tuple[str, ...]]
 Signal = Recording | ActivityRun | DiagnosisRecord
 SHOWN = {
     "beats": embedded.NAME,
@@ -43,9 +46,11 @@ class DataSet:
         summary: One line.
         splits: Names of its splits, "all" among them.
         fold_count: Number of folds between "train" and "validation".
-        names_of: Names of the records of a split in a fold, at hand or not.
+        names_of: Names of the records of a split in a fold, at hand or not; a large data set says
+            in a file of its folder who belongs where.
         locate: Folder of the records, from the user's data folder if one was given.
-        read: Reads records of the folder by name, in the contract of the models of its task.
+        read: Reads records of the folder by name, in the contract of the models of its task: all
+            of them at once, or each when it is asked for.
         list_names: Names of the records in the folder.
     """
 
@@ -53,9 +58,9 @@ class DataSet:
     summary: str
     splits: tuple[str, ...]
     fold_count: int
-    names_of: Callable[[str, int], tuple[str, ...]]
+    names_of: NamesOf
     locate: Callable[[Path | None], Path]
-    read: Callable[[Path, Sequence[str]], tuple[Signal, ...]]
+    read: Callable[[Path, Sequence[str]], Sequence[Signal]]
     list_names: Callable[[Path], tuple[str, ...]]
 
 
@@ -76,43 +81,49 @@ def load_dataset(
     split: str = EVERYTHING,
     records: Iterable[str] | None = None,
     fold: int = 0,
-) -> tuple[Signal, ...]:
+) -> Sequence[Signal]:
     """Load recordings in the contract of the models.
 
-    ECG: 360 Hz, MLII first, 200 steps per mV; motion: 50 Hz, six channels in sensor steps.
+    ECG with beats: 360 Hz, MLII first, 200 steps per mV; with findings: 500 Hz, twelve leads, 1000
+    steps per mV; motion: 50 Hz, six channels in sensor steps.
 
     Args:
         name: A name of DATASETS, or the path of a folder with WFDB records.
-        data_dir: Folder that holds the data set. None takes the environment's LNN_EDGE_DATA for
-            mitdb and uci_har, and the user's cache for synthetic, which is generated where it is
-            absent.
+        data_dir: Folder that holds the data set. None takes the environment's LNN_EDGE_DATA, and
+            the user's cache for synthetic, which is generated where it is absent.
         split: "develop" (train and validation), "train", "validation", "test" or "all".
         records: Only these names, which must be in the split; None takes all of it.
         fold: Which fold separates "train" from "validation"; see folds().
 
     Returns:
         The recordings in the order of the split. Of a split, records that are not at hand are
-        left out; a record asked for by name must be there.
+        left out; a record asked for by name must be there. Of a large data set each recording is
+        read when it is reached, every time, and only then found to be damaged.
 
     Raises:
         DataError: The data set, split, or a record is missing or damaged, or cannot be brought
             into the contract.
+        MissingToolError: A package that reads the data set's files is not installed.
     """
     dataset = find_dataset(name)
-    members = dataset.names_of(split, fold)
-    folder = dataset.locate(Path(data_dir) if data_dir is not None else None)
-    names = _select(dataset, folder, members, records)
+    folder = _locate(dataset, data_dir)
+    names = _select(dataset, folder, dataset.names_of(folder, split, fold), records)
     return dataset.read(folder, names)
 
 
-def folds(name: str) -> tuple[tuple[str, ...], ...]:
+def folds(name: str, data_dir: str | Path | None = None) -> tuple[tuple[str, ...], ...]:
     """Return the names of the validation records of every fold of a data set.
 
+    Args:
+        name: As for load_dataset.
+        data_dir: As for load_dataset.
+
     Raises:
-        DataError: There is no such data set.
+        DataError: There is no such data set, or it is not in the folder.
     """
     dataset = find_dataset(name)
-    return tuple(dataset.names_of("validation", fold) for fold in range(dataset.fold_count))
+    folder = _locate(dataset, data_dir)
+    return tuple(dataset.names_of(folder, "validation", fold) for fold in range(dataset.fold_count))
 
 
 def describe(
@@ -145,6 +156,10 @@ def find_dataset(name: str) -> DataSet:
     )
 
 
+def _locate(dataset: DataSet, data_dir: str | Path | None) -> Path:
+    return dataset.locate(Path(data_dir) if data_dir is not None else None)
+
+
 def _select(
     dataset: DataSet, folder: Path, members: tuple[str, ...], records: Iterable[str] | None
 ) -> tuple[str, ...]:
@@ -156,15 +171,18 @@ def _select(
             f"{folder} holds none of the wanted records of {dataset.name} "
             f"({_listed(members)}); give the right folder with --data-dir"
         )
-    wanted = names if records is None else tuple(records)
-    for index, name in enumerate(wanted):
-        if name in wanted[:index]:
+    if records is None:
+        return names
+    wanted, known, seen = tuple(records), set(names), set()
+    for name in wanted:
+        if name in seen:
             raise DataError(f"record {name!r} is asked for twice; name each record once")
-        if name not in names:
+        if name not in known:
             raise DataError(
                 f"{dataset.name} has no record {name!r} in this split; "
                 f"{folder} holds {_listed(names)}"
             )
+        seen.add(name)
     return wanted
 
 
@@ -199,11 +217,16 @@ def _folder_dataset(folder: Path) -> DataSet:
         "a folder with WFDB records",
         (EVERYTHING,),
         0,
-        lambda split, fold: _folder_names(folder, split),
+        lambda folder, split, fold: _folder_names(folder, split),
         lambda data_dir: folder,
         _read_ecg,
         list_records,
     )
+
+
+def _in_any_folder(names_of: Callable[[str, int], tuple[str, ...]]) -> NamesOf:
+    """Return the names of a data set that are known without its folder."""
+    return lambda _folder, split, fold: names_of(split, fold)
 
 
 def _read_ecg(folder: Path, names: Sequence[str]) -> tuple[Recording, ...]:
@@ -232,7 +255,7 @@ DATASETS = {
         "MIT-BIH Arrhythmia Database, 48 half-hour ECGs of 47 patients, ODC-By",
         mitdb.SPLITS,
         len(mitdb.FOLDS),
-        mitdb.names_of,
+        _in_any_folder(mitdb.names_of),
         _mitdb_folder,
         _read_mitdb,
         list_records,
@@ -242,17 +265,37 @@ DATASETS = {
         "China Physiological Signal Challenge 2018, 12-lead ECGs with nine findings, CC BY",
         cpsc2018.SPLITS,
         cpsc2018.FOLD_COUNT,
-        cpsc2018.names_of,
+        _in_any_folder(cpsc2018.names_of),
         cpsc2018.locate,
         cpsc2018.read,
         cpsc2018.list_names,
+    ),
+    ptbxl.NAME: DataSet(
+        ptbxl.NAME,
+        "PTB-XL, 21,799 12-lead ECGs of ten seconds with their findings, CC BY",
+        ptbxl.SPLITS,
+        ptbxl.FOLD_COUNT,
+        ptbxl.names_of,
+        ptbxl.locate,
+        ptbxl.read,
+        ptbxl.list_names,
+    ),
+    tnmg.NAME: DataSet(
+        tnmg.NAME,
+        "Telehealth Network of Minas Gerais, 12-lead ECGs with six findings, as CODE-15 %",
+        tnmg.SPLITS,
+        tnmg.FOLD_COUNT,
+        tnmg.names_of,
+        tnmg.locate,
+        tnmg.read,
+        tnmg.list_names,
     ),
     synthetic.NAME: DataSet(
         synthetic.NAME,
         "generated ECG of 12 invented patients, 5 minutes each, after McSharry et al. 2003",
         synthetic.SPLITS,
         1,
-        synthetic.names_of,
+        _in_any_folder(synthetic.names_of),
         synthetic.ensure_dataset,
         _read_ecg,
         list_records,
@@ -262,7 +305,7 @@ DATASETS = {
         "six one-minute pieces of MIT-BIH test records, part of the package, ODC-By",
         embedded.SPLITS,
         0,
-        embedded.names_of,
+        _in_any_folder(embedded.names_of),
         lambda data_dir: embedded.folder_of_pieces(),
         _read_pieces,
         list_records,
@@ -272,7 +315,7 @@ DATASETS = {
         "HAPT, the raw signals of UCI HAR: a phone at the waist of 30 persons, no commercial use",
         uci_har.SPLITS,
         uci_har.FOLD_COUNT,
-        uci_har.names_of,
+        _in_any_folder(uci_har.names_of),
         uci_har.locate,
         uci_har.read,
         uci_har.list_names,
@@ -282,7 +325,7 @@ DATASETS = {
         "generated motion of 12 invented persons, 5 minutes each: no data of anybody",
         synthetic_activity.SPLITS,
         1,
-        synthetic_activity.names_of,
+        _in_any_folder(synthetic_activity.names_of),
         lambda data_dir: Path(),
         synthetic_activity.read,
         lambda folder: synthetic_activity.names_of("all"),
@@ -292,7 +335,7 @@ DATASETS = {
         "generated 12-lead ECGs of 4 invented hearts, 13 s each: no data of anybody",
         ("all",),
         0,
-        synthetic_leads.names_of,
+        _in_any_folder(synthetic_leads.names_of),
         lambda data_dir: Path(),
         synthetic_leads.read,
         lambda folder: synthetic_leads.names_of("all"),

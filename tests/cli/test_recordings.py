@@ -131,8 +131,8 @@ def test_a_second_lead_may_lack(tmp_path: Path) -> None:
     [
         (
             ("--dataset", "mitbih"),
-            "no data set 'mitbih'; take one of mitdb, cpsc2018, synthetic, excerpts, uci_har, "
-            "synthetic-activity, synthetic-12lead or",
+            "no data set 'mitbih'; take one of mitdb, cpsc2018, ptbxl, tnmg, synthetic, excerpts, "
+            "uci_har, synthetic-activity, synthetic-12lead or",
         ),
         (("--dataset", "mitdb"), "give --data-dir or set LNN_EDGE_DATA, or get the records with"),
         (("--dataset", "mitdb", "--data-dir", "none"), "none holds no WFDB record"),
@@ -160,7 +160,7 @@ def test_what_cannot_be_fetched_is_named(tmp_path: Path) -> None:
 
 
 def test_data_sets_are_listed_and_described() -> None:
-    names = ["mitdb", "cpsc2018", "synthetic", "excerpts", "uci_har"]
+    names = ["mitdb", "cpsc2018", "ptbxl", "tnmg", "synthetic", "excerpts", "uci_har"]
     names += ["synthetic-activity", "synthetic-12lead"]
     assert [d["name"] for d in call_json("data", "list")] == names
     infos = call_json("data", "info", "excerpts")

@@ -1,0 +1,212 @@
+"""PTB-XL: 12-lead ECGs of ten seconds, findings per record, the published folds.
+
+Source: Wagner et al. 2020, Sci Data 7:154; https://physionet.org/content/ptb-xl/, CC BY 4.0.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from lnn_edge.data.diagnosis_record import (
+    ABSENT,
+    CLASSES,
+    GAIN,
+    LEADS,
+    PRESENT,
+    RATE_HZ,
+    UNKNOWN,
+    DiagnosisRecord,
+)
+from lnn_edge.data.lazy_records import LazyRecords
+from lnn_edge.data.published import check_split, find_folder, read_columns
+from lnn_edge.data.wfdb_folder import Signals, read_signals
+from lnn_edge.errors import DataError
+
+NAME = "ptbxl"
+TABLE = "ptbxl_database.csv"
+FOLD_COUNT = 9
+TEST_FOLD = 10
+SPLITS = ("develop", "train", "validation", "test", "all")
+CODE_OF = {
+    "1dAVb": "1AVB",
+    "RBBB": "CRBBB",
+    "LBBB": "CLBBB",
+    "SB": "SBRAD",
+    "AF": "AFIB",
+    "ST": "STACH",
+}
+"""Statement of SCP-ECG by finding."""
+INCOMPLETE = {"RBBB": "IRBBB", "LBBB": "ILBBB"}
+"""An incomplete block is neither the finding nor its absence."""
+_COLUMNS = ("ecg_id", "patient_id", "scp_codes", "strat_fold", "filename_hr")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A row of the table."""
+
+    ecg_id: str
+    path: str  # without suffix, from the folder on
+    patient: str
+    strat_fold: int
+    codes: str
+
+
+def names_of(folder: Path, split: str, fold: int = 0) -> tuple[str, ...]:
+    """Name the records of a split, at hand or not; nobody is in two parts.
+
+    Args:
+        folder: Holds TABLE.
+        split: "test" is the published fold 10, "develop" the nine others; "train" and
+            "validation" are its two parts; "all" is everything.
+        fold: 0 to FOLD_COUNT - 1: the published fold 9 - fold is held out, so that fold 0 holds
+            out the published validation fold.
+
+    Raises:
+        DataError: There is no such split or fold, or the table is missing or damaged.
+    """
+    check_split(NAME, split, fold, SPLITS, FOLD_COUNT)
+    held_out = FOLD_COUNT - fold
+    develop = set(range(1, TEST_FOLD))
+    members = {
+        "develop": develop,
+        "train": develop - {held_out},
+        "validation": {held_out},
+        "test": {TEST_FOLD},
+        "all": develop | {TEST_FOLD},
+    }[split]
+    entries = _read_entries(folder)
+    return tuple(name for name, entry in entries.items() if entry.strat_fold in members)
+
+
+def locate(data_dir: Path | None) -> Path:
+    """Find the folder of the records: DIR/ptbxl, or DIR itself; None takes LNN_EDGE_DATA.
+
+    Raises:
+        DataError: There is none.
+    """
+    return find_folder(
+        NAME, data_dir, lambda f: (f / TABLE).is_file(), f"{TABLE} and the folder records500"
+    )
+
+
+def list_names(folder: Path) -> tuple[str, ...]:
+    """Name the records of the table whose header is in the folder.
+
+    Raises:
+        DataError: There is none, or the table is missing or damaged.
+    """
+    entries = _read_entries(folder)
+    names = tuple(n for n, entry in entries.items() if (folder / f"{entry.path}.hea").is_file())
+    if not names:
+        raise DataError(
+            f"{folder} holds {TABLE} and none of its records of 500 Hz; copy the folder records500 "
+            "beside it"
+        )
+    return names
+
+
+def read(folder: Path, names: Sequence[str]) -> Sequence[DiagnosisRecord]:
+    """Return records by name, each read from disk when it is reached.
+
+    A finding is present where its statement is given, whatever its likelihood: statements on
+    rhythm carry the likelihood 0. Where only the incomplete form of a bundle branch block is
+    given, that block is UNKNOWN.
+
+    Raises:
+        DataError: The table is missing or damaged, or has no such record. When a record is
+            reached: it is missing or damaged, or its leads, rate or gain are not those of the
+            data set.
+    """
+    entries = _read_entries(folder)
+    for name in names:
+        if name not in entries:
+            raise DataError(f"{folder / TABLE} has no record {name}; names are such as 00001_hr")
+    wanted = {name: entries[name] for name in names}
+    return LazyRecords(tuple(names), partial(_read, folder, wanted))
+
+
+def _read(folder: Path, entries: dict[str, _Entry], name: str) -> DiagnosisRecord:
+    entry = entries[name]
+    findings = _findings(_codes(folder / TABLE, entry))
+    stem = folder / entry.path
+    frames = _frames(name, read_signals(stem.parent, stem.name))
+    return DiagnosisRecord(name, entry.patient, frames, findings)
+
+
+def _frames(name: str, signals: Signals) -> np.ndarray:
+    """Return the samples (N, 12) in the order of LEADS, whose names PTB-XL writes in capitals."""
+    found = [lead.casefold() for lead in signals.leads]
+    wanted = [lead.casefold() for lead in LEADS]
+    scale = (signals.fs_hz, set(signals.gain), set(signals.adc_zero))
+    if sorted(found) != sorted(wanted) or scale != (RATE_HZ, {GAIN}, {0}):
+        raise DataError(
+            f"record {name} has leads {', '.join(signals.leads)} at {signals.fs_hz:g} Hz and "
+            f"{signals.gain[0]:g} steps per mV with zero at {signals.adc_zero[0]}; needed are "
+            f"{', '.join(LEADS)} at {RATE_HZ} Hz and {GAIN:g} steps with zero at 0: take the "
+            "records500 as they were published"
+        )
+    return signals.adc[:, [found.index(lead) for lead in wanted]]
+
+
+def _findings(codes: set[str]) -> np.ndarray:
+    """Return findings (6,) of the statements of a record."""
+    known = []
+    for finding in CLASSES:
+        if CODE_OF[finding] in codes:
+            known.append(PRESENT)
+        else:
+            known.append(UNKNOWN if INCOMPLETE.get(finding) in codes else ABSENT)
+    return np.array(known, np.int8)
+
+
+def _codes(path: Path, entry: _Entry) -> set[str]:
+    """Return the statements of a row, written as a dict of Python with their likelihoods."""
+    try:
+        codes = ast.literal_eval(entry.codes)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        codes = None
+    if not isinstance(codes, dict):
+        raise DataError(
+            f"{path}: scp_codes of ecg_id {entry.ecg_id} is {entry.codes[:80]!r}, needed is such "
+            "as {'NORM': 100.0}; copy the table again"
+        )
+    return set(codes)
+
+
+def _read_entries(folder: Path) -> dict[str, _Entry]:
+    """Read the table: entries by the name of their record."""
+    path, entries = folder / TABLE, {}
+    for ecg_id, patient_id, codes, strat_fold, filename in read_columns(path, _COLUMNS):
+        name = Path(filename).name
+        if not name or name in entries:
+            raise DataError(
+                f"{path}: filename_hr of ecg_id {ecg_id} is {filename!r}, needed is a name of its "
+                "own; copy the table again"
+            )
+        patient = _whole(path, ecg_id, "patient_id", patient_id)
+        number = _whole(path, ecg_id, "strat_fold", strat_fold)
+        if not 1 <= number <= TEST_FOLD:
+            raise DataError(
+                f"{path}: strat_fold of ecg_id {ecg_id} is {number}, needed is 1 to {TEST_FOLD}; "
+                "copy the table again"
+            )
+        entries[name] = _Entry(ecg_id, filename, f"{NAME}-{patient}", number, codes)
+    return entries
+
+
+def _whole(path: Path, ecg_id: str, column: str, text: str) -> int:
+    """Return a whole number, which the table may write as 15709.0."""
+    try:
+        return int(text.removesuffix(".0"))
+    except ValueError:
+        raise DataError(
+            f"{path}: {column} of ecg_id {ecg_id} is {text!r}, needed is a whole number; copy the "
+            "table again"
+        ) from None
