@@ -18,6 +18,7 @@ from lnn_edge.networks.stream_net import AbstractStreamNet
 from lnn_edge.trained import Trained, one_thread, prepare, real_inputs
 
 TAIL = 1e-4  # part of the values that may lie outside a range at each end, and saturates
+MOST_RECORDINGS = 2000  # to calibrate on: more change no range and fill the memory
 MARGIN = 1.1  # of the raw scores, which must not saturate: the largest decides
 
 
@@ -58,6 +59,13 @@ def calibrate(network: AbstractStreamNet, sequences: Sequence[DecisionSequence])
             inputs = {k: v[None] for k, v in real_inputs(network, sequence).items()}
             network(inputs, calibration.tap)
     return calibration.ranges()
+
+
+def calibration_records(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names to calibrate on: all of them, or MOST_RECORDINGS at equal distances."""
+    if len(names) <= MOST_RECORDINGS:
+        return tuple(names)
+    return tuple(names[i * len(names) // MOST_RECORDINGS] for i in range(MOST_RECORDINGS))
 
 
 def quantize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,15 @@ import torch
 
 from lnn_edge import decisions
 from lnn_edge.data.recording import Recording
+from lnn_edge.data.registry import load_dataset
 from lnn_edge.examples import make_examples
 from lnn_edge.networks import make_network
 from lnn_edge.recipe import load_recipe
+from lnn_edge.train import train
 from lnn_edge.trained import prepare, real_inputs
 from tests.recordings import invented
+from tests.test_data_ptbxl import write_small
+from tests.test_data_tnmg import write_ordered
 
 RECIPE = load_recipe("ecg-beats-demo")
 LENGTH = RECIPE.training.sequence_length
@@ -72,3 +77,16 @@ def test_batches_are_pieces_of_the_prepared_recordings(tmp_path: Path) -> None:
                 assert label.tolist() == wanted[start : start + LENGTH].tolist()
     assert {index for index, _ in found} == {0, 2}
     assert len(found) > 8
+
+
+@pytest.mark.parametrize("name", ["tnmg", "ptbxl"])
+def test_large_data_sets_are_trained_on_from_disk(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    {"tnmg": write_ordered, "ptbxl": write_small}[name](folder)
+    recipe = load_recipe("ccfc")
+    recipe = replace(recipe, training=replace(recipe.training, epochs=1, batch_size=2))
+    recordings = load_dataset(name, tmp_path)
+    trained = train(recipe, recordings, (), tmp_path / "run", seed=0)
+    assert trained.card.training_records == tuple(r.name for r in recordings)
+    sequences = prepare(trained.network, recordings)
+    assert all(len(s.stamps) == 1 for s in sequences)  # ten seconds are one window

@@ -10,7 +10,14 @@ import torch
 from lnn_edge.errors import QuantizationError
 from lnn_edge.graphio import graph_sha256, load_graph
 from lnn_edge.networks import make_network
-from lnn_edge.quantize import MARGIN, TAIL, Calibration, calibrate, quantize_folder
+from lnn_edge.quantize import (
+    MARGIN,
+    TAIL,
+    Calibration,
+    calibrate,
+    calibration_records,
+    quantize_folder,
+)
 from lnn_edge.recipe import load_recipe
 from lnn_edge.trained import ModelCard, Trained, load_trained, prepare, save_trained
 from tests.recordings import invented
@@ -76,3 +83,11 @@ def test_the_graph_tells_its_origin_and_is_the_same_each_time(
     assert graph.metadata["weights_sha256"] == card.weights_sha256
     assert (graph.name, graph.metadata["dataset"]) == (card.recipe.name, card.recipe.dataset)
     assert graph.classes == ("N", "S", "V", "F")
+
+
+def test_of_many_recordings_some_are_enough() -> None:
+    names = [f"r{i}" for i in range(5001)]
+    chosen = calibration_records(names)
+    assert len(chosen) == len(set(chosen)) == 2000
+    assert (chosen[0], chosen[1000], chosen[-1]) == ("r0", "r2500", "r4998")
+    assert calibration_records(names[:2000]) == tuple(names[:2000])

@@ -30,7 +30,7 @@ def command(
     data_dir: str | None,
     as_json: bool,
 ) -> None:
-    """Calibrate on the model's own training recordings and write FOLDER/model.qgraph.
+    """Calibrate on the model's own training recordings (2,000 at most) and write FOLDER/model.qgraph.
 
     An imported model has none: give --calibration.
 
@@ -66,7 +66,7 @@ def _quantize_trained(folder: Path, dataset: str | None, data_dir: str | None) -
     from lnn_edge.cell_files import is_cell_folder
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.errors import UsageError
-    from lnn_edge.quantize import quantize_folder
+    from lnn_edge.quantize import calibration_records, quantize_folder
     from lnn_edge.trained import load_trained
 
     if is_cell_folder(folder):
@@ -77,5 +77,6 @@ def _quantize_trained(folder: Path, dataset: str | None, data_dir: str | None) -
     trained = load_trained(folder)
     card = trained.card
     source = dataset or card.recipe.dataset
-    records = load_dataset(source, data_dir, "all", card.training_records)
+    names = calibration_records(card.training_records)
+    records = load_dataset(source, data_dir, "all", names)
     return quantize_folder(trained, records, folder / "model.qgraph")
