@@ -225,6 +225,11 @@ def test_the_stream_form_carries_its_states(kind: CellKind, tmp_path: Path) -> N
         graph, [DiagnosisRecord("x", "x", record.frames[512:], record.findings)]
     )
     assert scores[4] != again[0]  # what came before matters
+    window = run_decisions(net.front, [record], ("window",))[0].values["window"]
+    with torch.no_grad():
+        floats = net({"window": torch.from_numpy(net.window.dequantize(window))[None]})[0][0]
+    error = np.abs(graph.output.dequantize(np.array(scores)) - floats.numpy())
+    assert error.max() < 0.1 * np.ptp(floats.numpy())
 
 
 def test_the_baseline_streams_as_well(tmp_path: Path) -> None:

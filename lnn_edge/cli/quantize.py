@@ -30,7 +30,7 @@ def command(
     data_dir: str | None,
     as_json: bool,
 ) -> None:
-    """Calibrate on the model's own training recordings (2,000 at most) and write FOLDER/model.qgraph.
+    """Calibrate on the model's own training recordings (2,000 at most); write FOLDER/model.qgraph.
 
     An imported model has none: give --calibration.
 

@@ -8,15 +8,17 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from lnn_edge.cells.cfc import CfcConfig, Head, LoweredCell, Tap, no_tap
+from lnn_edge.cells.cfc import CfcConfig, Head, LoweredCell, Tap, linear_op, no_tap
 from lnn_edge.cells.convlstm2d import GATES, ConvLstm2d, ConvLstm2dConfig, RecurrentActivation
 from lnn_edge.cells.ltc import Ltc, LtcConfig
 from lnn_edge.cells.rest import from_rest
 from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import auto_ncp, ncp
-from lnn_edge.formats import Ranges
+from lnn_edge.formats import Ranges, symmetric, symmetric_of
 from lnn_edge.graph import QGraph
+from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.networks.columns_net import (
     CLASSES,
     KERNEL_COLUMNS,
@@ -25,6 +27,7 @@ from lnn_edge.networks.columns_net import (
     ColumnsConfig,
 )
 from lnn_edge.networks.stft_front_end import HOP, LEADS, SAMPLE_RATE_HZ
+from lnn_edge.ops.elementwise import Concat, Requantize
 from lnn_edge.passes.columns import stream_columns
 from lnn_edge.passes.constants import fold_constants
 from lnn_edge.passes.taps import crop_kernels
@@ -64,7 +67,7 @@ class ConvLiquidNet(AbstractColumnsNet):
     Source: Huang et al. 2024, J Cardiovasc Transl Res, 10.1007/s12265-024-10504-y.
     """
 
-    head: ClassVar[Head] = "linear"  # of the CfC
+    cell_head: ClassVar[Head] = "linear"  # of the CfC
     config: ConvLiquidConfig
 
     def __init__(self, config: ConvLiquidConfig, cell: CellKind) -> None:
@@ -81,7 +84,7 @@ class ConvLiquidNet(AbstractColumnsNet):
         self.convlstm = convlstm
         wiring = ncp(config.dense_units, auto_ncp(config.neurons, len(CLASSES)))
         self.cell: nn.Module = (
-            WiredCfc(wiring, CfcConfig(backbone_layers=0, head=self.head, gate_sign=-1))
+            WiredCfc(wiring, CfcConfig(backbone_layers=0, head=self.cell_head, gate_sign=-1))
             if cell == "cfc"
             else Ltc(wiring, LtcConfig(positivity="clip"))
         )
@@ -133,11 +136,14 @@ class ConvLiquidNet(AbstractColumnsNet):
 class ConvLiquidStreamNet(ConvLiquidNet):
     """The same findings with every STFT column, the states of both cells carried on.
 
-    s' = ConvLSTM2D(last 3 columns, s),  e = act(E s' + d),  scores, v' = cell(e, v, dt = 0.256 s)
+    s' = ConvLSTM2D(last 3 columns, s),  e = act(E s' + d),  v' = cell(e, v, dt = 0.256 s)
+    scores = W e + U v' + w, v' the motor neurons
 
     What the published network lays out side by side and judges at once comes here one after the
-    other: the time axis is the columns. The heads of a CfC are tanh here: carried on over hundreds
-    of steps, the state of linear ones grew without bound, and so did that of a ConvLSTM2D of relu.
+    other: the time axis is the columns. The heads of a CfC are lecun_tanh here: carried on over
+    hundreds of steps, the state of linear ones grew without bound, and so did that of a ConvLSTM2D
+    of relu. A bounded state as scores would bound them too, hence U; W e alone is what the
+    auxiliary loss of training sees, without which the narrow cell learned late or never.
 
     Args:
         config: Sizes; hop is not read.
@@ -145,7 +151,11 @@ class ConvLiquidStreamNet(ConvLiquidNet):
     """
 
     columns: ClassVar[int] = KERNEL_COLUMNS
-    head: ClassVar[Head] = "tanh"
+    cell_head: ClassVar[Head] = "lecun_tanh"
+
+    def __init__(self, config: ConvLiquidConfig, cell: CellKind) -> None:
+        super().__init__(config, cell)
+        self.head = nn.Linear(config.dense_units + len(CLASSES), len(CLASSES))
 
     @property
     def hop(self) -> int:
@@ -153,15 +163,17 @@ class ConvLiquidStreamNet(ConvLiquidNet):
         return 1
 
     def forward(self, inputs: Mapping[str, Tensor], tap: Tap = no_tap) -> tuple[Tensor, Tensor]:
-        """Judge sequences of windows (B, T, 3, 12, 129)."""
+        """Judge sequences of windows (B, T, 3, 12, 129); a column alone has v' = 0."""
         x = self.entering(inputs["window"])
         state = self.convlstm.initial_state(len(x))
         s, _ = self.convlstm(x, state, _within("convlstm_", tap))
         e = self.embed(s, tap)
         cell: Any = self.cell
         dt = e.new_full((*e.shape[:2], 1), COLUMN_S)
-        scores, _ = cell(e, dt, cell.initial_state(len(e)), tap)
-        return tap("scores", scores), scores
+        v, _ = cell(e, dt, cell.initial_state(len(e)), tap)
+        alone, recalled = torch.split(self.head.weight, [e.shape[-1], len(CLASSES)], 1)
+        by_column = functional.linear(self.dropout(e), alone, self.head.bias)
+        return tap("scores", by_column + functional.linear(v, recalled)), by_column
 
     def lower(self, name: str, ranges: Ranges, metadata: Mapping[str, object]) -> QGraph:
         """Return the integer graph; recurrent kernels shrink to the one tap that sees a state."""
@@ -169,9 +181,23 @@ class ConvLiquidStreamNet(ConvLiquidNet):
         between, e = self.lower_between(encoder.output, ranges)
         cell: Any = self.cell
         liquid: LoweredCell = cell.lower((e,), COLUMN_S, ranges)
-        ops = (*encoder.ops, *between, *liquid.ops)
+        head, scores = self._lower_head(e, liquid.output, ranges)
+        ops = (*encoder.ops, *between, *liquid.ops, *head)
         states = (*encoder.states, *liquid.states)
-        return crop_kernels(self.graph(ops, states, (liquid.output, e), name, metadata))
+        return crop_kernels(self.graph(ops, states, (scores, e), name, metadata))
+
+    def _lower_head(
+        self, e: QTensor, v: QTensor, ranges: Ranges
+    ) -> tuple[tuple[AbstractOp, ...], QTensor]:
+        ops: list[AbstractOp] = []
+        if v.dtype != e.dtype:
+            narrow = symmetric("cell_out", v.shape, e.dtype, v.qmax * v.scales[0])
+            ops.append(Requantize.quantize("narrow_output", v, narrow))
+            v = narrow
+        both = Concat.join("head_input", (e, v), "head_in")
+        scores = symmetric_of("scores", (len(CLASSES),), "int16", ranges)
+        row = (self.head.weight, self.head.bias)
+        return (*ops, both, linear_op("head", row, both.outputs[0], scores)), scores
 
 
 def _within(prefix: str, tap: Tap) -> Tap:
