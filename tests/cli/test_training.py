@@ -85,3 +85,17 @@ def test_a_training_on_the_embedded_recordings_takes_all_of_them(tmp_path: Path)
     facts = call_json("train", recipe, "--dataset", "excerpts", "-o", folder)
     assert facts["records"] == 6
     assert json.dumps("excerpts") in (folder / "model.toml").read_text()
+
+
+def test_the_published_preprocessing_is_chosen_and_refused(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "ccfc"
+    options = ("--dataset", "synthetic-12lead", "--preprocessing", "whole-record")
+    call_json("train", "ccfc", *options, "--epochs", 1, "-o", folder)
+    assert 'preprocessing = "whole-record"' in (folder / "model.toml").read_text()
+    call_json("quantize", folder)
+    outcome = call("evaluate", folder / "model.qgraph", *options)
+    assert outcome.code == 2
+    assert "has its own, in integers; judge the folder of a trained model" in outcome.err
+    outcome = call("train", "ecg-beats-demo", "--dataset", "synthetic", *options[2:], "-o", folder)
+    assert outcome.code == 2
+    assert "the network reads none; take ccfc" in outcome.err
