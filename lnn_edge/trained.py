@@ -156,13 +156,13 @@ def prepare(
     Args:
         network: Its front end is the one on the board.
         recordings: Of its task.
-        preprocessing: "causal" is that front end, "whole-record" see whole_record_columns.
+        preprocessing: "causal" is that front end, "whole-record" see published_columns.
 
     Raises:
         UsageError: The network cannot be prepared so, or a package is missing.
     """
     if preprocessing == "whole-record":
-        from lnn_edge.whole_record_columns import prepare_windows
+        from lnn_edge.published_columns import prepare_windows
 
         return prepare_windows(network, recordings)
     return run_decisions(network.front, recordings, tuple(t.name for t in network.inputs))

@@ -31,7 +31,7 @@ LAYERS = [  # a module imports only from its own layer and those above it in thi
     {"codegen", "project", "decisions", "shipped", "cells", "sequences", "cell_files"},
     {"passes", "beat_detector"},
     {"networks", "evaluate", "findings", "size", "stack", "protocol", "losses"},
-    {"judge", "augment", "whole_record_columns"},
+    {"judge", "augment", "published_columns"},
     {"build", "link", "trained", "virtual"},
     {"cell_folder", "ncps_files", "examples"},
     {"train", "quantize", "quantize_cell", "import_ncps", "runners", "doctor"},

@@ -7,7 +7,6 @@ PhysioNet/CinC Challenge 2020 (Perez Alday et al. 2020, Physiol Meas 41:124003),
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from lnn_edge.data.diagnosis_record import (
     UNKNOWN,
     DiagnosisRecord,
 )
+from lnn_edge.data.published import check_split, find_folder
 from lnn_edge.data.wfdb_folder import list_records, read_signals
 from lnn_edge.errors import DataError
 
@@ -49,11 +49,7 @@ def names_of(split: str, fold: int = 0) -> tuple[str, ...]:
     Raises:
         DataError: There is no such split or fold.
     """
-    if split not in SPLITS or not 0 <= fold < FOLD_COUNT:
-        raise DataError(
-            f"{NAME} has no split {split!r} with fold {fold}; take one of {', '.join(SPLITS)} "
-            f"and a fold from 0 to {FOLD_COUNT - 1}"
-        )
+    check_split(NAME, split, fold, SPLITS, FOLD_COUNT)
     numbers = list(range(1, RECORD_COUNT + 1))
     if split in ("train", "validation"):
         numbers = [n for n in numbers if (n % FOLD_COUNT == fold) == (split == "validation")]
@@ -66,15 +62,8 @@ def locate(data_dir: Path | None) -> Path:
     Raises:
         DataError: There is none.
     """
-    place = data_dir or os.environ.get("LNN_EDGE_DATA")
-    if not place:
-        raise DataError(f"no folder given for {NAME}; give --data-dir or set LNN_EDGE_DATA")
-    given = Path(place)
-    for folder in (given / NAME, given):
-        if (folder / REFERENCE).is_file():
-            return folder
-    raise DataError(
-        f"neither {given / NAME} nor {given} holds {REFERENCE} and WFDB records of {NAME}"
+    return find_folder(
+        NAME, data_dir, lambda f: (f / REFERENCE).is_file(), f"{REFERENCE} and WFDB records"
     )
 
 

@@ -6,7 +6,6 @@ The data set's readme forbids commercial use: nothing made from it is shipped.
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lnn_edge.data.activity_run import CLASSES, NOT_SCORED, ActivityRun
+from lnn_edge.data.published import check_split, find_folder
 from lnn_edge.errors import DataError
 
 NAME = "uci_har"
@@ -39,11 +39,7 @@ def subjects_of(split: str, fold: int = 0) -> tuple[int, ...]:
     Raises:
         DataError: There is no such split or fold.
     """
-    if split not in SPLITS or not 0 <= fold < FOLD_COUNT:
-        raise DataError(
-            f"{NAME} has no split {split!r} with fold {fold}; take one of {', '.join(SPLITS)} "
-            f"and a fold from 0 to {FOLD_COUNT - 1}"
-        )
+    check_split(NAME, split, fold, SPLITS, FOLD_COUNT)
     whole = {
         "develop": TRAINING_SUBJECTS,
         "test": TEST_SUBJECTS,
@@ -98,14 +94,11 @@ def locate(data_dir: Path | None) -> Path:
     Raises:
         DataError: There is none.
     """
-    place = data_dir or os.environ.get("LNN_EDGE_DATA")
-    if not place:
-        raise DataError(f"no folder given for {NAME}; give --data-dir or set LNN_EDGE_DATA")
-    given = Path(place)
-    for folder in (given / NAME, given):
-        if all((folder / file).is_file() for file in _FILES):
-            return folder
-    raise DataError(f"neither {given / NAME} nor {given} holds {' and '.join(_FILES)}")
+    return find_folder(NAME, data_dir, _holds_files, " and ".join(_FILES))
+
+
+def _holds_files(folder: Path) -> bool:
+    return all((folder / file).is_file() for file in _FILES)
 
 
 def _read(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
