@@ -87,7 +87,7 @@ def test_the_kind_of_labels_chooses_the_figures() -> None:
 def test_the_loss_sees_known_findings_only() -> None:
     plan = load_recipe("ccfc").training
     labels = torch.tensor([[1, 0, -1], [0, -1, -1], [0, 1, -1]])
-    loss = make_loss([labels], plan)
+    loss = make_loss(labels, plan)
     scores = torch.zeros(3, 1, 3, requires_grad=True)
     loss(scores, labels[:, None]).backward()
     assert scores.grad is not None
