@@ -70,7 +70,7 @@ def make_examples(
 
     Raises:
         DataError: No recordings, their classes are not the network's, each is shorter than one
-            sequence, or nothing is labelled.
+            sequence, nothing is labelled, or the folder has no room.
     """
     if not len(recordings):
         raise DataError("no recordings to train on; choose another data set or other records")
@@ -113,8 +113,14 @@ def _check_labels(labels: list[np.ndarray], classes: Sequence[str], recipe: Reci
 
 
 def _append(file: IO[bytes], tensor: QTensor, sequence: DecisionSequence) -> None:
-    values = sequence.values[tensor.name]
-    file.write(np.ascontiguousarray(values, tensor.dtype).tobytes())
+    values = np.ascontiguousarray(sequence.values[tensor.name], tensor.dtype)
+    try:
+        file.write(values.tobytes())
+    except OSError as error:
+        raise DataError(
+            f"prepared recordings cannot be written beside the model ({error.strerror}); make room "
+            "there or choose another folder"
+        ) from None
 
 
 def _mapped(file: IO[bytes], tensor: QTensor) -> np.ndarray:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 from lnn_edge import __version__
 from lnn_edge.augment import augment
 from lnn_edge.decisions import DecisionSequence, LabelledSignal
-from lnn_edge.errors import DataError, UsageError
+from lnn_edge.errors import DataError, LnnEdgeError, UsageError
 from lnn_edge.examples import Examples, make_examples
 from lnn_edge.judge import Figures, judge
 from lnn_edge.losses import make_loss
@@ -85,8 +86,8 @@ def train(
     with torch.random.fork_rng(), one_thread():
         torch.manual_seed(seed)
         network = make_network(recipe.network, recipe.model).to(device)
-        folder.mkdir(parents=True, exist_ok=True)  # better now than after an epoch
-        examples = make_examples(network, training, recipe, folder)
+        with _made(folder):  # better now than after an epoch
+            examples = make_examples(network, training, recipe, folder)
         held_out = prepare(network, validation, recipe.preprocessing)
         names = examples.names, tuple(s.name for s in held_out)
         card = ModelCard(FORMAT, __version__, seed, "", *names, recipe)
@@ -205,6 +206,18 @@ class _Run:
                 self.average[name].lerp_(value, 1 - decay)
             else:
                 self.average[name].copy_(value)
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder; on an error it is not left behind empty."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except LnnEdgeError:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
 
 
 def _check_device(device: str) -> None:

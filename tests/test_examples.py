@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ import torch
 from lnn_edge import decisions
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import load_dataset
+from lnn_edge.errors import DataError
 from lnn_edge.examples import make_examples
 from lnn_edge.networks import make_network
 from lnn_edge.recipe import load_recipe
@@ -90,3 +92,20 @@ def test_large_data_sets_are_trained_on_from_disk(name: str, tmp_path: Path) -> 
     assert trained.card.training_records == tuple(r.name for r in recordings)
     sequences = prepare(trained.network, recordings)
     assert all(len(s.stamps) == 1 for s in sequences)  # ten seconds are one window
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def __enter__(self) -> Full:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def write(self, data: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: Full())
+    network = make_network(RECIPE.network, RECIPE.model)
+    with pytest.raises(DataError, match=r"cannot be written .*No space left.*make room"):
+        make_examples(network, [invented("a", LENGTH + 5, 1)], RECIPE, tmp_path)

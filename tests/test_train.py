@@ -107,10 +107,12 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
 
 
 def test_no_or_short_recordings_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
     with pytest.raises(DataError, match="no recordings"):
-        train(short_recipe(1), [], [], tmp_path, seed=0)
+        train(short_recipe(1), [], [], folder, seed=0)
     with pytest.raises(DataError, match="sequence_length"):
-        train(short_recipe(1), [invented("s", 20, 1)], [], tmp_path, seed=0)
+        train(short_recipe(1), [invented("s", 20, 1)], [], folder, seed=0)
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("name", builtin_recipes())
