@@ -8,7 +8,7 @@ seed; what is in --runs already is taken from there.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from lnn_edge.data.cpsc2018 import FOLD_COUNT, NAME, names_of
+from lnn_edge.data.diagnosis_record import DiagnosisRecord
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.decisions import DecisionSequence
 from lnn_edge.evaluate import integer_scores
 from lnn_edge.findings import FindingsEvaluation, evaluate_findings
+from lnn_edge.graph import QGraph
 from lnn_edge.networks.columns_net import CLASSES
 from lnn_edge.networks.stft_front_end import LEADS
 from lnn_edge.quantize import quantize
@@ -27,7 +29,8 @@ from lnn_edge.recipe import Recipe, compressed, load_recipe
 from lnn_edge.train import train
 from lnn_edge.trained import Trained, float_scores, load_trained, prepare
 
-COMPRESSED, WHOLE_RECORD = "-compressed", "-whole-record"
+COMPRESSED, WHOLE_RECORD, STREAM = "-compressed", "-whole-record", "-stream"
+QUARTERS = 4
 RECIPES = (
     *("ccfc", "cltc", "ccfc-stream", "cltc-stream", "cnn12"),
     *(f"ccfc{COMPRESSED}", f"ccfc{WHOLE_RECORD}"),
@@ -41,14 +44,38 @@ JUDGED = ("1dAVb", "RBBB", "LBBB", "AF")
 COLOURS = ("#1b6ca8", "#c8553d", "#63a4d8", "#e9a38f", "#777777", "#3a7d44", "#8e6bbf")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Held:
-    """What the networks of all folds say of records that they have not seen, scores per record."""
+    """What the networks of all folds say of records that they have not seen, scores per record.
+
+    Attributes:
+        sequences: The records.
+        floats: Of float networks.
+        integers: Of integer graphs.
+        lost: Of float networks, by number of silent leads and draw.
+        long_run: Of the first fold, if states are carried on.
+    """
 
     sequences: list[DecisionSequence]
     floats: list[np.ndarray]
     integers: list[np.ndarray]
     lost: dict[tuple[int, int], list[np.ndarray]]
+    long_run: LongRun | None = None
+
+
+@dataclass(frozen=True)
+class LongRun:
+    """Scores on the records that fold 0 has not seen, one after the other without a reset.
+
+    Attributes:
+        seconds: Of all of them.
+        span: Lowest and highest float score.
+        errors: RMSE of integers against floats in each quarter.
+    """
+
+    seconds: float
+    span: tuple[float, float]
+    errors: tuple[float, ...]
 
 
 def trained_run(recipe: str, fold: int, seed: int, data_dir: str | None, runs: Path) -> Trained:
@@ -101,10 +128,23 @@ def hold_out(recipe: str, seed: int, data_dir: str | None, runs: Path) -> Held:
                 lost = [without_leads(s, count, draw, i) for i, s in enumerate(sequences)]
                 scores = float_scores(trained.network, lost)
                 held.lost.setdefault((count, draw), []).extend(scores)
+        if fold == 0 and recipe.endswith(STREAM):
+            held.long_run = run_on(trained, graph, judged)
         print(recipe, seed, fold, flush=True)
     for sequence in held.sequences:
         sequence.values.clear()  # the windows are large
     return held
+
+
+def run_on(trained: Trained, graph: QGraph, judged: Sequence[DiagnosisRecord]) -> LongRun:
+    """Judge records as one."""
+    frames = np.concatenate([r.frames for r in judged])
+    whole = [DiagnosisRecord("all", "nobody", frames, judged[0].findings)]
+    (floats,) = float_scores(trained.network, prepare(trained.network, whole))
+    (integers,) = integer_scores(graph, whole)[1]
+    errors = np.array_split(graph.output.dequantize(integers) - floats, QUARTERS)
+    rmse = tuple(float(np.sqrt((e**2).mean())) for e in errors)
+    return LongRun(len(frames) / RATE_HZ, (float(floats.min()), float(floats.max())), rmse)
 
 
 def until(held: Held, seconds: float) -> FindingsEvaluation | None:
@@ -164,6 +204,16 @@ def time_rows(results: dict[str, list[Held]]) -> Iterator[str]:
         figures = [until(seeds[0], s) for s in SECONDS]
         cells = ["-" if f is None else f"{f.macro_auroc:.3f}" for f in figures]
         yield f"| {recipe} | {' | '.join(cells)} |"
+
+
+def long_rows(results: dict[str, list[Held]]) -> Iterator[str]:
+    """Return the section on long streams: its head, and a row per network that has states."""
+    runs = {recipe: seeds[0].long_run for recipe, seeds in results.items()}
+    for index, (recipe, run) in enumerate((r, run) for r, run in runs.items() if run is not None):
+        if index == 0:
+            yield LONG.format(minutes=run.seconds / 60)
+        errors = " | ".join(f"{e:.3f}" for e in run.errors)
+        yield f"| {recipe} | {run.span[0]:.1f} to {run.span[1]:.1f} | {errors} |\n"
 
 
 def plot(curves: dict[str, list[float]]) -> str:
@@ -234,6 +284,15 @@ Mean AUROC, integers, of the decisions up to a moment after the start of the rec
 | network | {seconds} |
 |---|{rule}
 """
+LONG = """
+## Long streams
+
+The held-out records of the first fold one after the other, {minutes:.0f} minutes without a reset:
+the lowest and the highest float score, and the RMSE of the integer scores quarter by quarter.
+
+| network | float scores | first quarter | second | third | fourth |
+|---|---|---|---|---|---|
+"""
 LOST = """
 ## Lost leads
 
@@ -264,10 +323,14 @@ def document(
     times = TIMES.format(
         seconds=" | ".join(f"{s:g} s" for s in SECONDS), rule="---|" * len(SECONDS)
     )
+    long = "".join(long_rows(results))
     lost = LOST.format(
         draws=DRAWS, counts=" | ".join(map(str, range(len(LEADS)))), rule="---|" * len(LEADS)
     )
-    parts = (head, accuracy_rows(results), times, time_rows(results), lost, loss_rows(curves))
+    parts = (
+        *(head, accuracy_rows(results), times, time_rows(results)),
+        *(long, lost, loss_rows(curves)),
+    )
     return "".join(p if isinstance(p, str) else "\n".join(p) + "\n" for p in parts)
 
 
