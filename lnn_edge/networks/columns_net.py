@@ -28,6 +28,7 @@ from lnn_edge.stage import EveryTrigger, Stage, State
 CLASSES = ("1dAVb", "RBBB", "LBBB", "SB", "AF", "ST")
 COLUMNS_OF_DECISION = 33
 KERNEL_COLUMNS, STRIDE = 3, 2
+LOUD_MV = 0.2  # full scale of the bins at 20 Hz
 Activation = Literal["tanh", "relu"]
 
 
@@ -71,7 +72,8 @@ class AbstractColumnsNet(AbstractStreamNet):
     """Six findings of the last STFT columns (B, T, columns, 12 leads, 129 bins), magnitudes in mV.
 
     `gain` multiplies the bins; it is fixed and no parameter: kernels that see magnitudes of one
-    size learn alike. In integers it is part of the kernel.
+    size learn alike. Bins above 20 Hz stay as quiet against the others as they are: brought to
+    the same size, they were learned by heart. In integers the gain is part of the kernel.
 
     Args:
         config: Sizes.
@@ -93,7 +95,7 @@ class AbstractColumnsNet(AbstractStreamNet):
         self.config = config
         self.dense = nn.Linear(places * config.filters, config.dense_units)
         self.dropout = nn.Dropout(config.dropout)
-        gain = 1 / torch.from_numpy(front_end.full_scale(config.bins))
+        gain = 1 / torch.from_numpy(front_end.full_scale(config.bins).clip(min=LOUD_MV))
         self.register_buffer("gain", gain.to(torch.get_default_dtype()), persistent=False)
 
     @property
