@@ -44,7 +44,7 @@ JUDGED = ("1dAVb", "RBBB", "LBBB", "AF")
 COLOURS = ("#1b6ca8", "#c8553d", "#63a4d8", "#e9a38f", "#777777", "#3a7d44", "#8e6bbf")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Held:
     """What the networks of all folds say of records that they have not seen, scores per record.
 
@@ -113,6 +113,7 @@ def without_leads(
 def hold_out(recipe: str, seed: int, data_dir: str | None, runs: Path) -> Held:
     """Judge every record by the network that has not seen it."""
     held, ready = Held([], [], [], {}), dict[str, DecisionSequence]()
+    long_run = None
     records = load_dataset(NAME, data_dir)
     for fold in range(FOLD_COUNT):
         trained = trained_run(recipe, fold, seed, data_dir, runs)
@@ -131,11 +132,11 @@ def hold_out(recipe: str, seed: int, data_dir: str | None, runs: Path) -> Held:
                 scores = float_scores(trained.network, lost)
                 held.lost.setdefault((count, draw), []).extend(scores)
         if fold == 0 and recipe.endswith(STREAM):
-            held.long_run = run_on(trained, graph, judged)
+            long_run = run_on(trained, graph, judged)
         print(recipe, seed, fold, flush=True)
     for sequence in held.sequences:
         sequence.values.clear()  # the windows are large
-    return held
+    return replace(held, long_run=long_run)
 
 
 def run_on(trained: Trained, graph: QGraph, judged: Sequence[DiagnosisRecord]) -> LongRun:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lnn_edge.data import (
@@ -27,7 +28,8 @@ from lnn_edge.errors import DataError
 
 EVERYTHING = "all"
 MOST_NAMES = 60  # in a message
-NamesOf = Callable[[Path, str, int], tuple[str, ...]]
+Locate = Callable[[], Path]
+NamesOf = Callable[[Locate, str, int], tuple[str, ...]]
 Signal = Recording | ActivityRun | DiagnosisRecord
 SHOWN = {
     "beats": embedded.NAME,
@@ -47,7 +49,7 @@ class DataSet:
         splits: Names of its splits, "all" among them.
         fold_count: Number of folds between "train" and "validation".
         names_of: Names of the records of a split in a fold, at hand or not; a large data set says
-            in a file of its folder who belongs where.
+            in a table of its folder, only then looked for, who belongs where.
         locate: Folder of the records, from the user's data folder if one was given.
         read: Reads records of the folder by name, in the contract of the models of its task: all
             of them at once, or each when it is asked for.
@@ -106,9 +108,10 @@ def load_dataset(
         MissingToolError: A package that reads the data set's files is not installed.
     """
     dataset = find_dataset(name)
-    folder = _locate(dataset, data_dir)
-    names = _select(dataset, folder, dataset.names_of(folder, split, fold), records)
-    return dataset.read(folder, names)
+    locate = partial(_locate, dataset, data_dir)
+    members = dataset.names_of(locate, split, fold)
+    folder = locate()
+    return dataset.read(folder, _select(dataset, folder, members, records))
 
 
 def folds(name: str, data_dir: str | Path | None = None) -> tuple[tuple[str, ...], ...]:
@@ -122,8 +125,8 @@ def folds(name: str, data_dir: str | Path | None = None) -> tuple[tuple[str, ...
         DataError: There is no such data set, or it is not in the folder.
     """
     dataset = find_dataset(name)
-    folder = _locate(dataset, data_dir)
-    return tuple(dataset.names_of(folder, "validation", fold) for fold in range(dataset.fold_count))
+    locate = partial(_locate, dataset, data_dir)
+    return tuple(dataset.names_of(locate, "validation", fold) for fold in range(dataset.fold_count))
 
 
 def describe(
@@ -217,7 +220,7 @@ def _folder_dataset(folder: Path) -> DataSet:
         "a folder with WFDB records",
         (EVERYTHING,),
         0,
-        lambda folder, split, fold: _folder_names(folder, split),
+        lambda locate, split, fold: _folder_names(locate(), split),
         lambda data_dir: folder,
         _read_ecg,
         list_records,
@@ -225,8 +228,13 @@ def _folder_dataset(folder: Path) -> DataSet:
 
 
 def _in_any_folder(names_of: Callable[[str, int], tuple[str, ...]]) -> NamesOf:
-    """Return the names of a data set that are known without its folder."""
-    return lambda _folder, split, fold: names_of(split, fold)
+    """Return the names of a data set that are known without its folder, which is not looked for."""
+    return lambda _locate, split, fold: names_of(split, fold)
+
+
+def _by_table(names_of: Callable[[Path, str, int], tuple[str, ...]]) -> NamesOf:
+    """Return the names of a data set whose folder holds a table of them."""
+    return lambda locate, split, fold: names_of(locate(), split, fold)
 
 
 def _read_ecg(folder: Path, names: Sequence[str]) -> tuple[Recording, ...]:
@@ -275,7 +283,7 @@ DATASETS = {
         "PTB-XL, 21,799 12-lead ECGs of ten seconds with their findings, CC BY",
         ptbxl.SPLITS,
         ptbxl.FOLD_COUNT,
-        ptbxl.names_of,
+        _by_table(ptbxl.names_of),
         ptbxl.locate,
         ptbxl.read,
         ptbxl.list_names,
@@ -285,7 +293,7 @@ DATASETS = {
         "Telehealth Network of Minas Gerais, 12-lead ECGs with six findings, as CODE-15 %",
         tnmg.SPLITS,
         tnmg.FOLD_COUNT,
-        tnmg.names_of,
+        _by_table(tnmg.names_of),
         tnmg.locate,
         tnmg.read,
         tnmg.list_names,
