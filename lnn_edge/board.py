@@ -12,12 +12,13 @@ from pathlib import Path
 
 from lnn_edge import resources, strict
 from lnn_edge.board_checks import check_board
-from lnn_edge.board_facts import Board, Clock, Layout, Mcu, Pll, Region, Tools, Uart
+from lnn_edge.board_facts import Board, Clock, Dma, Layout, Mcu, Pll, Region, Tools, Uart
 from lnn_edge.errors import BoardError
 
 __all__ = [
     "Board",
     "Clock",
+    "Dma",
     "Layout",
     "Mcu",
     "Pll",

@@ -34,6 +34,8 @@ class FamilyLimits:
         hz_per_wait_state: Bus clock that each flash wait state adds, at 2.7 to 3.6 V.
         core_is_bus: Whether the bus divider also divides the core clock.
         classic_uart: Whether the USART has SR and DR (else ISR, RDR, TDR).
+        dma_streams: Range of the DMA's streams or channels.
+        dma_requests: How many requests a stream chooses from.
         source: Documents.
     """
 
@@ -48,6 +50,8 @@ class FamilyLimits:
     hz_per_wait_state: int
     core_is_bus: bool
     classic_uart: bool
+    dma_streams: tuple[int, int]
+    dma_requests: int
     source: str
 
 
@@ -65,7 +69,9 @@ FAMILIES = {
         hz_per_wait_state=30 * MHZ,
         core_is_bus=True,
         classic_uart=True,
-        source="RM0090 and RM0390: RCC_PLLCFGR; number of wait states by HCLK",
+        dma_streams=(0, 7),
+        dma_requests=8,
+        source="RM0090 and RM0390: RCC_PLLCFGR; number of wait states by HCLK; DMA_SxCR",
     ),
     "stm32f7": FamilyLimits(
         hsi_hz=16 * MHZ,
@@ -79,7 +85,9 @@ FAMILIES = {
         hz_per_wait_state=30 * MHZ,
         core_is_bus=True,
         classic_uart=False,
-        source="RM0385: RCC_PLLCFGR; number of wait states by HCLK",
+        dma_streams=(0, 7),
+        dma_requests=8,
+        source="RM0385: RCC_PLLCFGR; number of wait states by HCLK; DMA_SxCR",
     ),
     "stm32l4": FamilyLimits(
         hsi_hz=16 * MHZ,
@@ -93,7 +101,9 @@ FAMILIES = {
         hz_per_wait_state=16 * MHZ,
         core_is_bus=True,
         classic_uart=False,
-        source="RM0351: RCC_PLLCFGR; wait states by HCLK, voltage range 1",
+        dma_streams=(1, 7),
+        dma_requests=8,
+        source="RM0351: RCC_PLLCFGR; wait states by HCLK, voltage range 1; DMA_CSELR",
     ),
     "stm32h7": FamilyLimits(
         hsi_hz=64 * MHZ,
@@ -107,7 +117,9 @@ FAMILIES = {
         hz_per_wait_state=70 * MHZ,
         core_is_bus=False,
         classic_uart=False,
-        source="RM0433: RCC_PLLCFGR, wide VCO; wait states by AXI clock, scale VOS1",
+        dma_streams=(0, 7),
+        dma_requests=116,
+        source="RM0433: RCC_PLLCFGR, wide VCO; wait states by AXI clock, scale VOS1; DMAMUX1",
     ),
 }
 
@@ -141,7 +153,8 @@ def check_board(board: Board, where: str) -> None:
     Raises:
         BoardError: The first contradiction, in one sentence.
     """
-    for check in (_names, _memory, _layout, _factors, _clocks, _flash_and_power, _uart, _tools):
+    checks = (_names, _memory, _layout, _factors, _clocks, _flash_and_power, _uart, _dma, _tools)
+    for check in checks:
         for fault in check(board):
             raise BoardError(f"{where}: {fault}")
 
@@ -267,6 +280,32 @@ def _uart(board: Board) -> Iterator[str]:
         divider = round(clock_hz / uart.baud) if uart.baud > 0 else 0
         if divider < 16 or abs(clock_hz / divider / uart.baud - 1) > BAUD_TOLERANCE:
             yield f"uart.baud is {uart.baud}, which a clock of {clock_hz / MHZ:g} MHz cannot make"
+
+
+def _dma(board: Board) -> Iterator[str]:
+    dma, family = board.dma, FAMILIES[board.mcu.family]
+    if dma is None:
+        return
+    low, high = family.dma_streams
+    for name, value, least, most in (
+        ("enable_bit", dma.enable_bit, 0, 31),
+        ("rx_stream", dma.rx_stream, low, high),
+        ("tx_stream", dma.tx_stream, low, high),
+        ("rx_request", dma.rx_request, 0, family.dma_requests - 1),
+        ("tx_request", dma.tx_request, 0, family.dma_requests - 1),
+        ("rx_irq", dma.rx_irq, 0, 239),
+    ):
+        if not least <= value <= most:
+            yield f"dma.{name} is {value}, needed {least} to {most}"
+    if dma.rx_stream == dma.tx_stream:
+        yield f"dma.rx_stream and dma.tx_stream are both {dma.rx_stream}"
+    if dma.rx_irq == board.uart.irq:
+        yield f"dma.rx_irq is {dma.rx_irq}, which is the interrupt of {board.uart.instance}"
+    if not 0x40000000 <= dma.base < 0x60000000 or dma.base % 0x400:
+        yield f"dma.base is {dma.base:#x}, which is no peripheral address"
+    reached = [region.name for region in board.memory if region.kind == "ram" and region.dma]
+    if dma.region not in reached:
+        yield f"dma.region is {dma.region!r}, needed a RAM that the DMA reaches: {', '.join(reached)}"
 
 
 def _tools(board: Board) -> Iterator[str]:

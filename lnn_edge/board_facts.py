@@ -10,6 +10,7 @@ from typing import Literal
 from lnn_edge.errors import BoardError
 
 Family = Literal["stm32f4", "stm32f7", "stm32l4", "stm32h7"]
+_ITCM_END, _DTCM, _DTCM_END = 0x00020000, 0x20000000, 0x20020000  # at their largest, RM0433
 
 
 @dataclass(frozen=True)
@@ -21,17 +22,24 @@ class Region:
         start: First address.
         size: Bytes.
         kind: "flash" or "ram".
+        dma: Whether the DMA that serves the serial port reaches it.
     """
 
     name: str
     start: int
     size: int
     kind: Literal["flash", "ram"]
+    dma: bool = True
 
     @property
     def end(self) -> int:
         """First address after it."""
         return self.start + self.size
+
+    @property
+    def is_tightly_coupled(self) -> bool:
+        """Whether it is the TCM of a Cortex-M7, which no cache stands before."""
+        return self.start < _ITCM_END or _DTCM <= self.start < _DTCM_END
 
 
 @dataclass(frozen=True)
@@ -158,6 +166,35 @@ class Uart:
 
 
 @dataclass(frozen=True)
+class Dma:
+    """What moves the serial port's bytes. Without it each byte interrupts, and sending polls.
+
+    Attributes:
+        instance: Name of the controller, for people.
+        base: Address of its registers.
+        enable_bit: Bit of the AHB1 clock enable register.
+        rx_stream: Stream that receives; on the STM32L4 a channel.
+        rx_request: Channel of the stream (F4, F7), selection (L4) or multiplexer input (H7).
+        rx_irq: Interrupt number of the receiving stream.
+        tx_stream: Stream that sends.
+        tx_request: As rx_request.
+        region: Memory of the buffers.
+        source: Documents that the figures come from.
+    """
+
+    instance: str
+    base: int
+    enable_bit: int
+    rx_stream: int
+    rx_request: int
+    rx_irq: int
+    tx_stream: int
+    tx_request: int
+    region: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Layout:
     """Where the firmware lies.
 
@@ -206,6 +243,7 @@ class Board:
         uart: The serial port that reaches the host.
         layout: Where the firmware lies.
         tools: What flashes or stands in for it.
+        dma: What moves the serial port's bytes; None: interrupts do.
     """
 
     name: str
@@ -218,10 +256,18 @@ class Board:
     uart: Uart
     layout: Layout
     tools: Tools
+    dma: Dma | None = None
 
     def region(self, name: str) -> Region:
         """Return the memory of that name."""
         return next(region for region in self.memory if region.name == name)
+
+    @property
+    def dma_is_cached(self) -> bool:
+        """Whether the core would see the DMA's buffers through its data cache."""
+        if self.dma is None or not self.mcu.caches:
+            return False
+        return not self.region(self.dma.region).is_tightly_coupled
 
     def to_json(self) -> str:
         """Text that `board_from_json` reads back; equal boards give equal text."""

@@ -52,8 +52,12 @@ def _convert(hint: Any, value: Any, where: str, error: type[LnnEdgeError]) -> An
         return value
     if origin is dict and isinstance(value, Mapping):
         return dict(value)
-    if origin in (Union, types.UnionType) and any(_fits(a, value) for a in arguments):
-        return value
+    if origin in (Union, types.UnionType):
+        if any(_fits(a, value) for a in arguments):
+            return value
+        table = next((a for a in arguments if is_dataclass(a)), None)
+        if table is not None and isinstance(value, Mapping):
+            return build(typing.cast(type, table), value, where, error)
     if hint is float and _fits(int, value):
         return float(value)
     if isinstance(hint, type) and _fits(hint, value):

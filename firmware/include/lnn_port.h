@@ -36,8 +36,11 @@ typedef struct
     uint32_t stack_free_bytes;
 } lnn_port_counters_t;
 
-/** @brief Send bytes; returns when all have been accepted. */
+/** @brief Accept bytes to send. */
 void lnn_port_write(const uint8_t *bytes, uint32_t count);
+
+/** @brief Send what was accepted: a block is whole. */
+void lnn_port_flush(void);
 
 /** @brief Cycle counter, modulo 2^32; constant where there is none. */
 uint32_t lnn_port_cycles(void);

@@ -41,6 +41,16 @@
 #define LNN_CACHE_INVALIDATE_INSTRUCTIONS LNN_REGISTER(0xE000EF50UL)
 #define LNN_CACHE_INVALIDATE_DATA_LINE LNN_REGISTER(0xE000EF60UL) /**< by set and way */
 
+#define LNN_MPU_CONTROL LNN_REGISTER(0xE000ED94UL)
+#define LNN_MPU_CONTROL_ON (1UL << 0)
+#define LNN_MPU_CONTROL_DEFAULT_MAP (1UL << 2) /**< outside the regions all is as without the unit */
+#define LNN_MPU_NUMBER LNN_REGISTER(0xE000ED98UL)
+#define LNN_MPU_ADDRESS LNN_REGISTER(0xE000ED9CUL)
+#define LNN_MPU_ATTRIBUTES LNN_REGISTER(0xE000EDA0UL)
+#define LNN_MPU_ATTRIBUTES_ON (1UL << 0)
+#define LNN_MPU_ATTRIBUTES_UNCACHED (1UL << 19) /**< normal memory, not cached: TEX 1, C 0, B 0 */
+#define LNN_MPU_ATTRIBUTES_DATA ((3UL << 24) | (1UL << 28)) /**< read and write, not executed */
+
 #define LNN_DWT_CONTROL LNN_REGISTER(0xE0001000UL)
 #define LNN_DWT_CONTROL_CYCLES (1UL << 0)
 #define LNN_DWT_CYCLES LNN_REGISTER(0xE0001004UL)
@@ -61,6 +71,17 @@ static inline void lnn_core_mask_interrupts(void)
 static inline void lnn_core_unmask_interrupts(void)
 {
     __asm volatile("cpsie i\n\tisb" ::: "memory");
+}
+
+/** @brief Keep 2^bits bytes out of the data cache; the address is a multiple of that, and nothing of it is cached yet. */
+static inline void lnn_core_uncache(const uint32_t address, const uint32_t bits)
+{
+    LNN_MPU_NUMBER     = 0U;
+    LNN_MPU_ADDRESS    = address;
+    LNN_MPU_ATTRIBUTES = LNN_MPU_ATTRIBUTES_DATA | LNN_MPU_ATTRIBUTES_UNCACHED | ((bits - 1U) << 1) |
+                         LNN_MPU_ATTRIBUTES_ON;
+    LNN_MPU_CONTROL    = LNN_MPU_CONTROL_DEFAULT_MAP | LNN_MPU_CONTROL_ON;
+    lnn_core_barrier();
 }
 
 /** @brief Sleep until an interrupt is pending, also a masked one. */

@@ -53,9 +53,9 @@ _Noreturn void lnn_fault_report(const uint32_t pc, const uint32_t lr, const uint
         body[LNN_HEAD_BYTES + i] = (uint8_t) (words[i / 4U] >> (8U * (i % 4U)));
     }
     lnn_frame_seal(body, LNN_HEAD_BYTES + 4U * WORDS);
+    lnn_uart_fall_back();
     lnn_port_write(&end, 1U); /* ends a reply that was under way */
     lnn_frame_send(body, sizeof body);
-    lnn_uart_deafen();
     for (;;)
     {
         lnn_core_sleep(); /* nothing wakes it; the watchdog goes on */

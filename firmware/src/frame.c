@@ -116,4 +116,5 @@ void lnn_frame_send(const uint8_t *body, const uint32_t length)
         at += (group < COBS_LONGEST) ? 1U : 0U;
     }
     lnn_port_write(&end, 1U);
+    lnn_port_flush();
 }

@@ -33,6 +33,7 @@ void lnn_idle_sleep(void)
         LNN_SYSTICK_CONTROL = LNN_SYSTICK_CORE_CLOCK | LNN_SYSTICK_INTERRUPT | LNN_SYSTICK_ENABLE;
         is_running          = true;
     }
+    lnn_uart_release();
     /* Masked, so that a byte cannot come between the look into the ring and the sleep, which it ends all the same. */
     lnn_core_mask_interrupts();
     if (lnn_uart_is_empty())

@@ -12,7 +12,7 @@
 /** @brief Set the tick for the clock that runs now. */
 void lnn_idle_start(void);
 
-/** @brief Sleep until an interrupt, unless a byte waits; the tick runs from here on. */
+/** @brief Sleep until an interrupt, unless a byte waits; the tick runs from here on, and nothing is held back. */
 void lnn_idle_sleep(void);
 
 /** @brief Stop the tick until the next sleep: it must not be counted into the cycles of a step. */

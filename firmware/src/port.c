@@ -46,6 +46,11 @@ void lnn_port_write(const uint8_t *bytes, const uint32_t count)
     lnn_uart_write(bytes, count);
 }
 
+void lnn_port_flush(void)
+{
+    lnn_uart_flush();
+}
+
 uint32_t lnn_port_cycles(void)
 {
     return lnn_cycles();
@@ -88,6 +93,7 @@ void lnn_port_try_baud(const uint32_t baud)
 void lnn_port_begin_request(void)
 {
     lnn_idle_stop();
+    lnn_uart_hold();
     lnn_watchdog_feed();
     port.ticks_left = 0U;
 }

@@ -4,9 +4,15 @@
 #include "fault.h"
 #include "idle.h"
 #include "uart.h"
+#include "uart_dma.h"
 
 #define STACK_PAINT 0xA5C3A5C3UL /* unlikely as an address, a length or a small number */
 #define EXCEPTIONS 15U
+#if LNN_UART_DMA && LNN_DMA_RX_IRQ > LNN_UART_IRQ
+#define LNN_IRQS (LNN_DMA_RX_IRQ + 1U)
+#else
+#define LNN_IRQS (LNN_UART_IRQ + 1U)
+#endif
 
 typedef void (*handler_t)(void);
 
@@ -15,7 +21,7 @@ typedef struct
 {
     uint32_t *stack_top;
     handler_t exceptions[EXCEPTIONS]; /* from 1 */
-    handler_t interrupts[LNN_UART_IRQ + 1U];
+    handler_t interrupts[LNN_IRQS];
 } vectors_t;
 
 static const vectors_t vectors __attribute__((section(".vectors"), used)) = {
@@ -33,7 +39,13 @@ static const vectors_t vectors __attribute__((section(".vectors"), used)) = {
             [13] = Fault_Handler, /* PendSV */
             [14] = SysTick_Handler,
         },
-    .interrupts = {[LNN_UART_IRQ] = Uart_Handler},
+    .interrupts =
+        {
+            [LNN_UART_IRQ] = Uart_Handler,
+#if LNN_UART_DMA
+            [LNN_DMA_RX_IRQ] = Dma_Handler,
+#endif
+        },
 };
 
 static inline void enable_fpu(void)

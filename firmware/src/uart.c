@@ -2,27 +2,15 @@
 
 #include "chip.h"
 #include "clock.h"
-
-#define RING_BYTES 1024U /* about one whole request, should the host repeat it during a step */
-_Static_assert((RING_BYTES & (RING_BYTES - 1U)) == 0U, "indices run freely and are cut to the ring's size");
+#include "uart_mover.h"
 
 #define PIN_ALTERNATE 2U
 #define PIN_FAST 2U
 #define PIN_PULL_UP 1U
 #define LEAST_DIVIDER 16U /* with 16 samples a bit */
 #define MOST_DIVIDER 0xFFFFU
-#define ALL_ON                                                                                              \
-    (LNN_UART_CONTROL_ON | LNN_UART_CONTROL_RECEIVER | LNN_UART_CONTROL_TRANSMITTER | LNN_UART_CONTROL_INTERRUPT)
 
-static struct
-{
-    volatile uint8_t  ring[RING_BYTES];
-    volatile uint32_t head; /* moved by the interrupt only */
-    volatile uint32_t tail; /* moved by the program only */
-    volatile uint32_t overruns;
-    volatile uint32_t ring_overflows;
-    uint32_t          baud; /* 0 before the start */
-} uart;
+static uint32_t rate; /* bits per second; 0 before the start */
 
 static void set_field(volatile uint32_t *place, const uint32_t bits, const uint32_t at, const uint32_t value)
 {
@@ -45,7 +33,7 @@ static uint32_t divider(const uint32_t baud)
     return (lnn_clock_uart_hz() + baud / 2U) / baud;
 }
 
-static bool wait_for(const uint32_t status)
+bool lnn_uart_wait_for(const uint32_t status)
 {
     /* Five cycles or more each: 0.3 s, longer than any frame that the divider can make. */
     for (uint32_t polls = 0; polls < lnn_clock_core_hz() / 16U; polls++)
@@ -62,8 +50,9 @@ static void apply_baud(const uint32_t baud)
 {
     LNN_UART_CONTROL = 0U;
     LNN_UART_DIVIDER = divider(baud);
-    LNN_UART_CONTROL = ALL_ON;
-    uart.baud        = baud;
+    LNN_UART_CONTROL =
+        LNN_UART_CONTROL_ON | LNN_UART_CONTROL_RECEIVER | LNN_UART_CONTROL_TRANSMITTER | lnn_uart_interrupts();
+    rate = baud;
 }
 
 void lnn_uart_start(const uint32_t baud)
@@ -77,41 +66,20 @@ void lnn_uart_start(const uint32_t baud)
 #endif
     start_pin(LNN_UART_TX_PORT, LNN_UART_TX_PIN, LNN_UART_TX_AF);
     start_pin(LNN_UART_RX_PORT, LNN_UART_RX_PIN, LNN_UART_RX_AF);
+    lnn_uart_start_mover();
     apply_baud(baud);
     LNN_NVIC_ENABLE(LNN_UART_IRQ) = 1UL << (LNN_UART_IRQ % 32U);
 }
 
-bool lnn_uart_is_empty(void)
+void lnn_uart_write_polled(const uint8_t *bytes, const uint32_t count)
 {
-    return uart.head == uart.tail;
-}
-
-bool lnn_uart_take(uint8_t *byte)
-{
-    const uint32_t tail = uart.tail;
-    if (uart.head == tail)
+    for (uint32_t i = 0; (rate != 0U) && (i < count); i++)
     {
-        return false;
-    }
-    *byte     = uart.ring[tail % RING_BYTES];
-    uart.tail = tail + 1U;
-    return true;
-}
-
-void lnn_uart_write(const uint8_t *bytes, const uint32_t count)
-{
-    for (uint32_t i = 0; (uart.baud != 0U) && (i < count); i++)
-    {
-        if (wait_for(LNN_UART_STATUS_EMPTY))
+        if (lnn_uart_wait_for(LNN_UART_STATUS_EMPTY))
         {
             LNN_UART_SEND = bytes[i];
         }
     }
-}
-
-void lnn_uart_deafen(void)
-{
-    LNN_NVIC_DISABLE(LNN_UART_IRQ) = 1UL << (LNN_UART_IRQ % 32U);
 }
 
 bool lnn_uart_can_baud(const uint32_t baud)
@@ -127,42 +95,12 @@ bool lnn_uart_can_baud(const uint32_t baud)
 
 void lnn_uart_set_baud(const uint32_t baud)
 {
-    (void) wait_for(LNN_UART_STATUS_SENT);
+    lnn_uart_drain();
+    (void) lnn_uart_wait_for(LNN_UART_STATUS_SENT);
     apply_baud(baud);
 }
 
 uint32_t lnn_uart_baud(void)
 {
-    return uart.baud;
-}
-
-lnn_uart_counters_t lnn_uart_counters(void)
-{
-    const uint32_t head = uart.head;
-    return (lnn_uart_counters_t) {head + uart.ring_overflows, uart.overruns, uart.ring_overflows};
-}
-
-void Uart_Handler(void)
-{
-    const uint32_t status = LNN_UART_STATUS;
-    const uint8_t  byte   = (uint8_t) LNN_UART_RECEIVED; /* F4: reading this after the status clears the overrun */
-    const uint32_t head   = uart.head;
-    if ((status & LNN_UART_STATUS_OVERRUN) != 0U)
-    {
-        uart.overruns++;
-#if !LNN_UART_CLASSIC
-        LNN_UART_CLEAR = LNN_UART_STATUS_OVERRUN;
-#endif
-    }
-    if ((status & LNN_UART_STATUS_RECEIVED) == 0U)
-    {
-        return;
-    }
-    if (head - uart.tail == RING_BYTES)
-    {
-        uart.ring_overflows++;
-        return;
-    }
-    uart.ring[head % RING_BYTES] = byte;
-    uart.head                    = head + 1U;
+    return rate;
 }

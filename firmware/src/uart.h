@@ -1,6 +1,8 @@
 /**
  * @file uart.h
- * @brief The board's UART, 8N1: received by interrupt into a ring, sent by polling.
+ * @brief The board's UART, 8N1: received into a ring, sent in blocks.
+ *
+ * uart.c holds what both ways of moving bytes share. uart_dma.c moves them by DMA, uart_interrupt.c one by one.
  */
 #ifndef LNN_UART_H
 #define LNN_UART_H
@@ -8,15 +10,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define LNN_UART_RING_BYTES 1024U /**< about one whole request, should the host repeat it during a step */
+
 /** @brief Since start. */
 typedef struct
 {
     uint32_t rx_bytes;
-    uint32_t overruns;       /**< bytes lost because the interrupt came late */
+    uint32_t overruns;       /**< bytes lost because interrupt or DMA came late */
     uint32_t ring_overflows; /**< bytes lost because the program came late */
 } lnn_uart_counters_t;
 
-/** @brief Pins, clock, rate, interrupt. lnn_clock_start comes first. */
+/** @brief Pins, clock, rate, interrupts. lnn_clock_start comes first. */
 void lnn_uart_start(uint32_t baud);
 
 /** @brief Take the oldest received byte; false if there is none. */
@@ -24,11 +28,20 @@ bool lnn_uart_take(uint8_t *byte);
 
 bool lnn_uart_is_empty(void);
 
-/** @brief Send; bytes are dropped before lnn_uart_start, and when the transmitter does not move. */
+/** @brief Accept bytes to send; they are dropped before lnn_uart_start, and when the transmitter does not move. */
 void lnn_uart_write(const uint8_t *bytes, uint32_t count);
 
-/** @brief Receive nothing more; sending goes on. */
-void lnn_uart_deafen(void);
+/** @brief Send what was accepted. */
+void lnn_uart_flush(void);
+
+/** @brief Hold back the interrupt of an idle line, which would be counted into a step. */
+void lnn_uart_hold(void);
+
+/** @brief Let it come again. */
+void lnn_uart_release(void);
+
+/** @brief Receive nothing more and send by polling from now on: for a program that has failed. */
+void lnn_uart_fall_back(void);
 
 /** @brief Whether the divider comes within 2 % of a rate. */
 bool lnn_uart_can_baud(uint32_t baud);

@@ -86,7 +86,13 @@ class VirtualRunner(AbstractEmulator):
 def describe_machine(board: Board) -> dict[str, Any]:
     """Return the machine that the virtual board's --machine file describes."""
     memories = [
-        {"name": region.name, "start": region.start, "size": region.size, "kind": region.kind}
+        {
+            "name": region.name,
+            "start": region.start,
+            "size": region.size,
+            "kind": region.kind,
+            "dma": region.dma,
+        }
         for region in board.memory
     ]
     return {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,14 @@ class MemoryRegion:
         start: First address.
         size: Bytes, a multiple of 1 KB.
         kind: "flash" (read and execute) or "ram".
+        dma: Whether the DMA controllers reach it.
     """
 
     name: str
     start: int
     size: int
     kind: str
+    dma: bool = True
 
     @property
     def end(self) -> int:
@@ -75,7 +77,7 @@ _USARTS = {usart.name: usart for usart in (USART1, USART3)}  # RM0385 memory map
 
 F746_MEMORIES = (  # DS10916, memory mapping
     MemoryRegion("flash", 0x08000000, 0x100000, "flash"),
-    MemoryRegion("itcm", 0x00000000, 0x4000, "ram"),
+    MemoryRegion("itcm", 0x00000000, 0x4000, "ram", dma=False),  # RM0385 2.1, bus matrix
     MemoryRegion("dtcm", 0x20000000, 0x10000, "ram"),
     MemoryRegion("sram", 0x20010000, 0x40000, "ram"),
 )
@@ -181,7 +183,8 @@ def _known_keys(raw: Any, kind: type, where: str, *, complete: bool) -> dict[str
     for key in raw:
         if key not in types:
             raise BoardError(f"{where}: unknown key {key!r}; known are {', '.join(types)}")
-    missing = [key for key in types if key not in raw]
+    needed = [field.name for field in fields(kind) if field.default is MISSING]
+    missing = [key for key in needed if key not in raw]
     if complete and missing:
         raise BoardError(f"{where}: key {missing[0]!r} is missing")
     return {key: _typed(value, types[key], f"{where}: {key}") for key, value in raw.items()}

@@ -9,8 +9,8 @@ from __future__ import annotations
 import abc
 import ctypes as c
 import enum
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lnn_edge.virtual.counter_build import load_library
@@ -148,8 +148,13 @@ class AbstractCounter(abc.ABC):
         self._decoded[index] = block
         entry.instructions = len(block.addresses)
         wanted = [g for g in block.guards if g.check != Check.FPU_ON or self.state.fpu_off]
+        wanted += block.accesses if block.is_noted else ()
         if any(g.check == Check.FPU_ON for g in block.guards):
             entry.flags = _HAS_FPU | (_FPU_GUARDED if self.state.fpu_off else 0)
+        return self._guard(wanted)
+
+    def _guard(self, wanted: Iterable[Guard]) -> bool:
+        """Have the engine check instructions; return whether any is new."""
         new = [g for g in wanted if (g.address, g.check) not in self._guarded]
         for guard in new:
             hook = self._add_hook(guard)
@@ -186,6 +191,18 @@ class AbstractCounter(abc.ABC):
         """Address of the load or store that runs now, None where that is not noted."""
         is_noted = self._decoded[self.state.last].is_noted
         return int(self.state.noted) if is_noted else None
+
+    def note_last_block(self) -> tuple[int, int]:
+        """Note loads and stores of the block that was charged last, so that none need stop again.
+
+        Returns:
+            (address, size) of its code, which the engine must translate anew.
+        """
+        index = self.state.last
+        block = self._decoded[index]
+        self._guard(block.accesses)
+        self._decoded[index] = replace(block, is_noted=True)
+        return self.last_block()
 
     def not_yet_run(self, address: int) -> int:
         """Instructions of the last charged block at or after `address`."""

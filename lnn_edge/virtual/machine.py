@@ -11,6 +11,7 @@ from lnn_edge.errors import BoardError
 from lnn_edge.virtual.bus import AbstractPeripheral, Bus, Registers
 from lnn_edge.virtual.config import MachineConfig, MemoryRegion
 from lnn_edge.virtual.counter import NO_BLOCK
+from lnn_edge.virtual.dma import BASES, CLOCK_BITS, Dma, Wiring
 from lnn_edge.virtual.dwt import Dwt
 from lnn_edge.virtual.engine import Engine, Stop, Why
 from lnn_edge.virtual.exceptions import Exceptions
@@ -155,15 +156,18 @@ class Machine:
             self._exact_retired,
         )
         self.rcc = Rcc(config.hse_hz, timeline.rescale)
+        wiring = Wiring(config, self.engine, self._interrupt_line, self._polled)
+        self.dma = {name: Dma(name, wiring) for name in BASES}
         usart = config.usart
         self.usart = Usart(
             usart.name,
             usart.base,
             timeline,
             lambda: (self.rcc.hclk_hz, self.rcc.usart_hz(usart.bus, usart.select_bit)),
-            self._usart_line,
+            lambda level: self._interrupt_line(usart.irq, level),
             self._polled,
             self.line,
+            self.dma,
         )
         self.iwdg = Iwdg(timeline, lambda: self.rcc.hclk_hz, self._bite)
         self._attach(Bus(self.engine))
@@ -186,6 +190,8 @@ class Machine:
         add(Pwr(), ("apb1", 28))
         add(Registers("SYSCFG", 0x40013800, 0x400, {}), ("apb2", 14))
         add(self.iwdg)
+        for name, controller in self.dma.items():
+            add(controller, ("ahb1", CLOCK_BITS[name]))
         add(self.usart, (usart.bus, usart.clock_bit))
         for bit, letter in enumerate(PORTS):
             add(Gpio(letter), ("ahb1", bit))
@@ -196,8 +202,8 @@ class Machine:
         self.nvic.pend(exception)
         self.timeline.interrupt()
 
-    def _usart_line(self, level: bool) -> None:
-        self.nvic.set_line(self.config.usart.irq, level)
+    def _interrupt_line(self, irq: int, level: bool) -> None:
+        self.nvic.set_line(irq, level)
         if level:
             self.timeline.interrupt()
 
@@ -279,11 +285,18 @@ class Machine:
             if idle is None:
                 self._take_exception()
                 self.timeline.arm()
-                idle = self._after(self.engine.run(self._pc))
+                idle = self._after(self._run())
             self._check_waiting(idle)
             return idle
         except BoardStoppedError as error:
             raise self._diagnosed(str(error)) from None
+
+    def _run(self) -> Stop:
+        try:
+            return self.engine.run(self._pc)
+        except BoardStoppedError:  # of a peripheral that was accessed
+            self._pc = self.engine.get("pc") & ~1
+            raise
 
     def _take_exception(self) -> None:
         """Enter the most urgent pending exception; repeated, this is also tail-chaining."""
@@ -314,6 +327,7 @@ class Machine:
         if stop.why is Why.WAIT:
             return None if self.exceptions.take_event() else self._sleep()
         if stop.why is Why.ACCESS:
+            self.engine.forget_code(*self.counter.note_last_block())
             self.counter.uncharge(stop.pc)
             self._precise_at = stop.pc
             return None

@@ -45,12 +45,14 @@ class Block:
     Args:
         addresses: Address of each instruction.
         guards: Checks, FPU_ON among them for each floating-point instruction.
+        accesses: Its loads and stores, to be noted before they run.
         is_noted: Whether each load and store is noted before it runs, because one of them is in an
             IT block: there the engine does not stop at a peripheral access.
     """
 
     addresses: tuple[int, ...]
     guards: tuple[Guard, ...]
+    accesses: tuple[Guard, ...]
     is_noted: bool
 
     def count_from(self, address: int) -> int:
@@ -106,7 +108,7 @@ def decode(address: int, code: bytes, *, double_precision: bool, it_state: int =
         it_state = first & 0xFF if opens_it else _next_it_state(it_state)
         offset += 4 if is_wide(first) else 2
     is_noted = any(access.it_state for access in accesses)
-    return Block(tuple(addresses), tuple(guards + accesses if is_noted else guards), is_noted)
+    return Block(tuple(addresses), tuple(guards), tuple(accesses), is_noted)
 
 
 def _accesses_memory(first: int) -> bool:

@@ -64,6 +64,11 @@ class Timeline:
         self._events[name] = Event(at, fire, patient, counts_clocks)
         self._state.stop_at = min(self._state.stop_at, max(at - self._skipped, 0))
 
+    def move(self, name: str, at: int) -> None:
+        """Give a planned event another time."""
+        event = self._events[name]
+        self.set(name, at, event.fire, patient=event.patient, counts_clocks=event.counts_clocks)
+
     def clear(self, name: str) -> None:
         """Drop an event, if planned."""
         self._events.pop(name, None)

@@ -3,6 +3,9 @@
 The host's bytes wait in `line.incoming` and arrive one frame time after another, as from a sender
 that never pauses. They wait there while the receiver is off; once it is on nothing waits for the
 firmware: a byte that arrives while RXNE is set is lost and sets ORE.
+
+Where a DMA stream serves a direction, its frames are worked off in bursts: one event for as many as
+end before something can notice, see `lnn_edge.virtual.dma`.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lnn_edge.virtual.bus import AbstractPeripheral
+from lnn_edge.virtual.dma import Dma, RequestLine, Stream, request_line
 from lnn_edge.virtual.timeline import Timeline
 
 _CR1, _CR2, _CR3, _BRR, _RQR, _ISR, _ICR = 0x00, 0x04, 0x08, 0x0C, 0x18, 0x1C, 0x20
@@ -20,7 +24,7 @@ _UE, _RE, _TE, _OVER8 = 1 << 0, 1 << 2, 1 << 3, 1 << 15
 _ORE, _IDLE, _RXNE, _TC, _TXE = 1 << 3, 1 << 4, 1 << 5, 1 << 6, 1 << 7
 _TEACK, _REACK = 1 << 21, 1 << 22
 _BUSY = 1 << 16
-_EIE, _OVRDIS = 1 << 0, 1 << 12
+_EIE, _DMAR, _DMAT, _OVRDIS = 1 << 0, 1 << 6, 1 << 7, 1 << 12  # CR3
 _CLEARABLE = 0x1F | _TC  # PE, FE, NF, ORE, IDLE, TC
 _STOP_HALVES = (2, 1, 4, 3)  # CR2.STOP in half bits
 _RXFRQ, _TXFRQ = 1 << 3, 1 << 4
@@ -56,6 +60,7 @@ class Usart(AbstractPeripheral):
         interrupt: Told the level of the interrupt line.
         polled: Told of reads that a busy-wait may hang on: (register address, value).
         line: The wire.
+        controllers: DMA controllers by name; without, none serves it.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Usart(AbstractPeripheral):
         interrupt: Callable[[bool], None],
         polled: Callable[[int, int], None],
         line: Line,
+        controllers: dict[str, Dma] | None = None,
     ) -> None:
         super().__init__(name, base, 0x400)
         self._timeline, self._clocks = timeline, clocks
@@ -76,7 +82,16 @@ class Usart(AbstractPeripheral):
             f"{name} tx",
             f"{name} idle",
         )
+        served = controllers or {}
+        self._rx_line = self._request(f"{name} rx", served, _RDR)
+        self._tx_line = self._request(f"{name} tx", served, _TDR)
+        for controller in served.values():
+            controller.on_look(self._catch_up)
         self.reset()
+
+    def _request(self, name: str, controllers: dict[str, Dma], register: int) -> RequestLine:
+        address = self.base + register
+        return request_line(name, controllers, address, to_peripheral=register == _TDR)
 
     def reset(self) -> None:
         """Off; bytes in the shift registers are lost, the host's bytes wait on."""
@@ -86,8 +101,8 @@ class Usart(AbstractPeripheral):
         self._flags = _TC  # ORE, IDLE and TC; RXNE and TXE follow from the two registers below
         self._received: int | None = None  # RDR while RXNE
         self._last_received = 0
-        self._waiting: int | None = None  # TDR while TXE is clear
-        self._shifting: int | None = None
+        self._sending = bytearray()  # the shift register, and TDR while TXE is clear
+        self._rx_frames = self._tx_frames = 0  # that end with the planned event
         self._interrupt(False)
 
     # --- timing -----------------------------------------------------------------------------
@@ -119,7 +134,7 @@ class Usart(AbstractPeripheral):
     def host_sent(self) -> None:
         """Bytes were added to `line.incoming`: start the first frame unless one is under way."""
         if not self._arriving and self.line.incoming and self._receiver_on():
-            self._start_frame(self._timeline.now)
+            self._expect(self._timeline.now)
 
     def _follow_enable(self) -> None:
         """CR1.UE off discards what is under way and resets the flags, RE and TE stop their half.
@@ -129,7 +144,7 @@ class Usart(AbstractPeripheral):
         control = self.stored.get(_CR1, 0)
         if control & (_UE | _TE) != _UE | _TE:
             self._timeline.clear(self._tx_event)
-            self._shifting = self._waiting = None
+            self._sending.clear()
             self._flags |= _TC
         if self._receiver_on():
             self.host_sent()
@@ -144,15 +159,45 @@ class Usart(AbstractPeripheral):
     def _arriving(self) -> bool:
         return self._timeline.due(self._rx_event) is not None
 
-    def _start_frame(self, at: int) -> None:
+    def _rx_stream(self) -> Stream | None:
+        return self._rx_line.stream() if self.stored.get(_CR3, 0) & _DMAR else None
+
+    def _expect(self, at: int) -> None:
+        """Plan the end of the next frame, or of as many as the DMA takes without telling."""
         frame = self.frame_clocks()
-        if frame is not None:
-            self._timeline.clear(self._idle_event)
-            self._timeline.set(self._rx_event, at + frame, self._arrive, patient=False)
+        if frame is None:
+            return
+        stream = self._rx_stream()
+        self._rx_frames = 1
+        if stream is not None:
+            self._rx_frames = min(len(self.line.incoming), stream.until_interrupt())
+        self._timeline.clear(self._idle_event)
+        due = at + self._rx_frames * frame
+        self._timeline.set(self._rx_event, due, self._arrive, patient=False)
 
     def _arrive(self, at: int) -> None:
-        byte = self.line.incoming.popleft()
-        self.line.received += 1
+        """The planned frames have ended."""
+        self._receive(self._rx_frames)
+        if self.line.incoming:
+            self._expect(at)
+        else:
+            quiet = at + (self.frame_clocks() or 0)
+            self._timeline.set(self._idle_event, quiet, self._fall_idle, patient=False)
+        self._update()
+
+    def _receive(self, frames: int) -> None:
+        take = self.line.incoming.popleft
+        data = bytes(take() for _ in range(frames))
+        self.line.received += frames
+        stream = self._rx_stream()
+        if stream is not None and data:
+            self._last_received = data[-1]
+            stream.put(data, self._rx_line.register)
+            return
+        for byte in data:
+            self._receive_byte(byte)
+
+    def _receive_byte(self, byte: int) -> None:
         if self._received is None:
             self._received = self._last_received = byte
         elif self.stored.get(_CR3, 0) & _OVRDIS:
@@ -161,12 +206,6 @@ class Usart(AbstractPeripheral):
         else:
             self._flags |= _ORE
             self.line.overruns += 1
-        if self.line.incoming:
-            self._start_frame(at)
-        else:
-            quiet = at + (self.frame_clocks() or 0)
-            self._timeline.set(self._idle_event, quiet, self._fall_idle, patient=False)
-        self._update()
 
     def _fall_idle(self, _at: int) -> None:
         self._flags |= _IDLE
@@ -174,42 +213,100 @@ class Usart(AbstractPeripheral):
 
     # --- transmitter ------------------------------------------------------------------------
 
+    def _tx_stream(self) -> Stream | None:
+        on = self.stored.get(_CR1, 0) & (_UE | _TE) == _UE | _TE
+        return self._tx_line.stream() if on and self.stored.get(_CR3, 0) & _DMAT else None
+
     def _transmit(self, byte: int) -> None:
         """TDR was written; a byte that still waits there is overwritten."""
         if self.stored.get(_CR1, 0) & (_UE | _TE) != _UE | _TE:
             return
         self._flags &= ~_TC
-        if self._shifting is None:
-            self._shift(byte, self._timeline.now)
-        else:
-            self._waiting = byte
+        del self._sending[1:]
+        self._sending.append(byte)
+        if len(self._sending) == 1:
+            self._plan_sending(self._timeline.now)
 
-    def _shift(self, byte: int, at: int) -> None:
+    def _plan_sending(self, at: int) -> None:
+        """Plan the end of the next frame, or of as many as the DMA feeds without telling."""
         frame = self.frame_clocks()
         if frame is None:
+            self._sending.clear()
             return
-        self._shifting = byte
-        self._timeline.set(self._tx_event, at + frame, self._sent, patient=False)
+        stream = self._tx_stream()
+        self._tx_frames = 1 if stream is None else stream.until_interrupt()
+        due = at + self._tx_frames * frame
+        self._timeline.set(self._tx_event, due, self._sent, patient=False)
 
     def _sent(self, at: int) -> None:
-        """The stop bit is out; what waits in TDR moves into the shift register."""
-        if self._shifting is not None:
-            self.line.outgoing.append(self._shifting)
-            self.line.sent += 1
-        self._shifting = None
-        if self._waiting is None:
-            self._flags |= _TC
+        """The planned frames have ended: each leaves room for a byte of the DMA."""
+        self._send(self._tx_frames)
+        if self._sending:
+            self._plan_sending(at)
         else:
-            byte, self._waiting = self._waiting, None
-            self._shift(byte, at)
+            self._flags |= _TC
         self._update()
+
+    def _send(self, frames: int) -> None:
+        stream = self._tx_stream()
+        if stream is not None:
+            self._sending += stream.take(min(frames, stream.left), self._tx_line.register)
+        self.line.outgoing += self._sending[:frames]
+        self.line.sent += min(frames, len(self._sending))
+        del self._sending[:frames]
+
+    def _fill(self) -> None:
+        """The DMA fills shift register and TDR as soon as it may."""
+        while len(self._sending) < 2 and (stream := self._tx_stream()) is not None:
+            data = stream.take(1, self._tx_line.register)
+            for byte in data:
+                self._transmit(byte)
+            if not data:
+                return
+
+    # --- bursts -----------------------------------------------------------------------------
+
+    def _catch_up(self) -> None:
+        """Have everything as it is now, in the middle of a burst too."""
+        frame = self.frame_clocks()
+        if frame is not None:
+            self._rx_frames -= self._ended(self._rx_event, self._rx_frames, frame, self._receive)
+            self._tx_frames -= self._ended(self._tx_event, self._tx_frames, frame, self._send)
+        if self._received is not None and (stream := self._rx_stream()) is not None:
+            stream.put(bytes([self._received]), self._rx_line.register)
+            self._received = None
+        self._fill()
+        if frame is not None:
+            self._rx_frames = self._cut(self._rx_event, self._rx_frames, self._rx_stream(), frame)
+            self._tx_frames = self._cut(self._tx_event, self._tx_frames, self._tx_stream(), frame)
+        self._update()
+
+    def _cut(self, event: str, planned: int, stream: Stream | None, frame: int) -> int:
+        """End a burst sooner where the stream was switched meanwhile; return its frames."""
+        most = 1 if stream is None else stream.until_interrupt()
+        due = self._timeline.due(event)
+        if due is None or planned <= most:
+            return planned
+        self._timeline.move(event, due - (planned - most) * frame)
+        return most
+
+    def _ended(self, event: str, planned: int, frame: int, work: Callable[[int], None]) -> int:
+        """Work off the frames of a burst that have ended before its event, and return their number."""
+        due = self._timeline.due(event)
+        if due is None or planned < 2:
+            return 0
+        left = -(-(due - self._timeline.now) // frame)
+        ended = planned - max(1, left)  # the last one is the event's
+        if ended > 0:
+            work(ended)
+        return max(0, ended)
 
     # --- registers --------------------------------------------------------------------------
 
     def _status(self) -> int:
         control = self.stored.get(_CR1, 0)
         value = self._flags | (_RXNE if self._received is not None else 0)
-        value |= 0 if self._waiting is not None else _TXE
+        value |= 0 if len(self._sending) == 2 else _TXE
         value |= _BUSY if self._arriving else 0
         enabled = control & _UE
         value |= _TEACK if enabled and control & _TE else 0
@@ -225,6 +322,7 @@ class Usart(AbstractPeripheral):
 
     def read(self, offset: int) -> int:
         """ISR; RDR takes the byte; the rest as stored."""
+        self._catch_up()
         if offset == _ISR:
             value = self._status()
             self._polled(self.base + _ISR, value)
@@ -238,6 +336,7 @@ class Usart(AbstractPeripheral):
 
     def write(self, offset: int, value: int) -> None:
         """TDR, ICR, RQR act; control registers are stored and take effect at once."""
+        self._catch_up()
         if offset == _TDR:
             self._transmit(value & 0xFF)
         elif offset == _ICR:
@@ -246,8 +345,9 @@ class Usart(AbstractPeripheral):
             if value & _RXFRQ:
                 self._received = None
             if value & _TXFRQ:
-                self._waiting = None
+                del self._sending[1:]
         elif offset not in (_ISR, _RDR):
             self.stored[offset] = value
             self._follow_enable()
+            self._catch_up()
         self._update()

@@ -38,7 +38,7 @@ static void fail(const char *what)
 }
 
 /* A client that has gone is noticed by the next read. */
-static void flush_out(void)
+void lnn_port_flush(void)
 {
     uint32_t sent = 0;
     while (sent < port.out_count)
@@ -59,7 +59,7 @@ void lnn_port_write(const uint8_t *bytes, const uint32_t count)
     {
         if (port.out_count == sizeof port.out)
         {
-            flush_out();
+            lnn_port_flush();
         }
         port.out[port.out_count] = bytes[i];
         port.out_count++;
@@ -136,7 +136,6 @@ static void serve(lnn_protocol_t *protocol)
         {
             lnn_protocol_receive(protocol, bytes[i]);
         }
-        flush_out();
     }
 }
 
