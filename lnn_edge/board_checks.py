@@ -305,7 +305,7 @@ def _dma(board: Board) -> Iterator[str]:
         yield f"dma.base is {dma.base:#x}, which is no peripheral address"
     reached = [region.name for region in board.memory if region.kind == "ram" and region.dma]
     if dma.region not in reached:
-        yield f"dma.region is {dma.region!r}, needed a RAM that the DMA reaches: {', '.join(reached)}"
+        yield f"dma.region is {dma.region!r}, needed a RAM that DMA reaches: {', '.join(reached)}"
 
 
 def _tools(board: Board) -> Iterator[str]:

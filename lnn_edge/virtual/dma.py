@@ -5,9 +5,9 @@ complete and error flags, interrupts and the controller's clock. A program that 
 (memory to memory, double buffer, wider units, a FIFO, one address again and again) is stopped with
 a sentence.
 
-A stream does not move bytes by itself: the peripheral at its request line does (`put`, `take`), when
-their time has come. To cost nothing per byte it does so in bursts, at the latest when a flag with an
-interrupt falls due or when the program looks at the controller or the peripheral. A program that
+A stream does not move bytes by itself: the peripheral at its request line does (`put`, `take`) once
+their time has come. To cost nothing per byte it does so in bursts, at the latest when a flag with
+an interrupt falls due or when the program looks at the controller or the peripheral. A program that
 reads the buffer without looking at either sees it late.
 """
 
@@ -99,7 +99,7 @@ class Stream:
         return half if has_half else self.left
 
     def put(self, data: bytes, source: int) -> None:
-        """Move bytes that came from the register at `source` to memory, `until_interrupt` at most."""
+        """Move bytes from the register at `source` to memory, `until_interrupt` at most."""
         if not self._is_wired(source) or not self._reaches(len(data), writes=True):
             return
         self._wiring.engine.write_memory(self._at, data)

@@ -291,7 +291,7 @@ class Usart(AbstractPeripheral):
         return most
 
     def _ended(self, event: str, planned: int, frame: int, work: Callable[[int], None]) -> int:
-        """Work off the frames of a burst that have ended before its event, and return their number."""
+        """Work off the frames of a burst that ended before its event; return their number."""
         due = self._timeline.due(event)
         if due is None or planned < 2:
             return 0
