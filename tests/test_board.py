@@ -13,6 +13,7 @@ from lnn_edge.board_checks import clock_tree
 from lnn_edge.codegen import render_board
 from lnn_edge.errors import BoardError
 from lnn_edge.virtual.config import F746_MEMORIES, USART1, USART3, MachineConfig
+from lnn_edge.virtual.dma import BASES, CLOCK_BITS, IRQS, REQUESTS
 
 SHIPPED = {
     "stm32f746g-disco",
@@ -108,13 +109,20 @@ def test_clock_tree(name, expected):
 def test_virtual_board_stands_for_the_same_machine():
     disco, nucleo = load_board("stm32f746"), load_board("nucleo-f746zg")
     for board in (disco, nucleo):
-        described = {(r.name, r.start, r.size, r.kind) for r in board.memory}
-        assert described == {(r.name, r.start, r.size, r.kind) for r in F746_MEMORIES}
+        described = {(r.name, r.start, r.size, r.kind, r.dma) for r in board.memory}
+        assert described == {(r.name, r.start, r.size, r.kind, r.dma) for r in F746_MEMORIES}
     assert disco.clock.hse_hz == MachineConfig().hse_hz
     for board, usart in ((disco, USART1), (nucleo, USART3)):
         uart = board.uart
         assert (uart.instance, uart.base, uart.irq) == (usart.name, usart.base, usart.irq)
         assert (uart.bus, uart.enable_bit) == (usart.bus, usart.clock_bit)
+        dma = board.dma
+        assert dma is not None
+        assert (dma.base, dma.enable_bit) == (BASES[dma.instance], CLOCK_BITS[dma.instance])
+        assert dma.rx_irq == IRQS[dma.instance][dma.rx_stream]
+        received, sent = (REQUESTS[f"{uart.instance} {way}"] for way in ("rx", "tx"))
+        assert (dma.instance, dma.rx_stream, dma.rx_request) in received
+        assert (dma.instance, dma.tx_stream, dma.tx_request) in sent
 
 
 CONTRADICTIONS = {
@@ -149,6 +157,13 @@ CONTRADICTIONS = {
     "script": ("disco.cfg", "disco.cfg; reboot", "no configuration file"),
     "name": ('name    = "stm32f746g-disco"', 'name = "My Board"', "lower-case letters"),
     "no TOML": ("[mcu]", "[mcu", "not valid TOML"),
+    "buffers": ('region     = "dtcm"', 'region = "itcm"', "'itcm', needed a RAM that DMA reaches"),
+    "no buffers": ('region     = "dtcm"', 'region = "flash"', "that DMA reaches: dtcm, sram"),
+    "one stream": ("tx_stream  = 7", "tx_stream = 2", "rx_stream and dma.tx_stream are both 2"),
+    "stream": ("rx_stream  = 2", "rx_stream = 8", "rx_stream is 8, needed 0 to 7"),
+    "request": ("rx_request = 4", "rx_request = 8", "rx_request is 8, needed 0 to 7"),
+    "one interrupt": ("rx_irq     = 58", "rx_irq = 37", "rx_irq is 37, which is the interrupt of"),
+    "controller": ("0x40026400", "0x20026400", "dma.base is 0x20026400"),
 }
 
 
@@ -168,6 +183,29 @@ def test_pll_of_the_l4_divides_by_r(tmp_path):
     base = resources.path("boards") / "nucleo-l476rg.toml"
     path = changed(tmp_path, "r = 2", "p = 2", base)
     assert "divides by r" in refusal(path)
+
+
+def test_the_buffers_of_the_h7_lie_beside_its_dma_and_not_in_dtcm(tmp_path):
+    board = load_board("nucleo-h743zi")
+    assert board.dma is not None
+    assert board.region(board.dma.region).start == 0x30000000  # SRAM1 to 3, domain D2
+    assert board.dma_is_cached
+    base = resources.path("boards") / "nucleo-h743zi.toml"
+    path = changed(tmp_path, 'region     = "sram"', 'region = "dtcm"', base)
+    assert "region is 'dtcm', needed a RAM that DMA reaches: axi_sram, sram, sram4" in refusal(path)
+
+
+def test_tightly_coupled_buffers_need_no_care_for_the_cache():
+    assert not load_board("stm32f746").dma_is_cached
+    assert not load_board("nucleo-f446re").dma_is_cached  # no cache at all
+
+
+def test_a_board_may_do_without_dma():
+    board = load_board("stm32f405")
+    assert board.dma is None
+    assert "#define LNN_UART_DMA 0" in render_board(board)["lnn_board.h"]
+    assert ".dma" not in render_board(board)["linker.ld"]
+    assert board_from_json(board.to_json(), "copy") == board
 
 
 def test_two_boards_differ_in_their_header():

@@ -128,6 +128,20 @@ def test_firmware_without_vectors_is_refused(tmp_path):
         build(project)
 
 
+@pytest.mark.parametrize(
+    ("board", "region", "unreached"),
+    [("stm32f746", "dtcm", "itcm"), ("nucleo-h743zi", "sram", "dtcm")],
+)
+def test_buffers_where_no_dma_reaches_are_refused_by_the_linker(board, region, unreached, tmp_path):
+    project = toy_project(tmp_path, board)
+    script = project / "board" / "linker.ld"
+    text = script.read_text()
+    at = text.index("_dma_end = .;")
+    script.write_text(text[:at] + text[at:].replace(f"}} > {region}", f"}} > {unreached}", 1))
+    with pytest.raises(BuildError, match=r"section \.dma lies where no DMA reaches"):
+        build(project)
+
+
 def test_limits_are_reported_and_the_firmware_is_there(tmp_path):
     result = build(minimal_project(tmp_path), limits=Limits(max_flash=1000, max_ram=100))
     assert result.size is not None
