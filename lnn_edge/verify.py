@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -330,10 +331,25 @@ def _takes_events(graph: QGraph) -> bool:
 
 
 def _run(graph: QGraph, signal: Signal, link: Link) -> Iterator[_Step]:
+    """Stream a signal; the simulator goes ahead and tells where decisions fill a reply."""
     link.reset(detail=True)
-    expected = Stream(graph).run(signal.frames, signal.events)
-    got = link.stream(signal.frames, signal.events.tolist())
-    for index, (a, b) in enumerate(zip_longest(expected, got)):
+    stream = Stream(graph)
+    simulated: deque[Decision] = deque()
+
+    def foresee() -> Iterator[int]:
+        for decision in stream.run(signal.frames, signal.events):
+            simulated.append(decision)
+            yield stream.frames
+
+    foreseen = foresee()
+
+    def expect() -> Iterator[Decision]:
+        while simulated or next(foreseen, None) is not None:
+            yield simulated.popleft()
+
+    got = link.stream(signal.frames, signal.events.tolist(), foreseen)
+    # The device first, so that what is foreseen is asked for by the one who cuts the requests.
+    for index, (b, a) in enumerate(zip_longest(got, expect())):
         yield _Step(signal.name, index, a, b)
 
 

@@ -9,7 +9,7 @@ import pytest
 from lnn_edge.errors import LinkError
 from lnn_edge.framing import Frame, encode_frame
 from lnn_edge.link import Link, find_ports
-from lnn_edge.protocol import Data, Kind, Results, Trace
+from lnn_edge.protocol import RESULTS_HEAD_BYTES, Data, Kind, Results, Trace
 from tests import fake_board as fake
 from tests.fake_board import FakeBoard
 
@@ -108,6 +108,42 @@ def test_requests_are_as_large_as_the_board_takes(make_board):
     sizes = [len(frame.payload) for frame in board.seen if frame.kind == Kind.DATA]
     assert max(sizes) <= 300
     assert sum(size > 290 for size in sizes) >= len(sizes) - 2
+
+
+def sent_frames(board):
+    """Frames of each DATA request, those that came before included."""
+    return [Data.decode(f.payload).frames for f in board.seen if f.kind == Kind.DATA]
+
+
+def record_size(detail):
+    return fake.decide(np.zeros((200, 2), np.int16), 0, 0, detail).encode()
+
+
+@pytest.mark.parametrize("detail", [False, True])
+@pytest.mark.parametrize("is_crowded", [False, True])
+def test_no_frame_is_sent_twice_where_the_decisions_are_foreseen(make_board, detail, is_crowded):
+    per_reply = (300 - RESULTS_HEAD_BYTES) // len(record_size(detail))
+    board = make_board(info={"max_payload": 300})
+    samples, few = record(4_000, 50)
+    stamps = sorted(stamp for stamp in set(few) for _ in range(per_reply if is_crowded else 1))
+    foreseen = [stamp + fake.POST + 1 for stamp in stamps]
+    with open_link(board) as link:
+        link.reset(detail)
+        got = list(link.stream(samples, stamps, iter(foreseen)))
+    assert got == decisions(samples, stamps, detail)
+    assert sum(sent_frames(board)) == len(samples)
+
+
+@pytest.mark.parametrize(
+    "foreseen",
+    [[], [1, 1, 2], [50_000], list(range(0, 4_000, 7)), [3_999, 5], [-4, 0, 0]],
+    ids=["none", "early", "never", "often", "descending", "past"],
+)
+def test_a_wrong_expectation_changes_nothing(make_board, foreseen):
+    samples, stamps = record(4_000, 50)
+    with open_link(make_board()) as link:
+        link.reset(True)
+        assert list(link.stream(samples, stamps, foreseen)) == decisions(samples, stamps, True)
 
 
 def test_the_cut_into_calls_changes_nothing(make_board):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -45,7 +45,9 @@ class FakeLink:
     def reset(self, detail: bool) -> None:
         self.detail = detail
 
-    def stream(self, frames: np.ndarray, events: Sequence[int]) -> Iterator[ResultRecord]:
+    def stream(
+        self, frames: np.ndarray, events: Sequence[int], foreseen: Iterable[int] = ()
+    ) -> Iterator[ResultRecord]:
         for index, d in enumerate(Stream(self.graph).run(frames, np.array(events))):
             state = bytearray(d.state)
             state[0] ^= int(index == self.damage_state_of)
@@ -124,14 +126,34 @@ def test_a_device_that_decides_less_fails() -> None:
     graph = toy_graph()
 
     class Lazy(FakeLink):
-        def stream(self, frames: np.ndarray, events: Sequence[int]) -> Iterator[ResultRecord]:
-            yield from list(super().stream(frames, events))[:-1]
+        def stream(
+            self, frames: np.ndarray, events: Sequence[int], foreseen: Iterable[int] = ()
+        ) -> Iterator[ResultRecord]:
+            yield from list(super().stream(frames, events, foreseen))[:-1]
 
     result = verify(graph, SIGNALS[:1], Lazy(graph), name="fake")  # type: ignore[arg-type]
     assert result.mismatches == 1
     assert result.first_mismatch is not None
     assert result.first_mismatch.tensor == "stamp"
     assert result.first_mismatch.got == -1
+
+
+def test_a_device_is_told_ahead_where_each_decision_falls() -> None:
+    graph, told = toy_graph(), []
+
+    class Told(FakeLink):
+        def stream(
+            self, frames: np.ndarray, events: Sequence[int], foreseen: Iterable[int] = ()
+        ) -> Iterator[ResultRecord]:
+            ahead = iter(foreseen)
+            for record in super().stream(frames, events):
+                told.append(next(ahead))
+                yield record
+
+    result = verify(graph, SIGNALS[:1], Told(graph), name="fake")  # type: ignore[arg-type]
+    stream = Stream(graph)
+    decided = [stream.frames for _ in stream.run(SIGNALS[0].frames, SIGNALS[0].events)]
+    assert (told, result.mismatches) == (decided, 0)
 
 
 def test_recordings_without_a_decision_are_refused() -> None:

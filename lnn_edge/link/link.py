@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -21,6 +21,7 @@ from lnn_edge.link.port import PortLostError, SerialPort
 from lnn_edge.link.streaming import FrameQueue
 from lnn_edge.protocol import (
     PROTOCOL_VERSION,
+    RESULTS_HEAD_BYTES,
     STATE_HEAD_BYTES,
     Data,
     Info,
@@ -147,18 +148,22 @@ class Link:
         self,
         frames: npt.NDArray[np.int16],  # (N, C)
         events: Sequence[int] = (),
+        foreseen: Iterable[int] = (),
     ) -> Iterator[ResultRecord]:
         """Send a recording and yield the decisions as they come.
 
         Args:
             frames: Samples that follow those sent since `reset`, shape (N, C) int16.
             events: Stamps as sample indices since `reset`, not descending.
+            foreseen: Frames since `reset` after which a decision is expected; see FrameQueue.
 
         Raises:
             LinkError: Wrong shape, or the link failed.
         """
         layout = self._layout or self.reset()
-        queue = FrameQueue(frames, events, self._next_frame, self.info.channels, self._room)
+        per_reply = max(1, (self._room - RESULTS_HEAD_BYTES) // layout.size)
+        first, channels = self._next_frame, self.info.channels
+        queue = FrameQueue(frames, events, first, channels, self._room, foreseen, per_reply)
         while (request := queue.next_request()) is not None:
             results = self._send_data(request, layout)
             queue.consume(results.consumed, results.more)

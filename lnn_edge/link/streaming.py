@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,10 @@ class FrameQueue:
         first: Index of frames[0] since RESET.
         channels: Channels the model takes.
         max_payload: Bytes a request may carry.
+        foreseen: Frames since RESET after which the model is expected to decide, not descending.
+            A request ends where decisions fill its reply: what follows would be sent in vain. An
+            expectation that does not come true costs time and nothing else.
+        per_reply: Decisions that fill a reply.
 
     Raises:
         LinkError: Shape, type or order is not as described.
@@ -39,6 +44,8 @@ class FrameQueue:
         first: int,
         channels: int,
         max_payload: int,
+        foreseen: Iterable[int] = (),
+        per_reply: int = 1,
     ) -> None:
         """Check and hold the recording."""
         _check_frames(frames, channels)
@@ -51,12 +58,14 @@ class FrameQueue:
         self._sent_frames = 0
         self._sent_events = 0
         self._more = False
+        self._foreseen, self._per_reply = iter(foreseen), per_reply
+        self._ahead: deque[int] = deque()  # expected decisions that have been asked for
 
     def next_request(self) -> Data | None:
         """Return the longest request that fits, or None when there is nothing more to ask for."""
         if self._sent_frames == len(self._frames):
             return Data(self._start + self._sent_frames, 0, (), b"") if self._more else None
-        count = self._fitting()
+        count = self._wanted(self._fitting())
         first = self._start + self._sent_frames
         due = self._due(self._sent_frames + count)
         samples = self._frames[self._sent_frames : self._sent_frames + count].tobytes()
@@ -90,6 +99,20 @@ class FrameQueue:
                 )
             # Fewer frames bring fewer events: approached from above, the first fit is the longest.
             count = max(1, min(count - 1, self._room // self._frame_bytes))
+
+    def _wanted(self, fitting: int) -> int:
+        """Of the frames that fit, those up to the decision that fills the reply."""
+        sent = self._start + self._sent_frames
+        while self._ahead and self._ahead[0] <= sent:
+            self._ahead.popleft()
+        ahead, full = self._ahead, self._per_reply
+        while len(ahead) < full and (not ahead or ahead[-1] < sent + fitting):
+            frames = next(self._foreseen, None)
+            if frames is None:
+                break
+            if frames > sent:
+                ahead.append(frames)
+        return fitting if len(ahead) < full else min(fitting, ahead[full - 1] - sent)
 
     def _due(self, frames: int) -> int:
         """Number of events with a stamp before frame `frames` of this queue."""
