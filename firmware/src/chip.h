@@ -96,7 +96,7 @@
 #define LNN_UART_CONTROL3_DMA_RECEIVE (1UL << 6)
 #define LNN_UART_CONTROL3_DMA_SEND (1UL << 7)
 #define LNN_UART_STATUS_OVERRUN (1UL << 3)
-#define LNN_UART_STATUS_IDLE (1UL << 4)
+#define LNN_UART_STATUS_IDLE_ERRORS 0x1FUL /**< idle, overrun, noise, framing, parity: what interrupts beside the DMA */
 #define LNN_UART_STATUS_RECEIVED (1UL << 5)
 #define LNN_UART_STATUS_SENT (1UL << 6)  /**< the last stop bit has left */
 #define LNN_UART_STATUS_EMPTY (1UL << 7) /**< takes the next byte */

@@ -76,9 +76,9 @@ void Uart_Handler(void)
         uart.overruns++;
     }
 #if LNN_UART_CLASSIC
-    (void) LNN_UART_RECEIVED; /* after the status: clears both */
+    (void) LNN_UART_RECEIVED; /* after the status: clears them all */
 #else
-    LNN_UART_CLEAR = LNN_UART_STATUS_OVERRUN | LNN_UART_STATUS_IDLE;
+    LNN_UART_CLEAR = LNN_UART_STATUS_IDLE_ERRORS;
 #endif
     follow();
 }
