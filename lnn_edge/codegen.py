@@ -23,17 +23,24 @@ from lnn_edge.board import Board
 from lnn_edge.board_checks import FAMILIES
 from lnn_edge.board_facts import pin_of
 from lnn_edge.errors import UsageError
+from lnn_edge.fixed import RANGES
 from lnn_edge.framing import LARGEST_REPLY, MAX_PAYLOAD
 from lnn_edge.graph import QGraph
 from lnn_edge.graphio import graph_sha256, save_graph
-from lnn_edge.ir import AbstractOp, QTensor
+from lnn_edge.ir import AbstractOp, QTensor, Run
 from lnn_edge.kernels import Core, Kernel, select
 from lnn_edge.memory import ArenaPlan, plan_arena
 from lnn_edge.queues import Counters, make_queue
 from lnn_edge.stage import EventTrigger, InputTrigger, Stage
-from lnn_edge.stream import state_layout
+from lnn_edge.stream import (
+    BLOB_CRC_BYTES,
+    BLOB_HASH_BYTES,
+    BLOB_HEAD_BYTES,
+    BLOB_MAGIC,
+    state_layout,
+)
 
-RUNTIME_VERSION = 1
+RUNTIME_VERSION = 2
 RING_WORDS = 2  # of lnn_ring_t
 RESULTS_HEAD = 4  # bytes before the records of a reply, docs/protocol.md
 C_TYPES = {
@@ -81,6 +88,31 @@ class StageCode:
     arena: ArenaPlan
     places: dict[str, str]
     is_read_in_turn: bool
+
+
+@dataclass(frozen=True)
+class LimitedTensor:
+    """A part of the state, and the values that it can have.
+
+    Attributes:
+        name: Of the member of the state.
+        tensor: Its format.
+        size: Elements.
+        initial: What all elements are at the start of a record.
+        runs: Limits of the elements; they repeat.
+    """
+
+    name: str
+    tensor: QTensor
+    size: int
+    initial: int
+    runs: tuple[Run, ...]
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether its type could hold something else."""
+        low, high = RANGES[self.tensor.dtype]
+        return any(run.low > low or run.high < high for run in self.runs)
 
 
 @dataclass(frozen=True)
@@ -151,11 +183,39 @@ class ModelCode:
 
     @property
     def state_bytes(self) -> int:
-        """Bytes of the whole state blob."""
+        """Bytes of the whole state, as it lies in memory."""
         rings = self.graph.rings
         queue = make_queue(self.graph.deciding_trigger).words()
         words = RING_WORDS * len(rings) + len(fields(Counters)) + sum(map(len, queue))
         return self.state_prefix_bytes + 4 * words + sum(_padded(r.bytes) for r in rings)
+
+    @property
+    def blob_head(self) -> bytes:
+        """What a state blob of this model begins with."""
+        own = bytes.fromhex(self.sha256)[:BLOB_HASH_BYTES]
+        return BLOB_MAGIC + own + self.state_bytes.to_bytes(4, "little")
+
+    @property
+    def blob_bytes(self) -> int:
+        """Bytes of the whole state blob, head and CRC included."""
+        return BLOB_HEAD_BYTES + self.state_bytes + BLOB_CRC_BYTES
+
+    @property
+    def limited_tensors(self) -> tuple[LimitedTensor, ...]:
+        """States and rings that cannot have every value of their type."""
+        graph = self.graph
+        makers = {t.name: op for stage in graph.stages for op in stage.ops for t in op.outputs}
+        tensors = []
+        for state in graph.states:
+            maker, own = makers.get(state.update.name), state.tensor
+            whole = (Run(own.qmin, own.qmax, own.size),)
+            runs = maker.limits_of(state.update) if maker else whole
+            tensors.append(LimitedTensor(own.name, own, own.size, state.initial, runs))
+        for ring in graph.rings:
+            frame, size = ring.frame, ring.length * ring.frame.size
+            runs = (Run(frame.qmin, frame.qmax, size),)
+            tensors.append(LimitedTensor(f"{ring.name}_frames", frame, size, 0, runs))
+        return tuple(t for t in tensors if t.is_limited)
 
     @property
     def probe_bytes(self) -> int:

@@ -117,6 +117,15 @@ class QTensor:
         return np.clip(q, self.qmin, self.qmax).astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Run:
+    """So many elements, one after the other, of which each lies in [low, high]."""
+
+    low: int
+    high: int
+    count: int
+
+
 @dataclass(frozen=True, eq=False)
 class AbstractOp(abc.ABC):
     """One integer operator: its exact meaning, and its formula in real numbers.
@@ -155,6 +164,14 @@ class AbstractOp(abc.ABC):
     def macs(self) -> int:
         """Multiply-accumulates of one run."""
         return 0
+
+    def limits_of(self, update: QTensor) -> tuple[Run, ...]:
+        """Return the values that a state can have once this operator has written it.
+
+        Narrower than the tensor's range where the operator proves less, or differs by element. The
+        runs follow one another and repeat.
+        """
+        return (Run(update.qmin, update.qmax, update.size),)
 
     def require(self, condition: bool, problem: str) -> None:
         """Raise GraphError naming this operator unless condition holds."""

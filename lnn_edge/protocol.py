@@ -13,7 +13,7 @@ from typing import Any
 
 from lnn_edge.errors import LinkError
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 DATA_HEAD_BYTES = 8
 STAMP_BYTES = 4
 RESULTS_HEAD_BYTES = 4

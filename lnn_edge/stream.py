@@ -5,6 +5,7 @@ Twin of generated models, and of their state blob.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 
@@ -14,11 +15,16 @@ from lnn_edge import sim
 from lnn_edge.errors import VerificationError
 from lnn_edge.fixed import ITEM_BYTES
 from lnn_edge.graph import QGraph
+from lnn_edge.graphio import graph_sha256
 from lnn_edge.ir import QTensor
 from lnn_edge.queues import Counters, make_queue
 from lnn_edge.ring_memory import SlidingRing, make_ring_memory
 from lnn_edge.sim import Values
 from lnn_edge.stage import EventTrigger, Stage, State, every_trigger
+
+BLOB_MAGIC = b"LNN\1"  # the last byte is the version of the layout
+BLOB_HASH_BYTES, BLOB_CRC_BYTES = 8, 4
+BLOB_HEAD_BYTES = len(BLOB_MAGIC) + BLOB_HASH_BYTES + 4
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class Stream:
         self._stage = graph.deciding_stage
         self._trigger = graph.deciding_trigger
         self._pace = graph.pace(graph.ring(self._trigger.ring))
+        self._hash = bytes.fromhex(graph_sha256(graph))[:BLOB_HASH_BYTES]
         self.reset()
 
     def reset(self) -> None:
@@ -180,7 +187,12 @@ class Stream:
         return packed + bytes(-len(packed) % 4)
 
     def state_blob(self) -> bytes:
-        """Return the whole state in the board's layout (docs/graph.md)."""
+        """Return the whole state as the board gives and takes it (docs/graph.md)."""
+        body = self._state_body()
+        blob = BLOB_MAGIC + self._hash + len(body).to_bytes(4, "little") + body
+        return blob + zlib.crc32(blob).to_bytes(BLOB_CRC_BYTES, "little")
+
+    def _state_body(self) -> bytes:
         before, after = self._queue.words()
         rings = [word for ring in self._rings.values() for word in ring.words()]
         words = [*rings, *before, *astuple(self.counters), *after]

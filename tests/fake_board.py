@@ -18,6 +18,7 @@ import numpy as np
 
 from lnn_edge.framing import MAX_PAYLOAD, Frame, FrameDecoder, encode_frame
 from lnn_edge.protocol import (
+    PROTOCOL_VERSION,
     Data,
     Error,
     Fault,
@@ -184,8 +185,8 @@ class FakeBoard:
         payload = frame.payload
         match Kind(frame.kind):
             case Kind.HELLO:
-                if payload != b"\x01":
-                    return self._error(5, "protocol version 1 only")
+                if payload != bytes([PROTOCOL_VERSION]):
+                    return self._error(5, "protocol version 2 only")
                 self._is_open = True
                 return Kind.INFO, self.info.encode()
             case Kind.RESET:
@@ -274,7 +275,7 @@ class FakeBoard:
 
 
 FACTS: dict[str, object] = {
-    "protocol": 1,
+    "protocol": 2,
     "firmware": (0, 1, 0),
     "flags": 0x10,
     "core_clock_hz": 216_000_000,

@@ -26,7 +26,7 @@ def compile_model(graph: QGraph, folder: Path, core: Core = HOST) -> Path:
     for name, text in render_model(generate(graph, core)).items():
         (folder / name).write_text(text)
     runtime = resources.path("firmware") / "runtime"
-    sources = [*folder.glob("*.c"), runtime / "lnn_runtime.c", REPLAY]
+    sources = [*folder.glob("*.c"), *runtime.glob("*.c"), REPLAY]
     program = folder / "replay"
     command = ["gcc", *WARNINGS, *SANITIZERS, f"-I{folder}", f"-I{runtime}", *map(str, sources)]
     done = subprocess.run(

@@ -58,7 +58,7 @@ def test_nothing_is_called_but_the_model_itself(graph: QGraph, cpu: str, tmp_pat
     for name, text in render_model(generate(graph, Core(cpu, dsp=cpu != "cortex-m3"))).items():
         (tmp_path / name).write_text(text)
     runtime = resources.path("firmware") / "runtime"
-    sources = [*map(str, tmp_path.glob("*.c")), str(runtime / "lnn_runtime.c")]
+    sources = [*map(str, tmp_path.glob("*.c")), *map(str, runtime.glob("*.c"))]
     flags = f"-mcpu={cpu} -mthumb -mfloat-abi=soft -std=c11 -O2 -fno-tree-loop-distribute-patterns"
     compiler = ["arm-none-eabi-gcc", *flags.split(), f"-I{tmp_path}", f"-I{runtime}"]
     run([*compiler, "-nostdlib", "-r", *sources, "-o", "all.o"], tmp_path)

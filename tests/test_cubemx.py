@@ -56,7 +56,7 @@ def test_the_example_builds_into_an_existing_project(tmp_path: Path) -> None:
     (tmp_path / "main.h").write_text(HAL)
     (tmp_path / "project.c").write_text(PROJECT)
     model, runtime = project / "model", project / "firmware" / "runtime"
-    sources = [EXAMPLE, tmp_path / "project.c", runtime / "lnn_runtime.c", *model.glob("*.c")]
+    sources = [EXAMPLE, tmp_path / "project.c", *runtime.glob("*.c"), *model.glob("*.c")]
     flags = (
         "-mcpu=cortex-m7 -mthumb -mfpu=fpv5-sp-d16 -mfloat-abi=hard -std=gnu11 -O2 -Wall -Werror"
     )

@@ -13,7 +13,8 @@ from cobs import cobs
 
 from lnn_edge.framing import MAX_PAYLOAD, Frame, crc16, encode_frame
 from lnn_edge.graphio import graph_sha256
-from lnn_edge.protocol import Data, ErrorCode, Kind, Results
+from lnn_edge.protocol import PROTOCOL_VERSION, Data, ErrorCode, Kind, Results
+from lnn_edge.stream import BLOB_HEAD_BYTES
 from tests.firmware.programs import compile_host, write_toy
 from tests.firmware.wire import Wire, connect, run_host
 from tests.toy import toy_graph
@@ -55,7 +56,7 @@ def data(first: int, count: int, *stamps: int) -> bytes:
 def frames_done(wire: Wire, seq: int) -> int:
     """Frames that the model has taken since RESET, from its state (docs/graph.md)."""
     info = wire.hello(seq - 1)
-    at = struct.pack("<HH", info.state_prefix_bytes, 4)
+    at = struct.pack("<HH", BLOB_HEAD_BYTES + info.state_prefix_bytes, 4)
     (count,) = struct.unpack("<I", wire.ask(Kind.GET_STATE, seq, at).payload[2:])
     return int(count)
 
@@ -78,7 +79,7 @@ def test_hello_says_what_runs(wire):
 
 
 def test_hello_of_another_version_is_refused(wire):
-    assert refusal(wire.ask(Kind.HELLO, 5, b"\2")) == ErrorCode.UNSUPPORTED
+    assert refusal(wire.ask(Kind.HELLO, 5, b"\3")) == ErrorCode.UNSUPPORTED
 
 
 @pytest.mark.parametrize("position", range(11))
@@ -252,6 +253,47 @@ def test_state_is_read_and_written_in_parts(wire):
     assert refusal(wire.ask(Kind.SET_STATE, expected + 2, beyond)) == ErrorCode.BAD_ARGUMENT
 
 
+def test_a_half_set_state_holds_up_what_needs_a_whole_one(wire):
+    total = wire.hello(2).state_bytes
+    whole = wire.ask(Kind.GET_STATE, 3, struct.pack("<HH", 0, total)).payload[2:]
+    assert wire.ask(Kind.SET_STATE, 4, b"\0\0" + whole[:100]).kind == Kind.ACK
+    held = [(Kind.DATA, data(0, 1)), (Kind.GET_STATE, b"\0" * 4)]
+    for seq, (kind, payload) in enumerate(held, 5):
+        reply = wire.ask(kind, seq, payload)
+        assert refusal(reply) == ErrorCode.BAD_ARGUMENT
+        assert b"the rest of a state has to come first" in reply.payload
+    for seq, at in ((7, 99), (8, 101), (9, total)):
+        reply = wire.ask(Kind.SET_STATE, seq, struct.pack("<H", at) + whole[at : at + 9] + b"x")
+        assert b"parts of a state follow one another" in reply.payload
+    assert wire.ask(Kind.SET_STATE, 10, struct.pack("<H", 100) + whole[100:]).kind == Kind.ACK
+    assert wire.ask(Kind.DATA, 11, data(0, 1)).kind == Kind.RESULTS
+
+
+def test_a_damaged_state_resets_the_model(wire):
+    wire.ask(Kind.DATA, 2, data(0, 200, 60, 120))
+    total = wire.hello(2).state_bytes
+    whole = wire.ask(Kind.GET_STATE, 3, struct.pack("<HH", 0, total)).payload[2:]
+    damaged = whole[:200] + bytes([whole[200] ^ 1]) + whole[201:]
+    reply = wire.ask(Kind.SET_STATE, 4, b"\0\0" + damaged)
+    assert b"not a state of this model" in reply.payload
+    wire.ask(Kind.RESET, 5, b"\0")
+    fresh = wire.ask(Kind.GET_STATE, 6, struct.pack("<HH", 0, total)).payload[2:]
+    wire.ask(Kind.DATA, 7, data(0, 50))
+    wire.ask(Kind.SET_STATE, 8, b"\0\0" + damaged)
+    assert wire.ask(Kind.GET_STATE, 9, struct.pack("<HH", 0, total)).payload[2:] == fresh
+
+
+def test_a_state_of_another_model_leaves_this_one_alone(wire):
+    wire.ask(Kind.DATA, 2, data(0, 50))
+    total = wire.hello(2).state_bytes
+    whole = wire.ask(Kind.GET_STATE, 3, struct.pack("<HH", 0, total)).payload[2:]
+    for seq, at in enumerate((0, 3, 4, 11, 12), start=4):  # magic, version, hash, length
+        other = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+        assert b"not a state" in wire.ask(Kind.SET_STATE, seq, b"\0\0" + other).payload
+    assert b"not a state" in wire.ask(Kind.SET_STATE, 9, b"\0\0" + whole[:15]).payload
+    assert wire.ask(Kind.GET_STATE, 10, struct.pack("<HH", 0, total)).payload[2:] == whole
+
+
 def test_a_new_client_takes_over_after_the_last_one_left(program):
     with run_host(program) as address:
         with connect(address) as first:
@@ -289,8 +331,7 @@ def test_any_noise_leaves_a_board_that_answers(address, seed):
 
 
 def _noise(rng: random.Random) -> bytes:
-    # Without SET_STATE: a state from nowhere is not a matter of the line.
-    kinds = [1, 2, 3, 3, 3, 4, 6, 7, 8, rng.randrange(9, 256)]
+    kinds = [1, 2, 3, 3, 3, 4, 5, 6, 7, 8, rng.randrange(9, 256)]
     frames, events = rng.randrange(60), rng.randrange(4)
     payloads = [
         rng.randbytes(rng.randrange(MAX_PAYLOAD)),
@@ -300,7 +341,8 @@ def _noise(rng: random.Random) -> bytes:
         + rng.randbytes(FRAME_BYTES * frames),
     ]
     seq = rng.randrange(255)
-    opening = encode_frame(Frame(Kind.HELLO, seq, b"\1"))  # so that most requests are in order
+    # So that most requests are in order.
+    opening = encode_frame(Frame(Kind.HELLO, seq, bytes([PROTOCOL_VERSION])))
     block = encode_frame(Frame(rng.choice(kinds), seq + 1, rng.choice(payloads)))
     place = rng.randrange(len(block))
     damaged = block[:place] + rng.randbytes(1) + block[place + 1 :]

@@ -289,8 +289,8 @@ def test_a_board_with_another_model_is_refused(make_board):
 
 def test_a_board_with_another_protocol_is_refused(make_board):
     with (
-        open_link(make_board(info={"protocol": 2})) as link,
-        pytest.raises(LinkError, match="protocol version 2, this tool version 1"),
+        open_link(make_board(info={"protocol": 3})) as link,
+        pytest.raises(LinkError, match="protocol version 3, this tool version 2"),
     ):
         link.hello()
 

@@ -23,7 +23,7 @@ i16 = st.integers(-0x8000, 0x7FFF)
 ARM_PIDR = bytes.fromhex("02b03b0004000000")  # DWT of a Cortex-M7 (DDI 0489, table of DWT PIDRs)
 
 INFO = Info(
-    protocol=1,
+    protocol=2,
     firmware=(1, 2, 3),
     flags=0x10,
     core_clock_hz=216_000_000,
@@ -133,8 +133,8 @@ def test_a_payload_of_wrong_length_is_named(decode, payload):
 
 
 def test_another_protocol_version_is_named():
-    with pytest.raises(LinkError, match="protocol version 2, this tool version 1"):
-        Info.decode(b"\x02" + INFO.encode()[1:] + b"more")
+    with pytest.raises(LinkError, match="protocol version 3, this tool version 2"):
+        Info.decode(b"\x03" + INFO.encode()[1:] + b"more")
 
 
 @pytest.mark.parametrize(

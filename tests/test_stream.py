@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import binascii
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lnn_edge.errors import VerificationError
-from lnn_edge.graphio import load_graph
+from lnn_edge.graphio import graph_sha256, load_graph
 from lnn_edge.ir import QTensor
 from lnn_edge.networks.beat_front_end import DT_RANGE, EVENT_CAPACITY, FIRST_DT
 from lnn_edge.queues import Counters
 from lnn_edge.shipped import shipped_graph
-from lnn_edge.stream import Decision, Stream, pack, state_layout, unpack
+from lnn_edge.stream import BLOB_HEAD_BYTES, Decision, Stream, pack, state_layout, unpack
 from tests.toy import toy_graph
 
 PRE, POST, WAIT, FIRST, LONGEST_DT, RING = 8, 16, 60, 288, 1080, 96  # of the toy
@@ -222,11 +223,21 @@ def test_the_blob_of_a_decision_is_the_state_from_which_it_was_taken() -> None:
     expected = stream.state_blob()
     (first,) = stream.decisions()
     assert first.before == expected
-    prefix = len(first.state)
+    prefix = BLOB_HEAD_BYTES + len(first.state)
     words = np.frombuffer(first.before[prefix : prefix + 4 * 13], "<u4").tolist()
     assert words == [100, 1, 2, 0, 0, 0, 0, 0, 0, 40, 50, 0, 0]
     words = np.frombuffer(stream.state_blob()[prefix : prefix + 4 * 13], "<u4").tolist()
     assert words == [100, 1, 1, 40, 1, 0, 0, 0, 0, 50, 0, 0, 0]
+
+
+def test_a_blob_names_its_model_and_its_length_and_ends_with_a_checksum() -> None:
+    graph = toy_graph()
+    blob = Stream(graph).state_blob()
+    body = blob[BLOB_HEAD_BYTES:-4]
+    assert blob[:4] == b"LNN\1"
+    assert blob[4:12] == bytes.fromhex(graph_sha256(graph))[:8]
+    assert int.from_bytes(blob[12:16], "little") == len(body)
+    assert int.from_bytes(blob[-4:], "little") == binascii.crc32(blob[:-4])
 
 
 def test_states_lie_widest_first_and_are_padded_to_a_word() -> None:

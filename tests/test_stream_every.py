@@ -11,7 +11,7 @@ from lnn_edge import sim
 from lnn_edge.errors import GraphError
 from lnn_edge.queues import Counters
 from lnn_edge.stage import EveryTrigger, event_trigger
-from lnn_edge.stream import Decision, Stream
+from lnn_edge.stream import BLOB_CRC_BYTES, BLOB_HEAD_BYTES, Decision, Stream
 from lnn_edge.whole_records import decision_inputs
 from tests.toy import toy_every_graph
 
@@ -156,8 +156,9 @@ def test_the_blob_has_one_word_for_the_firing() -> None:
     assert prefix == 12  # five int16, padded
     (decision,) = stream.decisions()
     for blob, due in ((decision.before, 6), (stream.state_blob(), 0)):
-        assert np.frombuffer(blob[prefix : prefix + 28], "<u4").tolist() == [6, 1, due, 0, 0, 0, 0]
-        assert len(blob) == prefix + 28 + 11 * 3 * 2 + 2  # padded to a word as well
+        body = blob[BLOB_HEAD_BYTES:-BLOB_CRC_BYTES]
+        assert np.frombuffer(body[prefix : prefix + 28], "<u4").tolist() == [6, 1, due, 0, 0, 0, 0]
+        assert len(body) == prefix + 28 + 11 * 3 * 2 + 2  # padded to a word as well
 
 
 @pytest.mark.parametrize(("hop", "first"), [(4, 6), (1, 1), (3, 20), (5, 8), (9, 500)])

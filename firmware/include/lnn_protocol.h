@@ -13,7 +13,7 @@
 #include "lnn_frame.h"
 #include "model_binding.h"
 
-#define LNN_PROTOCOL_VERSION 1U
+#define LNN_PROTOCOL_VERSION 2U
 #define LNN_FIRMWARE_VERSION {0U, 1U, 0U}
 #define LNN_TYPE_FAULT 0x8FU /**< sent unasked */
 

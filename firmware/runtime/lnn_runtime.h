@@ -16,7 +16,7 @@
 #define LNN_ALIGN8 _Alignas(8)
 #endif
 
-#define LNN_RUNTIME_VERSION 1
+#define LNN_RUNTIME_VERSION 2
 
 typedef enum
 {
@@ -24,7 +24,8 @@ typedef enum
     LNN_IDLE            = 1,  /**< nothing is ready */
     LNN_ERR_EVENT_FULL  = -1, /**< event dropped: too many undecided events */
     LNN_ERR_EVENT_ORDER = -2, /**< event dropped: its stamp is not after the last one */
-    LNN_ERR_RANGE       = -3  /**< argument outside its range, or an event for a model that takes none: no effect */
+    LNN_ERR_RANGE       = -3, /**< argument outside its range, or an event for a model that takes none: no effect */
+    LNN_ERR_STATE       = -4  /**< not a state of this model */
 } lnn_status_t;
 
 typedef struct

@@ -1,6 +1,7 @@
 #include "lnn_protocol.h"
 
 #include "lnn_port.h"
+#include "lnn_state.h"
 
 enum
 {
@@ -42,7 +43,7 @@ enum
 #define DETAIL_SUPPORTED (RESULTS_HEAD + DETAIL_BYTES <= LNN_MAX_PAYLOAD)
 
 _Static_assert(RESULTS_HEAD + RECORD_BYTES <= LNN_MAX_PAYLOAD, "a result must fit a frame");
-_Static_assert(LNN_MODEL_STATE_BYTES <= 0xFFFFU, "state offsets are 16 bits wide");
+_Static_assert(LNN_MODEL_BLOB_BYTES <= 0xFFFFU, "state offsets are 16 bits wide");
 _Static_assert(LNN_MODEL_PROBE_BYTES <= 0xFFFFU, "INFO gives the probes' size in 16 bits");
 _Static_assert(LNN_MODEL_CHANNELS <= 0xFFU && LNN_MODEL_OUTPUTS <= 0xFFU, "INFO gives these in 8 bits");
 _Static_assert(DATA_HEAD + 2U * LNN_MODEL_CHANNELS <= LNN_MAX_PAYLOAD, "a frame of samples must fit a request");
@@ -142,7 +143,7 @@ static void answer_hello(lnn_protocol_t *p, const payload_t in)
     lnn_port_facts_t     facts;
     if (in.bytes[0] != LNN_PROTOCOL_VERSION)
     {
-        reply_error(p, UNSUPPORTED, "protocol version 1 only");
+        reply_error(p, UNSUPPORTED, "protocol version 2 only");
         return;
     }
     lnn_port_get_facts(&facts);
@@ -158,7 +159,7 @@ static void answer_hello(lnn_protocol_t *p, const payload_t in)
     put_u8(p, LNN_MODEL_OUTPUTS);
     put_u8(p, DETAIL_SUPPORTED ? 1U : 0U);
     put_u8(p, LNN_MODEL_HAS_TRACE);
-    put_u16(p, LNN_MODEL_STATE_BYTES);
+    put_u16(p, LNN_MODEL_BLOB_BYTES);
     put_u16(p, LNN_MODEL_STATE_PREFIX_BYTES);
     put_u16(p, LNN_MODEL_PROBE_BYTES);
     put_u16(p, LNN_MAX_PAYLOAD);
@@ -210,7 +211,7 @@ static void put_record(lnn_protocol_t *p, const lnn_model_result_t *result, cons
     if (p->detail)
     {
         lnn_model_get_probes(p->model, put_space(p, LNN_MODEL_PROBE_BYTES));
-        (void) lnn_model_get_state(p->model, 0U, LNN_MODEL_STATE_PREFIX_BYTES,
+        (void) lnn_model_get_state(p->model, LNN_BLOB_HEAD_BYTES, LNN_MODEL_STATE_PREFIX_BYTES,
                                    put_space(p, LNN_MODEL_STATE_PREFIX_BYTES));
     }
 }
@@ -340,7 +341,7 @@ static void answer_get_state(lnn_protocol_t *p, const payload_t in)
 {
     const uint32_t offset = get_u16(in.bytes);
     const uint32_t length = get_u16(&in.bytes[2]);
-    if ((length > LNN_MAX_PAYLOAD - STATE_HEAD) || (offset + length > LNN_MODEL_STATE_BYTES))
+    if ((length > LNN_MAX_PAYLOAD - STATE_HEAD) || (offset + length > LNN_MODEL_BLOB_BYTES))
     {
         reply_error(p, BAD_ARGUMENT, "offset and length leave the state or the frame");
         return;
@@ -354,13 +355,15 @@ static void answer_set_state(lnn_protocol_t *p, const payload_t in)
 {
     const uint32_t offset = get_u16(in.bytes);
     const uint32_t length = in.length - STATE_HEAD;
-    if ((offset + length > LNN_MODEL_STATE_BYTES) ||
-        (lnn_model_set_state(p->model, offset, length, &in.bytes[STATE_HEAD]) != LNN_OK))
+    const lnn_status_t status = lnn_model_set_state(p->model, offset, length, &in.bytes[STATE_HEAD]);
+    if (status == LNN_OK)
     {
-        reply_error(p, BAD_ARGUMENT, "not a part of a valid state");
+        reply_begin(p, ACK);
         return;
     }
-    reply_begin(p, ACK);
+    reply_error(p, BAD_ARGUMENT,
+                (status == LNN_ERR_STATE) ? "not a state of this model, which is reset if all of it came"
+                                          : "parts of a state follow one another from 0 to its end");
 }
 
 static void answer_trace(lnn_protocol_t *p, const payload_t in)
@@ -443,6 +446,11 @@ static uint32_t answer(lnn_protocol_t *p, const uint32_t type, const payload_t i
     if (varies ? (in.length < needed) : (in.length != needed))
     {
         reply_error(p, BAD_LENGTH, "wrong length");
+        return 0U;
+    }
+    if (((type == DATA) || (type == GET_STATE) || (type == TRACE)) && (lnn_model_is_loading(p->model) != 0U))
+    {
+        reply_error(p, BAD_ARGUMENT, "the rest of a state has to come first, or RESET");
         return 0U;
     }
     switch (type)

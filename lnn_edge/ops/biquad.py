@@ -11,7 +11,7 @@ from array_api_compat import array_namespace
 from lnn_edge import fixed
 from lnn_edge.errors import QuantizationError
 from lnn_edge.fixed import Array
-from lnn_edge.ir import AbstractOp, QTensor
+from lnn_edge.ir import AbstractOp, QTensor, Run
 
 FRACTION_BITS = 12
 COEFFICIENT_BITS = 29
@@ -136,6 +136,13 @@ class Biquads(AbstractOp):
         largest = max(largest, int(np.abs(self.gain.astype(np.int64)).max(initial=0)))
         total = largest * LIMIT + (1 << COEFFICIENT_BITS)
         self.require(total < 1 << 63, f"64-bit sum can reach {total}")
+
+    def limits_of(self, update: QTensor) -> tuple[Run, ...]:
+        """Return the limits of a channel: past inputs, then past outputs and residue of each."""
+        x = self.inputs[0]
+        own = (Run(-LIMIT, LIMIT - 1, 2), Run(0, (1 << COEFFICIENT_BITS) - 1, 1))
+        past = Run(x.qmin << FRACTION_BITS, x.qmax << FRACTION_BITS, 2)
+        return (past, Run(0, 0, 1), *own * self.sections)
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         """Return (state', y), exactly."""

@@ -9,7 +9,7 @@ from array_api_compat import array_namespace
 
 from lnn_edge import fixed
 from lnn_edge.fixed import Array
-from lnn_edge.ir import AbstractOp, QTensor
+from lnn_edge.ir import AbstractOp, QTensor, Run
 
 FRACTION_BITS = 14
 EMPTY = -(1 << 31)
@@ -58,6 +58,11 @@ class LeakyAverage(AbstractOp):
             update.qmin <= low and high <= update.qmax, f"the state must hold [{low}, {high}]"
         )
         self.require_bound((x.qmax - x.qmin) << FRACTION_BITS, "x - s")
+
+    def limits_of(self, update: QTensor) -> tuple[Run, ...]:
+        """Return the range of x in the format of the state."""
+        x = self.inputs[0]
+        return (Run(x.qmin << FRACTION_BITS, x.qmax << FRACTION_BITS, update.size),)
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         """Return (s', y), exactly."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 from array_api_compat import array_namespace
 
 from lnn_edge.fixed import Array
-from lnn_edge.ir import AbstractOp, QTensor
+from lnn_edge.ir import AbstractOp, QTensor, Run
 
 KEPT = 8  # heights and intervals that means are taken over
 LONG_AGO = 1 << 20  # an age saturates
@@ -190,6 +190,31 @@ class RPeaks(AbstractOp):
         self.require_bound(most * KEPT, "sum of heights")
         self.require_bound(most * max(SHARES), "share of a height")
         self.require_bound(z.size * max(-z.qmin, z.qmax), "sum of magnitudes")
+
+    def limits_of(self, update: QTensor) -> tuple[Run, ...]:
+        """Return the limits of each part of the state, in the order of `layout`."""
+        (x, z, _), t = self.inputs, self.t
+        steep = x.size * (x.qmax - x.qmin)
+        height, age = (0, steep * t.window), (0, LONG_AGO)
+        limits = {
+            "x_place": (0, t.slope - 1),
+            "slope_place": (0, t.window - 1),
+            "magnitude_place": (0, t.ring - 1),
+            "top_age": (0, t.fall + 1),
+            "blank": (0, t.blank),
+            "blocks": (0, KEPT),
+            "clock": (0, t.learn),
+            "silence": (0, t.quiet),
+            "intervals": (0, max(t.second, t.longest_interval)),
+            "x_ring": (x.qmin, x.qmax),
+            "slope_ring": (0, steep),
+            "magnitude_ring": (0, z.size * max(-z.qmin, z.qmax)),
+        }
+        limits |= {n: age for n in SCALARS if n.endswith("_age") and n not in limits}
+        return tuple(
+            Run(*limits.get(name, height), place.stop - place.start)
+            for name, place in self.layout.items()
+        )
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         """Return (state', event), exactly."""

@@ -6,10 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lnn_state.h"
 #include "model_binding.h"
 
 static lnn_model_ctx_t ctx;
-static uint8_t         buffer[LNN_MODEL_STATE_BYTES + LNN_MODEL_PROBE_BYTES];
+static uint8_t         buffer[LNN_MODEL_BLOB_BYTES + LNN_MODEL_PROBE_BYTES];
 
 static void drain(void)
 {
@@ -21,7 +22,7 @@ static void drain(void)
         (void) fwrite(result.outputs, 2, LNN_MODEL_OUTPUTS, stdout);
         lnn_model_get_probes(&ctx, buffer);
         (void) fwrite(buffer, 1, LNN_MODEL_PROBE_BYTES, stdout);
-        (void) lnn_model_get_state(&ctx, 0, LNN_MODEL_STATE_PREFIX_BYTES, buffer);
+        (void) lnn_model_get_state(&ctx, LNN_BLOB_HEAD_BYTES, LNN_MODEL_STATE_PREFIX_BYTES, buffer);
         (void) fwrite(buffer, 1, LNN_MODEL_STATE_PREFIX_BYTES, stdout);
     }
 }
@@ -55,15 +56,15 @@ int main(void)
         }
         else if (item == 'P')
         {
-            (void) !fread(buffer, 1, LNN_MODEL_STATE_BYTES, stdin);
+            (void) !fread(buffer, 1, LNN_MODEL_BLOB_BYTES, stdin);
             (void) memset(&ctx, 0xA5, sizeof ctx);
-            (void) lnn_model_set_state(&ctx, 0, LNN_MODEL_STATE_BYTES, buffer);
+            (void) lnn_model_set_state(&ctx, 0, LNN_MODEL_BLOB_BYTES, buffer);
         }
         else
         {
-            (void) lnn_model_get_state(&ctx, 0, LNN_MODEL_STATE_BYTES, buffer);
+            (void) lnn_model_get_state(&ctx, 0, LNN_MODEL_BLOB_BYTES, buffer);
             (void) putchar('B');
-            (void) fwrite(buffer, 1, LNN_MODEL_STATE_BYTES, stdout);
+            (void) fwrite(buffer, 1, LNN_MODEL_BLOB_BYTES, stdout);
         }
         drain();
     }

@@ -73,7 +73,7 @@ _SHARED = ("frame", "protocol")
 
 
 def _model(model: Path) -> list[str]:
-    sources = [*sorted(model.glob("*.c")), FIRMWARE / "runtime/lnn_runtime.c"]
+    sources = [*sorted(model.glob("*.c")), *sorted((FIRMWARE / "runtime").glob("*.c"))]
     folders = (model, FIRMWARE / "runtime", FIRMWARE / "include")
     return [*(f"-I{folder}" for folder in folders), *map(str, sources)]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lnn_edge.framing import Frame, FrameDecoder, encode_frame
-from lnn_edge.protocol import Info, Kind, Stats
+from lnn_edge.protocol import PROTOCOL_VERSION, Info, Kind, Stats
 from lnn_edge.runners.process import BoardProcess
 
 STARTED_S = 60.0  # the virtual board compiles its counter once
@@ -57,14 +57,14 @@ class Wire:
 
     def hello(self, seq: int = 0) -> Info:
         """Open a session; the board then expects seq + 1."""
-        reply = self.ask(Kind.HELLO, seq, b"\1")
+        reply = self.ask(Kind.HELLO, seq, bytes([PROTOCOL_VERSION]))
         assert (reply.kind, reply.seq) == (Kind.INFO, seq)
         return Info.decode(reply.payload)
 
     def greet(self, tries: int = 40) -> Info:
         """Open a session with a board that may still be starting, and drop repeated answers."""
         for _ in range(tries):
-            self.send(b"\0" + encode_frame(Frame(Kind.HELLO, 0, b"\1")))
+            self.send(b"\0" + encode_frame(Frame(Kind.HELLO, 0, bytes([PROTOCOL_VERSION]))))
             reply = self.receive(0.5)
             if reply is not None and reply.kind == Kind.INFO:
                 while self.receive(0.5) is not None:

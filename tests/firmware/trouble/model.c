@@ -106,6 +106,12 @@ lnn_status_t lnn_model_set_state(lnn_model_ctx_t *ctx, const uint32_t offset, co
     return LNN_ERR_RANGE;
 }
 
+uint32_t lnn_model_is_loading(const lnn_model_ctx_t *ctx)
+{
+    (void) ctx;
+    return 0U;
+}
+
 void lnn_model_get_probes(const lnn_model_ctx_t *ctx, uint8_t *out)
 {
     (void) ctx;

@@ -10,6 +10,7 @@
 #define LNN_MODEL_CHANNELS 1U
 #define LNN_MODEL_OUTPUTS 1U
 #define LNN_MODEL_STATE_BYTES 4U
+#define LNN_MODEL_BLOB_BYTES 24U
 #define LNN_MODEL_STATE_PREFIX_BYTES 4U
 #define LNN_MODEL_PROBE_BYTES 0U
 #define LNN_MODEL_MAX_PAYLOAD 1024U
@@ -36,6 +37,7 @@ lnn_status_t lnn_model_skip_frames(lnn_model_ctx_t *ctx, uint32_t count);
 lnn_status_t lnn_model_poll(lnn_model_ctx_t *ctx, lnn_model_result_t *result);
 lnn_status_t lnn_model_get_state(const lnn_model_ctx_t *ctx, uint32_t offset, uint32_t length, uint8_t *out);
 lnn_status_t lnn_model_set_state(lnn_model_ctx_t *ctx, uint32_t offset, uint32_t length, const uint8_t *in);
+uint32_t     lnn_model_is_loading(const lnn_model_ctx_t *ctx);
 void         lnn_model_get_probes(const lnn_model_ctx_t *ctx, uint8_t *out);
 uint32_t     lnn_model_frames(const lnn_model_ctx_t *ctx);
 void         lnn_model_get_counters(const lnn_model_ctx_t *ctx, lnn_counters_t *out);

@@ -1,0 +1,93 @@
+#include "lnn_state.h"
+
+#define MOST_AHEAD 0x1000000U /* 2^24 frames: half a day at 360 Hz */
+
+uint32_t lnn_crc32(const uint32_t crc, const uint8_t *bytes, const uint32_t count)
+{
+    uint32_t rest = ~crc;
+    for (uint32_t i = 0; i < count; i++)
+    {
+        rest ^= bytes[i];
+        for (uint32_t bit = 0; bit < 8U; bit++)
+        {
+            rest = (rest >> 1) ^ (((rest & 1U) != 0U) ? 0xEDB88320U : 0U);
+        }
+    }
+    return ~rest;
+}
+
+static int64_t element(const uint8_t *tensor, const lnn_type_t type, const uint32_t index)
+{
+    switch (type)
+    {
+        case LNN_INT8: return ((const int8_t *) tensor)[index];
+        case LNN_INT16: return ((const int16_t *) (const void *) tensor)[index];
+        case LNN_UINT16: return ((const uint16_t *) (const void *) tensor)[index];
+        case LNN_INT32: return ((const int32_t *) (const void *) tensor)[index];
+        case LNN_UINT32:
+        default: return ((const uint32_t *) (const void *) tensor)[index];
+    }
+}
+
+static uint32_t hold(const uint8_t *tensor, const lnn_limits_t *limits)
+{
+    const lnn_run_t *run        = limits->runs;
+    uint32_t         left       = run->count;
+    uint32_t         is_initial = 1;
+    uint32_t         is_within  = 1;
+    for (uint32_t i = 0; i < limits->size; i++)
+    {
+        if (left == 0U)
+        {
+            run  = (run[1].count == 0U) ? limits->runs : &run[1]; /* a run of none ends them */
+            left = run->count;
+        }
+        const int64_t value = element(tensor, limits->type, i);
+        is_initial &= (value == limits->initial) ? 1U : 0U;
+        is_within &= ((value >= run->low) && (value <= run->high)) ? 1U : 0U;
+        left--;
+    }
+    return is_initial | is_within;
+}
+
+uint32_t lnn_limits_hold(const uint8_t *state, const lnn_limits_t *limits, const uint32_t count)
+{
+    uint32_t all = 1;
+    for (uint32_t i = 0; i < count; i++)
+    {
+        all &= hold(&state[limits[i].offset], &limits[i]);
+    }
+    return all;
+}
+
+uint32_t lnn_ring_is_valid(const lnn_ring_t *ring)
+{
+    return ((ring->frames <= UINT32_MAX - MOST_AHEAD) && (ring->primed <= 1U)) ? 1U : 0U;
+}
+
+uint32_t lnn_events_are_valid(const lnn_events_t *events, const uint32_t *stamps, const lnn_trigger_t *trigger,
+                              const uint32_t frames)
+{
+    const uint32_t end   = frames + MOST_AHEAD; /* an event beyond it would hold up all others for ever */
+    uint32_t       all   = ((events->count <= trigger->capacity) && (events->has_last <= 1U)) ? 1U : 0U;
+    uint32_t       known = events->has_last;
+    uint32_t       last  = events->last;
+    all &= (((known == 0U) && (last == 0U)) || ((known == 1U) && (last < end))) ? 1U : 0U;
+    for (uint32_t i = 0; (all != 0U) && (i < trigger->capacity); i++)
+    {
+        if (i >= events->count)
+        {
+            all = (stamps[i] == 0U) ? 1U : 0U;
+            continue;
+        }
+        all   = (((known == 0U) || (stamps[i] > last)) && (stamps[i] < end)) ? 1U : 0U;
+        known = 1U;
+        last  = stamps[i];
+    }
+    return all;
+}
+
+uint32_t lnn_every_is_valid(const uint32_t due, const lnn_every_t *trigger, const uint32_t frames)
+{
+    return ((due == 0U) || ((due <= frames) && (lnn_every_fires(trigger, due) != 0U))) ? 1U : 0U;
+}
