@@ -116,6 +116,9 @@ def _verify_input(project: Project, link: str, path: Path, as_json: bool) -> Ver
 def show_verification(result: Verification) -> None:
     """Print the outcome."""
     out = console()
+    if result.built:
+        runs = "" if result.firmware_sha256 else "; the board runs what was flashed before"
+        out.print(f"built, since {result.built}{runs}")
     verdict = "bit-exact" if result.passed else "NOT bit-exact"
     out.print(
         f"{verdict} on {result.link} ({result.board}): {result.mismatches} mismatches in "
