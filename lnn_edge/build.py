@@ -152,7 +152,7 @@ def _compile(source: Project, preset: str, folder: Path) -> None:
     cmake, ninja = str(find_cmake()), find_ninja()
     environment = {**os.environ, "LC_ALL": "C"}  # messages are read below
     if not is_host(preset):
-        environment[ARM_GCC] = str(find_compiler())  # the one that the record names
+        environment[ARM_GCC] = str(find_compiler().absolute())  # the one that is recorded
     shutil.rmtree(folder, ignore_errors=True)  # nothing of an earlier export or place stays
     folder.mkdir()
     configure = [cmake, "--preset", preset, f"-DCMAKE_MAKE_PROGRAM={ninja}"]

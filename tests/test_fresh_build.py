@@ -42,13 +42,20 @@ def stamps(folder: Path) -> dict[str, int]:
 # --- what makes a build stale; nothing is compiled ------------------------------------------------
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A project that looks as if its board were built."""
-    made = toy_project(tmp_path)
+@pytest.fixture(scope="module")
+def pretended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that looks as if its board were built; copy it to change it."""
+    made = toy_project(tmp_path_factory.mktemp("pretended"))
     pretend_build(made)
-    assert why_stale(made, "board") is None
     return made
+
+
+@pytest.fixture
+def project(pretended: Path, tmp_path: Path) -> Path:
+    """Such a project, which is fresh wherever it lies."""
+    shutil.copytree(pretended, tmp_path / "project")
+    assert why_stale(tmp_path / "project", "board") is None
+    return tmp_path / "project"
 
 
 def test_nothing_is_fresh_before_it_is_built(tmp_path: Path) -> None:

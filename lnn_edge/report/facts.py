@@ -224,7 +224,7 @@ def collect(folder: Path, recordings: Sequence[LabelledSignal]) -> Report:
     """
     project = open_project(folder)
     digest = graph_sha256(project.graph)
-    built = _build(project)
+    built = _build(project)  # first: this makes a stale build fresh
     images = {preset: fresh_image(folder, preset) for preset in ("host", "board")}
     predictions, evaluation = _predict(project, recordings)
     again = f"run `lnn-edge verify {folder}` again"
