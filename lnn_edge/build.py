@@ -1,32 +1,44 @@
 """Builds an exported project with CMake and Ninja and measures what came out.
 
-Knows the folder that `lnn_edge.codegen.export` writes; prints nothing.
+Knows the folder that `lnn_edge.codegen.export` writes; prints nothing. What is built and fresh is
+left alone; anything else is built from nothing, since Ninja judges by date.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
-import sysconfig
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lnn_edge import strict
-from lnn_edge.elf import read_elf
-from lnn_edge.errors import BuildError, MissingToolError
-from lnn_edge.project import Project, open_project
-from lnn_edge.size import Limits, OperatorSymbols, SizeReport, measure, write_size
+from lnn_edge.build_record import (
+    build_folder,
+    change_limits,
+    file_sha256,
+    image_name,
+    is_host,
+    read_inputs,
+    read_record,
+    why_stale,
+    write_record,
+)
+from lnn_edge.errors import BuildError
+from lnn_edge.project import Project, open_board, open_project
+from lnn_edge.size import Limits, OperatorSymbols, SizeReport, measure, read_size, write_size
 from lnn_edge.stack import analyse_stack, read_frames
+from lnn_edge.toolchain import APT, ARM_GCC, find_cmake, find_compiler, find_ninja, find_tool
 
 PRESETS = ("board", "board-trace", "host", "host-trace")
 _ERROR_LINE = re.compile(
     r"\berror:|undefined reference|CMake Error|\bld: (?!.*(in function|warning))"
 )
 _OVERFLOW = re.compile(r"region `(\w+)' overflowed by (\d+) bytes?")
-_APT = "sudo apt-get install -y gcc-arm-none-eabi"
 
 
 class OverBudgetError(BuildError):
@@ -42,69 +54,90 @@ class BuildResult:
         bin: Image of the flash; None for the host.
         size: What it takes; None for the host.
         log: Everything that the tools said.
+        sha256: Hash of the image, or of the host's program.
+        why: Why it was built just now; None if a fresh build lay there.
     """
 
     elf: Path
     bin: Path | None
     size: SizeReport | None
     log: Path
+    sha256: str
+    why: str | None
 
 
 def build(project: Path, preset: str = "board", limits: Limits | None = None) -> BuildResult:
-    """Build an exported project.
+    """Build an exported project, unless a fresh build of it lies there.
 
     A firmware over its budget is built and measured all the same: see `SizeReport.budget_ok`.
-    Writes build/PRESET/ with build.log and, for a board, size.json.
+    Writes build/PRESET/ with build.log, build.json (what it was made from) and, for a board,
+    size.json. A second build of one preset waits for the first.
 
     Args:
         project: Folder that `export` wrote.
         preset: "board", "host", or with "-trace" the diagnostic model.
-        limits: The user's budget beside the board's.
+        limits: The user's budget beside the board's; None for that of the last build.
 
     Raises:
         UsageError: The folder is no exported project.
         BuildError: The first error of compiler or linker, or a stack without a worst case.
         OverBudgetError: The firmware does not fit a memory of the board.
-        MissingToolError: CMake, Ninja or the compiler is not installed.
+        MissingToolError: CMake, Ninja or the compiler is not installed, and the build not fresh.
     """
     if preset not in PRESETS:
         raise BuildError(f"no preset {preset!r}; known are {', '.join(PRESETS)}")
-    source = open_project(project.resolve())
-    folder = source.folder / "build" / preset
-    log = _compile(source, preset, folder)
-    if preset.startswith("host"):
-        return BuildResult(folder / "firmware", None, None, log)
-    elf = folder / "firmware.elf"
-    size = _measure(source, folder, elf, limits or Limits())
-    write_size(size, folder / "size.json")
-    return BuildResult(elf, folder / "firmware.bin", size, log)
+    root = project.resolve()
+    why = why_stale(root, preset)
+    if why is not None:
+        why = _build(open_project(root), preset)
+    folder = build_folder(root, preset)
+    log, sha256 = folder / "build.log", file_sha256(folder / image_name(preset))
+    if is_host(preset):
+        return BuildResult(folder / "firmware", None, None, log, sha256, why)
+    size = _judge(root, preset, limits)
+    return BuildResult(folder / "firmware.elf", folder / "firmware.bin", size, log, sha256, why)
 
 
-def find_tool(name: str, fix: str) -> Path:
-    """Return a program's path: beside this Python first, then on PATH.
+def _build(source: Project, preset: str) -> str | None:
+    """Build from nothing and return why; None if another process has done it meanwhile."""
+    folder = build_folder(source.folder, preset)
+    limits = _limits(source.folder, preset)
+    with _alone(folder):
+        why = why_stale(source.folder, preset)
+        if why is None:
+            return None
+        inputs = read_inputs(source.folder, preset)  # before: what changes from now on is not in it
+        _compile(source, preset, folder)
+        if not is_host(preset):
+            write_size(_measure(source, folder, limits), folder / "size.json")
+        write_record(source.folder, preset, inputs, limits)
+    return why
 
-    Raises:
-        MissingToolError: Not found; the message says how to install it.
-    """
-    found = shutil.which(name, path=sysconfig.get_path("scripts")) or shutil.which(name)
-    if found is None:
-        raise MissingToolError(f"{name} is not installed; install it with: {fix}")
-    return Path(found)
+
+def _judge(root: Path, preset: str, limits: Limits | None) -> SizeReport:
+    """Return the sizes of a fresh build, judged by the user's budget."""
+    path, judged = build_folder(root, preset) / "size.json", _limits(root, preset)
+    if limits is None or limits == judged:
+        return read_size(path, open_board(root), judged)
+    with _alone(path.parent):
+        size = read_size(path, open_board(root), limits)
+        write_size(size, path)
+        change_limits(root, preset, limits)
+    return size
 
 
-def find_compiler() -> Path:
-    """Return arm-none-eabi-gcc: LNN_ARM_GCC if set, else from PATH.
+def _limits(root: Path, preset: str) -> Limits:
+    record = read_record(root, preset)
+    return record.limits if record else Limits()
 
-    Raises:
-        MissingToolError: Not found.
-    """
-    named = os.environ.get("LNN_ARM_GCC")
-    if named is None:
-        return find_tool("arm-none-eabi-gcc", _APT)
-    found = shutil.which(named)
-    if found is None:
-        raise MissingToolError(f"LNN_ARM_GCC is {named!r}, which is no program; correct it")
-    return Path(found)
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process builds in a folder."""
+    folder.parent.mkdir(exist_ok=True)
+    with folder.with_name(f".{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _operators(source: Project) -> tuple[OperatorSymbols, ...]:
@@ -115,22 +148,22 @@ def _operators(source: Project) -> tuple[OperatorSymbols, ...]:
     return tuple(strict.build(OperatorSymbols, item, where, BuildError) for item in listed)
 
 
-def _compile(source: Project, preset: str, folder: Path) -> Path:
-    cmake = str(find_tool("cmake", "pip install cmake"))
-    ninja = find_tool("ninja", "pip install ninja")
-    if not preset.startswith("host"):
-        find_compiler()
+def _compile(source: Project, preset: str, folder: Path) -> None:
+    cmake, ninja = str(find_cmake()), find_ninja()
+    environment = {**os.environ, "LC_ALL": "C"}  # messages are read below
+    if not is_host(preset):
+        environment[ARM_GCC] = str(find_compiler().absolute())  # the one that is recorded
     shutil.rmtree(folder, ignore_errors=True)  # nothing of an earlier export or place stays
-    folder.mkdir(parents=True)
-    log = folder / "build.log"
+    folder.mkdir()
     configure = [cmake, "--preset", preset, f"-DCMAKE_MAKE_PROGRAM={ninja}"]
     for command in (configure, [cmake, "--build", "--preset", preset]):
-        _run(command, source, preset, log)
-    return log
+        _run(command, source, preset, environment)
 
 
-def _run(command: Sequence[str], source: Project, preset: str, log: Path) -> None:
-    environment = {**os.environ, "LC_ALL": "C"}  # messages are read below
+def _run(
+    command: Sequence[str], source: Project, preset: str, environment: Mapping[str, str]
+) -> None:
+    log = build_folder(source.folder, preset) / "build.log"
     done = subprocess.run(
         command,
         cwd=source.folder,
@@ -172,7 +205,7 @@ def disassemble(elf: Path) -> str:
         MissingToolError: The toolchain is not installed.
     """
     beside = find_compiler().with_name("arm-none-eabi-objdump")
-    objdump = beside if beside.is_file() else find_tool("arm-none-eabi-objdump", _APT)
+    objdump = beside if beside.is_file() else find_tool("arm-none-eabi-objdump", APT)
     command = [str(objdump), "-d", "--no-show-raw-insn", str(elf)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -180,9 +213,11 @@ def disassemble(elf: Path) -> str:
     return done.stdout
 
 
-def _measure(source: Project, folder: Path, path: Path, limits: Limits) -> SizeReport:
-    elf = read_elf(path)
+def _measure(source: Project, folder: Path, limits: Limits) -> SizeReport:
+    from lnn_edge.elf import read_elf  # a library that a fresh build does without
+
+    elf = read_elf(folder / "firmware.elf")
     frames = read_frames(folder.rglob("*.ci"))
     # Every known core has an FPU that stores its registers once the program has used it.
-    stack = analyse_stack(elf, disassemble(path), frames, float_frames=True)
+    stack = analyse_stack(elf, disassemble(elf.path), frames, float_frames=True)
     return measure(elf, source.board, stack, _operators(source), limits)

@@ -9,8 +9,10 @@ import bisect
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from lnn_edge.elf import Symbol
+if TYPE_CHECKING:
+    from lnn_edge.elf import Symbol
 
 _CONDITION = r"(?:eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le|al)?"
 _BRANCH = re.compile(rf"(bl|blx|bx|b){_CONDITION}(?:\.[nw])?")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lnn_edge.board import Board, board_from_json
 from lnn_edge.errors import UsageError
-from lnn_edge.graph import QGraph
-from lnn_edge.graphio import graph_sha256, load_graph
+
+if TYPE_CHECKING:
+    from lnn_edge.graph import QGraph
+
+_AGAIN = "run `lnn-edge export` again"
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,25 @@ def open_project(folder: Path) -> Project:
     Raises:
         UsageError: The folder is no export, or its graph is not the one that was exported.
     """
-    again = "run `lnn-edge export` again"
+    from lnn_edge.graphio import graph_sha256, load_graph  # the operators: half a second of imports
+
+    export, board = _read_export(folder)
+    graph = load_graph(folder / "model.qgraph")
+    if graph_sha256(graph) != export.get("model_sha256"):
+        raise UsageError(f"{folder}: model.qgraph is not the graph that was exported; {_AGAIN}")
+    return Project(folder, graph, board, export)
+
+
+def open_board(folder: Path) -> Board:
+    """Read the board of a project, which takes a fraction of what the project takes.
+
+    Raises:
+        UsageError: The folder is no export.
+    """
+    return _read_export(folder)[1]
+
+
+def _read_export(folder: Path) -> tuple[dict[str, object], Board]:
     try:
         export = json.loads((folder / "export.json").read_text())
         board_text = (folder / "board" / "board.json").read_text()
@@ -63,11 +85,7 @@ def open_project(folder: Path) -> Project:
             "make one with `lnn-edge export`"
         ) from None
     except ValueError as error:
-        raise UsageError(f"{folder}: its JSON files are damaged ({error}); {again}") from None
+        raise UsageError(f"{folder}: its JSON files are damaged ({error}); {_AGAIN}") from None
     if not isinstance(export, dict):
-        raise UsageError(f"{folder}/export.json is damaged (no object); {again}")
-    graph = load_graph(folder / "model.qgraph")
-    if graph_sha256(graph) != export.get("model_sha256"):
-        raise UsageError(f"{folder}: model.qgraph is not the graph that was exported; {again}")
-    board = board_from_json(board_text, f"{folder}/board/board.json")
-    return Project(folder, graph, board, export)
+        raise UsageError(f"{folder}/export.json is damaged (no object); {_AGAIN}")
+    return export, board_from_json(board_text, f"{folder}/board/board.json")

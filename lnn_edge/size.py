@@ -7,12 +7,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lnn_edge.board import Board, Region
-from lnn_edge.elf import Elf, Section
 from lnn_edge.errors import UsageError
-from lnn_edge.stack import StackReport
+from lnn_edge.stack import Handler, StackReport
+
+if TYPE_CHECKING:
+    from lnn_edge.board import Board, Region
+    from lnn_edge.elf import Elf, Section
 
 STACK_SECTION = ".stack"
 
@@ -154,6 +156,39 @@ def write_size(report: SizeReport, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(report.to_json(), indent=1) + "\n")
     os.replace(temporary, path)
+
+
+def read_size(path: Path, board: Board, limits: Limits) -> SizeReport:
+    """Read what write_size wrote, and judge it.
+
+    Args:
+        path: Of size.json.
+        board: The board that it was measured for.
+        limits: The user's budget, which need not be the one it was judged by before.
+    """
+    document = json.loads(path.read_text())
+    stack = document["stack"]
+    interrupts = tuple(Handler(**handler) for handler in stack["interrupts"])
+    report = StackReport(
+        stack["total_bytes"],
+        stack["main_bytes"],
+        tuple(stack["main_path"]),
+        interrupts,
+        stack["fault"] and Handler(**stack["fault"]),
+        functions={},
+    )
+    flash, ram = document["flash_bytes"], document["ram_bytes"]
+    return SizeReport(
+        board=document["board"],
+        flash_bytes=flash,
+        ram_bytes=ram,
+        stack_bytes=document["stack_bytes"],
+        sections=document["sections"],
+        regions={name: RegionUse(**use) for name, use in document["regions"].items()},
+        operators={name: OperatorSize(**size) for name, size in document["operators"].items()},
+        stack=report,
+        budget_failures=tuple(_failures(board, limits, flash, ram, report)),
+    )
 
 
 def _is_in(section: Section, board: Board, kind: str) -> bool:

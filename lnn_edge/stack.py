@@ -9,14 +9,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
+from typing import TYPE_CHECKING, Any
 
 from lnn_edge.disassembly import Routine, read_routines
-from lnn_edge.elf import Elf
 from lnn_edge.errors import BuildError
+
+if TYPE_CHECKING:
+    from lnn_edge.elf import Elf
 
 FRAME_BYTES = 32  # eight words: r0-r3, r12, lr, pc, xpsr (Armv7-M ARM, exception entry)
 FLOAT_FRAME_BYTES = 104  # and s0-s15, fpscr, one word of padding
@@ -51,7 +50,7 @@ class StackReport:
         main_path: The functions on that way.
         interrupts: Each interrupt handler.
         fault: The deepest fault handler; None if the vector table has none.
-        functions: Depth of each function with all it calls, by name.
+        functions: Depth of each function with all it calls, by name; empty if read from size.json.
     """
 
     total_bytes: int
@@ -125,6 +124,9 @@ def _vectors(elf: Elf) -> tuple[int, set[int], set[int]]:
 
 def _frames_by_address(elf: Elf, frames: Frames) -> dict[int, int]:
     """Join frames to the linked functions; static ones of one name are told apart by their file."""
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
+
     found: dict[int, int] = {}
     with elf.path.open("rb") as stream:
         table = ELFFile(stream).get_section_by_name(".symtab")

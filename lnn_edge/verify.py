@@ -7,15 +7,15 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.build import build
+from lnn_edge.build import BuildResult, build
 from lnn_edge.decisions import DecisionSequence, LabelledSignal
-from lnn_edge.errors import DataError, UsageError, VerificationError
+from lnn_edge.errors import DataError, VerificationError
 from lnn_edge.graph import QGraph
 from lnn_edge.graphio import graph_sha256
 from lnn_edge.ir import QTensor
@@ -104,6 +104,9 @@ class Verification:
         judged: Accuracy of the device's decisions, None without labels.
         float_error: rmse and max_abs of the outputs against the model in real numbers, and the
             range of the latter; None without it.
+        firmware_sha256: Hash of the image that the project's build gave for this link; None where
+            it is not what a board on a serial port runs.
+        built: Why it was built first; None if a fresh build lay there.
     """
 
     link: str
@@ -119,6 +122,8 @@ class Verification:
     counts: Spread | None
     judged: Figures | None
     float_error: dict[str, float] | None = None
+    firmware_sha256: str | None = None
+    built: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -146,6 +151,8 @@ class Verification:
             "macro_f1": judged and judged.macro_f1,
             "classes": {n: asdict(f) for n, f in judged.classes.items()} if judged else None,
             "float_error": self.float_error,
+            "firmware_sha256": self.firmware_sha256,
+            "built": self.built,
         }
 
 
@@ -245,7 +252,7 @@ def verify_signals(
     """Bring a built project to a device and verify it there.
 
     Args:
-        project: Its firmware is built where `lnn-edge build` has not done so.
+        project: Its firmware is built first, unless a fresh build of it lies there.
         spec: Runner, see runners.make_runner.
         signals: In the model's contract.
         on_step: Called after each decision.
@@ -255,26 +262,33 @@ def verify_signals(
         BuildError: The firmware does not build.
         LinkError, MissingToolError: The device or the compiler cannot be had.
     """
+    preset = "host" if spec == "host" else "board"
+    is_serial = spec.startswith("serial:")
 
     @contextmanager
-    def open_link(trace: bool) -> Iterator[Link]:
-        image = _image(project, spec, trace)
+    def open_link(built: BuildResult) -> Iterator[Link]:
         with make_runner(spec, project.board) as runner:
-            runner.flash(image)
-            with Link(runner.serial_url(), elf=image.elf, diagnose=runner.diagnosis) as link:
+            runner.flash(Image(built.elf, built.bin))
+            with Link(runner.serial_url(), elf=built.elf, diagnose=runner.diagnosis) as link:
                 yield link
 
-    open_trace = None if spec.startswith("serial:") else lambda: open_link(trace=True)
-    with open_link(trace=False) as link:
-        return verify(
+    def open_trace() -> AbstractContextManager[Link]:
+        return open_link(build(project.folder, f"{preset}-trace"))
+
+    make_runner(spec, project.board)  # an unknown one is refused before anything is built
+    built = build(project.folder, preset)
+    with open_link(built) as link:
+        result = verify(
             project.graph,
             signals,
             link,
             name=spec,
-            open_trace=open_trace,
+            open_trace=None if is_serial else open_trace,
             on_step=on_step,
             judge=judge,
         )
+    is_elsewhere = is_serial and built.why is not None  # the board runs an older one
+    return replace(result, firmware_sha256=None if is_elsewhere else built.sha256, built=built.why)
 
 
 def write_verification(result: Verification, folder: Path) -> Path:
@@ -287,32 +301,6 @@ def write_verification(result: Verification, folder: Path) -> Path:
         temporary.write_text(text)
         temporary.replace(each)
     return path
-
-
-def _image(project: Project, spec: str, trace: bool) -> Image:
-    """Return what runs on the device; what is not built yet is built."""
-    preset = ("host" if spec == "host" else "board") + ("-trace" if trace else "")
-    if preset == "board" and _firmware(project).elf.is_file():
-        return _firmware(project)
-    built = build(project.folder, preset)
-    return Image(built.elf, built.bin or built.elf)
-
-
-def _firmware(project: Project) -> Image:
-    folder = project.folder / "build" / "board"
-    return Image(folder / "firmware.elf", folder / "firmware.bin")
-
-
-def built_image(project: Project) -> Image:
-    """Return the firmware that `lnn-edge build` left.
-
-    Raises:
-        UsageError: The project is not built.
-    """
-    image = _firmware(project)
-    if not image.elf.is_file():
-        raise UsageError(f"{project.folder} is not built; run `lnn-edge build {project.folder}`")
-    return image
 
 
 def _check_signals(graph: QGraph, signals: Sequence[Signal]) -> None:

@@ -12,9 +12,11 @@ import pytest
 from lnn_edge import resources
 from lnn_edge.board import load_board
 from lnn_edge.build import disassemble
+from lnn_edge.build_record import build_folder, output_names, read_inputs, write_record
 from lnn_edge.codegen import export, render_board
 from lnn_edge.elf import Elf, read_elf
-from lnn_edge.stack import read_frames
+from lnn_edge.size import Limits, OperatorSize, RegionUse, SizeReport, write_size
+from lnn_edge.stack import StackReport, read_frames
 from tests.toy import toy_graph
 
 STARTUP = Path(__file__).parent / "minimal" / "startup.c"
@@ -39,6 +41,42 @@ def minimal_project(folder: Path, board: str = "stm32f746") -> Path:
     sources.mkdir()
     shutil.copy(STARTUP, sources)
     return project
+
+
+SIZES = SizeReport(
+    board="stm32f746g-disco",
+    flash_bytes=9320,
+    ram_bytes=2064,
+    stack_bytes=600,
+    sections={
+        ".vectors": 200,
+        ".text": 7000,
+        ".rodata": 2048,
+        ".stack": 4096,
+        ".data": 64,
+        ".bss": 2000,
+    },
+    regions={
+        "flash": RegionUse(9320, 1 << 20),
+        "itcm": RegionUse(0, 16384),
+        "dtcm": RegionUse(6160, 65536),
+        "sram": RegionUse(0, 262144),
+    },
+    operators={op.name: OperatorSize(100, 40, 24) for op in toy_graph().deciding_stage.ops},
+    stack=StackReport(600, 600, ("Reset_Handler", "main"), (), None, {}),
+    budget_failures=(),
+)
+
+
+def pretend_build(project: Path, preset: str = "board", limits: Limits | None = None) -> None:
+    """Leave what a build of the toy model for the STM32F746 would, without a compiler."""
+    folder = build_folder(project, preset)
+    folder.mkdir(parents=True)
+    for name in output_names(preset):
+        (folder / name).write_bytes(b"firmware")
+    if preset == "board":
+        write_size(SIZES, folder / "size.json")
+    write_record(project, preset, read_inputs(project, preset), limits or Limits())
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def test_results_lie_as_the_specification_says():
 def test_info_lies_as_the_specification_says():
     payload = INFO.encode()
     assert len(payload) == 24 + 8 + 8 + 32 * 3
-    assert payload[:8] == bytes([1, 1, 2, 3, 0x10, 0, 0, 0])
+    assert payload[:8] == bytes([2, 1, 2, 3, 0x10, 0, 0, 0])
     assert payload[8:12] == (216_000_000).to_bytes(4, "little")
     assert payload[16:24] == bytes.fromhex("00000014 02040100")
     assert payload[24:32] == bytes.fromhex("b80b 7800 2800 0002")

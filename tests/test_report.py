@@ -9,8 +9,8 @@ import shutil
 import struct
 import subprocess
 import zlib
-from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,9 @@ from lnn_edge.report.ecg import draw_recording
 from lnn_edge.report.facts import BuildFacts
 from lnn_edge.report.memory_map import segments
 from lnn_edge.report.words import clock_words, time_words
+from lnn_edge.size import Limits
 from lnn_edge.verify import Mismatch, Spread, Verification, write_verification
+from tests.projects import pretend_build
 from tests.recordings import invented
 from tests.toy import toy_graph
 
@@ -51,34 +53,10 @@ def exported(tmp_path: Path) -> Path:
     return tmp_path / "firmware"
 
 
-def add_build(folder: Path, failures: Sequence[str] = ()) -> None:
-    """Write what a build would have measured."""
-    names = [op.name for op in model().deciding_stage.ops]
-    sizes = {"code_bytes": 100, "const_bytes": 40, "stack_bytes": 24}
-    document = {
-        "flash_bytes": 9320,
-        "ram_bytes": 2064,
-        "stack_bytes": 600,
-        "sections": {
-            ".vectors": 200,
-            ".text": 7000,
-            ".rodata": 2048,
-            ".stack": 4096,
-            ".data": 64,
-            ".bss": 2000,
-        },
-        "regions": {
-            "flash": {"used": 9320, "size": 1 << 20},
-            "itcm": {"used": 0, "size": 16384},
-            "dtcm": {"used": 6160, "size": 65536},
-            "sram": {"used": 0, "size": 262144},
-        },
-        "operators": {name: sizes for name in names},
-        "stack": {"main_path": ["Reset_Handler", "main"]},
-        "budget_failures": list(failures),
-    }
-    (folder / "build" / "board").mkdir(parents=True)
-    (folder / "build" / "board" / "size.json").write_text(json.dumps(document))
+def add_build(folder: Path, limits: Limits | None = None) -> None:
+    """Leave what builds of board and host would have left."""
+    pretend_build(folder, "board", limits)
+    pretend_build(folder, "host")
 
 
 def add_verification(folder: Path, link: str = "virtual", **more: Any) -> Path:
@@ -96,6 +74,7 @@ def add_verification(folder: Path, link: str = "virtual", **more: Any) -> Path:
         216_000_000,
         Spread(79_000, 80_000, 81_000),
         None,
+        firmware_sha256=sha256(b"firmware").hexdigest(),
     )
     return write_verification(replace(result, **more), folder)
 
@@ -149,6 +128,7 @@ def test_page_needs_nothing_else(exported: Path) -> None:
 
 
 def test_names_are_escaped(exported: Path) -> None:
+    add_build(exported)
     add_verification(exported, "serial:/dev/<i>tty</i>")
     page = page_of(exported)
     assert "<b>" not in page
@@ -219,16 +199,17 @@ def test_verification_of_another_model_does_not_count(exported: Path) -> None:
 
 
 def test_exceeded_budget_fails(exported: Path) -> None:
-    add_build(exported, ["flash is 9320 bytes, the limit is 9000"])
+    add_build(exported, Limits(max_flash=9000))
     add_verification(exported)
     report = collect(exported, RECORDINGS)
     assert verdict(report)[0] == "bad"
-    assert "the limit is 9000" in _Page(render(report)).text
+    assert "flash is 9320 bytes, 320 more than the limit of 9000" in _Page(render(report)).text
 
 
 @pytest.mark.parametrize("link", ["host", "virtual", "virtual:pty", "qemu"])
 @pytest.mark.parametrize("source", ["dwt", "instructions", "none"])
 def test_emulated_figures_are_never_measured(exported: Path, link: str, source: str) -> None:
+    add_build(exported)
     add_verification(exported, link, clock_source=source)
     (found,) = collect(exported, RECORDINGS).links
     assert "measured" not in clock_words(found)
@@ -237,6 +218,7 @@ def test_emulated_figures_are_never_measured(exported: Path, link: str, source: 
 
 
 def test_cycles_of_silicon_are_measured(exported: Path) -> None:
+    add_build(exported)
     counts = Spread(215_000, 216_000, 217_000)
     add_verification(exported, "serial:/dev/ttyACM0", clock_source="dwt", counts=counts)
     row = _Page(page_of(exported)).row("board on a serial port (/dev/ttyACM0)")

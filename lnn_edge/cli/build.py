@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 def command(project: Path, max_flash: int | None, max_ram: int | None, as_json: bool) -> None:
     """Compile PROJECT with arm-none-eabi-gcc and measure it; exit code 1 when over budget.
 
+    What is built from the same sources, flags and tools already is only judged by the budget.
+
     \b
     Example: lnn-edge build firmware --max-flash 40960 --max-ram 16384
     """
@@ -38,7 +40,9 @@ def command(project: Path, max_flash: int | None, max_ram: int | None, as_json: 
         show_json(result.size.to_json())
     else:
         show_size(result.size)
-        console().print(f"{result.elf}\nnext: lnn-edge verify {project} --link {_link(project)}")
+        made = f"built, since {result.why}" if result.why else "up to date"
+        console().print(f"{result.elf} ({made})")
+        console().print(f"next: lnn-edge verify {project} --link {_link(project)}")
     for failure in result.size.budget_failures:
         show_error(f"over budget: {failure}")
     if not result.size.budget_ok:
@@ -47,9 +51,9 @@ def command(project: Path, max_flash: int | None, max_ram: int | None, as_json: 
 
 def _link(project: Path) -> str:
     """Name the best link that needs no board."""
-    from lnn_edge.project import open_project
+    from lnn_edge.project import open_board
 
-    return open_project(project).board.tools.emulator.split(":")[0] or "host"
+    return open_board(project).tools.emulator.split(":")[0] or "host"
 
 
 def show_size(size: SizeReport) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -61,6 +63,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 def progress(as_json: bool) -> Progress:
     """Return a progress bar on stderr; it shows in a terminal only, and not to scripts."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
     out = Console(stderr=True, highlight=False)
     return Progress(
         TextColumn("{task.description}"),

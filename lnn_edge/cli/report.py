@@ -40,6 +40,7 @@ def command(project: Path, output: Path | None, as_json: bool) -> None:
                 "links": {x.link: x.mismatches for x in report.links},
                 "accuracy": judged and judged.accuracy,
                 "macro_f1": judged and judged.macro_f1,
+                "built": report.build and report.build.why,
             }
         )
         return
@@ -53,6 +54,8 @@ def show_report(report: Report) -> None:
     from lnn_edge.report.words import clock_words, link_words
 
     out = console()
+    if report.build and report.build.why:
+        out.print(f"built, since {report.build.why}")
     _, headline, sentences = verdict(report)
     out.print(f"{report.project.graph.name} on {report.project.board.title}: {headline}")
     for sentence in sentences:

@@ -121,6 +121,9 @@ def show_verification(result: Verification) -> None:
         f"{verdict} on {result.link} ({result.board}): {result.mismatches} mismatches in "
         f"{result.steps} steps, longest run without a reset {result.longest_run}"
     )
+    if result.built:
+        runs = "" if result.firmware_sha256 else "; the board runs what was flashed before"
+        out.print(f"built, since {result.built}{runs}")
     if result.first_mismatch:
         m = result.first_mismatch
         where = f"operator {m.operator}, " if m.operator else ""

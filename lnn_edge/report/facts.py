@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,12 +12,15 @@ import numpy as np
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
+from lnn_edge.build import build
+from lnn_edge.build_record import file_sha256, fresh_image, is_built
 from lnn_edge.decisions import LabelledSignal
 from lnn_edge.errors import UsageError
 from lnn_edge.evaluate import Evaluation, evaluate_scores, integer_scores
 from lnn_edge.graphio import graph_sha256
 from lnn_edge.project import Project, open_project
 from lnn_edge.report.task import TaskWords, task_words
+from lnn_edge.size import OperatorSize
 
 FINDINGS = "findings"
 RESAMPLES = 1000
@@ -34,6 +36,7 @@ class LinkFacts:
     Attributes:
         link: Name of the runner.
         model_sha256: Graph that was verified.
+        firmware_sha256: Image that was verified, None if it is not known.
         records: Recordings streamed.
         steps: Decisions compared.
         mismatches: Decisions that differ in any bit.
@@ -47,6 +50,7 @@ class LinkFacts:
 
     link: str
     model_sha256: str
+    firmware_sha256: str | None
     records: tuple[str, ...]
     steps: int
     mismatches: int
@@ -111,8 +115,9 @@ class BuildFacts:
         operators: In execution order.
         stack_path: Functions on the deepest way from reset.
         budget_failures: One sentence for each budget that is exceeded.
-        elf_sha256: Hash of firmware.elf, "" if it is gone.
+        elf_sha256: Hash of firmware.elf.
         compiler: As the compiler signed the ELF, "" if it did not.
+        why: Why it was built for this report; None if a fresh build lay there.
     """
 
     flash_bytes: int
@@ -125,6 +130,7 @@ class BuildFacts:
     budget_failures: tuple[str, ...]
     elf_sha256: str
     compiler: str
+    why: str | None
 
 
 @dataclass(frozen=True)
@@ -165,8 +171,8 @@ class Report:
         predictions: Of the recordings shown; empty where their labels are not the model's.
         evaluation: Figures over them, None without predictions.
         findings: Of the recordings shown, where the model tells of findings.
-        links: Verifications of this graph, by name of their link.
-        outdated: Links verified with another graph.
+        links: Verifications of this graph and this build, by name of their link.
+        outdated: Links verified with another graph or another build.
         build: None if the project is not built.
     """
 
@@ -218,19 +224,26 @@ def collect(folder: Path, recordings: Sequence[LabelledSignal]) -> Report:
     """
     project = open_project(folder)
     digest = graph_sha256(project.graph)
+    built = _build(project)  # first: this makes a stale build fresh
+    images = {preset: fresh_image(folder, preset) for preset in ("host", "board")}
     predictions, evaluation = _predict(project, recordings)
     again = f"run `lnn-edge verify {folder}` again"
     links = [_read(path, _link, again) for path in sorted(folder.glob("verify-*.json"))]
     links.sort(key=lambda x: (_EMULATED.index(x.kind) if x.is_emulated else len(_EMULATED), x.link))
+
+    def is_current(link: LinkFacts) -> bool:
+        image = images["host" if link.kind == "host" else "board"]
+        return link.model_sha256 == digest and link.firmware_sha256 == image is not None
+
     return Report(
         project,
         digest,
         predictions,
         evaluation,
         _findings(project, recordings),
-        tuple(link for link in links if link.model_sha256 == digest),
-        tuple(link.link for link in links if link.model_sha256 != digest),
-        _build(project),
+        tuple(link for link in links if is_current(link)),
+        tuple(link.link for link in links if not is_current(link)),
+        built,
     )
 
 
@@ -284,6 +297,7 @@ def _link(document: Any) -> LinkFacts:
     return LinkFacts(
         str(document["link"]),
         str(document["model_sha256"]),
+        document.get("firmware_sha256"),
         tuple(document["records"]),
         int(document["steps"]),
         int(document["mismatches"]),
@@ -305,29 +319,28 @@ def _place(first: Any) -> str:
 
 
 def _build(project: Project) -> BuildFacts | None:
-    folder = project.folder / "build" / "board"
-    if not (folder / "size.json").is_file():
+    """Return what a fresh build measured; a project that was never built is not built here."""
+    if not is_built(project.folder, "board"):
         return None
-    elf = folder / "firmware.elf"
-    signed = (sha256(elf.read_bytes()).hexdigest(), _compiler(elf)) if elf.is_file() else ("", "")
+    built = build(project.folder)
+    assert built.size is not None  # of a board
+    size = built.size
+    return BuildFacts(
+        size.flash_bytes,
+        size.ram_bytes,
+        size.stack_bytes,
+        size.sections,
+        {name: use.used for name, use in size.regions.items()},
+        _operators(project, size.operators),
+        size.stack.main_path,
+        size.budget_failures,
+        file_sha256(built.elf),
+        _compiler(built.elf),
+        built.why,
+    )
 
-    def parse(document: Any) -> BuildFacts:
-        return BuildFacts(
-            int(document["flash_bytes"]),
-            int(document["ram_bytes"]),
-            int(document["stack_bytes"]),
-            {name: int(size) for name, size in document["sections"].items()},
-            {name: int(use["used"]) for name, use in document["regions"].items()},
-            _operators(project, document["operators"]),
-            tuple(document["stack"]["main_path"]),
-            tuple(document["budget_failures"]),
-            *signed,
-        )
 
-    return _read(folder / "size.json", parse, f"run `lnn-edge build {project.folder}` again")
-
-
-def _operators(project: Project, sizes: Any) -> tuple[OperatorFacts, ...]:
+def _operators(project: Project, sizes: Mapping[str, OperatorSize]) -> tuple[OperatorFacts, ...]:
     exported: Any = project.export["operators"]
     ops = {op.name: op for op in project.graph.ops}
     return tuple(
@@ -337,7 +350,7 @@ def _operators(project: Project, sizes: Any) -> tuple[OperatorFacts, ...]:
             o["kernel"],
             o["function"],
             ops[o["name"]].macs,
-            *(int(sizes[o["name"]][key]) for key in ("code_bytes", "const_bytes", "stack_bytes")),
+            *astuple(sizes[o["name"]]),
         )
         for o in exported
     )

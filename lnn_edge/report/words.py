@@ -69,7 +69,7 @@ def _exactness(report: Report) -> tuple[str, ...]:
         for link in report.links
     ]
     lines += [
-        f"The verification on {name} is of another model; repeat it with "
+        f"The verification on {name} is of another model or build; repeat it with "
         f"`lnn-edge verify {folder} --link {name}`."
         for name in report.outdated
     ]

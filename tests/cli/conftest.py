@@ -9,6 +9,7 @@ import pytest
 from lnn_edge.graphio import save_graph
 from lnn_edge.recipe import FOLDER
 from tests.cli.command import call_json
+from tests.projects import pretend_build
 from tests.toy import toy_graph
 
 TINY = {
@@ -68,8 +69,5 @@ def exported(graph_file: Path, tmp_path: Path) -> Path:
     """A project of the toy model that only looks as if it were built."""
     project = tmp_path / "project"
     call_json("export", graph_file, "--board", "stm32f746", "-o", project)
-    firmware = project / "build" / "board"
-    firmware.mkdir(parents=True)
-    for name in ("firmware.elf", "firmware.bin"):
-        (firmware / name).write_bytes(b"firmware")
+    pretend_build(project)
     return project

@@ -109,6 +109,7 @@ def test_a_board_is_flashed_by_the_first_tool_that_is_there(programs: Path, expo
         "board": "stm32f746g-disco",
         "runner": "st-flash",
         "elf": str(elf),
+        "built": None,
     }
     assert log.read_text() == f"--reset write {elf.with_suffix('.bin')} 0x08000000"
 
