@@ -143,7 +143,7 @@ def found() -> dict[str, Found]:
     return find(recordings)
 
 
-@pytest.mark.parametrize("rate", [250, 360, 500])
+@pytest.mark.parametrize("rate", [250, 360, pytest.param(500, marks=pytest.mark.slow)])
 def test_any_sampling_rate_will_do(rate: int, found: dict[str, Found]) -> None:
     frames, beats = steady(rate)
     name = f"{rate} Hz"
