@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 APT := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
 
-.PHONY: setup toolchain demo test lint types vectors mutate bench-train cells clean
+TEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+.PHONY: setup toolchain demo test test-slow test-all lint types vectors mutate bench-train cells clean
 
 setup: $(STAMP) toolchain
 
@@ -26,8 +28,16 @@ toolchain:
 demo: setup
 	$(BIN)/lnn-edge demo --out demo
 
+# Every operator, kernel and link, in minutes.
 test: setup
-	$(BIN)/python -m pytest
+	$(TEST) -m "not slow"
+
+# What `make test` leaves out: mutations, whole matrices, long recordings, the wheel.
+test-slow: setup
+	$(TEST) -m slow
+
+test-all: setup
+	$(TEST)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -42,7 +52,7 @@ vectors: $(STAMP)
 
 # Damages copies of the sources line by line and sees the exactness tests fail.
 mutate: setup
-	$(BIN)/python -m pytest tests/test_mutation.py
+	$(TEST) tests/test_mutation.py
 
 # Forward and backward against ncps.torch, side by side in one run.
 bench-train: setup

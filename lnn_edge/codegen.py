@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -313,7 +314,7 @@ def _padded(size: int) -> int:
 
 def render_model(code: ModelCode) -> dict[str, str]:
     """Return the generated C files by name."""
-    env = _environment()
+    env = _environment(resources.path("templates"))
     name = code.graph.name
     states = [s.tensor for s in state_layout(code.graph)]
     context: dict[str, Any] = {"code": code, "graph": code.graph, "states": states}
@@ -330,12 +331,12 @@ def render_model(code: ModelCode) -> dict[str, str]:
 
 def render_operator(operator: OperatorCode) -> str:
     """Return the body of one operator's C function."""
-    return _render_body(_environment(), operator)
+    return _render_body(_environment(resources.path("templates")), operator)
 
 
 def render_board(board: Board) -> dict[str, str]:
     """Return the board's header, linker script and CMake settings by name."""
-    env = _environment()
+    env = _environment(resources.path("templates"))
     context = {
         "board": board,
         "family": FAMILIES[board.mcu.family],
@@ -439,9 +440,10 @@ def _write_all(folder: Path, files: Mapping[str, str | bytes]) -> None:
         (folder / name).write_bytes(data)
 
 
-def _environment() -> jinja2.Environment:
+@cache
+def _environment(templates: Path) -> jinja2.Environment:
     env = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(resources.path("templates")),
+        loader=jinja2.FileSystemLoader(templates),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -200,7 +200,7 @@ def magnitude(re: Array, im: Array, multiplier: Array, shift: Array, limit: int)
 
 def like(x: Array, constant: Array) -> Array:
     """Return a constant as an array of the same library as x."""
-    return array_namespace(x).asarray(constant)
+    return constant if type(constant) is type(x) else array_namespace(x).asarray(constant)
 
 
 def to_int(x: Array) -> Array:
@@ -220,7 +220,8 @@ def dot(x: Array, weight: Array) -> Array:
 
     Args:
         x: (..., K) int64.
-        weight: (O, K) int64; the operator proves that every sum stays below 2**53.
+        weight: (O, K) integers; the operator proves that every sum stays below 2**53.
     """
     xp = array_namespace(x)
-    return to_int(xp.matmul(to_float(x), to_float(like(x, weight)).T))
+    real = xp.astype(like(x, weight), xp.float64, copy=False)
+    return xp.astype(xp.matmul(xp.astype(x, xp.float64), real.T), xp.int64)

@@ -11,12 +11,13 @@ import pytest
 
 from lnn_edge import resources
 from lnn_edge.board import load_board
-from lnn_edge.build import disassemble
+from lnn_edge.build import BuildResult, build, disassemble
 from lnn_edge.build_record import build_folder, output_names, read_inputs, write_record
 from lnn_edge.codegen import export, render_board
 from lnn_edge.elf import Elf, read_elf
 from lnn_edge.size import Limits, OperatorSize, RegionUse, SizeReport, write_size
 from lnn_edge.stack import StackReport, read_frames
+from tests.once import once
 from tests.toy import toy_graph
 
 STARTUP = Path(__file__).parent / "minimal" / "startup.c"
@@ -31,6 +32,12 @@ def toy_project(folder: Path, board: str = "stm32f746") -> Path:
     project = folder / "project"
     export(toy_graph(), load_board(board), project)
     return project
+
+
+def built_toy(board: str, preset: str) -> BuildResult:
+    """Return the build of the toy model for a board, which tests share and only read."""
+    name = load_board(board).name
+    return once(f"toy-{name}-{preset}", lambda folder: build(toy_project(folder, name), preset))
 
 
 def minimal_project(folder: Path, board: str = "stm32f746") -> Path:

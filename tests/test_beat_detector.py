@@ -10,7 +10,7 @@ import pytest
 from lnn_edge import resources
 from lnn_edge.beat_detector import detector_stage, detector_times, find_beats
 from lnn_edge.codegen import generate, render_model
-from lnn_edge.data.recording import match_beats
+from lnn_edge.data.recording import Recording, match_beats
 from lnn_edge.errors import UsageError
 from lnn_edge.graphio import load_graph, save_graph
 from lnn_edge.ir import QTensor
@@ -30,26 +30,29 @@ LEARNING_S = 3.0
 NO_EVENTS = np.zeros(0, np.int64)
 
 
-def detector(rate: int = 360, leads: int = 2) -> Pipeline:
+def detector(rate: int) -> Pipeline:
     """Return a pipeline that does nothing but find beats."""
     times = detector_times(rate)
-    frame = QTensor("adc", (leads,), "int16", 1 / 200, role="input")
+    frame = QTensor("adc", (2,), "int16", 1 / 200, role="input")
     stage, source = detector_stage(Stage("sample", InputTrigger(frame, "samples")), frame, times)
-    window = QTensor("window", (2, leads), "int16", 1 / 200, role="input")
+    window = QTensor("window", (2, 2), "int16", 1 / 200, role="input")
     dt = QTensor("dt", (1,), "uint16", 1 / rate, 0, 1, 9999, "input")
     trigger = EventTrigger("samples", window, dt, None, 100, 1, 1, 0, 8, source)
     ring = Ring("samples", frame, times.longest_delay + 3)
     return Pipeline((stage, Stage("decide", trigger)), (ring,))
 
 
-def find(frames: np.ndarray, rate: int = 360) -> tuple[np.ndarray, np.ndarray]:
-    """Return stamps and delays of the beats in frames (N, C)."""
-    pipeline = detector(rate, frames.shape[1])
+Found = tuple[np.ndarray, np.ndarray]
+
+
+def find(recordings: dict[str, np.ndarray], rate: int = 360) -> dict[str, Found]:
+    """Return stamps and delays of the beats in frames (N, 2) of recordings, run side by side."""
+    pipeline = detector(rate)
     trigger = pipeline.deciding_trigger
     assert isinstance(trigger, EventTrigger)
-    (values,) = run_input_stage(pipeline, [frames.astype(np.int16)])
-    events = stamps_of_events(trigger, NO_EVENTS, values)
-    return events.stamps, events.known - events.stamps
+    results = run_input_stage(pipeline, [f.astype(np.int16) for f in recordings.values()])
+    events = [stamps_of_events(trigger, NO_EVENTS, values) for values in results]
+    return {n: (e.stamps, e.known - e.stamps) for n, e in zip(recordings, events, strict=True)}
 
 
 def beats_of(times: np.ndarray, length: int, width: float = 4.0, height: float = 200) -> np.ndarray:
@@ -77,10 +80,22 @@ def assert_found(found: np.ndarray, beats: np.ndarray, rate: int = 360) -> None:
     assert len(beats) == len(beat)
 
 
-@pytest.mark.parametrize("name", ["100", "118", "208", "217"])
-def test_it_finds_the_annotated_beats(name: str) -> None:
-    record = mitdb_record(name).cut(0, 60 * 360)
-    found, delays = find(record.adc)
+ANNOTATED = ("100", "118", "208", "217")
+
+
+@pytest.fixture(scope="module")
+def annotated() -> dict[str, tuple[Recording, Found]]:
+    """A minute of each record, and what is found in it."""
+    records = {name: mitdb_record(name).cut(0, 60 * 360) for name in ANNOTATED}
+    found = find({name: record.adc for name, record in records.items()})
+    return {name: (records[name], found[name]) for name in ANNOTATED}
+
+
+@pytest.mark.parametrize("name", ANNOTATED)
+def test_it_finds_the_annotated_beats(
+    name: str, annotated: dict[str, tuple[Recording, Found]]
+) -> None:
+    record, (found, delays) = annotated[name]
     stamp, beat = match_beats(record.beats, found, round(TOLERANCE_S * 360))
     after_learning = record.beats > 3 * 360
     missed = np.setdiff1d(np.flatnonzero(after_learning), beat)
@@ -90,49 +105,74 @@ def test_it_finds_the_annotated_beats(name: str) -> None:
     assert (np.diff(found) > 0).all()
 
 
-@pytest.mark.parametrize("rate", [250, 360, 500])
-def test_any_sampling_rate_will_do(rate: int) -> None:
+def steady(rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return frames and beats of half a minute."""
     beats = np.arange(rate // 2, 30 * rate, round(0.8 * rate))
-    lead = beats_of(beats, 31 * rate, 0.011 * rate)
-    found, _ = find(two_leads(lead), rate)
-    assert_found(found, beats, rate)
+    return two_leads(beats_of(beats, 31 * rate, 0.011 * rate)), beats
 
 
-@pytest.mark.parametrize("change", ["upside down", "one lead flat", "other lead flat", "tiny"])
-def test_leads_may_be_odd(change: str) -> None:
-    beats = np.arange(200, 7000, 280)
-    frames = two_leads(beats_of(beats, 7300)).astype(np.int64)
+def odd_leads(change: str) -> np.ndarray:
+    frames = two_leads(beats_of(EVEN, 7300)).astype(np.int64)
     if change == "upside down":
         frames = 2048 - frames
     if change == "tiny":
-        frames = two_leads(beats_of(beats, 7300, height=30), noise=0.5)
+        frames = two_leads(beats_of(EVEN, 7300, height=30), noise=0.5)
     if "flat" in change:
         frames[:, int(change.startswith("other"))] = 1024
-    found, _ = find(frames)
-    assert_found(found, beats)
+    return frames
 
 
-def test_a_pause_and_a_sudden_loss_of_height_are_searched_back() -> None:
-    beats = np.arange(200, 7000, 300)
-    lead = beats_of(beats[:12], 7300) + beats_of(beats[12:], 7300, height=70)
-    found, delays = find(two_leads(lead))
-    assert_found(found, beats)
+def sudden_loss() -> np.ndarray:
+    lead = beats_of(LOSING[:12], 7300) + beats_of(LOSING[12:], 7300, height=70)
+    return two_leads(lead)
+
+
+def burst_and_silence() -> np.ndarray:
+    frames = two_leads(beats_of(BROKEN, 13300)).astype(np.int64)
+    frames[4500:5000] += np.random.default_rng(3).integers(-900, 900, (500, 2))
+    return frames
+
+
+CHANGES = ("upside down", "one lead flat", "other lead flat", "tiny")
+EVEN, LOSING = np.arange(200, 7000, 280), np.arange(200, 7000, 300)
+BROKEN = np.concatenate((np.arange(200, 4000, 280), np.arange(9000, 13000, 280)))
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Found]:
+    """What is found in the invented recordings at 360 Hz."""
+    recordings = {change: odd_leads(change) for change in CHANGES}
+    recordings |= {"360 Hz": steady(360)[0], "sudden loss": sudden_loss()}
+    recordings |= {"burst": burst_and_silence(), "nothing": np.full((8000, 2), 1024)}
+    return find(recordings)
+
+
+@pytest.mark.parametrize("rate", [250, 360, pytest.param(500, marks=pytest.mark.slow)])
+def test_any_sampling_rate_will_do(rate: int, found: dict[str, Found]) -> None:
+    frames, beats = steady(rate)
+    name = f"{rate} Hz"
+    every = found if rate == 360 else find({name: frames}, rate)
+    assert_found(every[name][0], beats, rate)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_leads_may_be_odd(change: str, found: dict[str, Found]) -> None:
+    assert_found(found[change][0], EVEN)
+
+
+def test_a_pause_and_a_sudden_loss_of_height_are_searched_back(found: dict[str, Found]) -> None:
+    stamps, delays = found["sudden loss"]
+    assert_found(stamps, LOSING)
     assert delays.max() > 250  # by a search back
 
 
-def test_it_goes_on_after_a_burst_of_noise_and_after_silence() -> None:
-    beats = np.concatenate((np.arange(200, 4000, 280), np.arange(9000, 13000, 280)))
-    frames = two_leads(beats_of(beats, 13300)).astype(np.int64)
-    burst = np.random.default_rng(3).integers(-900, 900, (500, 2))
-    frames[4500:5000] += burst
-    found, _ = find(frames)
-    late = found[found > 9000 + 360 * 3]
-    assert_found(late, beats[beats > 9000 + 360 * 3])
+def test_it_goes_on_after_a_burst_of_noise_and_after_silence(found: dict[str, Found]) -> None:
+    stamps, _ = found["burst"]
+    assert_found(stamps[stamps > 9000 + 360 * 3], BROKEN[BROKEN > 9000 + 360 * 3])
 
 
-def test_nothing_is_found_where_nothing_is() -> None:
-    flat = np.full((8000, 2), 1024, np.int16)
-    assert len(find(flat)[0]) == 0
+def test_nothing_is_found_where_nothing_is(found: dict[str, Found]) -> None:
+    assert len(found["nothing"][0]) == 0
 
 
 def test_a_model_that_finds_its_beats_decides_as_generated_c_does(tmp_path: Path) -> None:

@@ -17,7 +17,14 @@ from lnn_edge.elf import read_elf
 from lnn_edge.errors import BuildError, MissingToolError, UsageError
 from lnn_edge.size import Limits
 from lnn_edge.toolchain import find_tool
-from tests.projects import minimal_project, needs_arm_gcc, run, shipped_boards, toy_project
+from tests.projects import (
+    built_toy,
+    minimal_project,
+    needs_arm_gcc,
+    run,
+    shipped_boards,
+    toy_project,
+)
 from tests.toy import toy_graph
 
 pytestmark = [pytest.mark.target, needs_arm_gcc]
@@ -28,8 +35,8 @@ def labels_of(elf: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("board", shipped_boards())
-def test_every_board_builds_without_a_warning(board, tmp_path):
-    result = build(toy_project(tmp_path, board))
+def test_every_board_builds_without_a_warning(board):
+    result = built_toy(board, "board")
     assert result.size is not None
     assert result.size.budget_ok, result.size.budget_failures
     assert "warning" not in result.log.read_text()
@@ -68,9 +75,9 @@ def test_the_diagnostic_build_differs_in_the_model_only(tmp_path):
     assert symbols[0] <= symbols[1] | {"toy_poll"}
 
 
-def test_host_program_builds(tmp_path):
+def test_host_program_builds():
     for preset in ("host", "host-trace"):
-        result = build(toy_project(tmp_path), preset)
+        result = built_toy("stm32f746", preset)
         assert (result.size, result.bin) == (None, None)
         assert result.elf.read_bytes()[:4] == b"\x7fELF"
 

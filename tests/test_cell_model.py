@@ -66,9 +66,15 @@ def integers(graph: QGraph, frames: np.ndarray) -> np.ndarray:
     return graph.output.dequantize(np.stack(outputs))
 
 
-@pytest.mark.parametrize("readout", [False, True])
-@pytest.mark.parametrize("dt", [1.0, None])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(
+    ("name", "dt", "readout"),
+    [
+        pytest.param(name, dt, readout, marks=pytest.mark.slow if dt and readout else [])
+        for name in CELLS
+        for dt in (1.0, None)
+        for readout in (False, True)
+    ],
+)
 def test_integers_follow_the_cell(name: str, dt: float | None, readout: bool) -> None:
     if readout and name in ("wired", "ltc", "ltc_slow"):
         pytest.skip("its output is a projection of its own")

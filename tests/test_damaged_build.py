@@ -30,12 +30,18 @@ def damage(weights: Path, symbol: str) -> None:
     weights.write_text(text[: found.start(1)] + str(changed) + text[found.end(1) :])
 
 
+def make_board(folder: Path, link: str) -> None:
+    """Build what runs on the virtual board; a host program is built by the verification."""
+    if link != "host":
+        build(folder, "board")
+
+
 @pytest.mark.parametrize("link", ["host", "virtual"])
 def test_a_wrong_bias_is_located(tmp_path: Path, link: str) -> None:
     folder = tmp_path / "project"
     export(toy_graph(), load_board("stm32f746"), folder)
     damage(folder / "model" / "toy_weights.c", "toy_beat_backbone_linear_bias")
-    build(folder, "board")
+    make_board(folder, link)
     result = verify_project(open_project(folder), link, [invented("a", 12, 1)])
     assert result.mismatches > 0
     first = result.first_mismatch
@@ -62,12 +68,6 @@ def test_an_undamaged_build_verifies_on_the_virtual_board(tmp_path: Path) -> Non
 
 
 MOTION = [Signal("walk", motion(1, 150)), Signal("run", motion(2, 60, -32768, 32767))]
-
-
-def make_board(folder: Path, link: str) -> None:
-    """Build what runs on the virtual board; a host program is built by the verification."""
-    if link != "host":
-        build(folder, "board")
 
 
 @pytest.mark.parametrize("link", ["host", "virtual"])

@@ -19,6 +19,8 @@ from tests.ops.cases import MAKERS, Seeded, stress_inputs, wide_operators
 from tests.ops.test_vectors import test_reference_gives_the_stored_bits
 from tests.toy import toy_every_graph, toy_graph, toy_staged_graph
 
+pytestmark = pytest.mark.slow
+
 ROWS = ("linear", "conv1d", "conv2d")
 DSP = Core("cortex-m7", dsp=True)
 FIXED, DUAL = "firmware/runtime/lnn_fixed.h", "firmware/runtime/lnn_dsp.h"

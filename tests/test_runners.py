@@ -1,5 +1,4 @@
 import contextlib
-import functools
 import json
 import os
 import signal
@@ -13,7 +12,6 @@ import numpy as np
 import pytest
 
 from lnn_edge.board import list_boards, load_board
-from lnn_edge.build import build
 from lnn_edge.errors import LinkError, MissingToolError, UsageError
 from lnn_edge.link import Link, Port
 from lnn_edge.runners import AbstractRunner, Image, make_runner
@@ -23,7 +21,7 @@ from lnn_edge.runners import process as board_process
 from lnn_edge.runners.msd import MsdRunner
 from lnn_edge.runners.virtual import describe_machine
 from lnn_edge.virtual.config import MachineConfig
-from tests.projects import link, needs_arm_gcc, toy_project
+from tests.projects import built_toy, link, needs_arm_gcc
 
 F746 = load_board("stm32f746")
 F405 = load_board("stm32f405")
@@ -273,18 +271,10 @@ def test_a_crash_in_qemu_is_diagnosed_by_function(tmp_path):
         assert "(fail+" in runner.diagnosis()
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """Builds firmware of the toy model, each once."""
-    folder = tmp_path_factory.mktemp("toy")
-
-    @functools.cache
-    def make(board, preset):
-        project = toy_project(folder / f"{board}-{preset}", board)
-        result = build(project, preset)
-        return Image(result.elf, result.bin)
-
-    return make
+def toy(board, preset):
+    """Return the firmware of the toy model."""
+    result = built_toy(board.name, preset)
+    return Image(result.elf, result.bin)
 
 
 def decide(runner, firmware):
@@ -314,12 +304,12 @@ def decide(runner, firmware):
         ("qemu", F405, "none"),
     ],
 )
-def test_every_device_decides_as_this_machine_does(built, spec, board, source):
+def test_every_device_decides_as_this_machine_does(spec, board, source):
     runner = make_runner(spec, board)
     if (reason := runner.available()) is not None:
         pytest.skip(reason)
-    _, expected = decide(make_runner("host", board), built(board.name, "host"))
-    info, got = decide(runner, built(board.name, "board"))
+    _, expected = decide(make_runner("host", board), toy(board, "host"))
+    info, got = decide(runner, toy(board, "board"))
     assert got == expected
     assert info.board_name == board.name
     assert info.clock_source == source

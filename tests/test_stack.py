@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from lnn_edge.board import load_board
-from lnn_edge.build import build
 from lnn_edge.disassembly import read_routines
 from lnn_edge.elf import Symbol
 from lnn_edge.errors import BuildError
@@ -22,7 +21,7 @@ from lnn_edge.stack import (
     analyse_stack,
     read_frames,
 )
-from tests.projects import Program, link, needs_arm_gcc, toy_project
+from tests.projects import Program, built_toy, link, needs_arm_gcc
 
 EXCEPTION = FRAME_BYTES + ALIGNMENT_BYTES
 
@@ -213,9 +212,9 @@ def test_the_compiler_knows_no_call_that_the_instructions_lack(tmp_path):
     ("board", "runner"),
     [("stm32f746", "virtual"), ("nucleo-f746zg", "virtual"), ("stm32f405", "qemu")],
 )
-def test_booted_firmware_stays_below_its_worst_case(board, runner, tmp_path):
+def test_booted_firmware_stays_below_its_worst_case(board, runner):
     described = load_board(board)
-    result = build(toy_project(tmp_path, board))
+    result = built_toy(board, "board")
     assert result.size is not None
     with make_runner(runner, described) as device:
         if reason := device.available():

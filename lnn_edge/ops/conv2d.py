@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -122,8 +123,9 @@ class Conv2d(AbstractRowOp):
         )
         self.check_rows()
 
-    def _columns(self, x: Array, padding: float) -> Array:
-        """Return the patches (..., R', C', K) of x (..., R, C, I)."""
+    @cached_property
+    def _places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows and columns of every patch, limited to the image, and which of them lie in it."""
         inside, places = [], []
         for axis in (0, 1):
             size, count = self.image[axis], self.outputs[0].shape[axis]
@@ -133,12 +135,17 @@ class Conv2d(AbstractRowOp):
             places.append(place.clip(0, size - 1))
         rows, columns = places[0][:, None, :, None], places[1][None, :, None, :]
         exists = inside[0][:, None, :, None] & inside[1][None, :, None, :]
+        return rows, columns, exists[..., None]
+
+    def _columns(self, x: Array, padding: float) -> Array:
+        """Return the patches (..., R', C', K) of x (..., R, C, I)."""
+        rows, columns, exists = self._places
         xp = array_namespace(x)
         if len(self.inputs[0].shape) == 2:
             x = x[..., None, :, :]
         patches = x[..., rows, columns, :]
-        held = xp.asarray(exists[..., None])
-        patches = xp.where(held, patches, xp.full_like(patches, padding))
+        if not exists.all():
+            patches = xp.where(xp.asarray(exists), patches, xp.full_like(patches, padding))
         return patches.reshape(*x.shape[:-3], *self.outputs[0].shape[:2], -1)
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import pairwise
 from typing import ClassVar
 
@@ -140,12 +141,12 @@ class RPeaks(AbstractOp):
         """Build from x, z, state and state', event."""
         return cls(name, inputs, outputs, tuple(getattr(times, f.name) for f in fields(times)))
 
-    @property
+    @cached_property
     def t(self) -> RPeakTimes:
         """The times by name."""
         return RPeakTimes(*self.times)
 
-    @property
+    @cached_property
     def layout(self) -> dict[str, slice]:
         """Elements of the state by name."""
         return _layout(self.inputs[0].size, self.t)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class AbstractRowOp(AbstractOp):
     multiplier: np.ndarray
     shift: np.ndarray
 
-    @property
+    @cached_property
     def column_zero_points(self) -> np.ndarray:
         """Zero point of each of the K columns, (K,) int64."""
         x, columns = self.inputs[0], self.weight.shape[1]
@@ -44,6 +45,14 @@ class AbstractRowOp(AbstractOp):
         offset = self.weight.astype(np.int64) @ self.column_zero_points
         folded: np.ndarray = (self.bias - offset).astype(np.int32)
         return folded
+
+    @cached_property
+    def _wide_vectors(self) -> tuple[np.ndarray, ...]:
+        return tuple(v.astype(np.int64) for v in (self.bias, self.multiplier, self.shift))
+
+    @cached_property
+    def _real_weight(self) -> np.ndarray:
+        return self.weight.astype(np.float64)
 
     def check_rows(self) -> None:
         """Check formats and prove that no accumulator can overflow."""
@@ -82,12 +91,9 @@ class AbstractRowOp(AbstractOp):
             columns: (..., K) int64, zero points still in.
         """
         centered = columns - fixed.like(columns, self.column_zero_points)
-        bias, multiplier, shift = (
-            fixed.like(columns, v.astype(np.int64))
-            for v in (self.bias, self.multiplier, self.shift)
-        )
+        bias, multiplier, shift = (fixed.like(columns, v) for v in self._wide_vectors)
         y = self.outputs[0]
-        q = fixed.requantize(fixed.dot(centered, self.weight) + bias, multiplier, shift)
+        q = fixed.requantize(fixed.dot(centered, self._real_weight) + bias, multiplier, shift)
         return fixed.saturate(q + y.zero_points[0], y.qmin, y.qmax)
 
     def real_rows(self, columns: Array) -> Array:

@@ -6,6 +6,7 @@ Source: Hasani et al. 2021, algorithm 1 (fused semi-implicit Euler), written wit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -127,14 +128,22 @@ class AbstractSynapseOp(AbstractOp):
     def currents(self, x: Array) -> tuple[Array, Array]:
         """Return num and den (..., N) of what the synapses read, (..., I) int64."""
         read = x[..., self.source]
-        slope, offset = (fixed.like(x, a.astype(np.int64)) for a in (self.slope, self.offset))
+        slope, offset, table = (fixed.like(x, a) for a in self._wide_constants)
         argument = (read * slope + offset + (1 << (self.shift - 1))) >> self.shift
         argument = fixed.saturate(argument, ARGUMENT.qmin, ARGUMENT.qmax)
-        table = fixed.like(x, self.table.astype(np.int64))
         gate = fixed.interpolate(argument, table, ARGUMENT.qmin, TABLE_STEP_BITS)
-        return fixed.dot(gate, self._placed(self.driven)), fixed.dot(
-            gate, self._placed(self.conductance)
-        )
+        sums = fixed.dot(gate, self._real_weights)
+        neurons = len(self.starts) - 1
+        return sums[..., :neurons], sums[..., neurons:]
+
+    @cached_property
+    def _wide_constants(self) -> tuple[np.ndarray, ...]:
+        return tuple(a.astype(np.int64) for a in (self.slope, self.offset, self.table))
+
+    @cached_property
+    def _real_weights(self) -> np.ndarray:
+        both = [self._placed(a) for a in (self.driven, self.conductance)]
+        return np.concatenate(both).astype(np.float64)
 
     def real_currents(self, x: Array) -> tuple[Array, Array]:
         """Return num and den in shares, of what the synapses read in its own steps, as reals."""

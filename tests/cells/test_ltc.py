@@ -198,11 +198,17 @@ def run_real(cell: Ltc, x: np.ndarray, dt: np.ndarray) -> np.ndarray:
     return outputs
 
 
+FORMS = [(None, "softplus"), (None, "clip"), (1.0, "softplus"), (0.01, "clip")]
+
+
 @pytest.mark.parametrize(
-    ("elapsed", "positivity"),
-    [(None, "softplus"), (None, "clip"), (1.0, "softplus"), (0.01, "clip")],
+    ("name", "elapsed", "positivity"),
+    [
+        pytest.param(name, *form, marks=[] if i == j else pytest.mark.slow)
+        for i, name in enumerate(WIRINGS)
+        for j, form in enumerate(FORMS)  # each wiring and each form is met once, quickly
+    ],
 )
-@pytest.mark.parametrize("name", WIRINGS)
 def test_integers_follow_the_real_cell(name: str, elapsed: float | None, positivity: Any) -> None:
     """The contract is 1 % of the range; they are ten times better."""
     cell = make_cell(name, LtcConfig(positivity=positivity))

@@ -51,6 +51,13 @@ def test_arm_code_is_bit_exact(batch: Batch, core: str, tmp_path: Path) -> None:
     assert batch.first_difference(done.output) == ""
 
 
+def test_no_operator_waits_for_the_slow_tests() -> None:
+    tests = (test_host_c_is_bit_exact_and_clean_under_sanitizers, test_arm_code_is_bit_exact)
+    marks = [mark.name for test in tests for mark in getattr(test, "pytestmark", [])]
+    assert "slow" not in marks
+    assert "pytestmark" not in globals()
+
+
 def test_a_wrong_byte_is_located(batch: Batch) -> None:
     wrong = bytearray(batch.expected())
     wrong[-1] ^= 1

@@ -1,0 +1,30 @@
+"""What holds for every test: one thread each, since the workers share the cores."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+from tests.once import FOLDER
+
+# Before anything imports numpy or torch, and for every program that a test starts.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder that `once` fills; workers inherit it."""
+    if not is_worker(config):
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="lnn-edge-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave no folder behind."""
+    if not is_worker(config):
+        shutil.rmtree(os.environ.pop(FOLDER))
