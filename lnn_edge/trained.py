@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import tomli_w
@@ -112,6 +113,14 @@ def load_trained(folder: Path) -> Trained:
     check_weights(folder / "model.safetensors", tensors, "train again, at a lower learning rate")
     network.eval()
     return Trained(network, card)
+
+
+def facts_of(trained: Trained) -> dict[str, object]:
+    """Return what a user of a model's inputs must know; see AbstractStreamNet.facts."""
+    facts, lead = dict(trained.network.facts), trained.card.recipe.lead
+    if lead:
+        facts["leads"] = [lead, *cast("list[str]", facts["leads"])[1:]]
+    return facts
 
 
 def check_weights(path: Path, tensors: Mapping[str, Tensor], remedy: str) -> None:

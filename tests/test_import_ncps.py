@@ -283,7 +283,7 @@ def test_the_wiring_of_a_keras_model_may_be_given_again(tmp_path: Path) -> None:
     path = tmp_path / "wiring.json"
     path.write_text(json.dumps(document))
     import_ncps(KERAS / "ltc_auto.keras", ImportOptions(wiring=path))
-    path.write_text(json.dumps(document | {"output_dim": 1}))
+    path.write_text(json.dumps(document | {"output_dim": 1}), encoding="utf-8-sig")
     with pytest.raises(UsageError, match=r"another wiring than AutoNCP\(.*'seed': 5"):
         import_ncps(KERAS / "ltc_auto.keras", ImportOptions(wiring=path))
 
