@@ -63,7 +63,7 @@ def read_board(path: Path) -> Board:
     """
     where = f"{path.parent.name}/{path.name}" if path.parent.name == "boards" else str(path)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise BoardError(
             f"{where}: cannot read it ({_reason(error)}); give a board file"

@@ -22,7 +22,7 @@ from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import fully_connected, layered
 from lnn_edge.errors import DataError
 from lnn_edge.networks.cell_model import CellInput, CellModel
-from lnn_edge.trained import write_atomically
+from lnn_edge.trained import check_weights, write_atomically
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,22 @@ class CfcSizes:
 
 @dataclass(frozen=True)
 class WiredCfcSizes:
-    """A WiredCfc: its masks come with the weights."""
+    """A WiredCfc: its masks come with the weights; 0 outputs are the whole last layer."""
 
     kind: ClassVar[str] = "wired_cfc"
     input_size: int
     layers: tuple[int, ...]
     config: CfcConfig
+    outputs: int = 0
 
     @property
     def output_size(self) -> int:
         """Length of the output: the motor neurons."""
-        return self.layers[-1]
+        return self.outputs or self.layers[-1]
 
     def make(self) -> nn.Module:
         """Return the cell with fresh weights and all synapses."""
-        return WiredCfc(layered(self.input_size, self.layers), self.config)
+        return WiredCfc(layered(self.input_size, self.layers), self.config, self.output_size)
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,14 @@ def load_cell(folder: Path) -> tuple[CellModel, CellCard]:
     sizes = strict.build(CELLS[card.cell], card.sizes, f"{where}: sizes", DataError)
     model = make_model(sizes, card.dt or None, card.outputs)
     try:
-        model.load_state_dict(load_tensors(files[WEIGHTS]))
+        tensors = load_tensors(files[WEIGHTS])
+        model.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:
         first = str(error).splitlines()[0]
         raise DataError(
             f"{folder}/{WEIGHTS} does not fit {CARD} ({first}); import it again"
         ) from None
+    check_weights(folder / WEIGHTS, tensors, "import it again")
     return model.eval(), card
 
 

@@ -15,7 +15,7 @@ from lnn_edge.formats import Ranges
 from lnn_edge.graph import QGraph
 from lnn_edge.graphio import save_graph
 from lnn_edge.networks.stream_net import AbstractStreamNet
-from lnn_edge.trained import Trained, one_thread, prepare, real_inputs
+from lnn_edge.trained import Trained, facts_of, one_thread, prepare, real_inputs
 
 TAIL = 1e-4  # part of the values that may lie outside a range at each end, and saturates
 MOST_RECORDINGS = 2000  # to calibrate on: more change no range and fill the memory
@@ -86,7 +86,7 @@ def quantize(
     network, card = trained.network, trained.card
     metadata = {
         "classes": list(network.classes),
-        **network.facts,
+        **facts_of(trained),
         "weights_sha256": card.weights_sha256,
         "network": card.recipe.network,
         "dataset": Path(card.recipe.dataset).name,  # no path in a graph

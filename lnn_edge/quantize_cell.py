@@ -10,6 +10,7 @@ import torch
 
 from lnn_edge.cell_folder import load_cell
 from lnn_edge.errors import QuantizationError
+from lnn_edge.finite import check_finite
 from lnn_edge.formats import Ranges
 from lnn_edge.graph import QGraph
 from lnn_edge.graphio import save_graph
@@ -86,8 +87,7 @@ def _check(model: CellModel, frames: np.ndarray) -> None:
             f"calibration data has shape {frames.shape}, needed is (N, T, {channels}): "
             f"{channels} channels{last}"
         )
-    if not np.isfinite(frames).all():
-        raise QuantizationError("calibration data holds NaN or infinite values; remove them")
+    check_finite("calibration data", frames, "remove or fill them", QuantizationError)
     elapsed = frames[..., -1]
     if model.frame.dt is None and (elapsed.min() < 0 or elapsed.max() == 0):
         raise QuantizationError(

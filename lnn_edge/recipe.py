@@ -150,6 +150,7 @@ class Recipe:
         augmentation: Random changes.
         preprocessing: What the network learns from: "causal" is the front end on the board,
             "whole-record" the published one of 12-lead ECGs, which no stream can have.
+        lead: Of ECGs with beats, the lead that comes first; "" is MLII.
     """
 
     name: str
@@ -159,6 +160,7 @@ class Recipe:
     training: Training
     augmentation: Augmentation
     preprocessing: Preprocessing = "causal"
+    lead: str = ""
 
 
 COMPRESSED = {"bins": 28}  # of 129: up to 53 Hz, behind a low-pass of 40 Hz
@@ -186,7 +188,7 @@ def load_recipe(name: str) -> Recipe:
     """
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         near = get_close_matches(name, builtin_recipes(), cutoff=0) or builtin_recipes()
         raise UsageError(

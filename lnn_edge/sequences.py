@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lnn_edge.errors import DataError
+from lnn_edge.finite import check_finite
 
 
 def load_sequences(path: Path, channels: int) -> np.ndarray:
@@ -35,7 +36,6 @@ def load_sequences(path: Path, channels: int) -> np.ndarray:
         raise DataError(
             f"{path} has shape {array.shape}, needed is (N, T, {channels}) or (T, {channels})"
         )
-    if not np.isfinite(whole).all():
-        raise DataError(f"{path} holds NaN or infinite values; remove or fill them")
+    check_finite(str(path), array, "remove or fill them")
     frames: np.ndarray = whole.astype(np.float64)
     return frames

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import tomli_w
@@ -21,6 +22,7 @@ from torch import Tensor
 from lnn_edge import strict
 from lnn_edge.decisions import DecisionSequence, LabelledSignal, run_decisions
 from lnn_edge.errors import DataError, UsageError
+from lnn_edge.finite import check_finite
 from lnn_edge.ir import QTensor
 from lnn_edge.networks import make_network
 from lnn_edge.networks.stream_net import AbstractStreamNet
@@ -103,12 +105,28 @@ def load_trained(folder: Path) -> Trained:
         )
     network = make_network(card.recipe.network, card.recipe.model)
     try:
-        network.load_state_dict(load_tensors(weights))
+        tensors = load_tensors(weights)
+        network.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:
         first = str(error).splitlines()[0]
         raise DataError(f"{folder}/model.safetensors does not fit ({first}); train again") from None
+    check_weights(folder / "model.safetensors", tensors, "train again, at a lower learning rate")
     network.eval()
     return Trained(network, card)
+
+
+def facts_of(trained: Trained) -> dict[str, object]:
+    """Return what a user of a model's inputs must know; see AbstractStreamNet.facts."""
+    facts, lead = dict(trained.network.facts), trained.card.recipe.lead
+    if lead:
+        facts["leads"] = [lead, *cast("list[str]", facts["leads"])[1:]]
+    return facts
+
+
+def check_weights(path: Path, tensors: Mapping[str, Tensor], remedy: str) -> None:
+    """Refuse weights that are no finite numbers, see finite.check_finite."""
+    for name, tensor in tensors.items():
+        check_finite(f"{path}: {name}", tensor.float().numpy(), remedy)
 
 
 def _recipe(values: object, where: str) -> Recipe:

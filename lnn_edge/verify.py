@@ -107,6 +107,7 @@ class Verification:
         firmware_sha256: Hash of the image that the project's build gave for this link; None where
             it is not what a board on a serial port runs.
         built: Why it was built first; None if a fresh build lay there.
+        lead: First lead of the recordings, None for the usual one of the data set.
     """
 
     link: str
@@ -124,6 +125,7 @@ class Verification:
     float_error: dict[str, float] | None = None
     firmware_sha256: str | None = None
     built: str | None = None
+    lead: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -153,6 +155,7 @@ class Verification:
             "float_error": self.float_error,
             "firmware_sha256": self.firmware_sha256,
             "built": self.built,
+            "lead": self.lead,
         }
 
 

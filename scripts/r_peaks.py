@@ -7,7 +7,7 @@ The detector's rules were chosen on DS1; DS2 and the paced records were read onc
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +50,7 @@ def read(folder: Path, name: str) -> Recording | None:
         record = read_record(folder, name, mitdb.patient_of(name))
     except DataError:
         return None
-    if "MLII" not in record.leads:
-        record = replace(record, leads=("MLII", *record.leads[1:]))
-    return record.to_contract()
+    return record.to_contract("MLII" if "MLII" in record.leads else record.leads[0])
 
 
 def flutter(folder: Path, name: str) -> list[tuple[int, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +46,4 @@ def mitdb_record(name: str) -> Recording:
     if not place or not (Path(place) / "mitdb" / f"{name}.hea").is_file():
         pytest.skip("needs MIT-BIH in LNN_EDGE_DATA/mitdb")
     record = mitdb.read(Path(place) / "mitdb", name)
-    if "MLII" not in record.leads:
-        record = replace(record, leads=("MLII", *record.leads[1:]))
-    return record.to_contract()
+    return record.to_contract("MLII" if "MLII" in record.leads else record.leads[0])

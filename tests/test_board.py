@@ -74,6 +74,8 @@ def test_board_of_ones_own_by_path(tmp_path):
     board = load_board(str(path))
     assert board.name == "mine"
     assert board.mcu.cpu == "cortex-m7"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert load_board(str(path)) == board
 
 
 def test_json_reads_back_equal():

@@ -49,6 +49,15 @@ def test_a_finding_nobody_looked_for_is_unknown(folder: Path) -> None:
     assert labels.tolist() == [[0, 0, 0, -1, 1, -1]] * 2
 
 
+def test_a_table_may_begin_with_a_mark(folder: Path, tmp_path: Path) -> None:
+    for file in ("A0001.hea", "A0001.dat", "REFERENCE.csv"):
+        shutil.copyfile(folder / file, tmp_path / file)
+    table = tmp_path / "REFERENCE.csv"
+    table.write_text(table.read_text(), encoding="utf-8-sig")
+    (record,) = cpsc2018.read(tmp_path, ["A0001"])
+    assert record.findings.tolist() == [0, 1, 0, -1, 0, -1]
+
+
 @pytest.mark.parametrize("damage", ["label", "header", "reference"])
 def test_damage_is_named(damage: str, folder: Path, tmp_path: Path) -> None:
     for file in ("A0001.hea", "A0001.dat", "REFERENCE.csv"):

@@ -60,6 +60,16 @@ def test_gain_and_zero_are_converted_exactly(gain: float, zero: int, sample: int
     assert out.adc_zero == (1024, 1024)
 
 
+@settings(max_examples=30, deadline=None)
+@given(gain=st.decimals(-5000, -30, places=3).map(float), zero=st.integers(-2000, 2000))
+def test_a_lead_that_is_upside_down_is_turned(gain: float, zero: int) -> None:
+    adc = np.array([[-2000], [-1], [0], [700], [2000], [2000]], np.int16)
+    out = make(adc=adc, leads=("MLII",), gain=(gain,), adc_zero=(zero,)).to_contract()
+    exact = [Fraction(int(a) - zero) * 200 / Fraction(str(gain)) + 1024 for a in adc[:, 0]]
+    assert out.adc[:, 0].tolist() == [floor(value + Fraction(1, 2)) for value in exact]
+    assert out.gain == (200.0, 200.0)
+
+
 def test_mlii_comes_first_by_name() -> None:
     recording = make(leads=("V5", "MLII"), gain=(100.0, 200.0))
     out = recording.to_contract()
@@ -91,6 +101,7 @@ def test_one_lead_gets_a_second_at_rest() -> None:
         ({"leads": ("II", "V1")}, "leads II, V1 and the model needs MLII"),
         ({"gain": (0.5, 200.0)}, "MLII at 200 steps per mV does not fit 16 bit"),
         ({"gain": (1.2345678901234567e-11, 200.0)}, "too many digits"),
+        ({"gain": (-1.2345678901234567e-11, 200.0)}, "too many digits"),
     ],
 )
 def test_conversion_says_what_is_wrong(changes: dict[str, object], said: str) -> None:

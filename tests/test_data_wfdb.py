@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn_edge.data import load_dataset
+from lnn_edge.data import Recording, load_dataset
 from lnn_edge.data.wfdb_folder import list_records, read_folder, read_record, wfdb_library
 from lnn_edge.data.wfdb_writer import write_record
 from lnn_edge.errors import DataError
 from tests.wfdb_files import edit_header, small_record, write_small
 
 
-def write_plain(folder: Path, samples: np.ndarray, leads: tuple[str, ...], gain: float) -> None:
-    """Write by wfdb alone, in format 16, with one beat."""
+def write_plain(
+    folder: Path, samples: np.ndarray, leads: tuple[str, ...], gain: float, fmt: str = "16"
+) -> None:
+    """Write by wfdb alone, with one beat."""
     count = len(leads)
     with wfdb_library() as wfdb:
         wfdb.wrsamp(
@@ -24,7 +26,7 @@ def write_plain(folder: Path, samples: np.ndarray, leads: tuple[str, ...], gain:
             ["mV"] * count,
             list(leads),
             d_signal=samples.astype(np.int64),
-            fmt=["16"] * count,
+            fmt=[fmt] * count,
             adc_gain=[gain] * count,
             baseline=[0] * count,
             write_dir=str(folder),
@@ -144,17 +146,106 @@ def test_invalid_samples_in_format_212(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
-def test_invalid_samples_in_format_16(tmp_path: Path) -> None:
+FORMATS = ("16", "24", "32", "80", "212", "508", "516", "524")  # that wfdb writes
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_invalid_samples_are_those_of_wfdb(fmt: str, tmp_path: Path) -> None:
     with wfdb_library() as wfdb:
         signal = np.zeros((720, 2))
-        signal[50:60, 1] = np.nan
+        signal[50:150, 1] = np.nan
         wfdb.wrsamp(
-            "r1", 360, ["mV"] * 2, ["MLII", "V1"], p_signal=signal, fmt=["16"] * 2,
-            adc_gain=[200.0] * 2, baseline=[0] * 2, write_dir=str(tmp_path),
+            "r1", 360, ["mV"] * 2, ["MLII", "V1"], p_signal=signal, fmt=[fmt] * 2,
+            adc_gain=[50.0] * 2, baseline=[0] * 2, write_dir=str(tmp_path),
         )  # fmt: skip
         wfdb.wrann("r1", "atr", np.array([100]), symbol=["N"], write_dir=str(tmp_path))
-    with pytest.raises(DataError, match=r"10 samples of lead V1 are invalid .* sample 50"):
+        assert np.isnan(wfdb.rdrecord(str(tmp_path / "r1")).p_signal).sum() == 100
+    with pytest.raises(DataError, match=r"100 samples of lead V1 are invalid .* sample 50"):
         read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_every_format_gives_the_samples_of_wfdb(fmt: str, tmp_path: Path) -> None:
+    samples = np.arange(-120, 120, dtype=np.int16)[:, None] * np.array([1, -1])
+    write_plain(tmp_path, samples, ("MLII", "V1"), 50.0, fmt)
+    assert np.array_equal(read_record(tmp_path, "r1").adc, samples)
+
+
+def millivolts(recording: Recording) -> np.ndarray:
+    return (recording.adc - np.array(recording.adc_zero)) / np.array(recording.gain)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("200.0(0)/mV", "-200.0(0)/mV"),  # upside down
+        ("200.0(0)/mV", "-1e2(37)/mV"),
+        ("200.0(0)/mV", "200"),  # the zero of the ADC stands for 0 mV, which is 0 here
+        ("200.0(0)/mV 16 0", "200 16 512"),
+        (" 360 ", " 360/360(0) "),
+        (" 360 ", " 360/72.5(7) "),
+    ],
+)
+def test_millivolts_are_those_of_wfdb(old: str, new: str, tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).integers(-900, 900, (720, 2))
+    write_plain(tmp_path, samples, ("MLII", "V1"), 200.0)
+    edit_header(tmp_path, old, new)
+    with wfdb_library() as wfdb:
+        wanted = wfdb.rdrecord(str(tmp_path / "r1")).p_signal
+    assert np.allclose(millivolts(read_record(tmp_path, "r1")), wanted, rtol=0, atol=1e-12)
+    (recording,) = load_dataset(str(tmp_path))
+    assert np.abs(millivolts(recording) - wanted).max() <= 0.5 / 200 + 1e-12
+
+
+def test_leads_of_any_name_may_come_first(tmp_path: Path) -> None:
+    samples = np.arange(720)[:, None] * np.array([1, 0, -1])
+    write_plain(tmp_path, samples, ("ECG1", "ECG2", "I"), 200.0)
+    (recording,) = load_dataset(str(tmp_path), lead="I")
+    assert recording.leads == ("I", "ECG1")
+    assert np.array_equal(recording.adc, 1024 + samples[:, [2, 0]])
+    for lead in (None, "V9"):
+        with pytest.raises(DataError, match=r"leads ECG1, ECG2, I and the model needs .* --lead"):
+            load_dataset(str(tmp_path), lead=lead)
+    edit_header(tmp_path, "ECG2", "ECG1")
+    with pytest.raises(DataError, match="needs one that alone is called ECG1"):
+        load_dataset(str(tmp_path), lead="ECG1")
+
+
+def test_data_sets_without_a_choice_of_leads_refuse_one() -> None:
+    with pytest.raises(DataError, match="has leads of its own; leave --lead II out"):
+        load_dataset("synthetic-12lead", lead="II")
+
+
+INDEXES = {
+    "byte order mark": b"\xef\xbb\xbfc\nb\n",
+    "Windows": b"c\r\n\r\nb\r\n",
+    "comment": b"# of a\nc\nb\n",
+    "twice": b"c\nb\nc\n",
+    "one line": b"c b",
+}
+
+
+@pytest.mark.parametrize("case", INDEXES)
+def test_an_index_is_read_as_it_is_meant(case: str, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        write_small(tmp_path, name)
+    (tmp_path / "RECORDS").write_bytes(INDEXES[case])
+    assert list_records(tmp_path) == ("c", "b")
+
+
+def test_an_index_may_name_records_in_folders(tmp_path: Path) -> None:
+    write_small(tmp_path / "p1", "a")
+    (tmp_path / "RECORDS").write_text("p1/a\n")
+    (recording,) = load_dataset(str(tmp_path))
+    assert (recording.name, len(recording.adc)) == ("p1/a", 2160)
+
+
+@pytest.mark.parametrize("index", [b"", b"z\n", "a\n".encode("utf-16")])
+def test_an_index_without_a_record_is_refused(index: bytes, tmp_path: Path) -> None:
+    write_small(tmp_path, "a")
+    (tmp_path / "RECORDS").write_bytes(index)
+    with pytest.raises(DataError, match=r"RECORDS names; copy them|is no text in UTF-8"):
+        list_records(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +254,11 @@ def test_invalid_samples_in_format_16(tmp_path: Path) -> None:
         (" 360 ", " 250 ", "sampled at 250 Hz|counts at 360 Hz"),
         (" 360 2160", "", "counts at 360 Hz"),
         ("200.0(1024)/mV", "0(1024)/mV", "gives no gain for lead MLII"),
+        ("200.0(1024)/mV", "-0.0(1024)/mV", "gives no gain for lead MLII"),
+        ("r1.dat 212 200.0(1024)/mV", " # 212 7\nr1.dat 212 0(1024)/mV", "gives no gain for lead"),
+        ("r1 2 360", "r1 1 360", "promises 1 signals and describes 2"),
+        ("r1 2 360", "r1 3 360", "promises 3 signals and describes 2"),
+        (" 360 2160", " 360 0", "promises no sample"),
         ("/mV", "/uV", "steps per uV"),
         ("r1 2 360", "???", "not a readable WFDB header"),
         (" 212 ", " 213 ", "r1"),
@@ -209,9 +305,15 @@ def test_annotation_without_beats(tmp_path: Path) -> None:
         load_dataset(str(tmp_path))
 
 
+@pytest.mark.parametrize("fmt", ["212", "516"])  # 516 is FLAC
 @pytest.mark.parametrize("suffix", ["hea", "atr", "dat"])
-def test_damaged_files_only_raise_data_errors(tmp_path: Path, suffix: str) -> None:
-    path = write_small(tmp_path) / f"r1.{suffix}"
+def test_damaged_files_only_raise_data_errors(tmp_path: Path, suffix: str, fmt: str) -> None:
+    if fmt == "212":
+        write_small(tmp_path)
+    else:
+        noise = np.random.default_rng(1).integers(-100, 100, (720, 2))
+        write_plain(tmp_path, noise, ("MLII", "V1"), 200.0, fmt)
+    path = tmp_path / f"r1.{suffix}"
     whole = path.read_bytes()
     rng = np.random.default_rng(5)
     refused = []

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "lnn_edge"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [  # a module imports only from its own layer and those above it in this list
-    {"errors", "resources", "strict", "_version"},
+    {"errors", "resources", "strict", "finite", "_version"},
     {"fixed"},
     {"ir"},
     {"formats", "ops"},
@@ -34,7 +34,7 @@ LAYERS = [  # a module imports only from its own layer and those above it in thi
     {"judge", "augment", "published_columns", "toolchain"},
     {"build_record"},
     {"build", "link", "trained", "virtual"},
-    {"cell_folder", "ncps_files", "examples"},
+    {"cell_folder", "ncps_files", "keras_config", "examples"},
     {"train", "quantize", "quantize_cell", "import_ncps", "runners", "doctor"},
     {"verify", "verify_values"},
     {"report"},

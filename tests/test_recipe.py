@@ -48,6 +48,8 @@ def test_a_file_of_ones_own_is_read_by_path(values: dict[str, Any], tmp_path: Pa
     path = tmp_path / "mine.toml"
     path.write_text(tomli_w.dumps(values))
     assert load_recipe(str(path)).training.epochs == 7
+    path.write_text(tomli_w.dumps({**values, "lead": "II"}), encoding="utf-8-sig")  # with a mark
+    assert load_recipe(str(path)).lead == "II"
     with pytest.raises(FrozenInstanceError):
         load_recipe(str(path)).name = "other"  # type: ignore[misc]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from lnn_edge.evaluate import evaluate_scores, integer_scores
 from lnn_edge.quantize import quantize
 from lnn_edge.recipe import Recipe, builtin_recipes, load_recipe
 from lnn_edge.train import EpochReport, train
-from lnn_edge.trained import Trained, float_scores, load_trained, prepare
+from lnn_edge.trained import Trained, float_scores, load_trained, prepare, save_trained
 from tests.recordings import invented
 
 RECORDINGS = [invented("a", 120, 1), invented("b", 120, 2)]
@@ -103,6 +105,15 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     card = tmp_path / "model.toml"
     card.write_text(card.read_text().replace("format = 1", "format = 9"))
     with pytest.raises(DataError, match="format 9"):
+        load_trained(tmp_path)
+
+
+def test_a_weight_that_is_no_number_is_named(trained: Trained, tmp_path: Path) -> None:
+    network = copy.deepcopy(trained.network)
+    name, weight = next(iter(network.named_parameters()))
+    weight.data.view(-1)[0] = float("nan")
+    save_trained(tmp_path, network, trained.card)
+    with pytest.raises(DataError, match=rf"model.safetensors: {re.escape(name)} holds 1 NaN"):
         load_trained(tmp_path)
 
 

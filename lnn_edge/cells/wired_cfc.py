@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,7 @@ from lnn_edge.errors import UsageError
 from lnn_edge.formats import Ranges, symmetric
 from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.ops.elementwise import Requantize
+from lnn_edge.ops.slice import Slice
 
 NO_BACKBONE = CfcConfig(backbone_layers=0)
 
@@ -18,7 +21,7 @@ NO_BACKBONE = CfcConfig(backbone_layers=0)
 class WiredCfc(nn.Module):
     """CfC cells in a row, each reading the one before it in the same step.
 
-    h_i' = CfC_i(h_(i-1)', h_i, dt),  h_0' = x;  output = h' of the last layer (motor neurons)
+    h_i' = CfC_i(h_(i-1)', h_i, dt),  h_0' = x;  output = h' of the last layer's first neurons
 
     The wiring masks what ff1 and ff2 read of the layer before. time_a, time_b and the recurrence
     inside a layer are dense; signs and synapses among command neurons have no effect.
@@ -26,20 +29,29 @@ class WiredCfc(nn.Module):
     Args:
         wiring: Layers and synapses.
         config: Form of each layer, without backbone.
+        outputs: How many neurons of the last layer are the output; None means all.
 
     Raises:
-        UsageError: The configuration has a backbone.
+        UsageError: The configuration has a backbone, or there are not so many neurons.
 
     Source: names as in ncps WiredCfCCell (layer_0, layer_1, layer_2).
     """
 
-    def __init__(self, wiring: Wiring, config: CfcConfig = NO_BACKBONE) -> None:
+    def __init__(
+        self, wiring: Wiring, config: CfcConfig = NO_BACKBONE, outputs: int | None = None
+    ) -> None:
         super().__init__()
         if config.backbone_layers:
             raise UsageError(
                 f"wired CfC has {config.backbone_layers} backbone layers, needed are 0"
             )
         self.sizes = [len(neurons) for neurons in wiring.layers]
+        self.outputs = self.sizes[-1] if outputs is None else outputs
+        if not 1 <= self.outputs <= self.sizes[-1]:
+            raise UsageError(
+                f"wired CfC has {self.sizes[-1]} neurons in its last layer and {self.outputs} "
+                "outputs; needed are 1 to as many"
+            )
         inputs = [wiring.input_size, *self.sizes[:-1]]
         for index, (features, size) in enumerate(zip(inputs, self.sizes, strict=True)):
             mask = torch.from_numpy(wiring.mask(index)).to(torch.get_default_dtype())
@@ -60,7 +72,7 @@ class WiredCfc(nn.Module):
         for index, old in enumerate(torch.split(h, self.sizes, -1)):
             x = self.layers[index].step(x, old, dt, _within(index, tap))
             states.append(x)
-        return x, torch.cat(states, -1)
+        return x[..., : self.outputs], torch.cat(states, -1)
 
     def forward(self, x: Tensor, dt: Tensor, h: Tensor, tap: Tap = no_tap) -> tuple[Tensor, Tensor]:
         """Scan `step` over time, a whole layer after the other.
@@ -79,7 +91,7 @@ class WiredCfc(nn.Module):
             layer_tap = tap if tap is no_tap else _within(index, tap)
             x, state = self.layers[index](x, dt, old, layer_tap)
             states.append(state)
-        return x, torch.cat(states, -1)
+        return x[..., : self.outputs], torch.cat(states, -1)
 
     def lower(self, parts: tuple[QTensor, ...], dt: QTensor | float, ranges: Ranges) -> LoweredCell:
         """Lower one step to integer operators, see Cfc.lower; one state per layer.
@@ -96,9 +108,12 @@ class WiredCfc(nn.Module):
         ops = list(cells[0].ops)
         for bridge, cell in zip(bridges, cells[1:], strict=True):
             ops += [bridge, *cell.ops]
-        return LoweredCell(
-            tuple(ops), tuple(s for cell in cells for s in cell.states), cells[-1].output
-        )
+        output = cells[-1].output
+        if self.outputs < output.size:
+            motor = replace(output, name="motor", shape=(self.outputs,))
+            ops.append(Slice.quantize("pick_motor", output, motor))
+            output = motor
+        return LoweredCell(tuple(ops), tuple(s for cell in cells for s in cell.states), output)
 
 
 def _prefix(index: int) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import operator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +16,7 @@ from lnn_edge.errors import DataError, UsageError
 
 ANY_SIGN = (-1, 1)
 MOSTLY_POSITIVE = (-1, 1, 1)
+NEEDED = "needed is JSON with adjacency_matrix, sensory_adjacency_matrix, layers and output_dim"
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +44,14 @@ class Wiring:
     def input_size(self) -> int:
         """Number of inputs."""
         return len(self.sensory)
+
+    def equals(self, other: Wiring) -> bool:
+        """Tell whether it is the same wiring."""
+        return (
+            np.array_equal(self.adjacency, other.adjacency)
+            and np.array_equal(self.sensory, other.sensory)
+            and (self.layers, self.output_size) == (other.layers, other.output_size)
+        )
 
     def mask(self, layer: int, signed: bool = False) -> np.ndarray:
         """Return what a layer's neurons read, (H, I + H) of 0 and 1; signed also of -1.
@@ -254,32 +266,47 @@ def read_wiring(path: Path) -> Wiring:
         DataError: The file cannot be read, or is no such wiring.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        adjacency, sensory = (
-            np.array(values[key], np.int32)
-            for key in ("adjacency_matrix", "sensory_adjacency_matrix")
-        )
-        layers = tuple(tuple(int(n) for n in layer) for layer in values["layers"])
-        outputs = int(values["output_dim"])
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); give a wiring file") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is no wiring ({error!r}); {NEEDED}") from None
+    return wiring_of(values, str(path))
+
+
+def wiring_of(values: Mapping[str, Any], where: str) -> Wiring:
+    """Return the wiring of values under the keys that read_wiring names.
+
+    Raises:
+        DataError: They are no such wiring.
+    """
+    try:
+        adjacency, sensory = (
+            _synapses(values[key]) for key in ("adjacency_matrix", "sensory_adjacency_matrix")
+        )
+        layers = tuple(tuple(operator.index(n) for n in layer) for layer in values["layers"])
+        outputs = operator.index(values["output_dim"])
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path} is no wiring ({error!r}); needed is JSON with adjacency_matrix, "
-            "sensory_adjacency_matrix, layers and output_dim"
-        ) from None
+        raise DataError(f"{where} is no wiring ({error!r}); {NEEDED}") from None
     units = len(adjacency)
     if (
         adjacency.shape != (units, units)
-        or sensory.ndim != 2
         or sensory.shape[1] != units
         or sorted(n for layer in layers for n in layer) != list(range(units))
         or not 1 <= outputs <= units
         or max(np.abs(adjacency).max(), np.abs(sensory).max()) > 1
     ):
         raise DataError(
-            f"{path}: adjacency {adjacency.shape}, sensory {sensory.shape} and {len(layers)} "
+            f"{where}: adjacency {adjacency.shape}, sensory {sensory.shape} and {len(layers)} "
             "layers do not fit each other; needed are (N, N), (I, N) with entries -1, 0, 1 and "
             "every neuron in one layer"
         )
-    return Wiring(adjacency, sensory, layers, outputs)
+    return Wiring(adjacency.astype(np.int32), sensory.astype(np.int32), layers, outputs)
+
+
+def _synapses(values: object) -> np.ndarray:
+    """Return a matrix of signed synapses."""
+    array = np.asarray(values)
+    if array.ndim != 2 or array.size == 0 or array.dtype.kind != "i":
+        raise ValueError("synapses are no matrix of integers")
+    return array

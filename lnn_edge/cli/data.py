@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from lnn_edge.cli.leads import lead_option
 from lnn_edge.cli.output import console, data_dir_option, json_option, progress, show_json, table
 
 
@@ -39,9 +40,10 @@ def list_(as_json: bool) -> None:
 @command.command()
 @click.argument("name")
 @click.option("--split", default="all", show_default=True, help="Part of the data set.")
+@lead_option
 @data_dir_option
 @json_option
-def info(name: str, split: str, data_dir: str | None, as_json: bool) -> None:
+def info(name: str, split: str, lead: str | None, data_dir: str | None, as_json: bool) -> None:
     """Describe each recording.
 
     \b
@@ -49,7 +51,7 @@ def info(name: str, split: str, data_dir: str | None, as_json: bool) -> None:
     """
     from lnn_edge.data.registry import describe
 
-    rows = describe(name, data_dir, split)
+    rows = describe(name, data_dir, split, lead)
     if as_json:
         show_json([asdict(r) for r in rows])
         return

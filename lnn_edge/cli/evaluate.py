@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lnn_edge.cli.leads import facts_of_model, lead_option, lead_to_feed
 from lnn_edge.cli.output import console, data_dir_option, json_option, show_json, table
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 @click.command(name="evaluate")
 @click.argument("model", type=click.Path(path_type=Path), required=False)
 @click.option("--dataset", default="excerpts", show_default=True, help="Name or WFDB folder.")
+@lead_option
 @click.option("--split", default="all", show_default=True)
 @click.option("--fold", type=int, default=0, show_default=True, help="For train and validation.")
 @click.option("--records", help="Only these, comma-separated.")
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 def command(
     model: Path | None,
     dataset: str,
+    lead: str | None,
     split: str,
     fold: int,
     records: str | None,
@@ -60,11 +63,12 @@ def command(
     from lnn_edge.data.registry import load_dataset
 
     names = None if records is None else records.split(",")
-    recordings = load_dataset(dataset, data_dir, split, names, fold)
+    fed = lead_to_feed(facts_of_model(model), lead)
+    recordings = load_dataset(dataset, data_dir, split, names, fold, fed)
     form, path, judged = judge(model, recordings, resamples, find_beats, preprocessing)
     if as_json:
         head = {"model": str(path), "form": form, "dataset": dataset, "split": split}
-        show_json({**head, **judged.to_json()})
+        show_json({**head, "lead": fed, **judged.to_json()})
         return
     title = f"{path} ({form}) on {dataset}, {len(recordings)} recordings"
     show_figures(title, judged)

@@ -69,9 +69,10 @@ def command(
     positivity: Positivity | None,
     as_json: bool,
 ) -> None:
-    """Import FILE: a state dict of ncps.torch, or weights of ncps.keras (.weights.h5, .keras).
+    """Import FILE: a state dict of ncps.torch, or a model or weights of ncps.keras.
 
-    Writes the folder that `lnn-edge quantize` takes next. Nothing in FILE is run.
+    Writes the folder that `lnn-edge quantize` takes next. Nothing in FILE is run. Options say what
+    FILE does not tell: a .keras model tells its form, a state dict and .weights.h5 do not.
 
     \b
     Example: lnn-edge import policy.pt -o policy --mode default --activation lecun_tanh

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lnn_edge.cli.leads import lead_option, lead_to_feed
 from lnn_edge.cli.output import console, data_dir_option, json_option, show_json
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 @click.command(name="quantize")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--dataset", help="Where the training recordings lie now, if not where they lay.")
+@lead_option
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 def command(
     folder: Path,
     dataset: str | None,
+    lead: str | None,
     calibration: Path | None,
     data_dir: str | None,
     as_json: bool,
@@ -38,10 +41,13 @@ def command(
     Example: lnn-edge quantize runs/beats --data-dir data
     Example: lnn-edge quantize policy --calibration X.npy
     """
+    from lnn_edge.errors import UsageError
     from lnn_edge.graphio import graph_sha256
 
+    if calibration is not None and lead is not None:
+        raise UsageError(f"--lead {lead} is of recordings, --calibration of frames; leave one out")
     if calibration is None:
-        graph = _quantize_trained(folder, dataset, data_dir)
+        graph = _quantize_trained(folder, dataset, lead, data_dir)
     else:
         from lnn_edge.quantize_cell import quantize_cell_folder
 
@@ -62,12 +68,14 @@ def command(
     )
 
 
-def _quantize_trained(folder: Path, dataset: str | None, data_dir: str | None) -> QGraph:
+def _quantize_trained(
+    folder: Path, dataset: str | None, lead: str | None, data_dir: str | None
+) -> QGraph:
     from lnn_edge.cell_files import is_cell_folder
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.errors import UsageError
     from lnn_edge.quantize import calibration_records, quantize_folder
-    from lnn_edge.trained import load_trained
+    from lnn_edge.trained import facts_of, load_trained
 
     if is_cell_folder(folder):
         raise UsageError(
@@ -78,5 +86,6 @@ def _quantize_trained(folder: Path, dataset: str | None, data_dir: str | None) -
     card = trained.card
     source = dataset or card.recipe.dataset
     names = calibration_records(card.training_records)
-    records = load_dataset(source, data_dir, "all", names)
+    fed = lead_to_feed(facts_of(trained), lead)
+    records = load_dataset(source, data_dir, "all", names, lead=fed)
     return quantize_folder(trained, records, folder / "model.qgraph")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lnn_edge.cli.leads import lead_option
 from lnn_edge.cli.output import console, data_dir_option, json_option, progress, show_json
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 @click.argument("recipe")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
 @click.option("--dataset", help="Data set instead of the recipe's: a name or a WFDB folder.")
+@lead_option
 @click.option("--fold", type=int, help="Hold this fold of patients out [default: learn from all].")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
@@ -33,6 +35,7 @@ def command(
     recipe: str,
     output: Path,
     dataset: str | None,
+    lead: str | None,
     fold: int | None,
     seed: int,
     epochs: int | None,
@@ -51,6 +54,7 @@ def command(
     Example: lnn-edge train ccfc --compress --data-dir data -o runs/ccfc
     """
     from dataclasses import replace
+    from functools import partial
 
     from lnn_edge.data.registry import find_dataset, load_dataset
     from lnn_edge.recipe import compressed, load_recipe
@@ -61,13 +65,15 @@ def command(
         plan,
         dataset=dataset or plan.dataset,
         preprocessing=preprocessing or plan.preprocessing,
+        lead=lead or plan.lead,
     )
     plan = compressed(plan) if compress else plan
     plan = replace(plan, training=replace(plan.training, epochs=epochs or plan.training.epochs))
     whole = "develop" if "develop" in find_dataset(plan.dataset).splits else "all"
     split = whole if fold is None else "train"
-    training = load_dataset(plan.dataset, data_dir, split, fold=fold or 0)
-    held_out = () if fold is None else load_dataset(plan.dataset, data_dir, "validation", fold=fold)
+    load = partial(load_dataset, plan.dataset, data_dir, lead=plan.lead or None)
+    training = load(split, fold=fold or 0)
+    held_out = () if fold is None else load("validation", fold=fold)
     history = []
     with progress(as_json) as bar:
         task = bar.add_task("training", total=plan.training.epochs, note="")

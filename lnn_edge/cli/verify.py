@@ -9,6 +9,7 @@ import click
 
 from lnn_edge.cli import FAILED, show_error
 from lnn_edge.cli.evaluate import main_names
+from lnn_edge.cli.leads import lead_option, lead_to_feed
 from lnn_edge.cli.output import (
     console,
     data_dir_option,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     "qemu, serial:PORT, or a way to flash: openocd, st-flash, msd.",
 )
 @click.option("--dataset", help="Name or WFDB folder [default: the embedded one of its task].")
+@lead_option
 @click.option("--records", help="Only these, comma-separated.")
 @click.option(
     "--input",
@@ -46,6 +48,7 @@ def command(
     project: Path,
     link: str,
     dataset: str | None,
+    lead: str | None,
     records: str | None,
     input_path: Path | None,
     data_dir: str | None,
@@ -60,6 +63,8 @@ def command(
     Example: lnn-edge verify firmware --link virtual
     Example: lnn-edge verify firmware --link virtual --input X.npy
     """
+    from dataclasses import replace
+
     from lnn_edge.data.registry import SHOWN, load_dataset
     from lnn_edge.errors import UsageError
     from lnn_edge.project import open_project
@@ -72,17 +77,21 @@ def command(
             f"{project} holds a model of values, which no recording is labelled for; give --input "
             "X.npy with sequences of frames"
         )
+    if input_path is not None and lead is not None:
+        raise UsageError(f"--lead {lead} is of recordings, --input of frames; leave one out")
     if input_path is not None:
         result = _verify_input(opened, link, input_path, as_json)
     else:
         names = None if records is None else records.split(",")
         task = str(opened.graph.metadata.get("task", "beats"))
-        recordings = load_dataset(dataset or SHOWN[task], data_dir, "all", names)
+        fed_lead = lead_to_feed(opened.graph.metadata, lead)
+        recordings = load_dataset(dataset or SHOWN[task], data_dir, "all", names, lead=fed_lead)
         fed = decision_inputs(opened.graph, [(r.frames, r.events) for r in recordings])
         steps = sum(len(stamps) for stamps, _ in fed)
         with progress(as_json) as bar:
             shown = bar.add_task(f"verify on {link}", total=steps, note="")
             result = verify_project(opened, link, recordings, lambda: bar.advance(shown))
+        result = replace(result, lead=fed_lead)
     path = write_verification(result, project)
     if as_json:
         show_json(result.to_json())

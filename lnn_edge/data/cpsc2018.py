@@ -112,7 +112,7 @@ def _findings(numbers: set[int]) -> np.ndarray:
 
 def _read_labels(path: Path) -> dict[str, set[int]]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
         return {r["Recording"]: {int(r[c]) for c in _COLUMNS if r[c]} for r in rows}
     except (OSError, KeyError, ValueError, TypeError) as error:

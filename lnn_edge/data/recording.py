@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -62,6 +63,16 @@ def _nearest(places: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return nearer
 
 
+def learned_lead(facts: Mapping[str, object]) -> str | None:
+    """Return the first lead that a model of beats learned from; None for other models.
+
+    Args:
+        facts: Metadata of its graph.
+    """
+    leads = facts.get("leads") if facts.get("task") == "beats" else None
+    return str(leads[0]) if isinstance(leads, list) and leads else None
+
+
 @dataclass(frozen=True, eq=False)
 class Recording:
     """A recording with annotated beats; contiguous samples, no invalid ones.
@@ -74,7 +85,7 @@ class Recording:
         adc: Samples, (N, L) int16.
         fs_hz: Sampling rate.
         leads: L names.
-        gain: L numbers of ADC steps per mV, above 0.
+        gain: L numbers of ADC steps per mV, below 0 where a lead is upside down.
         adc_zero: L sample values that mean 0 mV.
         beats: (B,) int64 sample indices of the R peaks, strictly ascending.
         labels: (B,) int8 indices into CLASSES, or NOT_SCORED.
@@ -148,16 +159,20 @@ class Recording:
             labels=self.labels[inside],
         )
 
-    def to_contract(self) -> Recording:
+    def to_contract(self, lead: str = FIRST_LEAD) -> Recording:
         """Return the recording as the models expect it.
 
-        360 Hz, two leads, MLII first (by name), 200 ADC steps per mV with zero at 1024. Of further
-        leads the first in the file comes second; where there is none, the second lead rests at
-        zero and is named "absent". Gain and zero are converted exactly:
+        360 Hz, two leads, `lead` first, 200 ADC steps per mV with zero at 1024. Of further leads
+        the first in the file comes second; where there is none, the second lead rests at zero and
+        is named "absent". Gain and zero are converted exactly:
         floor((adc - zero) * 200 / gain + 1024 + 1/2), in rational numbers.
 
+        Args:
+            lead: Name of the lead that the model learned from.
+
         Raises:
-            DataError: Another sampling rate, no lead MLII, or a sample beyond 16 bit.
+            DataError: Another sampling rate, no such lead or two of them, or a sample beyond 16
+                bit.
         """
         if self.fs_hz != RATE_HZ:
             raise DataError(
@@ -165,12 +180,13 @@ class Recording:
                 f"{RATE_HZ} Hz; resample it first, for example with wfdb's xform or "
                 f"wfdb.processing.resample_multichan"
             )
-        if FIRST_LEAD not in self.leads:
+        if self.leads.count(lead) != 1:
+            needed = lead if lead not in self.leads else f"one that alone is called {lead}"
             raise DataError(
                 f"record {self.name} has the leads {', '.join(self.leads)} and the model needs "
-                f"{FIRST_LEAD}; leave the record out or rename the lead in its header"
+                f"{needed}; name the lead to take by --lead, or leave the record out"
             )
-        first = self.leads.index(FIRST_LEAD)
+        first = self.leads.index(lead)
         others = [i for i in range(len(self.leads)) if i != first]
         chosen = [first, *others][:LEADS]
         columns = [self._rescaled(i) for i in chosen]
@@ -191,7 +207,7 @@ class Recording:
         ratio = GAIN / Fraction(repr(self.gain[lead]))
         distance = self.adc[:, lead].astype(np.int64) - self.adc_zero[lead]
         top, bottom = ratio.numerator, ratio.denominator
-        largest = int(np.abs(distance).max(initial=0)) * top
+        largest = int(np.abs(distance).max(initial=0)) * abs(top)
         if max(largest, bottom) >= 1 << 61:
             raise DataError(
                 f"record {self.name}: the gain {self.gain[lead]!r} of lead {self.leads[lead]} has "
@@ -215,9 +231,11 @@ class Recording:
             )
         if len(self.gain) != lead_count or len(self.adc_zero) != lead_count:
             raise DataError(f"record {self.name}: gain and zero are needed for each lead")
-        if not all(0 < gain < np.inf for gain in self.gain) or not 0 < self.fs_hz < np.inf:
+        gains = np.abs(self.gain)
+        if not ((gains > 0) & (gains < np.inf)).all() or not 0 < self.fs_hz < np.inf:
             raise DataError(
-                f"record {self.name}: gains {self.gain} and rate {self.fs_hz} Hz must be positive"
+                f"record {self.name}: gains {self.gain} must not be 0, and the rate, "
+                f"{self.fs_hz} Hz, must be positive"
             )
 
     def _check_beats(self) -> None:

@@ -22,7 +22,7 @@ from lnn_edge.data import (
 from lnn_edge.data.activity_run import ActivityRun
 from lnn_edge.data.diagnosis_record import DiagnosisRecord
 from lnn_edge.data.published import DATA_VARIABLE
-from lnn_edge.data.recording import Recording
+from lnn_edge.data.recording import FIRST_LEAD, Recording
 from lnn_edge.data.wfdb_folder import list_records, read_record
 from lnn_edge.errors import DataError
 
@@ -51,8 +51,8 @@ class DataSet:
         names_of: Names of the records of a split in a fold, at hand or not; a large data set says
             in a table of its folder, only then looked for, who belongs where.
         locate: Folder of the records, from the user's data folder if one was given.
-        read: Reads records of the folder by name, in the contract of the models of its task: all
-            of them at once, or each when it is asked for.
+        read: Reads records of the folder by name, all at once or each when it is asked for; in
+            the contract of the models of its task, beats before a lead is chosen.
         list_names: Names of the records in the folder.
     """
 
@@ -83,11 +83,12 @@ def load_dataset(
     split: str = EVERYTHING,
     records: Iterable[str] | None = None,
     fold: int = 0,
+    lead: str | None = None,
 ) -> Sequence[Signal]:
     """Load recordings in the contract of the models.
 
-    ECG with beats: 360 Hz, MLII first, 200 steps per mV; with findings: 500 Hz, twelve leads, 1000
-    steps per mV; motion: 50 Hz, six channels in sensor steps.
+    ECG with beats: 360 Hz, `lead` first, 200 steps per mV; with findings: 500 Hz, twelve leads,
+    1000 steps per mV; motion: 50 Hz, six channels in sensor steps.
 
     Args:
         name: A name of DATASETS, or the path of a folder with WFDB records.
@@ -96,6 +97,7 @@ def load_dataset(
         split: "develop" (train and validation), "train", "validation", "test" or "all".
         records: Only these names, which must be in the split; None takes all of it.
         fold: Which fold separates "train" from "validation"; see folds().
+        lead: Of an ECG with beats, the lead that comes first; None takes MLII.
 
     Returns:
         The recordings in the order of the split. Of a split, records that are not at hand are
@@ -111,7 +113,19 @@ def load_dataset(
     locate = partial(_locate, dataset, data_dir)
     members = dataset.names_of(locate, split, fold)
     folder = locate()
-    return dataset.read(folder, _select(dataset, folder, members, records))
+    return _in_contract(dataset, folder, _select(dataset, folder, members, records), lead)
+
+
+def _in_contract(
+    dataset: DataSet, folder: Path, names: tuple[str, ...], lead: str | None
+) -> Sequence[Signal]:
+    signals = dataset.read(folder, names)
+    if isinstance(signals, tuple) and isinstance(signals[0], Recording):
+        beats = (r for r in signals if isinstance(r, Recording))
+        return tuple(r.to_contract(lead or FIRST_LEAD) for r in beats)
+    if lead is not None:
+        raise DataError(f"{dataset.name} has leads of its own; leave --lead {lead} out")
+    return signals
 
 
 def folds(name: str, data_dir: str | Path | None = None) -> tuple[tuple[str, ...], ...]:
@@ -130,7 +144,10 @@ def folds(name: str, data_dir: str | Path | None = None) -> tuple[tuple[str, ...
 
 
 def describe(
-    name: str, data_dir: str | Path | None = None, split: str = EVERYTHING
+    name: str,
+    data_dir: str | Path | None = None,
+    split: str = EVERYTHING,
+    lead: str | None = None,
 ) -> tuple[RecordingInfo, ...]:
     """Return what is known of each recording of a data set.
 
@@ -139,7 +156,7 @@ def describe(
     """
     return tuple(
         RecordingInfo(r.name, r.patient, r.leads, r.duration_s, r.count())
-        for r in load_dataset(name, data_dir, split)
+        for r in load_dataset(name, data_dir, split, lead=lead)
     )
 
 
@@ -238,17 +255,17 @@ def _by_table(names_of: Callable[[Path, str, int], tuple[str, ...]]) -> NamesOf:
 
 
 def _read_ecg(folder: Path, names: Sequence[str]) -> tuple[Recording, ...]:
-    return tuple(read_record(folder, name).to_contract() for name in names)
+    return tuple(read_record(folder, name) for name in names)
 
 
 def _read_mitdb(folder: Path, names: Sequence[str]) -> tuple[Recording, ...]:
-    return tuple(mitdb.read(folder, name).to_contract() for name in names)
+    return tuple(mitdb.read(folder, name) for name in names)
 
 
 def _read_pieces(folder: Path, names: Sequence[str]) -> tuple[Recording, ...]:
     patients = [mitdb.patient_of(name.split("_")[0]) for name in names]
     pairs = zip(names, patients, strict=True)
-    return tuple(read_record(folder, name, who).to_contract() for name, who in pairs)
+    return tuple(read_record(folder, name, who) for name, who in pairs)
 
 
 def _folder_names(folder: Path, split: str) -> tuple[str, ...]:

@@ -17,11 +17,8 @@ from lnn_edge.data.recording import LABEL_OF_SYMBOL, Recording
 from lnn_edge.errors import DataError
 
 ANNOTATOR = "atr"
-# Sample values that mean "no valid sample", per storage format; header(5) of WFDB.
-_INVALID = {"80": -128, "212": -2048, "310": -512, "311": -512, "24": -(1 << 23), "32": -(1 << 31)}
-_INVALID_16 = -(1 << 15)
-# What wfdb raises on files that are not as they should be.
-_DAMAGE = (ValueError, IndexError, KeyError, TypeError, OSError, UnicodeDecodeError)
+# What wfdb raises on files that are not as they should be; RuntimeError is that of FLAC.
+_DAMAGE = (ValueError, LookupError, TypeError, OSError, RuntimeError, ArithmeticError, MemoryError)
 
 
 @contextmanager
@@ -35,20 +32,31 @@ def wfdb_library() -> Iterator[Any]:
 
 
 def list_records(folder: Path) -> tuple[str, ...]:
-    """Name the records of a folder: those of its RECORDS file at hand, else all headers.
+    """Name the records of a folder: those of its RECORDS file at hand, each once, else all headers.
 
     Raises:
-        DataError: No such folder, or no WFDB header in it.
+        DataError: No such folder, no WFDB header in it, or none that RECORDS names.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give one with WFDB records (.hea, .dat, .atr)")
-    found = {path.stem for path in folder.glob("*.hea")}
-    if not found:
-        raise DataError(f"{folder} holds no WFDB record; it needs .hea, .dat and .atr files")
     index = folder / "RECORDS"
-    listed = index.read_text("utf-8").split() if index.is_file() else []
-    ordered = tuple(name for name in listed if name in found)
-    return ordered or tuple(sorted(found))
+    if not index.is_file():
+        found = tuple(sorted(path.stem for path in folder.glob("*.hea")))
+        if not found:
+            raise DataError(f"{folder} holds no WFDB record; it needs .hea, .dat and .atr files")
+        return found
+    try:
+        lines = [line.strip() for line in index.read_text("utf-8-sig").splitlines()]
+    except UnicodeDecodeError:
+        raise DataError(f"{index} is no text in UTF-8; write one name of a record a line") from None
+    listed = dict.fromkeys(n for line in lines if line[:1] != "#" for n in line.split())
+    ordered = tuple(name for name in listed if (folder / f"{name}.hea").is_file())
+    if not ordered:
+        raise DataError(
+            f"{folder} holds no WFDB record of those that its file RECORDS names; copy them there, "
+            "or delete RECORDS"
+        )
+    return ordered
 
 
 def read_folder(folder: Path, records: Iterable[str] | None = None) -> tuple[Recording, ...]:
@@ -73,7 +81,7 @@ class Signals:
         adc: (N, L) int16.
         fs_hz: Sampling rate.
         leads: Name of each lead.
-        gain: Steps per mV of each lead.
+        gain: Steps per mV of each lead; below 0 where it is upside down.
         adc_zero: Step that means 0 mV of each lead.
     """
 
@@ -148,6 +156,13 @@ def _read_header(stem: Path) -> Any:
         )
     if not header.n_sig or header.sig_name is None or not header.fs:
         raise DataError(f"{stem}.hea names no signal or no sampling rate; copy it again")
+    if header.sig_len == 0:
+        raise DataError(f"{stem}.hea promises no sample; leave the record out or copy it again")
+    if len(header.sig_name) != header.n_sig:
+        raise DataError(
+            f"{stem}.hea promises {header.n_sig} signals and describes {len(header.sig_name)}; "
+            "copy it again"
+        )
     if None in header.sig_name:
         raise DataError(f"{stem}.hea leaves a lead without a name; write it in the header")
     if any(count != 1 for count in header.samps_per_frame):
@@ -162,10 +177,10 @@ def _read_header(stem: Path) -> Any:
 def _check_gains(stem: Path, header: Any) -> None:
     """Refuse gains that are absent or 0; wfdb would silently take 200."""
     text = Path(f"{stem}.hea").read_text("ascii", "ignore")  # as wfdb reads it
-    lines = [line.split() for line in text.splitlines() if line.strip() and line[0] != "#"]
+    lines = [f for line in text.splitlines() if (f := line.split()) and f[0][0] != "#"]
     for name, fields in zip(header.sig_name, lines[1:], strict=False):
-        gain = re.match(r"[0-9.]*", fields[2]) if len(fields) > 2 else None
-        if gain is None or not gain[0].strip("0."):
+        gain = re.match(r"-?[0-9.]*", fields[2]) if len(fields) > 2 else None
+        if gain is None or not gain[0].strip("-0."):
             raise DataError(
                 f"{stem}.hea gives no gain for lead {name}; write its ADC steps per mV there"
             )
@@ -182,16 +197,16 @@ def _read_samples(stem: Path, header: Any) -> np.ndarray:
     try:
         with wfdb_library() as wfdb:
             record = wfdb.rdrecord(str(stem), physical=False)
+            is_invalid = np.isnan(record.dac())
     except FileNotFoundError as error:
         raise DataError(f"{stem}.hea: its signal file {error.filename} is missing") from error
     except _DAMAGE as error:
         raise DataError(
-            f"{stem}.dat does not hold the {header.sig_len} samples that its header promises; "
-            f"it is truncated or damaged: copy it again"
+            f"{stem}.dat does not hold the {header.sig_len or 'first'} samples that its header "
+            f"promises; it is truncated or damaged: copy it again"
         ) from error
     samples: np.ndarray = record.d_signal
-    for lead, name in enumerate(header.sig_name):
-        invalid = samples[:, lead] == _INVALID.get(header.fmt[lead], _INVALID_16)
+    for lead, (name, invalid) in enumerate(zip(header.sig_name, is_invalid.T, strict=True)):
         if invalid.any():
             raise DataError(
                 f"{stem}: {int(invalid.sum())} samples of lead {name} are invalid (NaN), the "

@@ -14,6 +14,7 @@ from elftools.elf.elffile import ELFFile
 
 from lnn_edge.build import build
 from lnn_edge.build_record import file_sha256, fresh_image, is_built
+from lnn_edge.data.recording import Recording, learned_lead
 from lnn_edge.decisions import LabelledSignal
 from lnn_edge.errors import UsageError
 from lnn_edge.evaluate import Evaluation, evaluate_scores, integer_scores
@@ -262,8 +263,11 @@ def _predict(
 
 
 def _fits(project: Project, recordings: Sequence[LabelledSignal]) -> bool:
-    """Tell whether the recordings are labelled with what the model tells apart."""
-    classes = project.graph.classes
+    """Tell whether the recordings have the model's lead, and as labels what it tells apart."""
+    classes, lead = project.graph.classes, learned_lead(project.graph.metadata)
+    beats = [r for r in recordings if isinstance(r, Recording)]
+    if lead is not None and any(r.leads[0] != lead for r in beats):
+        return False
     return bool(classes) and all(r.classes[: len(classes)] == classes for r in recordings)
 
 

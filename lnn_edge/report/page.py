@@ -7,7 +7,7 @@ from typing import Any
 
 import lnn_edge
 from lnn_edge.data.activity_run import ActivityRun
-from lnn_edge.data.recording import Recording
+from lnn_edge.data.recording import Recording, learned_lead
 from lnn_edge.evaluate import Evaluation, main_classes
 from lnn_edge.report.ecg import draw_recording
 from lnn_edge.report.facts import BuildFacts, LinkFacts, Prediction, Report
@@ -159,6 +159,8 @@ def _accuracy(report: Report) -> Iterator[Html]:
         return
     if judged is None:
         classes = ", ".join(report.project.graph.classes) or "values"
+        lead = learned_lead(report.project.graph.metadata)
+        classes += f" from lead {lead}" if lead else ""
         yield paragraph(
             f"No recordings of this model's task ({classes}) are part of lnn-edge, so there are no "
             "figures."

@@ -12,6 +12,7 @@ from tests.cli.command import call, call_json, refusal, untouched
 from tests.projects import needs_arm_gcc
 
 ncps = pytest.importorskip("ncps.torch")
+KERAS = Path(__file__).parent.parent / "keras"
 INPUT = 4
 
 
@@ -108,6 +109,31 @@ def test_a_model_of_values_asks_for_its_input(model: Path, tmp_path: Path) -> No
     assert "give --input X.npy" in refusal(call("verify", tmp_path / "firmware", "--link", "host"))
 
 
+def test_a_keras_model_needs_no_options(tmp_path: Path) -> None:
+    saved = KERAS / "nogate.keras"
+    facts = call_json("import", saved, "-o", tmp_path / "policy")
+    form = facts["sizes"]["config"]
+    assert (form["mode"], form["activation"], facts["channels"]) == ("no_gate", "relu", 5)
+    with untouched(tmp_path):
+        said = refusal(call("import", saved, "-o", tmp_path / "new", "--mode", "default"))
+    assert said.endswith("holds a cell of mode no_gate; mode default was given")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_input_that_is_no_number_is_refused(
+    value: float, model: Path, sequences: Path, tmp_path: Path
+) -> None:
+    frames = np.load(sequences)[0, :20]
+    frames[7, 2] = value
+    np.save(tmp_path / "bad.npy", frames)
+    call_json("export", model, "--board", "stm32f746", "-o", tmp_path / "firmware")
+    with untouched(tmp_path):
+        said = refusal(
+            call("verify", tmp_path / "firmware", "--link", "host", "--input", tmp_path / "bad.npy")
+        )
+    assert "holds 1 NaN or infinite values, the first at [7, 2]" in said
+
+
 def test_a_refused_checkpoint_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
     with untouched(tmp_path):
         said = refusal(call("import", checkpoint, "-o", tmp_path / "policy"))
@@ -123,7 +149,8 @@ ARRAYS = {
     "shape": (np.zeros((2, 3, INPUT + 1)), "needed is (N, T, 4) or (T, 4)"),
     "flat": (np.zeros(12), "needed is (N, T, 4)"),
     "empty": (np.zeros((0, 3, INPUT)), "has shape (0, 3, 4)"),
-    "nan": (np.full((9, INPUT), np.nan), "NaN or infinite"),
+    "nan": (np.full((9, INPUT), np.nan), "holds 36 NaN or infinite values, the first at [0, 0]"),
+    "infinite": (np.full((1, 9, INPUT), 1e39), "NaN or infinite values, the first at [0, 0, 0]"),
     "text": (np.full((9, INPUT), "a"), "holds no real numbers"),
 }
 

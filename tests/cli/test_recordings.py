@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from lnn_edge.data.registry import DATA_VARIABLE, load_dataset
 from lnn_edge.data.wfdb_writer import WfdbRecord, write_record
+from lnn_edge.graphio import load_graph
 from tests.cli.command import call, call_json, refusal, untouched
 from tests.cli.conftest import write_recipe
 from tests.wfdb_files import edit_header, write_small
@@ -58,7 +60,7 @@ SAID = {
     "empty folder": ("holds no WFDB record", "it needs .hea, .dat and .atr files"),
     "no annotation": ("r1.atr is missing", "copy it again"),
     "NaN": ("1 samples of lead MLII are invalid (NaN)", "cut them out or leave the record out"),
-    "one lead": ("record r1 has the leads V5", "needs MLII", "rename the lead in its header"),
+    "one lead": ("record r1 has the leads V5", "needs MLII", "name the lead to take by --lead"),
     "wrong rate": ("sampled at 250 Hz", "needs 360 Hz", "resample it first"),
     "no beats": ("r1.atr marks no beat", "an annotation with beats is needed"),
     "no gain": ("gives no gain for lead MLII", "write its ADC steps per mV"),
@@ -124,6 +126,78 @@ def test_a_second_lead_may_lack(tmp_path: Path) -> None:
     (info,) = call_json("data", "info", write_excerpt(tmp_path, 1, ("MLII",)))
     assert info["leads"] == ["MLII", "absent"]
     assert call_json("evaluate", "--dataset", tmp_path)["n"] == 74
+
+
+@pytest.fixture(scope="module")
+def renamed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording whose leads are called ECG1 and ECG2."""
+    return write_excerpt(tmp_path_factory.mktemp("renamed"), 1, ("ECG1", "ECG2"))
+
+
+@pytest.fixture(scope="module")
+def learned_from_ecg1(renamed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model trained and quantized on lead ECG1."""
+    folder = tmp_path_factory.mktemp("ecg1")
+    recipe = write_recipe(folder / "tiny.toml")
+    call_json("train", recipe, "--dataset", renamed, "--lead", "ECG1", "-o", folder / "model")
+    call_json("quantize", folder / "model")
+    return folder / "model"
+
+
+def test_a_lead_by_another_name_is_the_same_signal(learned_from_ecg1: Path, tmp_path: Path) -> None:
+    mlii, recipe = write_excerpt(tmp_path / "mlii", 1), write_recipe(tmp_path / "tiny.toml")
+    call_json("train", recipe, "--dataset", mlii, "-o", tmp_path / "model")
+    weights = "model.safetensors"
+    assert (learned_from_ecg1 / weights).read_bytes() == (tmp_path / "model" / weights).read_bytes()
+
+
+def test_a_model_asks_for_the_lead_that_it_learned_from(
+    learned_from_ecg1: Path, renamed: Path, tmp_path: Path
+) -> None:
+    graph, project = learned_from_ecg1 / "model.qgraph", tmp_path / "firmware"
+    assert load_graph(graph).metadata["leads"] == ["ECG1", "any"]
+    for model in (graph, learned_from_ecg1):
+        assert call_json("evaluate", model, "--dataset", renamed)["lead"] == "ECG1"
+        said = refusal(call("evaluate", model, "--dataset", "excerpts"))
+        assert "has the leads MLII, " in said
+        assert "the model needs ECG1; name the lead to take by --lead" in said
+    call_json("export", graph, "--board", "stm32f746", "-o", project)
+    verified = call_json("verify", project, "--link", "host", "--dataset", renamed)
+    assert (verified["mismatches"], verified["lead"]) == (0, "ECG1")
+    assert call_json("report", project)["accuracy"] is None  # the embedded ones are of MLII
+    assert "from lead ECG1) are part of lnn-edge" in (project / "report.html").read_text()
+
+
+def test_another_lead_than_the_learned_one_is_said(
+    learned_from_ecg1: Path, renamed: Path, tmp_path: Path
+) -> None:
+    given = ("--dataset", renamed, "--lead", "ECG2")
+    warning = "warning: the model learned from lead {} and is fed ECG2\n"
+    outcome = call("evaluate", *given, "--json")
+    assert (json.loads(outcome.out)["lead"], outcome.err) == ("ECG2", warning.format("MLII"))
+    for arguments in (("evaluate", learned_from_ecg1), ("quantize", learned_from_ecg1)):
+        outcome = call(*arguments, *given)
+        assert (outcome.code, outcome.err) == (0, warning.format("ECG1"))
+    call_json("export", learned_from_ecg1, "--board", "stm32f746", "-o", tmp_path / "firmware")
+    outcome = call("verify", tmp_path / "firmware", "--link", "host", *given, "--json")
+    assert (json.loads(outcome.out)["lead"], outcome.err) == ("ECG2", warning.format("ECG1"))
+
+
+def test_the_leads_that_there_are_are_listed(renamed: Path) -> None:
+    for name in ((), ("--lead", "V1")):
+        said = refusal(call("data", "info", renamed, *name))
+        assert "has the leads ECG1, ECG2 and the model needs" in said
+    (info,) = call_json("data", "info", renamed, "--lead", "ECG2")
+    assert info["leads"] == ["ECG2", "ECG1"]
+
+
+def test_a_lead_of_what_has_none_is_refused(exported: Path, tmp_path: Path) -> None:
+    frames = ("--lead", "II", "--input", tmp_path / "X.npy")
+    assert "is of recordings, --input of frames" in refusal(call("verify", exported, *frames))
+    frames = ("--lead", "II", "--calibration", tmp_path / "X.npy")
+    assert "is of recordings, --calib" in refusal(call("quantize", tmp_path, *frames))
+    said = refusal(call("data", "info", "synthetic-activity", "--lead", "II"))
+    assert said == "synthetic-activity has leads of its own; leave --lead II out"
 
 
 @pytest.mark.parametrize(

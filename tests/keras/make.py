@@ -1,4 +1,4 @@
-"""Writes the weights and outputs of ncps.keras in this folder, the witness of the import.
+"""Writes weights, models and outputs of ncps.keras in this folder, the witness of the import.
 
 python -m venv env && env/bin/pip install keras==3.15.1 h5py==3.16.0 torch==2.13.0 ncps==1.0.1
 KERAS_BACKEND=torch env/bin/python tests/keras/make.py
@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from ncps import keras as layers
-from ncps.wirings import AutoNCP
+from ncps.wirings import NCP, AutoNCP, FullyConnected, Random
 
 FOLDER = Path(__file__).parent
 INPUT, STEPS = 3, 40
@@ -61,6 +61,43 @@ def write_images(rng: np.random.Generator) -> None:
     np.savez(FOLDER / "convlstm2d.npz", **arrays)
 
 
+MODELS = {
+    "trained": lambda: layers.CfC(
+        4, mode="no_gate", activation="silu", backbone_units=6, backbone_layers=2,
+        backbone_dropout=0.2, return_sequences=True,
+    ),
+    "wired_first_two": lambda: layers.CfC(
+        FullyConnected(6, 2, erev_init_seed=4), mode="pure", return_sequences=True
+    ),
+    "ltc_auto": lambda: layers.LTC(AutoNCP(9, 2, 0.3, 5), ode_unfolds=4, return_sequences=True),
+    "ltc_random": lambda: layers.LTC(
+        Random(6, 2, sparsity_level=0.4, random_seed=4), input_mapping="linear",
+        output_mapping=None, ode_unfolds=3, epsilon=0.01, return_sequences=True,
+    ),
+    "ltc_no_seed": lambda: layers.LTC(NCP(4, 3, 2, 2, 2, 3, 2, seed=7), return_sequences=True),
+    "memory": lambda: keras.layers.RNN(
+        layers.MixedMemoryRNN(layers.CfCCell(4, backbone_units=6), forget_gate_bias=0.5),
+        return_sequences=True,
+    ),
+}  # fmt: skip
+
+
+def write_models(rng: np.random.Generator) -> None:
+    """Write whole models as .keras, with what no file of weights tells, and their outputs."""
+    frames = rng.normal(0, 1, (2, STEPS, INPUT)).astype(np.float32)
+    outputs = {"frames": frames}
+    for name, make in MODELS.items():
+        dropout = [keras.layers.Dropout(0.1)] if name == "trained" else []
+        model = keras.Sequential([keras.Input((STEPS, INPUT)), make(), *dropout])
+        model.set_weights([w + 0.1 * np.abs(rng.normal(size=w.shape)) for w in model.get_weights()])
+        if name == "trained":
+            model.compile("sgd", "mse")
+            model.fit(frames, model.predict(frames, verbose=0) + 1, epochs=3, verbose=0)
+        model.save(FOLDER / f"{name}.keras")
+        outputs[name] = model.predict(frames, verbose=0)
+    np.savez(FOLDER / "models.npz", **outputs)
+
+
 def main() -> None:
     keras.utils.set_random_seed(3)
     rng = np.random.default_rng(3)
@@ -84,6 +121,7 @@ def main() -> None:
         "output_dim": built.output_dim,
     }
     (FOLDER / "wiring.json").write_text(json.dumps(document))
+    write_models(np.random.default_rng(5))
 
 
 if __name__ == "__main__":
