@@ -31,6 +31,11 @@ class QGraph(Pipeline):
         outputs = self.deciding_stage.outputs
         if len(outputs) != 1 or outputs[0].dtype != "int16" or len(outputs[0].shape) != 1:
             raise GraphError(f"{self.name}: needed one int16 vector as output")
+        if len(set(outputs[0].scales)) > 1 or set(outputs[0].zero_points) != {0}:
+            raise GraphError(
+                f"{self.name}: the output needs one scale and zero point 0, so that the largest "
+                "score is the largest integer; requantize it"
+            )
 
     @property
     def output(self) -> QTensor:

@@ -132,16 +132,39 @@ class AbstractOp(abc.ABC):
 
     Fields of type numpy array are constants of the graph; everything else is an attribute. Both are
     stored by graphio without further code.
+
+    Attributes:
+        channel_scales: Tensors that may have a scale per channel: "x0" is the first input, "y0" the
+            first output, "x" and "y" all of them. Others have one scale for all channels.
+        channel_zero_points: The same of zero points.
     """
 
     kind: ClassVar[str]
+    channel_scales: ClassVar[tuple[str, ...]] = ()
+    channel_zero_points: ClassVar[tuple[str, ...]] = ()
     name: str
     inputs: tuple[QTensor, ...]
     outputs: tuple[QTensor, ...]
 
     def __post_init__(self) -> None:
         check_name("operator", self.name)
+        for letter, tensors in (("x", self.inputs), ("y", self.outputs)):
+            for index, tensor in enumerate(tensors):
+                places = {letter, f"{letter}{index}"}
+                self._require_one(tensor.name, "scale", tensor.scales, places)
+                self._require_one(tensor.name, "zero point", tensor.zero_points, places)
         self.check()
+
+    def _require_one(
+        self, tensor: str, what: str, values: tuple[float, ...], places: set[str]
+    ) -> None:
+        """Refuse a scale or zero point per channel where the formula knows one."""
+        declared = self.channel_scales if what == "scale" else self.channel_zero_points
+        self.require(
+            len(set(values)) == 1 or not places.isdisjoint(declared),
+            f"{tensor} has a {what} per channel, needed is one {what} for all; requantize it, or "
+            "let a matrix read it",
+        )
 
     @abc.abstractmethod
     def check(self) -> None:

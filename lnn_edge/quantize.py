@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import QuantizationError
+from lnn_edge.fidelity import Resolution, resolution, warnings
 from lnn_edge.formats import Ranges
 from lnn_edge.graph import QGraph
-from lnn_edge.graphio import save_graph
+from lnn_edge.graphio import graph_sha256, save_graph
 from lnn_edge.networks.stream_net import AbstractStreamNet
-from lnn_edge.trained import Trained, facts_of, one_thread, prepare, real_inputs
+from lnn_edge.ranges import TAIL as TAIL
+from lnn_edge.ranges import range_without_tails
+from lnn_edge.stage import EventTrigger
+from lnn_edge.trained import Trained, facts_of, one_thread, prepare, real_inputs, write_atomically
 
-TAIL = 1e-4  # part of the values that may lie outside a range at each end, and saturates
+REPORT = "quantize.json"  # beside the graph
 MOST_RECORDINGS = 2000  # to calibrate on: more change no range and fill the memory
 MARGIN = 1.1  # of the raw scores, which must not saturate: the largest decides
 
@@ -34,22 +40,20 @@ class Calibration:
         return value
 
     def ranges(self) -> Ranges:
-        """Return the (low, high) of each tensor, tails of TAIL cut off; scores keep theirs."""
+        """Return the (low, high) of each tensor without its tails; scores keep theirs."""
         return {name: _range(name, torch.cat(parts)) for name, parts in self.values.items()}
 
 
 def _range(name: str, values: Tensor) -> tuple[float, float]:
     if not bool(torch.isfinite(values).all()):
         raise QuantizationError(f"{name} is not finite on the calibration data; train again")
-    ordered = values.sort().values
     if name == "scores":
-        return float(ordered[0]) * MARGIN, float(ordered[-1]) * MARGIN
-    cut = int(len(ordered) * TAIL)
-    return float(ordered[cut]), float(ordered[len(ordered) - 1 - cut])
+        return float(values.min()) * MARGIN, float(values.max()) * MARGIN
+    return range_without_tails(values.numpy())
 
 
-def calibrate(network: AbstractStreamNet, sequences: Sequence[DecisionSequence]) -> Ranges:
-    """Return the ranges of the network's tensors on prepared recordings."""
+def observe(network: AbstractStreamNet, sequences: Sequence[DecisionSequence]) -> Calibration:
+    """Return what the network computes on prepared recordings."""
     calibration = Calibration()
     network.eval()
     with torch.no_grad(), one_thread():
@@ -58,7 +62,12 @@ def calibrate(network: AbstractStreamNet, sequences: Sequence[DecisionSequence])
                 continue
             inputs = {k: v[None] for k, v in real_inputs(network, sequence).items()}
             network(inputs, calibration.tap)
-    return calibration.ranges()
+    return calibration
+
+
+def calibrate(network: AbstractStreamNet, sequences: Sequence[DecisionSequence]) -> Ranges:
+    """Return the ranges of the network's tensors on prepared recordings."""
+    return observe(network, sequences).ranges()
 
 
 def calibration_records(names: Sequence[str]) -> tuple[str, ...]:
@@ -83,6 +92,47 @@ def quantize(
     Raises:
         QuantizationError: A tensor has no range, or a proof fails.
     """
+    return _quantize(trained, recordings, prepared)[0]
+
+
+def quantize_folder(trained: Trained, recordings: Sequence[LabelledSignal], path: Path) -> QGraph:
+    """Quantize, write the graph, and beside it what its integers hold."""
+    graph, resolutions = _quantize(trained, recordings)
+    save_quantized(path, graph, resolutions)
+    return graph
+
+
+def save_quantized(
+    path: Path,
+    graph: QGraph,
+    resolutions: Sequence[Resolution],
+    float_error: Mapping[str, float] | None = None,
+) -> None:
+    """Write a graph, and REPORT beside it.
+
+    Args:
+        path: Of the graph.
+        graph: To be written.
+        resolutions: Of time, of the input's channels and of tensors inside, on calibration data.
+        float_error: See fidelity.output_error, on calibration data; None where it is not known.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_graph(graph, path)
+    report = {
+        "model_sha256": graph_sha256(graph),
+        "resolution": [asdict(r) for r in resolutions],
+        "float_error": float_error,
+        "warnings": warnings(resolutions, float_error),
+    }
+    write_atomically(path.with_name(REPORT), (json.dumps(report, indent=1) + "\n").encode())
+
+
+def _quantize(
+    trained: Trained,
+    recordings: Sequence[LabelledSignal],
+    prepared: Sequence[DecisionSequence] | None = None,
+) -> tuple[QGraph, tuple[Resolution, ...]]:
+    """Return the graph, and what it holds of elapsed time and of the tensors inside."""
     network, card = trained.network, trained.card
     metadata = {
         "classes": list(network.classes),
@@ -93,12 +143,25 @@ def quantize(
         "calibration_records": sorted(r.name for r in recordings),
     }
     sequences = prepare(network, recordings) if prepared is None else prepared
-    return network.lower(card.recipe.name, calibrate(network, sequences), metadata)
+    calibration = observe(network, sequences)
+    graph = network.lower(card.recipe.name, calibration.ranges(), metadata)
+    return graph, (*_of_time(graph, sequences), *_of_tensors(graph, calibration))
 
 
-def quantize_folder(trained: Trained, recordings: Sequence[LabelledSignal], path: Path) -> QGraph:
-    """Quantize and write the graph."""
-    graph = quantize(trained, recordings)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_graph(graph, path)
-    return graph
+def _of_time(graph: QGraph, sequences: Sequence[DecisionSequence]) -> tuple[Resolution, ...]:
+    """Return what a model on events holds of the times between them."""
+    trigger = graph.deciding_trigger
+    if not isinstance(trigger, EventTrigger):
+        return ()
+    elapsed = np.concatenate([np.diff(s.stamps) for s in sequences])
+    return (resolution(trigger.dt.name, trigger.dt, elapsed * trigger.dt.scales[0]),)
+
+
+def _of_tensors(graph: QGraph, calibration: Calibration) -> tuple[Resolution, ...]:
+    """Return what the tensors of a graph hold of the values that were tapped by their names."""
+    tensors = {t.name: t for op in graph.ops for t in op.outputs if len(set(t.scales)) == 1}
+    return tuple(
+        resolution(name, tensors[name], torch.cat(parts).numpy())
+        for name, parts in calibration.values.items()
+        if name in tensors
+    )

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from lnn_edge import sim
 from lnn_edge.cell_folder import load_cell
 from lnn_edge.errors import QuantizationError
+from lnn_edge.fidelity import channel_resolutions, output_error
 from lnn_edge.finite import check_finite
 from lnn_edge.formats import Ranges
 from lnn_edge.graph import QGraph
-from lnn_edge.graphio import save_graph
-from lnn_edge.networks.cell_model import CellModel, channel_name
-from lnn_edge.quantize import Calibration
+from lnn_edge.networks.cell_model import CellModel, run_real
+from lnn_edge.quantize import Calibration, save_quantized
+from lnn_edge.ranges import choose_ranges, some_frames
 from lnn_edge.sequences import load_sequences
 from lnn_edge.trained import one_thread
 
 
 def quantize_cell_folder(folder: Path, calibration: Path) -> QGraph:
-    """Quantize the cell model in a folder and write its model.qgraph.
+    """Quantize the cell model in a folder; write its model.qgraph and quantize.json.
 
     Args:
         folder: As `lnn-edge import` writes it.
@@ -41,8 +44,20 @@ def quantize_cell_folder(folder: Path, calibration: Path) -> QGraph:
         "weights_sha256": card.weights_sha256,
     }
     graph = quantize_cell(model, "cell", frames, metadata)
-    save_graph(graph, folder / "model.qgraph")
+    some = some_frames(frames)
+    error = output_error(_run_integers(graph, some), run_real(model, some))
+    save_quantized(folder / "model.qgraph", graph, channel_resolutions(graph, frames), error)
     return graph
+
+
+def _run_integers(graph: QGraph, frames: np.ndarray) -> np.ndarray:
+    """Return the integers' outputs (N, T, O) in real units on frames (N, T, C)."""
+    stage, output = graph.deciding_stage, graph.output
+    window = graph.frame.quantize(frames).swapaxes(0, 1)[:, :, None]
+    state = sim.initial_state(stage, (len(frames),))
+    values, _ = sim.run_sequence(stage, {stage.inputs[0].name: window}, state, (output.name,))
+    outputs: np.ndarray = output.dequantize(values[output.name].swapaxes(0, 1))
+    return outputs
 
 
 def quantize_cell(
@@ -65,18 +80,19 @@ def quantize_cell(
 
 
 def calibrate_cell(model: CellModel, frames: np.ndarray) -> Ranges:
-    """Return the ranges of the model's tensors and channels on sequences (N, T, C)."""
+    """Return the ranges of the model's tensors and channels on sequences (N, T, C).
+
+    Tensors inside are observed on what the integers hold of the channels.
+    """
     calibration = Calibration()
     dtype = next(model.parameters()).dtype
-    with torch.no_grad(), one_thread():
-        model(torch.from_numpy(frames).to(dtype), calibration.tap)
-    for index in range(model.frame.size):
-        calibration.tap(channel_name(index), torch.from_numpy(frames[..., index]))
-    ranges = dict(calibration.ranges())
-    if model.frame.dt is None:  # tails are cut off what saturates rarely; time must not be cut
-        elapsed = frames[..., -1]
-        ranges[channel_name(model.frame.size)] = float(elapsed.min()), float(elapsed.max())
-    return ranges
+    with one_thread():
+        channels = choose_ranges(partial(run_real, model), frames, model.channels)
+        formats = [c.format(channels[c.name]) for c in model.channels]
+        limits = np.array([t.dequantize([t.qmin, t.qmax]) for t in formats]).T
+        with torch.no_grad():
+            model(torch.from_numpy(frames.clip(*limits)).to(dtype), calibration.tap)
+    return {**calibration.ranges(), **channels}
 
 
 def _check(model: CellModel, frames: np.ndarray) -> None:
@@ -88,6 +104,11 @@ def _check(model: CellModel, frames: np.ndarray) -> None:
             f"{channels} channels{last}"
         )
     check_finite("calibration data", frames, "remove or fill them", QuantizationError)
+    if np.abs(frames).max() > np.finfo(np.float32).max:
+        raise QuantizationError(
+            f"calibration data holds {np.abs(frames).max():.3g}, more than the model can take; "
+            "remove it"
+        )
     elapsed = frames[..., -1]
     if model.frame.dt is None and (elapsed.min() < 0 or elapsed.max() == 0):
         raise QuantizationError(

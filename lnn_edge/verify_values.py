@@ -9,6 +9,7 @@ import numpy as np
 
 from lnn_edge.cell_files import is_cell_folder
 from lnn_edge.errors import VerificationError
+from lnn_edge.fidelity import output_error
 from lnn_edge.project import Project
 from lnn_edge.protocol import ResultRecord
 from lnn_edge.verify import Signal, Verification, verify_signals
@@ -52,13 +53,6 @@ def verify_values(
     return replace(result, float_error=_float_error(project, frames, runs[0]))
 
 
-def saturated(project: Project, frames: np.ndarray) -> int:
-    """Count the values that the frame's format cannot hold."""
-    frame = project.graph.frame
-    limits = [frame.dequantize(np.full(frame.shape, q)) for q in (frame.qmin, frame.qmax)]
-    return int(((frames < limits[0]) | (frames > limits[1])).sum())
-
-
 def _float_error(project: Project, frames: np.ndarray, runs: Runs) -> dict[str, float]:
     """Compare the decisions with the same steps of the model in real numbers."""
     from lnn_edge.cell_folder import load_cell
@@ -66,14 +60,7 @@ def _float_error(project: Project, frames: np.ndarray, runs: Runs) -> dict[str, 
 
     model, _ = load_cell(project.folder / "float")
     wanted = run_real(model, frames)
-    errors = [
-        project.graph.output.dequantize(np.array(r.outputs)) - expected[r.stamp]
-        for run, expected in zip(runs, wanted, strict=True)
-        for r in run
-    ]
-    error = np.stack(errors)
-    return {
-        "rmse": float(np.sqrt(np.mean(error**2))),
-        "max_abs": float(np.abs(error).max()),
-        "range": float(np.ptp(wanted)),
-    }
+    pairs = [(r, e[r.stamp]) for run, e in zip(runs, wanted, strict=True) for r in run]
+    got = project.graph.output.dequantize(np.array([r.outputs for r, _ in pairs]))
+    real = np.array([expected for _, expected in pairs])
+    return output_error(got, real)

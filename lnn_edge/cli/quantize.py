@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from lnn_edge.cli.leads import lead_option, lead_to_feed
 from lnn_edge.cli.output import console, data_dir_option, json_option, show_json
 
 if TYPE_CHECKING:
+    from lnn_edge.fidelity import Resolution
     from lnn_edge.graph import QGraph
 
 
@@ -35,14 +37,17 @@ def command(
 ) -> None:
     """Calibrate on the model's own training recordings (2,000 at most); write FOLDER/model.qgraph.
 
-    An imported model has none: give --calibration.
+    An imported model has none: give --calibration. FOLDER/quantize.json tells what the integers
+    hold of time, channels and tensors.
 
     \b
     Example: lnn-edge quantize runs/beats --data-dir data
     Example: lnn-edge quantize policy --calibration X.npy
     """
     from lnn_edge.errors import UsageError
+    from lnn_edge.fidelity import Resolution
     from lnn_edge.graphio import graph_sha256
+    from lnn_edge.quantize import REPORT
 
     if calibration is not None and lead is not None:
         raise UsageError(f"--lead {lead} is of recordings, --calibration of frames; leave one out")
@@ -53,19 +58,45 @@ def command(
 
         graph = quantize_cell_folder(folder, calibration)
     ops = graph.ops
+    report = json.loads((folder / REPORT).read_text())
     facts = {
         "graph": str(folder / "model.qgraph"),
         "model_sha256": graph_sha256(graph),
         "operators": len(ops),
         "macs": sum(op.macs for op in ops),
+        **{key: report[key] for key in ("resolution", "float_error", "warnings")},
     }
+    for warning in report["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
     if as_json:
         show_json(facts)
         return
     console().print(
-        f"{facts['operators']} operators, {facts['macs']} multiply-accumulates: "
-        f"{facts['graph']}\nnext: lnn-edge export {facts['graph']} --board stm32f746 -o firmware"
+        f"{facts['operators']} operators, {facts['macs']} multiply-accumulates: {facts['graph']}"
     )
+    _show([Resolution(**row) for row in report["resolution"]], report["float_error"])
+    console().print(f"next: lnn-edge export {facts['graph']} --board stm32f746 -o firmware")
+
+
+def _show(resolutions: list[Resolution], float_error: dict[str, float] | None) -> None:
+    """Print what the integers hold on the calibration data."""
+    from lnn_edge.fidelity import error_text
+
+    out = console()
+    for time in (r for r in resolutions if r.name == "dt"):
+        out.print(str(time))
+    others = [r for r in resolutions if r.name != "dt"]
+    if others:
+        bits = [r.bits for r in others if r.bits is not None]
+        out.print(
+            f"{len(others)} channels and tensors: at most {max(r.clipped for r in others):.2%} of "
+            f"the values saturate, {max(r.lost for r in others):.2%} become 0; at least "
+            f"{min(bits, default=32):.1f} bits of resolution; each one: quantize.json"
+        )
+    if float_error is not None:
+        out.print(
+            f"on the calibration data, against the model in real numbers: {error_text(float_error)}"
+        )
 
 
 def _quantize_trained(

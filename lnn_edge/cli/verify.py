@@ -105,11 +105,13 @@ def command(
 
 def _verify_input(project: Project, link: str, path: Path, as_json: bool) -> Verification:
     """Verify on the sequences of a file."""
+    from lnn_edge.fidelity import channel_resolutions, warnings
     from lnn_edge.sequences import load_sequences
-    from lnn_edge.verify_values import saturated, verify_values
+    from lnn_edge.verify_values import verify_values
 
     frames = load_sequences(path, project.graph.frame.size)
-    outside = saturated(project, frames)
+    held = channel_resolutions(project.graph, frames)
+    outside = round(sum(r.clipped for r in held) * frames[..., 0].size)
     if outside:
         click.echo(
             f"warning: {outside} of {frames.size} values of {path} are outside the range of the "
@@ -119,11 +121,16 @@ def _verify_input(project: Project, link: str, path: Path, as_json: bool) -> Ver
     steps = frames.shape[0] * frames.shape[1]
     with progress(as_json) as bar:
         task = bar.add_task(f"verify on {link}", total=steps, note="")
-        return verify_values(project, link, frames, lambda: bar.advance(task))
+        result = verify_values(project, link, frames, lambda: bar.advance(task))
+    for warning in warnings(held, result.float_error):
+        click.echo(f"warning: {warning}", err=True)
+    return result
 
 
 def show_verification(result: Verification) -> None:
     """Print the outcome."""
+    from lnn_edge.fidelity import error_text
+
     out = console()
     verdict = "bit-exact" if result.passed else "NOT bit-exact"
     out.print(
@@ -145,11 +152,9 @@ def show_verification(result: Verification) -> None:
         c = result.counts
         out.print(f"{unit} per step: {c.min} to {c.max}, median {c.median}")
     if result.float_error:
-        e = result.float_error
-        out.print(
-            f"against the model in real numbers: RMSE {e['rmse']:.3g}, at most {e['max_abs']:.3g}, "
-            f"of outputs that span {e['range']:.3g}"
-        )
+        out.print(f"against the model in real numbers: {error_text(result.float_error)}")
+    elif result.judged is None:
+        out.print("against the model in real numbers: not known, the project holds none")
     if result.judged:
         j = result.judged
         names = main_names(j)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ from lnn_edge.formats import Ranges, symmetric_of
 from lnn_edge.graph import QGraph
 from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.ops.slice import Slice
+from lnn_edge.ranges import Channel, Range
 from lnn_edge.stage import EveryTrigger, InputTrigger, Ring, Stage
 
 HEADROOM = 4  # of the int16 frame over the calibrated range of a channel
@@ -92,7 +94,10 @@ class CellModel(nn.Module):
                 channel_name).
             metadata: What a user of the outputs must know.
         """
-        scales = tuple(_channel_scale(self.frame, i, ranges) for i in range(self.frame.channels))
+        scales = tuple(
+            _channel_scale(self.frame, i, ranges[channel_name(i)])
+            for i in range(self.frame.channels)
+        )
         frame = QTensor("frame", (len(scales),), "int16", scales, role="input")
         window = QTensor("window", (1, len(scales)), "int16", scales, role="input")
         split, x, dt = self._split(window, ranges)
@@ -111,18 +116,37 @@ class CellModel(nn.Module):
         self, window: QTensor, ranges: Ranges
     ) -> tuple[tuple[AbstractOp, ...], QTensor, QTensor | float]:
         """Return the operators that take a frame apart, x and dt."""
-        size, dtype = self.frame.size, self.frame.dtype
-        limit, coarser = (127, 32767 / (127 * HEADROOM)) if dtype == "int8" else (32767, 1.0)
-        scales = tuple(s * coarser for s in window.scales[:size])
-        x = QTensor("x", (size,), dtype, scales, 0, -limit, limit)
+        size = self.frame.size
+        x = self._read("x", window.scales[:size])
         take = Slice.quantize("take_x", window, x)
         if self.frame.dt is not None:
             return (take,), x, self.frame.dt
-        scale = window.scales[-1]
-        low, high = ranges[channel_name(size)]
-        limits = max(int(np.floor(low / scale)), 0), int(np.ceil(high / scale))
-        dt = QTensor("dt", (1,), "uint16", scale, 0, *limits)
+        dt = self._format(size, ranges[channel_name(size)])
         return (take, Slice.quantize("take_dt", window, dt, size)), x, dt
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """What a frame holds: the channels that the cell reads, and dt where it is not constant."""
+        return tuple(
+            Channel(channel_name(i), partial(self._format, i), has_tails=i < self.frame.size)
+            for i in range(self.frame.channels)
+        )
+
+    def _format(self, index: int, values: Range) -> QTensor:
+        """Return the tensor, (1,), in which the cell reads a channel of a range."""
+        scale = _channel_scale(self.frame, index, values)
+        if index < self.frame.size:
+            return self._read(channel_name(index), (scale,))
+        low, high = values
+        limits = max(int(np.floor(low / scale)), 0), int(np.ceil(high / scale))
+        return QTensor("dt", (1,), "uint16", scale, 0, *limits)
+
+    def _read(self, name: str, scales: tuple[float, ...]) -> QTensor:
+        """Return what the cell reads of channels of a frame that have these scales."""
+        dtype = self.frame.dtype
+        limit, coarser = (127, 32767 / (127 * HEADROOM)) if dtype == "int8" else (32767, 1.0)
+        coarse = tuple(scale * coarser for scale in scales)
+        return QTensor(name, (len(scales),), dtype, coarse, 0, -limit, limit)
 
 
 def run_real(model: CellModel, frames: np.ndarray) -> np.ndarray:
@@ -139,10 +163,8 @@ def channel_name(index: int) -> str:
     return f"channel{index}"
 
 
-def _channel_scale(frame: CellInput, index: int, ranges: Ranges) -> float:
+def _channel_scale(frame: CellInput, index: int, values: Range) -> float:
     """Return the step of a channel: HEADROOM times its range fills int16, dt's fills it once."""
-    low, high = ranges[channel_name(index)]
+    low, high = values
     bound = max(-low, high)
-    if index == frame.size:
-        return bound / 32767
-    return (bound or 1.0) * HEADROOM / 32767
+    return bound / 32767 if index == frame.size else bound * HEADROOM / 32767

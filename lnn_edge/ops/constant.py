@@ -20,6 +20,8 @@ class Constant(AbstractOp):
     """
 
     kind: ClassVar[str] = "constant"
+    channel_scales: ClassVar[tuple[str, ...]] = ("y0",)
+    channel_zero_points: ClassVar[tuple[str, ...]] = ("y0",)
     value: np.ndarray
 
     @classmethod

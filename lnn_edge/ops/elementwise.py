@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -32,7 +32,6 @@ class Requantize(AbstractOp):
         """Check shapes and the range of the shifted value."""
         x, y = self.inputs[0], self.outputs[0]
         self.require(x.shape == y.shape, f"shapes {x.shape} and {y.shape} differ")
-        self.require(len(x.scales) == len(y.scales) == 1, "input and output need one scale each")
         self.require_factor(self.multiplier, self.shift)
         self.require_bound(x.magnitude << self.shift, "shifted input")
 
@@ -53,18 +52,18 @@ class Concat(AbstractOp):
     """y = the inputs one after the other; y carries each part's scale and zero point."""
 
     kind: ClassVar[str] = "concat"
+    channel_scales: ClassVar[tuple[str, ...]] = ("x", "y")
+    channel_zero_points: ClassVar[tuple[str, ...]] = ("x", "y")
 
     @classmethod
     def join(cls, name: str, parts: tuple[QTensor, ...], output: str) -> Concat:
         """Build the output's format from the parts."""
-        scales = [np.broadcast_to(t.scales, (t.size,)) for t in parts]
-        points = [np.broadcast_to(t.zero_points, (t.size,)) for t in parts]
         y = QTensor(
             output,
             (sum(t.size for t in parts),),
             parts[0].dtype,
-            tuple(np.concatenate(scales).tolist()),
-            tuple(np.concatenate(points).tolist()),
+            _each(*((t.scales, t.size) for t in parts)),
+            _each(*((t.zero_points, t.size) for t in parts)),
             min(t.qmin for t in parts),
             max(t.qmax for t in parts),
         )
@@ -83,6 +82,12 @@ class Concat(AbstractOp):
             y.qmin <= low and high <= y.qmax,
             f"values in [{low}, {high}] are copied to [{y.qmin}, {y.qmax}]",
         )
+        self.require(
+            _each((y.scales, y.size)) == _each(*((t.scales, t.size) for t in self.inputs))
+            and _each((y.zero_points, y.size))
+            == _each(*((t.zero_points, t.size) for t in self.inputs)),
+            f"{y.name} needs the scale and zero point of each element of its parts",
+        )
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         """Return the parts joined along the last axis."""
@@ -91,6 +96,12 @@ class Concat(AbstractOp):
     def real(self, *inputs: Array) -> tuple[Array, ...]:
         """Return the parts joined along the last axis."""
         return self.reference(*inputs)
+
+
+def _each(*parts: tuple[tuple[Any, ...], int]) -> tuple[Any, ...]:
+    """Return one value for each element of tensors, given the values and size of each."""
+    spread: list[Any] = np.concatenate([np.broadcast_to(v, (n,)) for v, n in parts]).tolist()
+    return tuple(spread)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ class LeakyAverage(AbstractOp):
     """
 
     kind: ClassVar[str] = "leaky_average"
+    channel_scales: ClassVar[tuple[str, ...]] = ("x", "y")
     multiplier: int
     shift: int
 
@@ -50,7 +51,9 @@ class LeakyAverage(AbstractOp):
             and state.scales == update.scales == tuple(s / (1 << FRACTION_BITS) for s in x.scales),
             "y needs the scale of x, the state that scale / 2**14",
         )
-        self.require(x.zero_points == (0,) == y.zero_points, "zero points must be 0")
+        self.require(
+            all(set(t.zero_points) == {0} for t in (x, state, update, y)), "zero points must be 0"
+        )
         self.require(0 < self.multiplier < 1 << 31 and self.shift == 0, "alpha must be in (0, 0.5)")
         self.require(x.dtype == "int16" and y.qmin <= x.qmin <= x.qmax <= y.qmax, "x must be int16")
         low, high = x.qmin << FRACTION_BITS, x.qmax << FRACTION_BITS

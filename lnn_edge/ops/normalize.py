@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from lnn_edge import fixed
 from lnn_edge.fixed import Array
 from lnn_edge.ir import AbstractOp
@@ -23,6 +25,7 @@ class Normalize(AbstractOp):
     """
 
     kind: ClassVar[str] = "normalize"
+    channel_scales: ClassVar[tuple[str, ...]] = ("x",)
     gain: int
     floor: int
 
@@ -48,5 +51,5 @@ class Normalize(AbstractOp):
     def real(self, *inputs: Array) -> tuple[Array, ...]:
         """Return x / max(amplitude, floor)."""
         x, amplitude = inputs
-        floor = self.floor * self.inputs[1].scales[0]
-        return (x / amplitude.clip(floor, None)[..., None, :],)
+        floor = self.floor * np.broadcast_to(self.inputs[1].scales, self.inputs[1].shape)
+        return (x / amplitude.clip(fixed.like(amplitude, floor), None)[..., None, :],)

@@ -165,6 +165,10 @@ class RPeaks(AbstractOp):
             "needed int16 vectors",
         )
         self.require(
+            all(t.zero_points[0] == 0 for t in (*self.inputs, *self.outputs)),
+            "zero points must be 0",
+        )
+        self.require(
             len(self.times) == len(fields(RPeakTimes)) and min(self.times[:-1]) >= 1,
             f"times {self.times}, needed {len(fields(RPeakTimes))} of at least 1 sample",
         )

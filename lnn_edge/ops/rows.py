@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,7 +20,7 @@ class AbstractRowOp(AbstractOp):
     acc_o = sum_k weight[o, k] * (x_k - zx_k) + bias_o                      (int32, proved)
     y_o   = saturate(requantize(acc_o, multiplier_o, shift_o) + zy, qmin, qmax)
 
-    A ReLU is the output's qmin = zero_point.
+    A ReLU is the output's qmin = zero_point. Scales of the input's channels are in the columns.
 
     Attributes:
         weight: (O, K) int8 in [-127, 127], symmetric per output channel.
@@ -27,6 +28,8 @@ class AbstractRowOp(AbstractOp):
         multiplier: (O,) int32, shift: (O,) int8: the factor x.scale * w_scale / y.scale.
     """
 
+    channel_scales: ClassVar[tuple[str, ...]] = ("x0",)
+    channel_zero_points: ClassVar[tuple[str, ...]] = ("x0",)
     weight: np.ndarray
     bias: np.ndarray
     multiplier: np.ndarray
@@ -73,7 +76,6 @@ class AbstractRowOp(AbstractOp):
             [v.dtype for v in vectors] == [np.int32, np.int32, np.int8],
             "bias and multiplier must be int32, shift int8",
         )
-        self.require(len(y.scales) == 1 and len(y.zero_points) == 1, "the output needs one scale")
         self.require(
             int(self.multiplier.min()) > 0 and 0 <= int(self.shift.min()) <= self.shift.max() <= 30,
             "multipliers must be positive and shifts in [0, 30]",

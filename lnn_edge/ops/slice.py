@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 
 from lnn_edge import fixed
-from lnn_edge.errors import GraphError
 from lnn_edge.fixed import Array
 from lnn_edge.ir import AbstractOp, QTensor
 
@@ -31,6 +30,7 @@ class Slice(AbstractOp):
     """
 
     kind: ClassVar[str] = "slice"
+    channel_scales: ClassVar[tuple[str, ...]] = ("x0", "y0")
     first: int
     multiplier: int
     shift: int
@@ -42,11 +42,15 @@ class Slice(AbstractOp):
         Raises:
             GraphError: The elements' scales differ by several factors.
         """
+        factor = float(cls._factors(x, y, first)[0])
+        return cls(name, (x,), (y,), first, *fixed.quantize_multiplier(factor))
+
+    @staticmethod
+    def _factors(x: QTensor, y: QTensor, first: int) -> np.ndarray:
+        """Return x.scale / y.scale of each element of y."""
         scales = np.broadcast_to(x.scales, x.shape).reshape(-1)[first : first + y.size]
-        factors = scales / np.broadcast_to(y.scales, (len(scales),))
-        if np.ptp(factors) > SAME_FACTOR * factors.max():
-            raise GraphError(f"slice {name}: the scales of {x.name} and {y.name} are not in step")
-        return cls(name, (x,), (y,), first, *fixed.quantize_multiplier(float(factors[0])))
+        factors: np.ndarray = scales / np.broadcast_to(y.scales, (len(scales),))
+        return factors
 
     def check(self) -> None:
         """Check that the elements exist, and the range of the shifted value."""
@@ -60,6 +64,13 @@ class Slice(AbstractOp):
         self.require(len(y.zero_points) == 1, "the output needs one zero point")
         self.require_factor(self.multiplier, self.shift)
         self.require_bound(x.magnitude << self.shift, "shifted input")
+        factors = self._factors(x, y, self.first)
+        step = 2.0 ** (self.shift - 32)  # of a factor; it is rounded to half of that
+        off = np.abs(factors - fixed.real_multiplier(self.multiplier, self.shift))
+        self.require(
+            bool((off <= step / 2 + SAME_FACTOR * factors).all()),
+            f"the scales of {x.name} and {y.name} are not in step",
+        )
 
     def _part(self, x: Array) -> Array:
         axes = len(self.inputs[0].shape)

@@ -176,6 +176,7 @@ class Synapses(AbstractSynapseOp):
     """
 
     kind: ClassVar[str] = "synapses"
+    channel_scales: ClassVar[tuple[str, ...]] = ("x0",)
     leak: np.ndarray
 
     @classmethod
@@ -197,8 +198,10 @@ class Synapses(AbstractSynapseOp):
         self.require(x.dtype == "int16" and not any(x.zero_points), "x must be int16 around 0")
         self.require(num.shape == den.shape and len(num.shape) == 1, "num and den must be alike")
         self.require(
-            num.dtype == den.dtype == "int32" and num.scales == den.scales == (SHARE,),
-            f"num and den must be int32 in steps of {SHARE}",
+            num.dtype == den.dtype == "int32"
+            and num.scales == den.scales == (SHARE,)
+            and num.zero_points == den.zero_points == (0,),
+            f"num and den must be int32 around 0, in steps of {SHARE}",
         )
         self.check_synapses(x.magnitude, num.size)
         self.require(

@@ -96,8 +96,11 @@ class TemplateDistance(AbstractOp):
             self.edges[0] == 0 and self.edges[-1] == x.shape[0] and np.diff(self.edges).min() > 0,
             f"edges {self.edges.tolist()} must ascend from 0 to {x.shape[0]}",
         )
-        self.require(x.zero_points == (0,) == y.zero_points, "zero points must be 0")
-        self.require(state.scales == (x.scales[0] / (1 << FRACTION_BITS),), "template scale")
+        self.require(
+            all(t.zero_points[0] == 0 for t in (x, state, update, y)), "zero points must be 0"
+        )
+        fine = x.scales[0] / (1 << FRACTION_BITS)
+        self.require(state.scales[0] == update.scales[0] == fine, "template scale")
         top = max(-x.qmin, x.qmax) << FRACTION_BITS
         self.require(
             state.qmin <= EMPTY and state.qmax >= top and update.qmin <= -top <= top <= update.qmax,

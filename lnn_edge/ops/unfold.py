@@ -151,8 +151,9 @@ class Unfold(AbstractSynapseOp):
             num.shape == den.shape == v.shape
             and num.dtype == den.dtype == "int32"
             and den.qmin >= 0
-            and num.scales == den.scales == (SHARE,),
-            f"num and den must be int32 in steps of {SHARE}, den not negative",
+            and num.scales == den.scales == (SHARE,)
+            and all(t.zero_points == (0,) for t in (num, den, *elapsed)),
+            f"num and den must be int32 in steps of {SHARE}, den not negative; all around 0",
         )
         self.require(
             all(t.dtype == "uint16" and t.size == 1 for t in elapsed) and len(elapsed) < 2,

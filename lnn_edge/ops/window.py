@@ -85,6 +85,7 @@ class Center(AbstractTimeReduction):
     """
 
     kind: ClassVar[str] = "center"
+    channel_scales: ClassVar[tuple[str, ...]] = ("x0", "y0")
 
     @classmethod
     def quantize(cls, name: str, x: QTensor, y: QTensor) -> Center:

@@ -113,7 +113,7 @@ def relax(op: AbstractOp, e: np.ndarray, f: np.ndarray) -> Reals:
 
 def normalize(op: AbstractOp, x: np.ndarray, amplitude: np.ndarray) -> Reals:
     assert isinstance(op, Normalize)
-    floor = op.floor * op.inputs[1].scales[0]
+    floor = op.floor * np.asarray(op.inputs[1].scales)
     return (x / np.maximum(amplitude, floor)[..., None, :],)
 
 
@@ -182,7 +182,7 @@ def _gated(op: AbstractSynapseOp, x: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def synapses(op: AbstractOp, x: np.ndarray) -> Reals:
     assert isinstance(op, Synapses)
-    num, den = _gated(op, x / op.inputs[0].scales[0])
+    num, den = _gated(op, x / np.asarray(op.inputs[0].scales))
     return num + op.leak[0] * SHARE, den + op.leak[1] * SHARE
 
 
