@@ -17,7 +17,7 @@ PACKAGE = ROOT / "lnn_edge"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [  # a module imports only from its own layer and those above it in this list
-    {"errors", "resources", "strict", "finite", "_version"},
+    {"errors", "resources", "strict", "finite", "files", "lock", "_version"},
     {"fixed"},
     {"ir"},
     {"formats", "ops", "ranges"},
