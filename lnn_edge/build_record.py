@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lnn_edge import strict
 from lnn_edge.errors import BuildError, LnnEdgeError
+from lnn_edge.files import write_whole
 from lnn_edge.size import Limits
 from lnn_edge.toolchain import compiler_programs, versions
 
@@ -158,9 +159,7 @@ def file_sha256(path: Path) -> str:
 
 
 def _write(record: BuildRecord, folder: Path) -> None:
-    temporary = folder / f".{_NAME}.{os.getpid()}"
-    temporary.write_text(json.dumps(asdict(record), indent=1) + "\n")
-    temporary.replace(folder / _NAME)
+    write_whole(folder / _NAME, json.dumps(asdict(record), indent=1) + "\n")
 
 
 def _difference(then: Mapping[str, str], now: Mapping[str, str]) -> str | None:

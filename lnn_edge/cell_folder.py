@@ -21,8 +21,10 @@ from lnn_edge.cells.mixed_memory import MixedMemory, Place
 from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import fully_connected, layered
 from lnn_edge.errors import DataError
+from lnn_edge.files import write_together
+from lnn_edge.lock import alone_in
 from lnn_edge.networks.cell_model import CellInput, CellModel
-from lnn_edge.trained import check_weights, write_atomically
+from lnn_edge.trained import check_weights
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,23 @@ CELLS: dict[str, type[CellSizes]] = {
 }
 
 
-def save_cell(folder: Path, model: CellModel, card: CellCard) -> CellCard:
-    """Write both files, each atomically; return the card with the weights' hash."""
+def save_cell(folder: Path, model: CellModel, card: CellCard, *, force: bool = False) -> CellCard:
+    """Write both files or none; return the card with the weights' hash.
+
+    Args:
+        folder: Where they go.
+        model: Whose weights.
+        card: Of the model.
+        force: Whether to replace another model.
+
+    Raises:
+        UsageError: Another model is there.
+    """
     tensors = {k: v.detach().contiguous().cpu() for k, v in model.state_dict().items()}
     weights = save_tensors(tensors)
     values = asdict(card) | {"weights_sha256": hashlib.sha256(weights).hexdigest()}
-    write_atomically(folder / WEIGHTS, weights)
-    write_atomically(folder / CARD, tomli_w.dumps(values).encode())
+    with alone_in(folder):
+        write_together(folder, {WEIGHTS: weights, CARD: tomli_w.dumps(values)}, force=force)
     return CellCard(**values)
 
 

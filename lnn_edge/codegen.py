@@ -6,8 +6,6 @@ The only module that renders templates; no arithmetic beyond offsets happens in 
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cache
@@ -23,13 +21,14 @@ from lnn_edge import resources
 from lnn_edge.board import Board
 from lnn_edge.board_checks import FAMILIES
 from lnn_edge.board_facts import pin_of
-from lnn_edge.errors import UsageError
+from lnn_edge.files import Content, publish
 from lnn_edge.fixed import RANGES
 from lnn_edge.framing import LARGEST_REPLY, MAX_PAYLOAD
 from lnn_edge.graph import QGraph
-from lnn_edge.graphio import graph_sha256, save_graph
+from lnn_edge.graphio import graph_bytes, graph_sha256
 from lnn_edge.ir import AbstractOp, QTensor, Run
 from lnn_edge.kernels import Core, Kernel, select
+from lnn_edge.lock import alone_in
 from lnn_edge.memory import ArenaPlan, plan_arena
 from lnn_edge.queues import Counters, make_queue
 from lnn_edge.stage import EventTrigger, InputTrigger, Stage
@@ -351,60 +350,58 @@ def render_board(board: Board) -> dict[str, str]:
 
 
 def export(
-    graph: QGraph, board: Board, folder: Path, float_model: Mapping[str, bytes] | None = None
+    graph: QGraph,
+    board: Board,
+    folder: Path,
+    float_model: Mapping[str, bytes] | None = None,
+    *,
+    force: bool = False,
 ) -> None:
     """Write a self-contained firmware project, all of it or nothing.
 
     The model is written twice: model/ is what ships, trace/ is its diagnostic twin with the same
-    weights, which can stop after each operator.
+    weights, which can stop after each operator. Of an earlier export in the folder what is as it
+    was written is replaced; its user's files stay, and so do builds, verifications and reports.
 
     Args:
         graph: Model.
         board: Board.
         folder: Of the project.
         float_model: Files of the model in real numbers by name; they go to float/.
+        force: Whether to replace files that are in the way and its user's.
 
     Raises:
-        UsageError: The folder holds something else than an earlier export.
+        UsageError: The folder holds something else than an earlier export, or such a file.
     """
-    if folder.exists() and not _is_export(folder):
-        raise UsageError(f"{folder} is not empty and no earlier export; choose another -o folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        temporary.chmod(0o755)
-        _write_project(graph, board, temporary)
-        if float_model:
-            _write_all(temporary / "float", float_model)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.replace(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    files = dict(_project_files(graph, board))
+    files |= {f"float/{name}": data for name, data in (float_model or {}).items()}
+    with alone_in(folder):
+        publish(folder, files, "export", last="export.json", force=force)
 
 
-def _is_export(folder: Path) -> bool:
-    if not folder.is_dir():
-        return False
-    return (folder / "export.json").is_file() or not any(folder.iterdir())
-
-
-def _write_project(graph: QGraph, board: Board, folder: Path) -> None:
+def _project_files(graph: QGraph, board: Board) -> Iterator[tuple[str, Content]]:
     code = generate(graph, Core(board.mcu.cpu, board.mcu.dsp))
-    firmware = resources.path("firmware")
-    build_files = ("CMakeLists.txt", "CMakePresets.json")
-    ignore = shutil.ignore_patterns("build*", *build_files)
-    shutil.copytree(firmware, folder / "firmware", ignore=ignore)
-    for file in build_files:
-        shutil.copyfile(firmware / file, folder / file)
+    yield from _firmware_files()
     model = render_model(code)
-    _write_all(folder / "model", model)
     diagnostic = render_model(replace(code, trace=True))
-    _write_all(folder / "trace", {f: t for f, t in diagnostic.items() if model[f] != t})
-    _write_all(folder / "board", render_board(board) | {"board.json": board.to_json()})
-    save_graph(graph, folder / "model.qgraph")
-    provenance = json.dumps(_provenance(code, board), indent=1, sort_keys=True)
-    (folder / "export.json").write_text(provenance + "\n")
+    for folder, files in (
+        ("model", model),
+        ("trace", {f: t for f, t in diagnostic.items() if model[f] != t}),
+        ("board", render_board(board) | {"board.json": board.to_json()}),
+    ):
+        yield from ((f"{folder}/{name}", text) for name, text in files.items())
+    yield "model.qgraph", graph_bytes(graph)
+    yield "export.json", json.dumps(_provenance(code, board), indent=1, sort_keys=True) + "\n"
+
+
+def _firmware_files() -> Iterator[tuple[str, bytes]]:
+    """Yield the hand-written files; those that start the build lie at the top."""
+    firmware = resources.path("firmware")
+    for path in sorted(firmware.rglob("*")):
+        name = path.relative_to(firmware)
+        if path.is_file() and not any(part.startswith("build") for part in name.parts):
+            is_first = path.parent == firmware
+            yield path.name if is_first else f"firmware/{name.as_posix()}", path.read_bytes()
 
 
 def _provenance(code: ModelCode, board: Board) -> dict[str, Any]:
@@ -431,13 +428,6 @@ def _operator_facts(code: ModelCode) -> Iterator[dict[str, Any]]:
             "function": o.symbol,
             "constants": constants,
         }
-
-
-def _write_all(folder: Path, files: Mapping[str, str | bytes]) -> None:
-    folder.mkdir()
-    for name, content in files.items():
-        data = content.encode() if isinstance(content, str) else content
-        (folder / name).write_bytes(data)
 
 
 @cache

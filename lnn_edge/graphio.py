@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import fields
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from lnn_edge.errors import GraphError
+from lnn_edge.files import write_whole
 from lnn_edge.graph import QGraph
 from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.ops import OPERATORS
@@ -53,18 +53,19 @@ _UNREADABLE = (  # RuntimeError: a damaged header asks for a password or a metho
 
 def save_graph(graph: QGraph, path: Path) -> str:
     """Write a graph atomically and return its sha256."""
+    write_whole(path, graph_bytes(graph))
+    return graph_sha256(graph)
+
+
+def graph_bytes(graph: QGraph) -> bytes:
+    """Return the file of a graph."""
     document, arrays = _encode(graph)
-    text = _canonical(document)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            _add(archive, "graph.json", text)
-            for name, data in sorted(arrays.items()):
-                _add(archive, name, data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return hashlib.sha256(text).hexdigest()
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        _add(archive, "graph.json", _canonical(document))
+        for name, data in sorted(arrays.items()):
+            _add(archive, name, data)
+    return buffer.getvalue()
 
 
 def graph_sha256(graph: QGraph) -> str:

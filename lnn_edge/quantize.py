@@ -14,14 +14,16 @@ from torch import Tensor
 from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import QuantizationError
 from lnn_edge.fidelity import Resolution, resolution, warnings
+from lnn_edge.files import write_together
 from lnn_edge.formats import Ranges
 from lnn_edge.graph import QGraph
-from lnn_edge.graphio import graph_sha256, save_graph
+from lnn_edge.graphio import graph_bytes, graph_sha256
+from lnn_edge.lock import alone_in
 from lnn_edge.networks.stream_net import AbstractStreamNet
 from lnn_edge.ranges import TAIL as TAIL
 from lnn_edge.ranges import range_without_tails
 from lnn_edge.stage import EventTrigger
-from lnn_edge.trained import Trained, facts_of, one_thread, prepare, real_inputs, write_atomically
+from lnn_edge.trained import Trained, facts_of, one_thread, prepare, real_inputs
 
 REPORT = "quantize.json"  # beside the graph
 MOST_RECORDINGS = 2000  # to calibrate on: more change no range and fill the memory
@@ -95,10 +97,12 @@ def quantize(
     return _quantize(trained, recordings, prepared)[0]
 
 
-def quantize_folder(trained: Trained, recordings: Sequence[LabelledSignal], path: Path) -> QGraph:
-    """Quantize, write the graph, and beside it what its integers hold."""
+def quantize_folder(
+    trained: Trained, recordings: Sequence[LabelledSignal], path: Path, *, force: bool = False
+) -> QGraph:
+    """Quantize, write the graph, and beside it what its integers hold; see save_quantized."""
     graph, resolutions = _quantize(trained, recordings)
-    save_quantized(path, graph, resolutions)
+    save_quantized(path, graph, resolutions, force=force)
     return graph
 
 
@@ -107,24 +111,30 @@ def save_quantized(
     graph: QGraph,
     resolutions: Sequence[Resolution],
     float_error: Mapping[str, float] | None = None,
+    *,
+    force: bool = False,
 ) -> None:
-    """Write a graph, and REPORT beside it.
+    """Write a graph and REPORT beside it, both or none.
 
     Args:
         path: Of the graph.
         graph: To be written.
         resolutions: Of time, of the input's channels and of tensors inside, on calibration data.
         float_error: See fidelity.output_error, on calibration data; None where it is not known.
+        force: Whether to replace another graph.
+
+    Raises:
+        UsageError: Another graph is there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_graph(graph, path)
     report = {
         "model_sha256": graph_sha256(graph),
         "resolution": [asdict(r) for r in resolutions],
         "float_error": float_error,
         "warnings": warnings(resolutions, float_error),
     }
-    write_atomically(path.with_name(REPORT), (json.dumps(report, indent=1) + "\n").encode())
+    text = json.dumps(report, indent=1) + "\n"
+    with alone_in(path.parent):
+        write_together(path.parent, {path.name: graph_bytes(graph), REPORT: text}, force=force)
 
 
 def _quantize(

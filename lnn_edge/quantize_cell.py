@@ -23,15 +23,17 @@ from lnn_edge.sequences import load_sequences
 from lnn_edge.trained import one_thread
 
 
-def quantize_cell_folder(folder: Path, calibration: Path) -> QGraph:
+def quantize_cell_folder(folder: Path, calibration: Path, *, force: bool = False) -> QGraph:
     """Quantize the cell model in a folder; write its model.qgraph and quantize.json.
 
     Args:
         folder: As `lnn-edge import` writes it.
         calibration: .npy file of sequences, see sequences.load_sequences.
+        force: Whether to replace another graph.
 
     Raises:
         DataError: A file is missing, damaged or does not fit.
+        UsageError: Another graph is there.
         QuantizationError: See quantize_cell.
     """
     model, card = load_cell(folder)
@@ -46,7 +48,8 @@ def quantize_cell_folder(folder: Path, calibration: Path) -> QGraph:
     graph = quantize_cell(model, "cell", frames, metadata)
     some = some_frames(frames)
     error = output_error(_run_integers(graph, some), run_real(model, some))
-    save_quantized(folder / "model.qgraph", graph, channel_resolutions(graph, frames), error)
+    resolutions = channel_resolutions(graph, frames)
+    save_quantized(folder / "model.qgraph", graph, resolutions, error, force=force)
     return graph
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lnn_edge.errors import UsageError
+from lnn_edge.files import write_whole
 from lnn_edge.stack import Handler, StackReport
 
 if TYPE_CHECKING:
@@ -153,9 +153,7 @@ def measure(
 
 def write_size(report: SizeReport, path: Path) -> None:
     """Write size.json, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(report.to_json(), indent=1) + "\n")
-    os.replace(temporary, path)
+    write_whole(path, json.dumps(report.to_json(), indent=1) + "\n")
 
 
 def read_size(path: Path, board: Board, limits: Limits) -> SizeReport:

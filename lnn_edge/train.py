@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import pickle
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +16,19 @@ from torch.nn.utils import clip_grad_norm_
 from lnn_edge import __version__
 from lnn_edge.augment import augment
 from lnn_edge.decisions import DecisionSequence, LabelledSignal
-from lnn_edge.errors import DataError, LnnEdgeError, UsageError
+from lnn_edge.errors import DataError, UsageError
 from lnn_edge.examples import Examples, make_examples
+from lnn_edge.files import REMEDY, write_whole
 from lnn_edge.judge import Figures, judge
+from lnn_edge.lock import alone_in
 from lnn_edge.losses import make_loss
 from lnn_edge.networks import make_network
 from lnn_edge.networks.stream_net import AbstractStreamNet
 from lnn_edge.recipe import Recipe
 from lnn_edge.trained import (
+    CARD,
     FORMAT,
+    WEIGHTS,
     ModelCard,
     Trained,
     float_scores,
@@ -35,6 +40,11 @@ from lnn_edge.trained import (
 GRADIENT_LIMIT = 1.0
 WARM_UP = 0.15  # part of the cycle in which the learning rate rises
 CHECKPOINT = "checkpoint.pt"
+_OF_ANOTHER = (
+    "belongs to another training (recipe, seed, records or version differ); delete it or choose "
+    "another folder"
+)
+_UNREADABLE = (RuntimeError, EOFError, ValueError, OSError, KeyError, pickle.UnpicklingError)
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,7 @@ def train(
     seed: int,
     device: str = "cpu",
     on_epoch: Callable[[EpochReport], None] = lambda _report: None,
+    force: bool = False,
 ) -> Trained:
     """Train a network and write it to a folder.
 
@@ -77,22 +88,24 @@ def train(
         seed: Of weights, batches, augmentation and dropout.
         device: torch device.
         on_epoch: Called after each epoch.
+        force: Whether to replace a finished model, and to give up another, interrupted training.
 
     Raises:
         DataError: No recordings, each is shorter than one sequence, or nothing is labelled.
-        UsageError: The recipe's network or the device cannot be made, or the loss is not finite.
+        UsageError: The recipe's network or the device cannot be made, the loss is not finite, the
+            folder holds a finished model, or another training writes to it.
     """
     _check_device(device)
-    with torch.random.fork_rng(), one_thread():
+    with alone_in(folder, patience_s=0), torch.random.fork_rng(), one_thread():
+        _check_unfinished(folder, force)  # better now than after an epoch
         torch.manual_seed(seed)
         network = make_network(recipe.network, recipe.model).to(device)
-        with _made(folder):  # better now than after an epoch
-            examples = make_examples(network, training, recipe, folder)
+        examples = make_examples(network, training, recipe, folder)
         held_out = prepare(network, validation, recipe.preprocessing)
         names = examples.names, tuple(s.name for s in held_out)
         card = ModelCard(FORMAT, __version__, seed, "", *names, recipe)
         run = _Run(recipe, network, examples)
-        for epoch in range(run.resume(folder, card), recipe.training.epochs):
+        for epoch in range(run.resume(folder, card, force), recipe.training.epochs):
             torch.manual_seed(seed * 1000 + epoch + 1)
             loss = run.epoch()
             if not math.isfinite(loss):
@@ -102,10 +115,10 @@ def train(
                 )
             run.save(folder, card, epoch + 1)
             on_epoch(EpochReport(epoch + 1, recipe.training.epochs, loss, run.judge(held_out)))
-    network.load_state_dict(run.average)
-    network.cpu().eval()
-    card = save_trained(folder, network, card)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+        network.load_state_dict(run.average)
+        network.cpu().eval()
+        card = save_trained(folder, network, card, force=force)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
     return Trained(network, card)
 
 
@@ -148,32 +161,37 @@ class _Run:
 
     def save(self, folder: Path, card: ModelCard, epoch: int) -> None:
         """Write a checkpoint that resume() takes up."""
-        temporary = folder / f".{CHECKPOINT}.tmp"
         states = [
             self.network.state_dict(),
             self.optimizer.state_dict(),
             self.schedule.state_dict(),
         ]
+        buffer = io.BytesIO()
         torch.save(
             {"card": repr(card), "epoch": epoch, "states": states, "average": self.average},
-            temporary,
+            buffer,
         )
-        temporary.replace(folder / CHECKPOINT)
+        write_whole(folder / CHECKPOINT, buffer.getvalue())
 
-    def resume(self, folder: Path, card: ModelCard) -> int:
-        """Take up a checkpoint of the same training; return the epochs that are done."""
+    def resume(self, folder: Path, card: ModelCard, force: bool) -> int:
+        """Take up a checkpoint of the same training; return the epochs that are done.
+
+        Raises:
+            DataError: It is damaged or of another training, and not given up by force.
+        """
         path = folder / CHECKPOINT
         if not path.exists():
             return 0
         try:
             saved = torch.load(path, weights_only=True)
-        except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError):
-            raise DataError(f"{path} is damaged; delete it to train from the start") from None
-        if saved["card"] != repr(card):
-            raise DataError(
-                f"{path} belongs to another training (recipe, seed, records or version differ); "
-                "delete it or choose another folder"
-            )
+            found = saved["card"] if isinstance(saved, dict) else None
+            trouble = "" if found == repr(card) else _OF_ANOTHER
+        except _UNREADABLE:
+            trouble = "is damaged; delete it to train from the start"
+        if trouble and force:
+            return 0
+        if trouble:
+            raise DataError(f"{path} {trouble}")
         network, optimizer, schedule = saved["states"]
         self.network.load_state_dict(network)
         self.optimizer.load_state_dict(optimizer)
@@ -208,16 +226,12 @@ class _Run:
                 self.average[name].copy_(value)
 
 
-@contextmanager
-def _made(folder: Path) -> Iterator[None]:
-    """Make a folder; on an error it is not left behind empty."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except LnnEdgeError:
-        with suppress(OSError):
-            folder.rmdir()
-        raise
+def _check_unfinished(folder: Path, force: bool) -> None:
+    """See that no model is there; weights beside a checkpoint are those of a killed training."""
+    is_interrupted = (folder / CHECKPOINT).exists()
+    for name in (CARD,) if is_interrupted else (CARD, WEIGHTS):
+        if os.path.lexists(folder / name) and not force:
+            raise UsageError(f"{folder} holds a model already ({name}); {REMEDY}")
 
 
 def _check_device(device: str) -> None:

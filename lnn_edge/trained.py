@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from torch import Tensor
 from lnn_edge import strict
 from lnn_edge.decisions import DecisionSequence, LabelledSignal, run_decisions
 from lnn_edge.errors import DataError, UsageError
+from lnn_edge.files import write_together
 from lnn_edge.finite import check_finite
 from lnn_edge.ir import QTensor
 from lnn_edge.networks import make_network
@@ -29,6 +29,7 @@ from lnn_edge.networks.stream_net import AbstractStreamNet
 from lnn_edge.recipe import Preprocessing, Recipe, recipe_of
 
 FORMAT = 1
+CARD, WEIGHTS = "model.toml", "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,25 @@ class Trained:
     card: ModelCard
 
 
-def save_trained(folder: Path, network: AbstractStreamNet, card: ModelCard) -> ModelCard:
-    """Write both files, each atomically; return the card with the weights' hash."""
+def save_trained(
+    folder: Path, network: AbstractStreamNet, card: ModelCard, *, force: bool = False
+) -> ModelCard:
+    """Write both files or none; return the card with the weights' hash.
+
+    Args:
+        folder: Where they go; the caller is alone in it.
+        network: Whose weights.
+        card: Of the model.
+        force: Whether to replace another model.
+
+    Raises:
+        UsageError: Another model is there.
+    """
     weights = save_tensors({k: v.contiguous().cpu() for k, v in network.state_dict().items()})
     digest = hashlib.sha256(weights).hexdigest()
     card = ModelCard(**{**card.__dict__, "weights_sha256": digest})
-    write_atomically(folder / "model.safetensors", weights)
-    write_atomically(folder / "model.toml", tomli_w.dumps(asdict(card)).encode())
+    folder.mkdir(parents=True, exist_ok=True)
+    write_together(folder, {WEIGHTS: weights, CARD: tomli_w.dumps(asdict(card))}, force=force)
     return card
 
 
@@ -134,23 +147,6 @@ def _recipe(values: object, where: str) -> Recipe:
         return recipe_of(values, f"{where}: recipe")
     except UsageError as error:
         raise DataError(str(error)) from None
-
-
-@contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary(path) as temporary:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import numpy as np
 from lnn_edge.build import BuildResult, build
 from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import DataError, VerificationError
+from lnn_edge.files import write_whole
 from lnn_edge.graph import QGraph
 from lnn_edge.graphio import graph_sha256
 from lnn_edge.ir import QTensor
@@ -300,9 +301,7 @@ def write_verification(result: Verification, folder: Path) -> Path:
     link = re.sub("[^a-z0-9]+", "-", result.link.lower()).strip("-")
     newest, path = folder / "verify.json", folder / f"verify-{link}.json"
     for each in (newest, path):
-        temporary = each.with_name(f".{each.name}.tmp")
-        temporary.write_text(text)
-        temporary.replace(each)
+        write_whole(each, text)
     return path
 
 

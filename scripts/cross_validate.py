@@ -19,6 +19,7 @@ import numpy as np
 from lnn_edge.data.registry import Signal, find_dataset, load_dataset
 from lnn_edge.decisions import DecisionSequence
 from lnn_edge.evaluate import integer_scores
+from lnn_edge.files import write_whole
 from lnn_edge.judge import Figures, judge
 from lnn_edge.quantize import quantize
 from lnn_edge.recipe import BeatAugmentation, Recipe, load_recipe
@@ -106,7 +107,7 @@ def main() -> None:
         figures = {k: round(v.main_f1, 4) for k, v in judged.items()}
         print(given.ablation, seed, figures, flush=True)
         document = {"recipe": given.recipe, "ablation": given.ablation, "seeds": results}
-        given.output.write_text(json.dumps(document, indent=1))
+        write_whole(given.output, json.dumps(document, indent=1))
 
 
 if __name__ == "__main__":

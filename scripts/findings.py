@@ -20,6 +20,7 @@ from lnn_edge.data.diagnosis_record import DiagnosisRecord
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.decisions import DecisionSequence
 from lnn_edge.evaluate import integer_scores
+from lnn_edge.files import write_whole
 from lnn_edge.findings import FindingsEvaluation, evaluate_findings
 from lnn_edge.graph import QGraph
 from lnn_edge.networks.columns_net import CLASSES
@@ -372,8 +373,8 @@ def main() -> None:
     for (recipe, *_), each in zip(tasks, held, strict=True):
         results[recipe].append(each)
     curves = {recipe: auroc_over_loss(seeds[0]) for recipe, seeds in results.items()}
-    given.output.write_text(document(results, curves, given.seeds))
-    given.output.with_suffix(".svg").write_text(plot(curves))
+    write_whole(given.output, document(results, curves, given.seeds))
+    write_whole(given.output.with_suffix(".svg"), plot(curves))
 
 
 if __name__ == "__main__":

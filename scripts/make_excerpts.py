@@ -12,6 +12,7 @@ from lnn_edge.data.embedded import LENGTH_S, PIECES, folder_of_pieces, name_of_p
 from lnn_edge.data.recording import RATE_HZ
 from lnn_edge.data.wfdb_folder import ANNOTATOR, wfdb_library
 from lnn_edge.data.wfdb_writer import WfdbRecord, write_record
+from lnn_edge.files import write_whole
 
 
 def cut_piece(source: Path, record: str, start_s: int) -> WfdbRecord:
@@ -41,7 +42,7 @@ def main() -> None:
     for record, start_s in PIECES:
         write_record(target, cut_piece(Path(sys.argv[1]), record, start_s))
     names = [name_of_piece(*piece) for piece in PIECES]
-    (target / "RECORDS").write_text("\n".join(names) + "\n", "utf-8")
+    write_whole(target / "RECORDS", "\n".join(names) + "\n")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from lnn_edge.data.recording import CLASSES, NOT_SCORED, TOLERANCE_S, Recording,
 from lnn_edge.data.registry import find_dataset
 from lnn_edge.data.wfdb_folder import read_record, wfdb_library
 from lnn_edge.errors import DataError
+from lnn_edge.files import write_whole
 from lnn_edge.graph import QGraph
 from lnn_edge.graphio import load_graph
 from lnn_edge.shipped import shipped_graph
@@ -185,7 +186,7 @@ def main() -> None:
         ):
             table = tally(record, *classify(model, record, used))
             tables[group, kind] = tables.get((group, kind), 0) + table
-    given.output.write_text(document(detections, tables, alone))
+    write_whole(given.output, document(detections, tables, alone))
 
 
 HEAD = """# The R-peak detector

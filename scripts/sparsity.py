@@ -24,6 +24,7 @@ from lnn_edge.cells.ltc import Ltc, LtcConfig
 from lnn_edge.cells.wired_cfc import NO_BACKBONE, WiredCfc
 from lnn_edge.cells.wirings import Wiring, auto_ncp, fully_connected, layered, ncp
 from lnn_edge.codegen import export
+from lnn_edge.files import write_whole
 from lnn_edge.networks.cell_model import CellInput, CellModel
 from lnn_edge.project import open_project
 from lnn_edge.quantize_cell import quantize_cell
@@ -173,7 +174,7 @@ def main() -> None:
         for row in rows(given.inputs, dt, given.board):
             print(title, row, flush=True)
             measured[title].append(row)
-    given.output.write_text(document(given, measured))
+    write_whole(given.output, document(given, measured))
 
 
 def document(given: argparse.Namespace, measured: dict[str, list[Row]]) -> str:

@@ -25,6 +25,7 @@ from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import auto_ncp, fully_connected, ncp
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import load_dataset
+from lnn_edge.files import write_whole
 from lnn_edge.networks.cell_model import CellInput, CellModel, run_real
 from lnn_edge.quantize_cell import quantize_cell
 from lnn_edge.stream import Stream
@@ -230,8 +231,8 @@ def main() -> None:
         for name, o in outcomes.items()
     ]
     text = HEAD + "\n".join(table(outcomes)) + "\n" + FORMAT_HEAD + "\n".join(rounded) + "\n" + TAIL
-    given.output.write_text(text)
-    given.output.with_suffix(".svg").write_text(plot(outcomes))
+    write_whole(given.output, text)
+    write_whole(given.output.with_suffix(".svg"), plot(outcomes))
 
 
 if __name__ == "__main__":

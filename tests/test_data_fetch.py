@@ -11,7 +11,8 @@ import pytest
 
 from lnn_edge.data import fetch as fetching
 from lnn_edge.data import load_dataset, mitdb, synthetic
-from lnn_edge.errors import DataError
+from lnn_edge.errors import DataError, UsageError
+from tests.cli.command import untouched
 from tests.wfdb_files import write_small
 
 Download = Callable[..., None]
@@ -52,6 +53,22 @@ def test_mitdb_arrives_record_by_record(
     assert (folder / "101.dat").stat().st_mtime_ns == kept
     assert len(list(folder.iterdir())) == 3 * 44
     assert capsys.readouterr().out == ""
+
+
+def test_a_download_replaces_no_file(tmp_path: Path, home: Callable[[Download], None]) -> None:
+    home(serve)
+    folder = tmp_path / "mitdb"
+    folder.mkdir()
+    (folder / "101.hea").write_text("mine")
+    with untouched(tmp_path), pytest.raises(UsageError) as caught:
+        fetching.fetch("mitdb", tmp_path)
+    assert str(caught.value) == (
+        f"{folder}/101.hea is there and holds something else; move it away, or give another "
+        "--data-dir"
+    )
+    (folder / "101.hea").unlink()
+    fetching.fetch("mitdb", tmp_path)
+    assert len(list(folder.iterdir())) == 3 * 44
 
 
 @pytest.mark.parametrize("error", [ConnectionError("no such host\nat all"), ValueError("no list")])

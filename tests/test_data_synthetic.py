@@ -17,7 +17,8 @@ from lnn_edge.data.synthetic_rhythm import RhythmTraits, make_rhythm, sinus_inte
 from lnn_edge.data.synthetic_waves import draw_morphology, integrate
 from lnn_edge.data.wfdb_folder import read_folder, read_record
 from lnn_edge.data.wfdb_writer import write_record
-from lnn_edge.errors import DataError
+from lnn_edge.errors import DataError, UsageError
+from tests.cli.command import tree, untouched
 
 STEADY = RhythmTraits(75.0, 0.04, 0.5, 0.0, 0.0, 0.0, (0.0, 0.0))
 
@@ -142,7 +143,7 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
         synthetic.write_dataset(tmp_path / name, seed=7, duration_s=20)
     synthetic.write_dataset(tmp_path / "c", seed=8, duration_s=20)
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert len(files) == 3 * 12 + 2
+    assert len(files) == 3 * 12 + 3
     contents = [[(tmp_path / n / f).read_bytes() for f in files] for n in ("a", "b", "c")]
     assert contents[0] == contents[1] != contents[2]
 
@@ -158,14 +159,26 @@ def test_patients_differ_in_shape(recordings: tuple[Recording, ...]) -> None:
 
 
 def test_progress_is_told_and_an_old_set_replaced(tmp_path: Path) -> None:
-    folder = tmp_path / "synthetic"
-    folder.mkdir()
-    (folder / "old.hea").write_text("old")
+    folder, new = tmp_path / "synthetic", tmp_path / "new"
+    synthetic.write_dataset(folder, seed=1, duration_s=10)
+    (folder / "mine.hea").write_text("mine")
     seen: list[tuple[int, int]] = []
     synthetic.write_dataset(folder, duration_s=10, on_record=lambda *at: seen.append(at))
     assert seen == [(i, 12) for i in range(1, 13)]
-    assert not (folder / "old.hea").exists()
-    assert [path.name for path in tmp_path.iterdir()] == ["synthetic"]
+    synthetic.write_dataset(new, duration_s=10)
+    assert tree(folder) == tree(new) | {"mine.hea": b"mine"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "synthetic"]
+
+
+def test_what_a_user_changed_in_a_set_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "synthetic"
+    synthetic.write_dataset(folder, seed=1, duration_s=10)
+    (folder / "s03.atr").write_bytes(b"corrected by hand")
+    with (
+        untouched(tmp_path),
+        pytest.raises(UsageError, match=r"s03\.atr was changed since"),
+    ):
+        synthetic.write_dataset(folder, duration_s=10)
 
 
 def test_default_set_is_generated_where_it_is_absent_or_stale(
@@ -178,8 +191,10 @@ def test_default_set_is_generated_where_it_is_absent_or_stale(
     first = (folder / "s01.dat").stat().st_mtime_ns
     load_dataset("synthetic")
     assert (folder / "s01.dat").stat().st_mtime_ns == first
-    (folder / "GENERATOR").write_text("an older generator")
+    monkeypatch.setattr(synthetic, "GENERATOR", synthetic.GENERATOR + 1)
+    (folder / "s01.dat").unlink()
     load_dataset("synthetic")
+    assert synthetic.is_current(folder)
     assert (folder / "s01.dat").stat().st_mtime_ns != first
 
 

@@ -69,9 +69,9 @@ def _sentence(error: BaseException) -> str:
         return str(error)
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; give the same command again"
-    if isinstance(error, OSError) and error.filename is not None:
-        advice = "check the path, your permissions and the free space"
-        return f"{error.filename}: {error.strerror}; {advice}"
+    if isinstance(error, OSError) and error.strerror:
+        place = "" if error.filename is None else f"{error.filename}: "
+        return f"{place}{error.strerror}; check the path, your permissions and the free space"
     fault = f"{type(error).__name__}: {error}"
     return f"unexpected {fault}; run `lnn-edge -v ...` for the traceback and report it"
 

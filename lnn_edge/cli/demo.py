@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from lnn_edge.cli.output import console, json_option, progress, show_json
+from lnn_edge.cli.output import console, force_option, json_option, progress, show_json
 
 BOARD = "stm32f746"
 MAX_FLASH, MAX_RAM = 40 * 1024, 16 * 1024
@@ -40,28 +42,34 @@ TASKS = {
     "--link", type=click.Choice(["virtual", "host"]), default="virtual", show_default=True
 )
 @click.option("--task", type=click.Choice(list(TASKS)), default="ecg", show_default=True)
+@force_option
 @json_option
-def command(folder: Path, link: str, task: str, as_json: bool) -> None:
+def command(folder: Path, link: str, task: str, force: bool, as_json: bool) -> None:
     """Train on generated data and run it on the virtual board, without a board or a download.
 
     Task ecg: a beat classifier, and then the shipped model on real ECG. Task har: an activity
-    classifier; no real motion is part of lnn-edge, since the licence of the data forbids it.
+    classifier; no real motion is part of lnn-edge, since the licence of the data forbids it. The
+    folder is a new one or that of an earlier demo; what you changed there is kept or named.
 
     \b
     Example: lnn-edge demo --out demo
     """
+    from lnn_edge.files import claim
+    from lnn_edge.lock import alone_in
+    from lnn_edge.report import write_report
     from lnn_edge.shipped import shipped_graph
 
     steps, chosen = _Steps(as_json), TASKS[task]
-    graph = _make_model(chosen, folder, steps, as_json)
-    made = folder / ("firmware-synthetic" if task == "ecg" else "firmware")
-    results = {"synthetic": _prove(graph, made, link, steps, chosen.dataset, chosen.streamed)}
-    if task == "ecg":
-        results["shipped"] = _prove(shipped_graph(), folder / "firmware", link, steps, "excerpts")
-    with steps.step("report"):
-        from lnn_edge.report import write_report
-
-        report = write_report(folder / "firmware", folder / "report.html")
+    with alone_in(folder, patience_s=0):
+        claim(folder, "demo", force=force)
+        prove = partial(_prove, link=link, steps=steps, force=force)
+        graph = _make_model(chosen, folder, steps, force, as_json)
+        made = folder / ("firmware-synthetic" if task == "ecg" else "firmware")
+        results = {"synthetic": prove(graph, made, chosen.dataset, chosen.streamed)}
+        if task == "ecg":
+            results["shipped"] = prove(shipped_graph(), folder / "firmware", "excerpts")
+        with steps.step("report"):
+            report = write_report(folder / "firmware", folder / "report.html", force=force)
     if as_json:
         show_json({"seconds": steps.seconds, "report": str(report), "verify": results})
         return
@@ -85,15 +93,17 @@ class _Steps:
         self._out.print(f"{name:<28} {seconds:6.1f} s  {'; '.join(remarks)}")
 
 
-def _make_model(task: _Task, folder: Path, steps: _Steps, as_json: bool) -> Path:
-    """Train and quantize the demo recipe on generated recordings."""
+def _make_model(task: _Task, folder: Path, steps: _Steps, force: bool, as_json: bool) -> Path:
+    """Train and quantize the demo recipe on generated recordings; return the graph's path."""
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.evaluate import evaluate_scores, integer_scores
+    from lnn_edge.files import OWN, publish
+    from lnn_edge.lock import alone_in
     from lnn_edge.quantize import quantize_folder
     from lnn_edge.recipe import load_recipe
     from lnn_edge.train import train
 
-    data, model = folder / "data", folder / "model"
+    data, model, work = folder / "data", folder / "model", folder / f"{OWN}-training"
     with steps.step("generate recordings") as remark:
         training = load_dataset(task.dataset, data, "develop")
         test = load_dataset(task.dataset, data, "test")
@@ -105,12 +115,17 @@ def _make_model(task: _Task, folder: Path, steps: _Steps, as_json: bool) -> Path
             recipe,
             training,
             (),
-            model,
+            work,
             seed=0,
             on_epoch=lambda r: bar.update(shown, completed=r.epoch, note=f"loss {r.loss:.3f}"),
+            force=True,
         )
     with steps.step("quantize") as remark:
-        graph = quantize_folder(trained, training, model / "model.qgraph")
+        graph = quantize_folder(trained, training, work / "model.qgraph", force=True)
+        files = {path.name: path.read_bytes() for path in work.iterdir()}
+        with alone_in(model):
+            publish(model, files, "demo", last="model.toml", force=force)
+        shutil.rmtree(work)
         judged = evaluate_scores(*integer_scores(graph, test), graph.classes)
         remark(f"integer accuracy {judged.accuracy:.3f} on {judged.n} of the test")
     return model / "model.qgraph"
@@ -119,10 +134,12 @@ def _make_model(task: _Task, folder: Path, steps: _Steps, as_json: bool) -> Path
 def _prove(
     graph_path: Path,
     folder: Path,
-    link: str,
-    steps: _Steps,
     dataset: str,
     records: tuple[str, ...] | None = None,
+    *,
+    link: str,
+    steps: _Steps,
+    force: bool,
 ) -> dict[str, object]:
     """Export, build and verify a graph on all records of a data set, or on some."""
     from lnn_edge.board import load_board
@@ -137,7 +154,7 @@ def _prove(
 
     graph = load_graph(graph_path)
     with steps.step(f"export and build, {dataset}") as remark:
-        export(graph, load_board(BOARD), folder)
+        export(graph, load_board(BOARD), folder, force=force)
         size = build(folder, "board", Limits(MAX_FLASH, MAX_RAM)).size
         assert size is not None
         remark(f"flash {size.flash_bytes}, RAM {size.ram_bytes} + stack {size.stack_bytes} bytes")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lnn_edge.cli.output import console, json_option, show_json
+from lnn_edge.cli.output import console, force_option, json_option, show_json
 
 if TYPE_CHECKING:
     from lnn_edge.graph import QGraph
@@ -18,14 +18,23 @@ if TYPE_CHECKING:
 @click.option("--board", "board_name", required=True, help="Name of a board, or its TOML file.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="[default: firmware-BOARD]")
 @click.option("--find-beats", is_flag=True, help="Let a model of beats find them itself.")
+@force_option
 @json_option
 def command(
-    model: Path | None, board_name: str, output: Path | None, find_beats: bool, as_json: bool
+    model: Path | None,
+    board_name: str,
+    output: Path | None,
+    find_beats: bool,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Write the C project of MODEL, or of the shipped ECG model, for a board.
 
     MODEL is a model.qgraph, the folder of one, or the name of a shipped model. With --find-beats
     an R-peak detector runs on the samples, and the firmware needs no events from outside.
+
+    Over an earlier export, files that lnn-edge wrote and nobody changed are replaced. Your own
+    files stay; one in the way is named and nothing is written, unless --force is given.
 
     \b
     Example: lnn-edge export --board stm32f746 -o firmware
@@ -44,7 +53,7 @@ def command(
 
         graph = with_detector(graph)
     folder = output or Path(f"firmware-{board.name}")
-    export(graph, board, folder, _float_model(path, graph))
+    export(graph, board, folder, _float_model(path, graph), force=force)
     facts = {"project": str(folder), "board": board.name, "model_sha256": graph_sha256(graph)}
     if as_json:
         show_json(facts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lnn_edge.cli.output import console, json_option, show_json
+from lnn_edge.cli.output import console, force_option, json_option, show_json
 
 if TYPE_CHECKING:
     from lnn_edge.cells.cfc import Activation, Mode
@@ -57,6 +57,7 @@ class Elapsed(click.ParamType):  # type: ignore[type-arg]
     type=click.Choice(("softplus", "clip")),
     help="Of an LTC cell: softplus for LTC of ncps.torch, clip for LTCCell.",
 )
+@force_option
 @json_option
 def command(
     file: Path,
@@ -67,12 +68,14 @@ def command(
     wiring: Path | None,
     unfolds: int | None,
     positivity: Positivity | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Import FILE: a state dict of ncps.torch, or a model or weights of ncps.keras.
 
     Writes the folder that `lnn-edge quantize` takes next. Nothing in FILE is run. Options say what
-    FILE does not tell: a .keras model tells its form, a state dict and .weights.h5 do not.
+    FILE does not tell: a .keras model tells its form, a state dict and .weights.h5 do not. Another
+    model in the folder is replaced only with --force.
 
     \b
     Example: lnn-edge import policy.pt -o policy --mode default --activation lecun_tanh
@@ -84,7 +87,7 @@ def command(
     model, card = import_ncps(
         file, ImportOptions(dt, mode, activation, wiring, unfolds, positivity)
     )
-    save_cell(output, model, card)
+    save_cell(output, model, card, force=force)
     facts = {
         "model": str(output),
         "cell": card.cell,

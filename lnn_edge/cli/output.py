@@ -23,6 +23,12 @@ def json_option(function: Function) -> Function:
     return option(function)
 
 
+def force_option(function: Function) -> Function:
+    """Add --force."""
+    text = "Replace files that are in the way and would be kept; others stay all the same."
+    return click.option("--force", is_flag=True, help=text)(function)
+
+
 def data_dir_option(function: Function) -> Function:
     """Add --data-dir."""
     text = "Folder of the recordings [default: $LNN_EDGE_DATA]."

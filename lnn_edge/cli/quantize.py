@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lnn_edge.cli.leads import lead_option, lead_to_feed
-from lnn_edge.cli.output import console, data_dir_option, json_option, show_json
+from lnn_edge.cli.output import console, data_dir_option, force_option, json_option, show_json
 
 if TYPE_CHECKING:
     from lnn_edge.fidelity import Resolution
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Sequences for an imported model: .npy of (N, T, channels) or (T, channels).",
 )
+@force_option
 @data_dir_option
 @json_option
 def command(
@@ -32,13 +33,14 @@ def command(
     dataset: str | None,
     lead: str | None,
     calibration: Path | None,
+    force: bool,
     data_dir: str | None,
     as_json: bool,
 ) -> None:
     """Calibrate on the model's own training recordings (2,000 at most); write FOLDER/model.qgraph.
 
     An imported model has none: give --calibration. FOLDER/quantize.json tells what the integers
-    hold of time, channels and tensors.
+    hold of time, channels and tensors. Another graph in the folder is replaced only with --force.
 
     \b
     Example: lnn-edge quantize runs/beats --data-dir data
@@ -52,11 +54,11 @@ def command(
     if calibration is not None and lead is not None:
         raise UsageError(f"--lead {lead} is of recordings, --calibration of frames; leave one out")
     if calibration is None:
-        graph = _quantize_trained(folder, dataset, lead, data_dir)
+        graph = _quantize_trained(folder, dataset, lead, data_dir, force)
     else:
         from lnn_edge.quantize_cell import quantize_cell_folder
 
-        graph = quantize_cell_folder(folder, calibration)
+        graph = quantize_cell_folder(folder, calibration, force=force)
     ops = graph.ops
     report = json.loads((folder / REPORT).read_text())
     facts = {
@@ -100,7 +102,7 @@ def _show(resolutions: list[Resolution], float_error: dict[str, float] | None) -
 
 
 def _quantize_trained(
-    folder: Path, dataset: str | None, lead: str | None, data_dir: str | None
+    folder: Path, dataset: str | None, lead: str | None, data_dir: str | None, force: bool
 ) -> QGraph:
     from lnn_edge.cell_files import is_cell_folder
     from lnn_edge.data.registry import load_dataset
@@ -119,4 +121,4 @@ def _quantize_trained(
     names = calibration_records(card.training_records)
     fed = lead_to_feed(facts_of(trained), lead)
     records = load_dataset(source, data_dir, "all", names, lead=fed)
-    return quantize_folder(trained, records, folder / "model.qgraph")
+    return quantize_folder(trained, records, folder / "model.qgraph", force=force)

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lnn_edge.cli.output import console, json_option, project_argument, show_json, table
+from lnn_edge.cli.output import (
+    console,
+    force_option,
+    json_option,
+    project_argument,
+    show_json,
+    table,
+)
 
 if TYPE_CHECKING:
     from lnn_edge.report import Report
@@ -18,9 +25,12 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="[default: PROJECT/report.html]"
 )
+@force_option
 @json_option
-def command(project: Path, output: Path | None, as_json: bool) -> None:
+def command(project: Path, output: Path | None, force: bool, as_json: bool) -> None:
     """Summarise PROJECT and write one self-contained HTML page about it.
+
+    An earlier report is replaced; any other file only with --force.
 
     \b
     Example: lnn-edge report firmware -o report.html
@@ -28,7 +38,7 @@ def command(project: Path, output: Path | None, as_json: bool) -> None:
     from lnn_edge.report import collect_embedded, save, verdict
 
     report = collect_embedded(project)
-    path = save(report, output or project / "report.html")
+    path = save(report, output or project / "report.html", force=force)
     if as_json:
         judged = report.evaluation
         show_json(

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from lnn_edge.cli.leads import lead_option
-from lnn_edge.cli.output import console, data_dir_option, json_option, progress, show_json
+from lnn_edge.cli.output import (
+    console,
+    data_dir_option,
+    force_option,
+    json_option,
+    progress,
+    show_json,
+)
 
 if TYPE_CHECKING:
     from lnn_edge.recipe import Preprocessing
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     help="Front end instead of the recipe's: that of the board, or the published one of ccfc.",
 )
 @click.option("--device", default="cpu", show_default=True, help="torch device.")
+@force_option
 @data_dir_option
 @json_option
 def command(
@@ -42,12 +50,14 @@ def command(
     compress: bool,
     preprocessing: Preprocessing | None,
     device: str,
+    force: bool,
     data_dir: str | None,
     as_json: bool,
 ) -> None:
     """Train a network by a built-in recipe or a TOML file.
 
-    An interrupted run goes on when the same command is given again.
+    An interrupted run goes on when the same command is given again. A finished model in the folder
+    is replaced only with --force.
 
     \b
     Example: lnn-edge train ecg-beats-cfc --data-dir data -o runs/beats
@@ -85,7 +95,16 @@ def command(
             bar.update(task, completed=report.epoch, note=note)
             history.append({"loss": report.loss, "main_f1": judged and judged.main_f1})
 
-        train(plan, training, held_out, output, seed=seed, device=device, on_epoch=on_epoch)
+        train(
+            plan,
+            training,
+            held_out,
+            output,
+            seed=seed,
+            device=device,
+            on_epoch=on_epoch,
+            force=force,
+        )
     if as_json:
         show_json({"model": str(output), "records": len(training), "epochs": history})
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
@@ -12,6 +11,8 @@ from pathlib import Path
 from lnn_edge.data import mitdb, synthetic
 from lnn_edge.data.wfdb_folder import ANNOTATOR, read_record, wfdb_library
 from lnn_edge.errors import DataError
+from lnn_edge.files import write_together
+from lnn_edge.lock import alone_in
 
 HOME = "https://physionet.org/content/mitdb/1.0.0/"
 _SUFFIXES = ("dat", ANNOTATOR, "hea")
@@ -45,6 +46,7 @@ def fetch_mitdb(folder: Path, on_record: OnRecord = lambda done, total: None) ->
 
     Raises:
         DataError: A record cannot be downloaded or stored.
+        UsageError: A file that is in the folder is not the one of MIT-BIH.
     """
     names = mitdb.names_of("all")
     for index, name in enumerate(names):
@@ -73,8 +75,10 @@ def _download(folder: Path, name: str) -> None:
         with wfdb_library() as wfdb, redirect_stdout(StringIO()):  # dl_database prints
             wfdb.dl_database(mitdb.NAME, place, records=[name], annotators=[ANNOTATOR])
         read_record(Path(place), name)  # complete and undamaged, or an error
-        for suffix in _SUFFIXES:
-            os.replace(Path(place) / f"{name}.{suffix}", folder / f"{name}.{suffix}")
+        paths = [Path(place) / f"{name}.{suffix}" for suffix in _SUFFIXES]
+        files = {path.name: path.read_bytes() for path in paths}
+    with alone_in(folder):
+        write_together(folder, files, remedy="move it away, or give another --data-dir")
 
 
 def _fetch_synthetic(data_dir: Path, on_record: OnRecord) -> Path:

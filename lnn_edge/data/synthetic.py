@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +18,10 @@ from lnn_edge.data.synthetic_noise import (
 )
 from lnn_edge.data.synthetic_rhythm import Beat, RhythmTraits, make_rhythm
 from lnn_edge.data.synthetic_waves import Morphology, draw_morphology, render_beats
-from lnn_edge.data.wfdb_writer import WfdbRecord, write_record
+from lnn_edge.data.wfdb_writer import WfdbRecord, record_files
 from lnn_edge.errors import DataError
+from lnn_edge.files import Content, publish
+from lnn_edge.lock import alone_in
 
 NAME = "synthetic"
 GENERATOR = 1  # counted up when the same seed gives other recordings
@@ -36,6 +36,7 @@ _BLOCKED = frozenset({"s01", "s06", "s09", "s11", "s12"})
 _FIBRILLATING = frozenset({"s03", "s06", "s08", "s10"})
 _ADC_RANGE = (0, 2047)  # 11 bits, as MIT-BIH
 _STAMP = "GENERATOR"
+_REMEDY = "move it away, or give another --data-dir"
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,34 +115,33 @@ def write_dataset(
     duration_s: float = DURATION_S,
     on_record: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Write all patients' records into a folder, which appears only when complete.
+    """Write all patients' records into a folder, all of them or none.
 
     Args:
-        folder: Replaced if it is there.
+        folder: A new or empty one, or with an earlier set; what its user added or changed stays.
         seed: The same seed gives the same recordings.
         duration_s: Length of each record.
         on_record: Called with (records done, records in all) after each.
 
     Raises:
         DataError: The folder cannot be written.
+        UsageError: It holds something else, or a file in the way that its user changed.
     """
     names = names_of("all")
+    stamp = _stamp(seed, duration_s)
+    files: dict[str, Content] = {"RECORDS": "\n".join(names) + "\n", _STAMP: stamp}
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
-            fresh = Path(place) / folder.name
-            for index, name in enumerate(names):
-                rng = np.random.default_rng([seed, index])
-                patient = draw_patient(name, duration_s, rng)
-                write_record(fresh, make_record(patient, duration_s, rng))
-                on_record(index + 1, len(names))
-            (fresh / "RECORDS").write_text("\n".join(names) + "\n", "utf-8")
-            (fresh / _STAMP).write_text(_stamp(seed, duration_s), "utf-8")
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(fresh, folder)
+        for index, name in enumerate(names):
+            rng = np.random.default_rng([seed, index])
+            patient = draw_patient(name, duration_s, rng)
+            files |= record_files(make_record(patient, duration_s, rng))
+            on_record(index + 1, len(names))
+        with alone_in(folder):
+            publish(folder, files, "synthetic data set", last=_STAMP, remedy=_REMEDY)
     except OSError as error:
         raise DataError(
-            f"{folder} cannot be written ({error.strerror}); give a writable one with --data-dir"
+            f"{folder} cannot be written ({error.strerror or error}); give a writable one with "
+            "--data-dir"
         ) from error
 
 
@@ -161,7 +161,7 @@ def ensure_dataset(data_dir: Path | None) -> Path:
     """Return the folder of the default set, generated first if it is absent or of another version.
 
     Raises:
-        DataError: The folder cannot be written.
+        DataError, UsageError: See write_dataset.
     """
     folder = find_folder(data_dir)
     if not is_current(folder):

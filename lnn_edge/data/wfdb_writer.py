@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from lnn_edge.data.wfdb_folder import ANNOTATOR, wfdb_library
 from lnn_edge.errors import DataError
+from lnn_edge.files import write_whole
 
 FORMAT = "212"
 _FORMAT_LIMIT = 2047  # format 212 has 12 bits, and -2048 means "no sample"
@@ -47,7 +47,19 @@ class WfdbRecord:
 
 
 def write_record(folder: Path, record: WfdbRecord) -> None:
-    """Write NAME.dat (format 212), NAME.atr and NAME.hea, the header last.
+    """Write NAME.dat, NAME.atr and NAME.hea, the header last.
+
+    Raises:
+        DataError: See record_files.
+    """
+    files = record_files(record)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        write_whole(folder / name, data)
+
+
+def record_files(record: WfdbRecord) -> dict[str, bytes]:
+    """Return NAME.dat (format 212), NAME.atr and NAME.hea.
 
     Raises:
         DataError: A sample does not fit format 212.
@@ -57,13 +69,11 @@ def write_record(folder: Path, record: WfdbRecord) -> None:
             f"record {record.name} has samples beyond {_FORMAT_LIMIT}, the limit of format "
             f"{FORMAT}; lower its gain"
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as place:
+    names = (f"{record.name}.{suffix}" for suffix in ("dat", ANNOTATOR, "hea"))
+    with tempfile.TemporaryDirectory() as place:
         _write_signal(Path(place), record)
         _write_marks(Path(place), record)
-        for suffix in ("dat", ANNOTATOR, "hea"):
-            file = f"{record.name}.{suffix}"
-            os.replace(Path(place) / file, folder / file)
+        return {name: (Path(place) / name).read_bytes() for name in names}
 
 
 def _write_signal(folder: Path, record: WfdbRecord) -> None:

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
 from lnn_edge.data.registry import EVERYTHING, SHOWN, find_dataset, load_dataset
 from lnn_edge.errors import UsageError
+from lnn_edge.files import write_whole
 from lnn_edge.project import open_project
 from lnn_edge.report.facts import Report, collect
-from lnn_edge.report.page import render
+from lnn_edge.report.page import GENERATOR, render
 from lnn_edge.report.words import verdict
 
 __all__ = ["Report", "collect", "collect_embedded", "render", "save", "verdict", "write_report"]
 
 MOST_SHOWN = 6  # recordings
+_HEAD_BYTES = 1024  # of a page, which say what made it
 
 
-def write_report(folder: Path, path: Path) -> Path:
+def write_report(folder: Path, path: Path, *, force: bool = False) -> Path:
     """Write the report of a project with the embedded recordings and return its path.
 
     Args:
         folder: What `lnn-edge export` wrote, at best built and verified.
         path: Of the page.
+        force: Whether to replace what is no report.
 
     Raises:
-        UsageError: The folder is no export, one of its files is damaged, or `path` cannot be
-            written.
+        UsageError: The folder is no export, one of its files is damaged, or see save.
     """
-    return save(collect_embedded(folder), path)
+    return save(collect_embedded(folder), path, force=force)
 
 
 def collect_embedded(folder: Path) -> Report:
@@ -41,20 +41,29 @@ def collect_embedded(folder: Path) -> Report:
     return collect(folder, recordings[:MOST_SHOWN])
 
 
-def save(report: Report, path: Path) -> Path:
+def save(report: Report, path: Path, *, force: bool = False) -> Path:
     """Write a report, whole or not at all.
 
+    Args:
+        report: To be shown.
+        path: Of the page; an earlier report there is replaced.
+        force: Whether to replace what is no report.
+
     Raises:
-        UsageError: The path cannot be written.
+        UsageError: The path cannot be written, or holds what is no report.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(render(report), encoding="utf-8")
-        temporary.replace(path)
+        if path.is_file() and not force and not _is_report(path):
+            raise UsageError(
+                f"{path} is there and no report; choose another -o, or give --force to replace it"
+            )
+        write_whole(path, render(report))
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise UsageError(
-            f"{path} cannot be written ({error.strerror}); choose another -o"
-        ) from None
+        reason = error.strerror or error
+        raise UsageError(f"{path} cannot be written ({reason}); choose another -o") from None
     return path
+
+
+def _is_report(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return GENERATOR.encode() in stream.read(_HEAD_BYTES)

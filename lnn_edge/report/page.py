@@ -37,6 +37,7 @@ from lnn_edge.report.words import (
     verdict,
 )
 
+GENERATOR = '<meta name="generator" content="lnn-edge">'
 OTHER_FUNCTIONS = 6  # functions that are no operator, named in the profile
 
 
@@ -46,6 +47,7 @@ def render(report: Report) -> str:
     head = join(
         [
             Html('<meta charset="utf-8">'),
+            Html(GENERATOR),
             Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
             element("title", {}, text(name)),
             element("style", {}, Html(STYLE)),

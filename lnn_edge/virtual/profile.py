@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from lnn_edge.files import write_whole
 from lnn_edge.virtual.faults import Fault
 from lnn_edge.virtual.machine import Machine
 
@@ -53,6 +53,4 @@ def write_faults(faults: list[Fault], diagnosis: str | None, path: Path) -> None
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, json.dumps(value, indent=2) + "\n")

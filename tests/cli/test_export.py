@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge import codegen
 from lnn_edge.graphio import graph_sha256, load_graph
 from lnn_edge.shipped import graph_path, shipped_graph
 from tests.cli.command import call, call_json, refusal, tree, untouched
@@ -99,10 +99,10 @@ def test_an_export_is_replaced_and_anything_else_is_kept(graph_file: Path, tmp_p
     letters.mkdir()
     for path in (letters / "dear.txt", file):
         path.write_text("John")
-    for taken in (letters, file):
+    for taken, why in ((letters, "is not empty and no earlier export; "), (file, "is no folder; ")):
         with untouched(tmp_path):
             said = refusal(call("export", graph_file, "--board", "stm32f746", "-o", taken))
-        assert said.endswith("is not empty and no earlier export; choose another -o folder")
+        assert said.startswith(f"{taken} {why}choose another")
     project = tmp_path / "project"
     for board in ("stm32f746", "stm32f405"):
         assert call_json("export", graph_file, "--board", board, "-o", project)["project"]
@@ -125,13 +125,14 @@ def test_an_export_that_fails_half_way_leaves_what_was_there(
     project = tmp_path / "project"
     call_json("export", graph_file, "--board", "stm32f746", "-o", project)
 
-    def fail(_graph: object, path: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(codegen, "save_graph", fail)
-    with untouched(tmp_path):
-        said = refusal(call("export", "--board", "stm32f405", "-o", project))
-    assert ": No space left on device; check the path" in said
+    for step in ("fsync", "replace"):  # of writing, and of putting in place
+        with monkeypatch.context() as patch, untouched(tmp_path):
+            patch.setattr(os, step, fail)
+            said = refusal(call("export", "--board", "stm32f405", "-o", project))
+        assert said.startswith(f"{project}: No space left on device; check the path")
 
 
 def test_a_board_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
