@@ -87,20 +87,19 @@ def write_together(
         _swap(folder, fresh)
 
 
-def claim(folder: Path, kind: str, *, force: bool = False, remedy: str = REMEDY) -> None:
+def claim(folder: Path, kind: str, *, force: bool = False) -> None:
     """Make an empty folder one of a kind, or see that it is.
 
     Args:
         folder: The caller is alone in it.
         kind: As "export".
         force: Whether to take one that holds something else.
-        remedy: What a user may do about one that does.
 
     Raises:
         UsageError: It holds something else.
         OSError: It cannot be written.
     """
-    if _owned(folder, kind, force, remedy) is None:
+    if _owned(folder, kind, force, REMEDY) is None:
         write_whole(folder / MANIFEST, _text(kind, {}))
 
 
