@@ -103,6 +103,7 @@ class Verification:
         judged: Accuracy of the device's decisions, None without labels.
         float_error: rmse and max_abs of the outputs against the model in real numbers, and the
             range of the latter; None without it.
+        warnings: What a user must know of what the integers hold, a sentence each.
     """
 
     link: str
@@ -118,6 +119,7 @@ class Verification:
     counts: Spread | None
     judged: Figures | None
     float_error: dict[str, float] | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -145,6 +147,7 @@ class Verification:
             "macro_f1": judged and judged.macro_f1,
             "classes": {n: asdict(f) for n, f in judged.classes.items()} if judged else None,
             "float_error": self.float_error,
+            "warnings": list(self.warnings),
         }
 
 
