@@ -108,6 +108,7 @@ class Verification:
             it is not what a board on a serial port runs.
         built: Why it was built first; None if a fresh build lay there.
         lead: First lead of the recordings, None for the usual one of the data set.
+        warnings: What a user must know of what the integers hold, a sentence each.
     """
 
     link: str
@@ -126,6 +127,7 @@ class Verification:
     firmware_sha256: str | None = None
     built: str | None = None
     lead: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -156,6 +158,7 @@ class Verification:
             "firmware_sha256": self.firmware_sha256,
             "built": self.built,
             "lead": self.lead,
+            "warnings": list(self.warnings),
         }
 
 

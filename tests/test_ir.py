@@ -208,6 +208,18 @@ def same_name(ops: list) -> None:
     ops[1] = replace(ops[1], name=ops[0].name)
 
 
+def with_scores(**changes: object) -> Change:
+    """Return the graph whose last operator writes scores of another format."""
+
+    def change(graph: QGraph) -> QGraph:
+        stage = graph.deciding_stage
+        scores = replace(stage.outputs[0], **changes)  # type: ignore[arg-type]
+        ops = (*stage.ops[:-1], replace(stage.ops[-1], outputs=(scores,)))
+        return replace(graph, stages=(graph.stages[0], replace(stage, ops=ops, outputs=(scores,))))
+
+    return change
+
+
 def in_two_stages(graph: QGraph) -> QGraph:
     frame = QTensor("scores", (2,), "int16", 1 / 200, role="input")
     return replace(
@@ -269,6 +281,8 @@ EVENT_ONLY = (GRAPH.stages[1],)
         (deciding_stage(outputs=STAGE.outputs * 2), "toy: needed one int16 vector as output"),
         (deciding_stage(outputs=STAGE.probes), "toy: needed one int16 vector as output"),
         (deciding_stage(outputs=(MATRIX,)), "toy: needed one int16 vector as output"),
+        (with_scores(zero_point=3), "toy: the output needs one scale and zero point 0"),
+        (with_scores(scale=(1.0, 2.0, 4.0)), "scores has a scale per channel, needed is one"),
     ],
 )
 def test_a_graph_that_makes_no_sense_is_named(change: Change, sentence: str) -> None:

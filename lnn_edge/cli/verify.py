@@ -105,32 +105,22 @@ def command(
 
 def _verify_input(project: Project, link: str, path: Path, as_json: bool) -> Verification:
     """Verify on the sequences of a file."""
-    from lnn_edge.fidelity import channel_resolutions, warnings
     from lnn_edge.sequences import load_sequences
     from lnn_edge.verify_values import verify_values
 
     frames = load_sequences(path, project.graph.frame.size)
-    held = channel_resolutions(project.graph, frames)
-    outside = round(sum(r.clipped for r in held) * frames[..., 0].size)
-    if outside:
-        click.echo(
-            f"warning: {outside} of {frames.size} values of {path} are outside the range of the "
-            "calibration data and saturate",
-            err=True,
-        )
     steps = frames.shape[0] * frames.shape[1]
     with progress(as_json) as bar:
         task = bar.add_task(f"verify on {link}", total=steps, note="")
-        result = verify_values(project, link, frames, lambda: bar.advance(task))
-    for warning in warnings(held, result.float_error):
-        click.echo(f"warning: {warning}", err=True)
-    return result
+        return verify_values(project, link, frames, lambda: bar.advance(task))
 
 
 def show_verification(result: Verification) -> None:
     """Print the outcome."""
     from lnn_edge.fidelity import error_text
 
+    for warning in result.warnings:
+        click.echo(f"warning: {warning}", err=True)
     out = console()
     verdict = "bit-exact" if result.passed else "NOT bit-exact"
     out.print(
