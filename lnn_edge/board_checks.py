@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from lnn_edge.board_facts import Board, Region, pin_of
 from lnn_edge.errors import BoardError
+from lnn_edge.names import LONGEST_SHOWN, is_text
 
 MHZ = 1_000_000
 NAME_BYTES = 32  # of the board's name in the protocol's HELLO
@@ -141,9 +142,39 @@ def check_board(board: Board, where: str) -> None:
     Raises:
         BoardError: The first contradiction, in one sentence.
     """
-    for check in (_names, _memory, _layout, _factors, _clocks, _flash_and_power, _uart, _tools):
+    for check in (
+        _plain,
+        _names,
+        _memory,
+        _layout,
+        _factors,
+        _clocks,
+        _flash_and_power,
+        _uart,
+        _tools,
+    ):
         for fault in check(board):
             raise BoardError(f"{where}: {fault}")
+
+
+def _plain(board: Board) -> Iterator[str]:
+    """What is said to people goes into comments of C and CMake, and numbers into 32 bits."""
+    for key, value in _leaves("", asdict(board)):
+        if isinstance(value, str) and not is_text(value):
+            yield f"{key} is {value[:LONGEST_SHOWN]!r}, needed printable text on one line"
+        if type(value) is int and not 0 <= value < 1 << 32:
+            yield f"{key} is {str(value)[:LONGEST_SHOWN]}, needed 0 to {(1 << 32) - 1}"
+
+
+def _leaves(key: str, value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _leaves(f"{key}.{name}".lstrip("."), inner)
+    elif isinstance(value, tuple):
+        for inner in value:
+            yield from _leaves(key, inner)
+    else:
+        yield key, value
 
 
 def _names(board: Board) -> Iterator[str]:
@@ -245,6 +276,8 @@ def _flash_and_power(board: Board) -> Iterator[str]:
 
 def _uart(board: Board) -> Iterator[str]:
     uart, tree = board.uart, clock_tree(board)
+    if not re.fullmatch(r"(LP)?US?ART[0-9]{1,2}", uart.instance):
+        yield f"uart.instance is {uart.instance!r}, needed a name such as USART1"
     for name, text in (("tx", uart.tx), ("rx", uart.rx)):
         try:
             pin_of(text)
@@ -272,6 +305,8 @@ def _uart(board: Board) -> Iterator[str]:
 def _tools(board: Board) -> Iterator[str]:
     if not re.fullmatch(r"(virtual|qemu:[a-z0-9-]+)?", board.tools.emulator):
         yield f'tools.emulator is {board.tools.emulator!r}, needed virtual, qemu:MACHINE or ""'
+    if not re.fullmatch(r"(?![. ])[A-Za-z0-9_ .-]*", board.tools.volume):
+        yield f"tools.volume is {board.tools.volume!r}, which is no label of a volume"
     for script in board.tools.openocd:
-        if not re.fullmatch(r"[\w./-]+\.cfg", script):
+        if not re.fullmatch(r"[A-Za-z0-9_./-]+\.cfg", script):
             yield f"tools.openocd: {script!r} is no configuration file (.cfg)"

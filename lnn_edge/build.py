@@ -17,6 +17,7 @@ from pathlib import Path
 from lnn_edge import strict
 from lnn_edge.elf import read_elf
 from lnn_edge.errors import BuildError, MissingToolError
+from lnn_edge.names import active_character
 from lnn_edge.project import Project, open_project
 from lnn_edge.size import Limits, OperatorSymbols, SizeReport, measure, write_size
 from lnn_edge.stack import analyse_stack, read_frames
@@ -70,6 +71,7 @@ def build(project: Path, preset: str = "board", limits: Limits | None = None) ->
     if preset not in PRESETS:
         raise BuildError(f"no preset {preset!r}; known are {', '.join(PRESETS)}")
     source = open_project(project.resolve())
+    _check_path(source.folder)
     folder = source.folder / "build" / preset
     log = _compile(source, preset, folder)
     if preset.startswith("host"):
@@ -78,6 +80,15 @@ def build(project: Path, preset: str = "board", limits: Limits | None = None) ->
     size = _measure(source, folder, elf, limits or Limits())
     write_size(size, folder / "size.json")
     return BuildResult(elf, folder / "firmware.bin", size, log)
+
+
+def _check_path(folder: Path) -> None:
+    found = active_character(folder)
+    if found is not None:
+        raise BuildError(
+            f"{str(folder)!r} cannot be built: the tools do not read {found!r} in a path as it is; "
+            "move the project"
+        )
 
 
 def find_tool(name: str, fix: str) -> Path:

@@ -92,6 +92,8 @@ def quantize(
         "dataset": Path(card.recipe.dataset).name,  # no path in a graph
         "calibration_records": sorted(r.name for r in recordings),
     }
+    if card.unlearned is not None:
+        metadata["unlearned"] = list(card.unlearned)
     sequences = prepare(network, recordings) if prepared is None else prepared
     return network.lower(card.recipe.name, calibrate(network, sequences), metadata)
 

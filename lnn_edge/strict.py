@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union
 
@@ -36,30 +37,45 @@ def build(cls: type[T], values: Any, where: str, error: type[LnnEdgeError]) -> T
     if missing:
         raise error(f"{where}: key {missing[0]!r} is missing")
     hints = typing.get_type_hints(cls)
-    converted = {k: _convert(hints[k], v, f"{where}: {k}", error) for k, v in values.items()}
+    converted = {k: convert(hints[k], v, f"{where}: {k}", error) for k, v in values.items()}
     return cls(**converted)
 
 
-def _convert(hint: Any, value: Any, where: str, error: type[LnnEdgeError]) -> Any:
+def convert(hint: Any, value: Any, where: str, error: type[LnnEdgeError]) -> Any:
+    """Return a value as the type that is asked for: see build.
+
+    Raises:
+        LnnEdgeError: Of class `error`; the value has another type.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, hint):
         return value
     if is_dataclass(hint):
         return build(typing.cast(type, hint), value, where, error)
     if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(_convert(arguments[0], v, where, error) for v in value)
+        if Ellipsis in arguments or len(arguments) == len(value):
+            return tuple(convert(arguments[0], v, where, error) for v in value)
     if origin is Literal and value in arguments:
         return value
     if origin is dict and isinstance(value, Mapping):
         return dict(value)
-    if origin in (Union, types.UnionType) and any(_fits(a, value) for a in arguments):
-        return value
+    if origin in (Union, types.UnionType):
+        for argument in arguments:
+            with suppress(error):
+                return convert(argument, value, where, error)
     if hint is float and _fits(int, value):
         return float(value)
     if isinstance(hint, type) and _fits(hint, value):
         return value
-    needed = arguments if origin is Literal else getattr(hint, "__name__", hint)
-    raise error(f"{where} is {value!r}, needed {needed}")
+    raise error(f"{where} is {value!r}, needed {_name(hint)}")
+
+
+def _name(hint: Any) -> str:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        names = ("None" if a is types.NoneType else _name(a) for a in arguments)
+        return " | ".join(names)
+    return str(arguments if origin is Literal else getattr(hint, "__name__", hint))
 
 
 def _fits(hint: Any, value: Any) -> bool:
