@@ -12,9 +12,10 @@ from itertools import pairwise
 
 from lnn_edge.board_facts import Board, Region, pin_of
 from lnn_edge.errors import BoardError
-from lnn_edge.names import LONGEST_SHOWN, is_text
+from lnn_edge.names import is_text, shown
 
 MHZ = 1_000_000
+LONGEST_FAULT = 400  # characters
 NAME_BYTES = 32  # of the board's name in the protocol's HELLO
 BAUD_TOLERANCE = 0.02  # a byte of 10 bits is sampled in the middle of its last bit
 
@@ -154,16 +155,16 @@ def check_board(board: Board, where: str) -> None:
         _tools,
     ):
         for fault in check(board):
-            raise BoardError(f"{where}: {fault}")
+            raise BoardError(f"{where}: {shown(fault, LONGEST_FAULT)}")
 
 
 def _plain(board: Board) -> Iterator[str]:
     """What is said to people goes into comments of C and CMake, and numbers into 32 bits."""
     for key, value in _leaves("", asdict(board)):
         if isinstance(value, str) and not is_text(value):
-            yield f"{key} is {value[:LONGEST_SHOWN]!r}, needed printable text on one line"
+            yield f"{key} is {value!r}, needed printable text on one line"
         if type(value) is int and not 0 <= value < 1 << 32:
-            yield f"{key} is {str(value)[:LONGEST_SHOWN]}, needed 0 to {(1 << 32) - 1}"
+            yield f"{key} is {value}, needed 0 to {(1 << 32) - 1}"
 
 
 def _leaves(key: str, value: object) -> Iterator[tuple[str, object]]:

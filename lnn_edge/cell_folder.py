@@ -129,8 +129,8 @@ def load_cell(folder: Path) -> tuple[CellModel, CellCard]:
     if card.cell not in CELLS:
         raise DataError(f"{where}: unknown cell {card.cell!r}; upgrade lnn-edge")
     sizes = strict.build(CELLS[card.cell], card.sizes, f"{where}: sizes", DataError)
-    model = make_model(sizes, card.dt or None, card.outputs)
     try:
+        model = make_model(sizes, card.dt or None, card.outputs)
         model.load_state_dict(load_tensors(files[WEIGHTS]))
     except (SafetensorError, RuntimeError) as error:
         first = str(error).splitlines()[0]

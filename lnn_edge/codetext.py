@@ -19,10 +19,12 @@ from jinja2.compiler import CodeGenerator, Frame
 from jinja2.filters import do_indent
 
 from lnn_edge.errors import GraphError
-from lnn_edge.names import LONGEST_SHOWN
+from lnn_edge.names import shown
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORD = re.compile(r"[A-Za-z0-9_./+=-]+")  # one argument of CMake, of a linker and of a shell
+
+_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
 class Code(str):
@@ -52,7 +54,7 @@ def gate(value: object) -> Code:
         return Code(int(value))
     if isinstance(value, str) and _NAME.fullmatch(value):
         return Code(value)
-    raise GraphError(f"{_shown(value)} cannot stand in generated code; rename it")
+    raise GraphError(f"{shown(repr(value))} cannot stand in generated code; rename it")
 
 
 def comment(value: object) -> Code:
@@ -77,7 +79,7 @@ def real(value: float) -> Code:
     Raises:
         GraphError: It is not finite, or no normal number of that type.
     """
-    if not np.finfo(np.float32).tiny <= abs(value) <= np.finfo(np.float32).max:
+    if not _SMALLEST <= abs(value) <= _LARGEST:
         raise GraphError(f"{value} is no number that a float of C holds; scale it")
     return Code(f"{value:.9e}F")
 
@@ -91,13 +93,8 @@ def words(values: Iterable[str]) -> Code:
     values = list(values)
     for value in values:
         if not _WORD.fullmatch(value):
-            raise GraphError(f"{_shown(value)} is no plain word for CMake; rename it")
+            raise GraphError(f"{shown(value)!r} is no plain word for CMake; rename it")
     return Code(" ".join(values))
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def _hexadecimal(value: int, digits: int = 0) -> Code:

@@ -12,6 +12,12 @@ from lnn_edge.errors import GraphError
 from lnn_edge.fixed import RANGES
 from lnn_edge.names import check_text
 
+_LIMITS: dict[str, tuple[float, float]] = {
+    "sample_rate_hz": (1e-3, 1e6),
+    "adc_gain": (1e-9, 1e9),
+    "adc_zero": RANGES["int16"],
+    "dt": (1e-9, 1e9),
+}
 Task = Literal["beats", "activity", "findings"]
 
 
@@ -45,13 +51,10 @@ class Contract:
 
     def __post_init__(self) -> None:
         """Check what does not depend on the graph."""
-        for key in ("sample_rate_hz", "adc_gain", "dt"):
+        for key, (low, high) in _LIMITS.items():
             value = getattr(self, key)
-            if isinstance(value, float) and not 0 < value < math.inf:
-                raise GraphError(f"metadata: {key} is {value}, needed a positive number")
-        low, high = RANGES["int16"]
-        if not low <= self.adc_zero <= high:
-            raise GraphError(f"metadata: adc_zero is {self.adc_zero}, needed {low} to {high}")
+            if isinstance(value, (int, float)) and not low <= value <= high:
+                raise GraphError(f"metadata: {key} is {value:g}, needed is {low:g} to {high:g}")
         if len(set(self.classes)) != len(self.classes):
             raise GraphError(f"metadata: two of the classes {', '.join(self.classes)} are alike")
         strange = set(self.unlearned or ()) - set(self.classes)

@@ -23,7 +23,7 @@ from lnn_edge.errors import GraphError
 from lnn_edge.fixed import RANGES
 from lnn_edge.graph import QGraph
 from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.names import LONGEST_SHOWN
+from lnn_edge.names import shown
 from lnn_edge.ops import OPERATORS
 from lnn_edge.stage import (
     DecidingTrigger,
@@ -63,6 +63,7 @@ _MALFORMED = (
     OverflowError,
     RecursionError,
 )
+LONGEST_REASON = 300  # characters
 LARGEST_BYTES = 1 << 27  # of all members, unpacked: a file of a few KB may pretend to hold any size
 _INTEGERS = range(-(1 << 31), 1 << 32)  # what C holds in 32 bits
 
@@ -108,9 +109,10 @@ def load_graph(path: Path) -> QGraph:
         _check_numbers(document)
         return _decode(document, _constants(document["constants"], files))
     except GraphError as error:
-        raise GraphError(f"{path}: {error}") from None
+        raise GraphError(f"{path}: {shown(str(error), LONGEST_REASON)}") from None
     except _MALFORMED as error:
-        raise GraphError(f"{path}: malformed graph ({error!r}); quantize the model again") from None
+        reason = shown(repr(error), LONGEST_REASON)
+        raise GraphError(f"{path}: malformed graph ({reason}); quantize the model again") from None
 
 
 def _members(path: Path) -> dict[str, bytes]:
@@ -147,9 +149,8 @@ def _check_numbers(node: Any, key: str = "") -> None:
     elif isinstance(node, (float, bool)):
         raise GraphError(f"{node} where an integer belongs; quantize the model again")
     elif isinstance(node, int) and node not in _INTEGERS:
-        shown = str(node)[:LONGEST_SHOWN]
         raise GraphError(
-            f"{key} {shown}; needed is an integer of 32 bits; quantize the model again"
+            f"{key} {shown(str(node))}; needed is an integer of 32 bits; quantize the model again"
         )
 
 

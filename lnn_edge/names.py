@@ -76,8 +76,13 @@ def active_character(path: Path) -> str | None:
     return next((c for c in str(path) if c in _ACTIVE or not c.isprintable()), None)
 
 
+def shown(value: object, longest: int = LONGEST_SHOWN) -> str:
+    """Return a value for an error: printable, on one line, and not too long."""
+    text = value if isinstance(value, str) else repr(value)
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
 def _raise(what: str, value: object, fault: str | None) -> None:
     if fault is not None:
-        shown = repr(value)
-        shown = shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."
-        raise GraphError(f"{what} {shown} {fault}; rename it")
+        raise GraphError(f"{what} {shown(repr(value))} {fault}; rename it")

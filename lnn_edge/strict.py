@@ -10,6 +10,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union
 
 from lnn_edge.errors import LnnEdgeError
+from lnn_edge.names import shown
 
 T = TypeVar("T")
 
@@ -27,11 +28,11 @@ def build(cls: type[T], values: Any, where: str, error: type[LnnEdgeError]) -> T
         LnnEdgeError: Of class `error`; an unknown or missing key or a wrong type, named.
     """
     if not isinstance(values, Mapping):
-        raise error(f"{where}: needed a table, got {values!r}")
+        raise error(f"{where}: needed a table, got {shown(repr(values))}")
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(values.keys() - known.keys())
     if unknown:
-        raise error(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(known)}")
+        raise error(f"{where}: unknown key {shown(repr(unknown[0]))}; known are {', '.join(known)}")
     needed = [f.name for f in known.values() if f.default is f.default_factory is MISSING]
     missing = sorted(set(needed) - values.keys())
     if missing:
@@ -67,7 +68,7 @@ def convert(hint: Any, value: Any, where: str, error: type[LnnEdgeError]) -> Any
         return float(value)
     if isinstance(hint, type) and _fits(hint, value):
         return value
-    raise error(f"{where} is {value!r}, needed {_name(hint)}")
+    raise error(f"{where} is {shown(repr(value))}, needed {_name(hint)}")
 
 
 def _name(hint: Any) -> str:
