@@ -142,6 +142,8 @@ def _quantize(
         "dataset": Path(card.recipe.dataset).name,  # no path in a graph
         "calibration_records": sorted(r.name for r in recordings),
     }
+    if card.unlearned is not None:
+        metadata["unlearned"] = list(card.unlearned)
     sequences = prepare(network, recordings) if prepared is None else prepared
     calibration = observe(network, sequences)
     graph = network.lower(card.recipe.name, calibration.ranges(), metadata)

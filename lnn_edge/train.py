@@ -18,7 +18,7 @@ from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import DataError, LnnEdgeError, UsageError
 from lnn_edge.examples import Examples, make_examples
 from lnn_edge.judge import Figures, judge
-from lnn_edge.losses import make_loss
+from lnn_edge.losses import make_loss, unlearned
 from lnn_edge.networks import make_network
 from lnn_edge.networks.stream_net import AbstractStreamNet
 from lnn_edge.recipe import Recipe
@@ -90,7 +90,9 @@ def train(
             examples = make_examples(network, training, recipe, folder)
         held_out = prepare(network, validation, recipe.preprocessing)
         names = examples.names, tuple(s.name for s in held_out)
-        card = ModelCard(FORMAT, __version__, seed, "", *names, recipe)
+        missing = unlearned(examples.labels, recipe.training, len(network.classes))
+        classes = tuple(network.classes[index] for index in missing)
+        card = ModelCard(FORMAT, __version__, seed, "", *names, recipe, classes)
         run = _Run(recipe, network, examples)
         for epoch in range(run.resume(folder, card), recipe.training.epochs):
             torch.manual_seed(seed * 1000 + epoch + 1)

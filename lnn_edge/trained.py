@@ -43,6 +43,7 @@ class ModelCard:
         training_records: Names of the recordings trained on.
         validation_records: Names of those held out.
         recipe: The recipe, whole.
+        unlearned: Classes that no training data told of; None where that is not recorded.
     """
 
     format: int
@@ -52,6 +53,7 @@ class ModelCard:
     training_records: tuple[str, ...]
     validation_records: tuple[str, ...]
     recipe: Recipe
+    unlearned: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def save_trained(folder: Path, network: AbstractStreamNet, card: ModelCard) -> M
     digest = hashlib.sha256(weights).hexdigest()
     card = ModelCard(**{**card.__dict__, "weights_sha256": digest})
     write_atomically(folder / "model.safetensors", weights)
-    write_atomically(folder / "model.toml", tomli_w.dumps(asdict(card)).encode())
+    values = {k: v for k, v in asdict(card).items() if v is not None}
+    write_atomically(folder / "model.toml", tomli_w.dumps(values).encode())
     return card
 
 

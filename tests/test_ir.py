@@ -158,7 +158,8 @@ def lean(**changes: dict[str, object]) -> Change:
         new = replace(old, **{k: replace(getattr(old, k), **v) for k, v in changes.items()})
         level = QTensor("level", (2,), "int16")
         op = MeanAbs.quantize("mean_abs", new.window, level)
-        return deciding_stage(trigger=new, ops=(op,), states=(), outputs=(level,), probes=())(graph)
+        averages = deciding_stage(trigger=new, ops=(op,), states=(), outputs=(level,), probes=())
+        return averages(replace(graph, metadata={}))
 
     return change
 

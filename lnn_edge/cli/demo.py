@@ -131,13 +131,14 @@ def _prove(
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.errors import VerificationError
     from lnn_edge.graphio import load_graph
+    from lnn_edge.model_card import unlearned_beside
     from lnn_edge.project import open_project
     from lnn_edge.size import Limits
     from lnn_edge.verify import verify_project, write_verification
 
     graph = load_graph(graph_path)
     with steps.step(f"export and build, {dataset}") as remark:
-        export(graph, load_board(BOARD), folder)
+        export(graph, load_board(BOARD), folder, None, unlearned_beside(graph_path, graph))
         size = build(folder, "board", Limits(MAX_FLASH, MAX_RAM)).size
         assert size is not None
         remark(f"flash {size.flash_bytes}, RAM {size.ram_bytes} + stack {size.stack_bytes} bytes")

@@ -291,7 +291,7 @@ def _read(path: Path, parse: Callable[[Any], Facts], again: str) -> Facts:
     """Parse a JSON file that another command wrote."""
     try:
         return parse(json.loads(path.read_text()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UsageError(f"{path} is damaged ({type(error).__name__}: {error}); {again}") from None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import lnn_edge
 from lnn_edge.data.activity_run import ActivityRun
@@ -347,7 +346,7 @@ def _provenance_rows(report: Report) -> Iterator[tuple[Html, ...]]:
     )
     for name, value in hashes:
         yield text(name), cell(value, "hash")
-    calibration: Any = metadata.get("calibration_records", ())
+    calibration = report.project.graph.contract.calibration_records
     verified = sorted({r for link in report.links for r in link.records})
     shown = ", ".join(p.recording.name for p in report.predictions)
     for name, value in (
