@@ -90,7 +90,7 @@ def train(
             examples = make_examples(network, training, recipe, folder)
         held_out = prepare(network, validation, recipe.preprocessing)
         names = examples.names, tuple(s.name for s in held_out)
-        card = ModelCard(FORMAT, __version__, seed, "", *names, recipe)
+        card = ModelCard(FORMAT, __version__, seed, "", *names, recipe, examples.patients)
         run = _Run(recipe, network, examples)
         for epoch in range(run.resume(folder, card), recipe.training.epochs):
             torch.manual_seed(seed * 1000 + epoch + 1)

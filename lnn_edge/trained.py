@@ -41,6 +41,7 @@ class ModelCard:
         training_records: Names of the recordings trained on.
         validation_records: Names of those held out.
         recipe: The recipe, whole.
+        training_patients: Who was recorded in those trained on; empty in cards of before.
     """
 
     format: int
@@ -50,6 +51,7 @@ class ModelCard:
     training_records: tuple[str, ...]
     validation_records: tuple[str, ...]
     recipe: Recipe
+    training_patients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
