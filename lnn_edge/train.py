@@ -92,7 +92,7 @@ def train(
         names = examples.names, tuple(s.name for s in held_out)
         missing = unlearned(examples.labels, recipe.training, len(network.classes))
         classes = tuple(network.classes[index] for index in missing)
-        card = ModelCard(FORMAT, __version__, seed, "", *names, recipe, classes)
+        card = ModelCard(FORMAT, __version__, seed, "", *names, recipe, classes, examples.patients)
         run = _Run(recipe, network, examples)
         for epoch in range(run.resume(folder, card), recipe.training.epochs):
             torch.manual_seed(seed * 1000 + epoch + 1)

@@ -44,6 +44,7 @@ class ModelCard:
         validation_records: Names of those held out.
         recipe: The recipe, whole.
         unlearned: Classes that no training data told of; None where that is not recorded.
+        training_patients: Who was recorded in those trained on; empty in cards of before.
     """
 
     format: int
@@ -54,6 +55,7 @@ class ModelCard:
     validation_records: tuple[str, ...]
     recipe: Recipe
     unlearned: tuple[str, ...] | None = None
+    training_patients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def verify_values(
     error = None
     if is_cell_folder(project.folder / "float"):
         error = _float_error(project, frames, runs[0])
-    return replace(result, float_error=error, warnings=_warnings(project, frames, error))
+    return replace(result, float_error=error, resolution_warnings=_warnings(project, frames, error))
 
 
 def _warnings(

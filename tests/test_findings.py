@@ -52,6 +52,7 @@ def test_what_cannot_be_judged_is_not_averaged_in() -> None:
     assert judged.classes["B"].auroc is None
     assert judged.classes["C"].n == 0
     assert judged.macro_auroc == judged.classes["A"].auroc
+    assert (judged.main_classes, judged.absent_classes) == (("A",), ("B", "C"))
 
 
 def test_a_record_without_a_decision_is_left_out() -> None:

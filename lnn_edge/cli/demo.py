@@ -144,9 +144,10 @@ def _prove(
         remark(f"flash {size.flash_bytes}, RAM {size.ram_bytes} + stack {size.stack_bytes} bytes")
     with steps.step(f"verify on {link}, {dataset}") as remark:
         recordings = load_dataset(dataset, folder.parent / "data", records=records)
-        result = verify_project(open_project(folder), link, recordings)
+        result = verify_project(open_project(folder), link, recordings, dataset=dataset)
         write_verification(result, folder)
         remark(f"{result.mismatches} mismatches in {result.steps} steps")
-    if not result.passed or not size.budget_ok:
-        raise VerificationError(f"{folder}: {result.mismatches} mismatches; {size.budget_failures}")
+    failures = (*result.failures, *size.budget_failures)
+    if failures:
+        raise VerificationError(f"{folder}: {'; '.join(failures)}")
     return result.to_json()
