@@ -14,7 +14,7 @@ from lnn_edge.evaluate import evaluate_scores, integer_scores
 from lnn_edge.quantize import quantize
 from lnn_edge.recipe import Recipe, builtin_recipes, load_recipe
 from lnn_edge.train import EpochReport, train
-from lnn_edge.trained import Trained, float_scores, load_trained, prepare
+from lnn_edge.trained import Trained, float_scores, load_trained, prepare, save_trained
 from tests.recordings import invented
 
 RECORDINGS = [invented("a", 120, 1), invented("b", 120, 2)]
@@ -47,6 +47,18 @@ def test_integers_decide_as_floats_do(trained: Trained) -> None:
     error = graph.output.dequantize(integers[0]) - floats
     assert np.abs(error).max() < 0.1 * np.abs(floats).max()
     assert (integers[0].argmax(1) == floats.argmax(1)).mean() > 0.98
+
+
+def test_the_card_and_the_graph_say_what_was_not_learned(trained: Trained, tmp_path: Path) -> None:
+    """The invented recordings have no F."""
+    labels = np.concatenate([r.labels for r in RECORDINGS])
+    assert set(labels.tolist()) == {0, 1, 2}
+    assert trained.card.unlearned == ("F",)
+    assert quantize(trained, RECORDINGS).contract.unlearned == ("F",)
+    card = replace(trained.card, unlearned=None)  # as it was written before
+    save_trained(tmp_path, trained.network, card)
+    assert "unlearned" not in (tmp_path / "model.toml").read_text()
+    assert "unlearned" not in quantize(load_trained(tmp_path), RECORDINGS).metadata
 
 
 def test_an_interrupted_training_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
