@@ -153,9 +153,9 @@ def _quantize(
 def _of_time(graph: QGraph, sequences: Sequence[DecisionSequence]) -> tuple[Resolution, ...]:
     """Return what a model on events holds of the times between them."""
     trigger = graph.deciding_trigger
-    if not isinstance(trigger, EventTrigger):
-        return ()
     elapsed = np.concatenate([np.diff(s.stamps) for s in sequences])
+    if not isinstance(trigger, EventTrigger) or not elapsed.size:
+        return ()
     return (resolution(trigger.dt.name, trigger.dt, elapsed * trigger.dt.scales[0]),)
 
 

@@ -18,7 +18,7 @@ from lnn_edge.formats import Ranges
 from lnn_edge.graph import QGraph
 from lnn_edge.networks.cell_model import CellModel, run_real
 from lnn_edge.quantize import Calibration, save_quantized
-from lnn_edge.ranges import choose_ranges, some_frames
+from lnn_edge.ranges import choose_ranges, require_finite, some_frames
 from lnn_edge.sequences import load_sequences
 from lnn_edge.trained import one_thread
 
@@ -91,7 +91,8 @@ def calibrate_cell(model: CellModel, frames: np.ndarray) -> Ranges:
         formats = [c.format(channels[c.name]) for c in model.channels]
         limits = np.array([t.dequantize([t.qmin, t.qmax]) for t in formats]).T
         with torch.no_grad():
-            model(torch.from_numpy(frames.clip(*limits)).to(dtype), calibration.tap)
+            outputs = model(torch.from_numpy(frames.clip(*limits)).to(dtype), calibration.tap)
+    require_finite(outputs.numpy())
     return {**calibration.ranges(), **channels}
 
 

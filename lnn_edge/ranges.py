@@ -81,6 +81,15 @@ def choose_ranges(run: Run, frames: np.ndarray, channels: Sequence[Channel]) -> 
     return {c.name: r if any(r) else (-least, least) for c, r in zip(channels, ranges, strict=True)}
 
 
+def require_finite(outputs: np.ndarray) -> None:
+    """Raise QuantizationError unless a model's outputs are numbers."""
+    if not np.isfinite(outputs).all():
+        raise QuantizationError(
+            "the model's outputs on the calibration data are not finite; remove the values that it "
+            "cannot take, or train again"
+        )
+
+
 def _range(values: np.ndarray, cut: int = 0) -> Range:
     last = len(values) - 1 - cut
     ordered = np.partition(values, (cut, last))
@@ -124,11 +133,7 @@ class _Question:
         """Run the model on the frames themselves."""
         frames = some_frames(frames)
         outputs = run(frames)
-        if not np.isfinite(outputs).all():
-            raise QuantizationError(
-                "the model's outputs on the calibration data are not finite; remove the values "
-                "that it cannot take, or train again"
-            )
+        require_finite(outputs)
         low, high = np.quantile(outputs, (0.01, 0.99), axis=(0, 1))
         spread = np.where(high > low, high - low, np.ptp(outputs, axis=(0, 1)))
         return cls(run, frames, outputs, np.where(spread > 0, spread, 1.0))
