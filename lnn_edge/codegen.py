@@ -44,6 +44,7 @@ from lnn_edge.stream import (
 
 RUNTIME_VERSION = 2
 RING_WORDS = 2  # of lnn_ring_t
+LOADING_BYTES = 8  # behind the state: how much of a blob came, and its CRC
 VERBS = (
     "reset",
     "push_frame",
@@ -236,8 +237,8 @@ class ModelCode:
 
     @property
     def context_bytes(self) -> int:
-        """Bytes of state and arena, each aligned to 8."""
-        return _padded(self.state_bytes, 8) + _padded(self.arena_bytes, 8)
+        """Bytes of the state with what a blob on its way needs, and of the arena, aligned to 8."""
+        return _padded(self.state_bytes + LOADING_BYTES, 8) + _padded(self.arena_bytes, 8)
 
     @property
     def probe_bytes(self) -> int:

@@ -104,12 +104,12 @@ def _check(model: CellModel, frames: np.ndarray) -> None:
             f"calibration data has shape {frames.shape}, needed is (N, T, {channels}): "
             f"{channels} channels{last}"
         )
-    check_finite("calibration data", frames, "remove or fill them", QuantizationError)
-    if np.abs(frames).max() > np.finfo(np.float32).max:
+    largest = np.abs(frames[np.isfinite(frames)]).max(initial=0)
+    if largest > np.finfo(np.float32).max:
         raise QuantizationError(
-            f"calibration data holds {np.abs(frames).max():.3g}, more than the model can take; "
-            "remove it"
+            f"calibration data holds {largest:.3g}, more than the model can take; remove it"
         )
+    check_finite("calibration data", frames, "remove or fill them", QuantizationError)
     elapsed = frames[..., -1]
     if model.frame.dt is None and (elapsed.min() < 0 or elapsed.max() == 0):
         raise QuantizationError(

@@ -319,6 +319,7 @@ def test_operators_that_nobody_counted_are_not_made_up(exported: Path) -> None:
 
 
 def test_costs_and_what_they_count_are_told(exported: Path) -> None:
+    add_build(exported)
     cost = DecisionCost("instructions", 81_000.0, 23_900.0, 261.0)
     call = LargestCall("instructions", 619_000, 600_000, 19_000, 432_000.0)
     add_verification(exported, decision_cost=cost, largest_call=call)

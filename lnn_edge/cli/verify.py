@@ -121,8 +121,6 @@ def show_verification(result: Verification) -> None:
     """Print the outcome."""
     from lnn_edge.fidelity import error_text
 
-    for warning in result.warnings:
-        click.echo(f"warning: {warning}", err=True)
     out = console()
     verdict = "bit-exact" if result.is_exact else "NOT bit-exact"
     out.print(

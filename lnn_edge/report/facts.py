@@ -21,6 +21,7 @@ from lnn_edge.errors import UsageError
 from lnn_edge.evaluate import Evaluation, evaluate_scores, integer_scores
 from lnn_edge.graphio import graph_sha256
 from lnn_edge.learned import Overlap, is_invented, learned_by_graph, overlap
+from lnn_edge.names import shown
 from lnn_edge.project import Project, open_project
 from lnn_edge.report.task import TaskWords, task_words
 from lnn_edge.size import OperatorSize
@@ -379,6 +380,12 @@ def _build(project: Project) -> BuildFacts | None:
 def _operators(project: Project, sizes: Mapping[str, OperatorSize]) -> tuple[OperatorFacts, ...]:
     exported: Any = project.export["operators"]
     ops = {op.name: op for op in project.graph.ops}
+    unknown = [o["name"] for o in exported if o["name"] not in ops or o["name"] not in sizes]
+    if unknown:
+        raise UsageError(
+            f"{project.folder}/export.json names an operator {shown(repr(unknown[0]))}, which the "
+            "graph does not have; run `lnn-edge export` again"
+        )
     return tuple(
         OperatorFacts(
             o["name"],

@@ -225,7 +225,7 @@ def test_a_board_whose_crystal_is_dead_fails(copy: Path, short: Path, tmp_path: 
     assert said.startswith("the core fell back to its slow clock, 16 MHz (the oscillator that ")
     facts = call_json("report", copy)
     assert facts["verdict"] == "bad"
-    assert list(facts["failures"].values()) == [[said]]
+    assert [failures for failures in facts["failures"].values() if failures] == [[said]]
     assert said in (copy / "report.html").read_text()
 
 

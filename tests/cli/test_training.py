@@ -46,12 +46,14 @@ def test_the_same_seed_gives_the_same_model(trained: Path, data_dir: Path, tmp_p
 def test_a_quantized_model_is_a_graph(trained: Path, data_dir: Path) -> None:
     facts = call_json("quantize", trained, "--data-dir", data_dir)
     graph = load_graph(trained / "model.qgraph")
-    assert facts == {
+    expected = {
         "graph": str(trained / "model.qgraph"),
         "model_sha256": graph_sha256(graph),
         "operators": len(graph.deciding_stage.ops),
         "macs": sum(op.macs for op in graph.deciding_stage.ops),
     }
+    assert facts.items() >= expected.items()
+    assert facts.keys() - expected.keys() == {"float_error", "resolution", "warnings"}
     assert graph.metadata["calibration_records"] == [f"s{i:02d}" for i in range(1, 10)]
 
 
