@@ -33,7 +33,12 @@ def find_beats(graph: QGraph) -> QGraph:
         raise UsageError(
             f"{graph.name} takes no events from outside; needed is a model that decides on beats"
         )
-    times = detector_times(int(str(graph.metadata["sample_rate_hz"])))
+    rate_hz = graph.contract.sample_rate_hz
+    if rate_hz is None or rate_hz != int(rate_hz):
+        raise UsageError(
+            f"{graph.name} has a sample_rate_hz of {rate_hz}; needed is a whole number of Hz"
+        )
+    times = detector_times(int(rate_hz))
     stage, source = detector_stage(graph.stages[0], graph.frame, times)
     ring = graph.ring(trigger.ring)
     wait = trigger.wait and trigger.wait + times.usual_delay

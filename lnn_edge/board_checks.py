@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from lnn_edge.board_facts import Board, Region, pin_of
 from lnn_edge.errors import BoardError
+from lnn_edge.names import is_text, shown
 
 MHZ = 1_000_000
+LONGEST_FAULT = 400  # characters
 NAME_BYTES = 32  # of the board's name in the protocol's HELLO
 BAUD_TOLERANCE = 0.02  # a byte of 10 bits is sampled in the middle of its last bit
 
@@ -153,10 +155,40 @@ def check_board(board: Board, where: str) -> None:
     Raises:
         BoardError: The first contradiction, in one sentence.
     """
-    checks = (_names, _memory, _layout, _factors, _clocks, _flash_and_power, _uart, _dma, _tools)
-    for check in checks:
+    for check in (
+        _plain,
+        _names,
+        _memory,
+        _layout,
+        _factors,
+        _clocks,
+        _flash_and_power,
+        _uart,
+        _dma,
+        _tools,
+    ):
         for fault in check(board):
-            raise BoardError(f"{where}: {fault}")
+            raise BoardError(f"{where}: {shown(fault, LONGEST_FAULT)}")
+
+
+def _plain(board: Board) -> Iterator[str]:
+    """What is said to people goes into comments of C and CMake, and numbers into 32 bits."""
+    for key, value in _leaves("", asdict(board)):
+        if isinstance(value, str) and not is_text(value):
+            yield f"{key} is {value!r}, needed printable text on one line"
+        if type(value) is int and not 0 <= value < 1 << 32:
+            yield f"{key} is {value}, needed 0 to {(1 << 32) - 1}"
+
+
+def _leaves(key: str, value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _leaves(f"{key}.{name}".lstrip("."), inner)
+    elif isinstance(value, tuple):
+        for inner in value:
+            yield from _leaves(key, inner)
+    else:
+        yield key, value
 
 
 def _names(board: Board) -> Iterator[str]:
@@ -258,6 +290,8 @@ def _flash_and_power(board: Board) -> Iterator[str]:
 
 def _uart(board: Board) -> Iterator[str]:
     uart, tree = board.uart, clock_tree(board)
+    if not re.fullmatch(r"(LP)?US?ART[0-9]{1,2}", uart.instance):
+        yield f"uart.instance is {uart.instance!r}, needed a name such as USART1"
     for name, text in (("tx", uart.tx), ("rx", uart.rx)):
         try:
             pin_of(text)
@@ -286,6 +320,8 @@ def _dma(board: Board) -> Iterator[str]:
     dma, family = board.dma, FAMILIES[board.mcu.family]
     if dma is None:
         return
+    if not re.fullmatch(r"B?DMA[0-9]?", dma.instance):
+        yield f"dma.instance is {dma.instance!r}, needed a name such as DMA1"
     low, high = family.dma_streams
     for name, value, least, most in (
         ("enable_bit", dma.enable_bit, 0, 31),
@@ -311,6 +347,8 @@ def _dma(board: Board) -> Iterator[str]:
 def _tools(board: Board) -> Iterator[str]:
     if not re.fullmatch(r"(virtual|qemu:[a-z0-9-]+)?", board.tools.emulator):
         yield f'tools.emulator is {board.tools.emulator!r}, needed virtual, qemu:MACHINE or ""'
+    if not re.fullmatch(r"(?![. ])[A-Za-z0-9_ .-]*", board.tools.volume):
+        yield f"tools.volume is {board.tools.volume!r}, which is no label of a volume"
     for script in board.tools.openocd:
-        if not re.fullmatch(r"[\w./-]+\.cfg", script):
+        if not re.fullmatch(r"[A-Za-z0-9_./-]+\.cfg", script):
             yield f"tools.openocd: {script!r} is no configuration file (.cfg)"

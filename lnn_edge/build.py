@@ -29,6 +29,7 @@ from lnn_edge.build_record import (
     write_record,
 )
 from lnn_edge.errors import BuildError
+from lnn_edge.names import active_character
 from lnn_edge.project import Project, open_board, open_project
 from lnn_edge.size import Limits, OperatorSymbols, SizeReport, measure, read_size, write_size
 from lnn_edge.stack import analyse_stack, read_frames
@@ -87,6 +88,7 @@ def build(project: Path, preset: str = "board", limits: Limits | None = None) ->
     if preset not in PRESETS:
         raise BuildError(f"no preset {preset!r}; known are {', '.join(PRESETS)}")
     root = project.resolve()
+    _check_path(root)
     why = why_stale(root, preset)
     if why is not None:
         why = _build(open_project(root), preset)
@@ -112,6 +114,15 @@ def _build(source: Project, preset: str) -> str | None:
             write_size(_measure(source, folder, limits), folder / "size.json")
         write_record(source.folder, preset, inputs, limits)
     return why
+
+
+def _check_path(folder: Path) -> None:
+    found = active_character(folder)
+    if found is not None:
+        raise BuildError(
+            f"{str(folder)!r} cannot be built: the tools do not read {found!r} in a path as it is; "
+            "move the project"
+        )
 
 
 def _judge(root: Path, preset: str, limits: Limits | None) -> SizeReport:

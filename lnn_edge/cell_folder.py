@@ -142,8 +142,8 @@ def load_cell(folder: Path) -> tuple[CellModel, CellCard]:
     if card.cell not in CELLS:
         raise DataError(f"{where}: unknown cell {card.cell!r}; upgrade lnn-edge")
     sizes = strict.build(CELLS[card.cell], card.sizes, f"{where}: sizes", DataError)
-    model = make_model(sizes, card.dt or None, card.outputs)
     try:
+        model = make_model(sizes, card.dt or None, card.outputs)
         tensors = load_tensors(files[WEIGHTS])
         model.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:

@@ -6,14 +6,13 @@ The only module that renders templates; no arithmetic beyond offsets happens in 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 import lnn_edge
@@ -21,11 +20,14 @@ from lnn_edge import resources
 from lnn_edge.board import Board
 from lnn_edge.board_checks import FAMILIES
 from lnn_edge.board_facts import pin_of
+from lnn_edge.codetext import Code, Templates
+from lnn_edge.errors import GraphError
 from lnn_edge.files import Content, publish
 from lnn_edge.fixed import RANGES
 from lnn_edge.framing import LARGEST_REPLY, MAX_PAYLOAD
 from lnn_edge.graph import QGraph
 from lnn_edge.graphio import graph_bytes, graph_sha256
+from lnn_edge.header import Header, state_formula
 from lnn_edge.ir import AbstractOp, QTensor, Run
 from lnn_edge.kernels import Core, Kernel, select
 from lnn_edge.lock import alone_in
@@ -42,6 +44,20 @@ from lnn_edge.stream import (
 
 RUNTIME_VERSION = 2
 RING_WORDS = 2  # of lnn_ring_t
+LOADING_BYTES = 8  # behind the state: how much of a blob came, and its CRC
+VERBS = (
+    "reset",
+    "push_frame",
+    "push_event",
+    "skip_frames",
+    "poll",
+    "get_state",
+    "set_state",
+    "is_loading",
+    "get_probes",
+    "frames",
+    "get_counters",
+)  # of the interface, behind the name of the model
 RESULTS_HEAD = 4  # bytes before the records of a reply, docs/protocol.md
 C_TYPES = {
     "int8": "int8_t",
@@ -68,7 +84,7 @@ class OperatorCode:
     kernel: Kernel
     symbol: str
     constants: dict[str, str]
-    arguments: tuple[tuple[str, str], ...]
+    arguments: tuple[tuple[Code, Code], ...]
 
 
 @dataclass(frozen=True)
@@ -86,7 +102,7 @@ class StageCode:
     stage: Stage
     operators: tuple[OperatorCode, ...]
     arena: ArenaPlan
-    places: dict[str, str]
+    places: dict[str, Code]
     is_read_in_turn: bool
 
 
@@ -126,6 +142,7 @@ class ModelCode:
         constants: Arrays by C symbol; equal arrays share one symbol.
         sha256: Hash of the graph.
         trace: Whether this is a diagnostic build.
+        unlearned: See Header.
     """
 
     graph: QGraph
@@ -134,6 +151,7 @@ class ModelCode:
     constants: dict[str, np.ndarray]
     sha256: str
     trace: bool
+    unlearned: tuple[str, ...] | None
 
     @property
     def operators(self) -> tuple[OperatorCode, ...]:
@@ -161,11 +179,11 @@ class ModelCode:
         trigger = self.graph.deciding_trigger
         return isinstance(trigger, EventTrigger) and trigger.source is None
 
-    def stamp(self, index: str) -> str:
+    def stamp(self, index: Code) -> Code:
         """Return the C expression of the input frame that frame `index` of the deciding ring is."""
         graph = self.graph
         first, hop = graph.pace(graph.ring(graph.deciding_trigger.ring))
-        return index if (first, hop) == (1, 1) else f"{first - 1}U + {hop}U * {index}"
+        return index if (first, hop) == (1, 1) else Code("%dU + %dU * %s") % (first - 1, hop, index)
 
     @property
     def state_prefix_bytes(self) -> int:
@@ -218,6 +236,11 @@ class ModelCode:
         return tuple(t for t in tensors if t.is_limited)
 
     @property
+    def context_bytes(self) -> int:
+        """Bytes of the state with what a blob on its way needs, and of the arena, aligned to 8."""
+        return _padded(self.state_bytes + LOADING_BYTES, 8) + _padded(self.arena_bytes, 8)
+
+    @property
     def probe_bytes(self) -> int:
         """Bytes of the probe tensors."""
         return sum(t.bytes for t in self.graph.deciding_stage.probes)
@@ -236,10 +259,23 @@ class ModelCode:
         return tuple((i, t) for i, op in enumerate(ops) for t in op.outputs)
 
 
-def generate(graph: QGraph, core: Core, trace: bool = False) -> ModelCode:
-    """Choose kernels, pack constants and plan memory for a core."""
+def generate(
+    graph: QGraph,
+    core: Core,
+    trace: bool = False,
+    unlearned: tuple[str, ...] | None = None,
+) -> ModelCode:
+    """Choose kernels, pack constants and plan memory for a core.
+
+    Args:
+        graph: Model.
+        core: What runs it.
+        trace: Whether it can stop after each operator.
+        unlearned: See Header; what the graph itself records comes first.
+    """
     constants: dict[str, np.ndarray] = {}
     pool: dict[tuple[str, bytes], str] = {}
+    symbols: list[str] = []
     stages = []
     for stage in graph.stages:
         kernels = {op.name: select(op, core) for op in stage.ops}
@@ -247,37 +283,62 @@ def generate(graph: QGraph, core: Core, trace: bool = False) -> ModelCode:
         apart = _places_outside_the_arena(graph, stage)
         apart |= _updated_in_place(graph, stage, kernels)
         arena = plan_arena(stage, scratch, apart.keys())
-        places = apart | {n: f"(void *) &ctx->arena[{s.offset}]" for n, s in arena.slots.items()}
+        places = apart | {
+            n: Code("(void *) &ctx->arena[%d]") % s.offset for n, s in arena.slots.items()
+        }
         operators = []
         for op in stage.ops:
             kernel = kernels[op.name]
             names = {}
             for label, array in kernel.pack(op).items():
                 key = (str(array.dtype), array.tobytes())
-                names[label] = pool.setdefault(key, f"{graph.name}_{stage.name}_{op.name}_{label}")
+                symbols.append(f"{graph.name}_{stage.name}_{op.name}_{label}")
+                names[label] = pool.setdefault(key, symbols[-1])
                 constants[names[label]] = array
             symbol = f"{graph.name}_op_{stage.name}_{op.name}"
             arguments = tuple(_arguments(places, op))
             operators.append(OperatorCode(op, kernel, symbol, names, arguments))
+            symbols.append(symbol)
         in_turn = stage is not graph.deciding_stage and any(
             reader is not graph.deciding_stage for reader in graph.readers(graph.filled_by(stage))
         )
         stages.append(StageCode(stage, tuple(operators), arena, places, in_turn))
-    return ModelCode(graph, core, tuple(stages), constants, graph_sha256(graph), trace)
+    _check_distinct(graph, symbols)
+    recorded = graph.contract.unlearned
+    unlearned = unlearned if recorded is None else recorded
+    return ModelCode(graph, core, tuple(stages), constants, graph_sha256(graph), trace, unlearned)
 
 
-def _places_outside_the_arena(graph: QGraph, stage: Stage) -> dict[str, str]:
+def _check_distinct(graph: QGraph, symbols: Sequence[str]) -> None:
+    """Refuse names that are different in the graph and alike in C."""
+    own = {f"{graph.name}_{verb}" for verb in (*VERBS, "trace", "sha256")}
+    scope = [*symbols, *own, *(f"run_{stage.name}" for stage in graph.stages)]
+    rings = (f"{ring.name}_{what}" for ring in graph.rings for what in ("ring", "frames"))
+    states = (state.tensor.name for state in graph.states)
+    members = [*states, *rings, "padding", "events", "due", "counters", "stamps"]
+    for names in (scope, members):
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise GraphError(
+                f"{twice[0]} would be two things in the C of {graph.name}; rename the model or one "
+                "of its stages, rings, operators or states"
+            )
+
+
+def _places_outside_the_arena(graph: QGraph, stage: Stage) -> dict[str, Code]:
     """Return the memory of states, of the frame that arrives, and of a window that slides."""
-    places = {s.tensor.name: f"ctx->state.{s.tensor.name}" for s in stage.states}
+    places = {s.tensor.name: Code("ctx->state.%s") % s.tensor.name for s in stage.states}
     trigger = stage.trigger
     if isinstance(trigger, InputTrigger):
-        places[trigger.frame.name] = "frame"
+        places[trigger.frame.name] = Code("frame")
     elif graph.slides(graph.ring(trigger.ring)):
-        places[trigger.window.name] = f"(const void *) ctx->state.{trigger.ring}_frames"
+        places[trigger.window.name] = Code("(const void *) ctx->state.%s_frames") % trigger.ring
     return places
 
 
-def _updated_in_place(graph: QGraph, stage: Stage, kernels: Mapping[str, Kernel]) -> dict[str, str]:
+def _updated_in_place(
+    graph: QGraph, stage: Stage, kernels: Mapping[str, Kernel]
+) -> dict[str, Code]:
     """Return the memory of the states' updates that overwrite the states.
 
     In the stage that decides nothing does: a diagnostic build stops inside it.
@@ -286,7 +347,7 @@ def _updated_in_place(graph: QGraph, stage: Stage, kernels: Mapping[str, Kernel]
         return {}
     states = {s.update.name: s.tensor for s in stage.states}
     return {
-        op.outputs[0].name: f"ctx->state.{op.inputs[-1].name}"
+        op.outputs[0].name: Code("ctx->state.%s") % op.inputs[-1].name
         for op in stage.ops
         if kernels[op.name].in_place
         and states.get(op.outputs[0].name) == op.inputs[-1]
@@ -294,21 +355,22 @@ def _updated_in_place(graph: QGraph, stage: Stage, kernels: Mapping[str, Kernel]
     }
 
 
-def _arguments(places: Mapping[str, str], op: AbstractOp) -> Iterator[tuple[str, str]]:
-    shared = places[op.outputs[0].name] if op.outputs else ""
+def _arguments(places: Mapping[str, Code], op: AbstractOp) -> Iterator[tuple[Code, Code]]:
+    shared = places[op.outputs[0].name] if op.outputs else Code("")
     for prefix, tensors in (("x", op.inputs), ("y", op.outputs)):
         for index, tensor in enumerate(tensors):
-            const = "const " if prefix == "x" else ""
+            const = Code("const " if prefix == "x" else "")
             place = places[tensor.name]
             is_shared = place == shared and [places[t.name] for t in op.inputs].count(shared) == 1
-            restrict = "" if is_shared else "restrict "
-            yield f"{const}{C_TYPES[tensor.dtype]} *{restrict}{prefix}{index}", place
+            restrict = Code("" if is_shared else "restrict ")
+            parts = (const, C_TYPES[tensor.dtype], restrict, prefix, index)
+            yield Code("%s%s *%s%s%d") % parts, place
     if f"{op.name}.scratch" in places:
-        yield "int16_t *restrict scratch", places[f"{op.name}.scratch"]
+        yield Code("int16_t *restrict scratch"), places[f"{op.name}.scratch"]
 
 
-def _padded(size: int) -> int:
-    return -(-size // 4) * 4
+def _padded(size: int, to: int = 4) -> int:
+    return -(-size // to) * to
 
 
 def render_model(code: ModelCode) -> dict[str, str]:
@@ -318,8 +380,11 @@ def render_model(code: ModelCode) -> dict[str, str]:
     states = [s.tensor for s in state_layout(code.graph)]
     context: dict[str, Any] = {"code": code, "graph": code.graph, "states": states}
     context |= {"version": lnn_edge.__version__, "runtime_version": RUNTIME_VERSION}
+    context["verbs"] = VERBS + (("trace",) if code.trace else ())
+    context["about"] = Header(code.graph, code.unlearned)
     files = {
         f"{name}.h": "model.h.j2",
+        f"{name}_units.h": "model_units.h.j2",
         f"{name}.c": "model.c.j2",
         f"{name}_weights.h": "model_weights.h.j2",
         f"{name}_weights.c": "model_weights.c.j2",
@@ -354,6 +419,7 @@ def export(
     board: Board,
     folder: Path,
     float_model: Mapping[str, bytes] | None = None,
+    unlearned: tuple[str, ...] | None = None,
     *,
     force: bool = False,
 ) -> None:
@@ -368,19 +434,23 @@ def export(
         board: Board.
         folder: Of the project.
         float_model: Files of the model in real numbers by name; they go to float/.
+        unlearned: See Header; what the graph itself records comes first.
         force: Whether to replace files that are in the way and its user's.
 
     Raises:
         UsageError: The folder holds something else than an earlier export, or such a file.
+        GraphError: Two parts of the model would have the same name in C.
     """
-    files = dict(_project_files(graph, board))
+    files = dict(_project_files(graph, board, unlearned))
     files |= {f"float/{name}": data for name, data in (float_model or {}).items()}
     with alone_in(folder):
         publish(folder, files, "export", last="export.json", force=force)
 
 
-def _project_files(graph: QGraph, board: Board) -> Iterator[tuple[str, Content]]:
-    code = generate(graph, Core(board.mcu.cpu, board.mcu.dsp))
+def _project_files(
+    graph: QGraph, board: Board, unlearned: tuple[str, ...] | None
+) -> Iterator[tuple[str, Content]]:
+    code = generate(graph, Core(board.mcu.cpu, board.mcu.dsp), unlearned=unlearned)
     yield from _firmware_files()
     model = render_model(code)
     diagnostic = render_model(replace(code, trace=True))
@@ -431,38 +501,30 @@ def _operator_facts(code: ModelCode) -> Iterator[dict[str, Any]]:
 
 
 @cache
-def _environment(templates: Path) -> jinja2.Environment:
-    env = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    env.filters.update(ctype=_ctype, cinit=_cinit, cbytes=_cbytes, pin=pin_of)
+def _environment(templates: Path) -> Templates:
+    env = Templates(templates, ctype=_ctype, cinit=_cinit, cbytes=_cbytes, pin=pin_of)
+    env.filters["state_formula"] = state_formula
     env.globals["body"] = lambda operator: _render_body(env, operator)
     return env
 
 
-def _render_body(env: jinja2.Environment, operator: OperatorCode) -> str:
+def _render_body(env: Templates, operator: OperatorCode) -> str:
     op = operator.op
     template = env.get_template(f"ops/{operator.kernel.template}")
     x = op.inputs[0] if op.inputs else None
     return template.render(op=op, x=x, y=op.outputs[0], c=operator.constants)
 
 
-def _ctype(value: QTensor | np.ndarray) -> str:
-    return C_TYPES[str(value.dtype)]
+def _ctype(value: QTensor | np.ndarray) -> Code:
+    return Code(C_TYPES[str(value.dtype)])
 
 
-def _cinit(array: np.ndarray) -> str:
-    rows = array.reshape(array.shape[0], -1) if array.ndim > 1 else array.reshape(-1, 1)
-    if array.ndim == 1:
-        chunks = [array[i : i + 16] for i in range(0, array.size, 16)]
-        return ",\n    ".join(", ".join(map(str, c.tolist())) for c in chunks)
-    return ",\n    ".join(", ".join(map(str, row.tolist())) for row in rows)
+def _cinit(array: np.ndarray) -> Code:
+    flat = array.ndim == 1
+    rows = [array[i : i + 16] for i in range(0, array.size, 16)] if flat else list(array)
+    lines = (", ".join(str(int(v)) for v in row.ravel()) for row in rows)
+    return Code(",\n    ".join(lines))
 
 
-def _cbytes(digest: str) -> str:
-    return ", ".join(f"0x{b:02x}" for b in bytes.fromhex(digest))
+def _cbytes(digest: str) -> Code:
+    return Code(", ".join(f"0x{b:02x}" for b in bytes.fromhex(digest)))

@@ -19,12 +19,19 @@ INTERVAL = (2.5, 97.5)
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """Figures of one class: decisions, sensitivity, positive predictive value, F1 (0 if none)."""
+    """Figures of one class; None where it does not occur, 0 where it occurs and is never found.
+
+    Attributes:
+        n: Decisions that should be of it.
+        se: Sensitivity.
+        ppv: Positive predictive value.
+        f1: Their harmonic mean.
+    """
 
     n: int
-    se: float
-    ppv: float
-    f1: float
+    se: float | None
+    ppv: float | None
+    f1: float | None
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,10 @@ class Evaluation:
     Attributes:
         n: Scored decisions.
         accuracy: Part of them that is right.
-        macro_f1: Mean F1 of all classes.
-        main_f1: Mean F1 of the classes that are not RARE.
+        macro_f1: Mean F1 of the classes that occur.
+        main_f1: Mean F1 of the main classes.
+        main_classes: Those that occur and are not RARE; all that occur if none is left.
+        absent_classes: The classes that do not occur.
         classes: Figures by class name.
         confusion: Rows are true classes, columns predicted ones.
         intervals: 95 % bootstrap intervals over patients by figure name, empty unless asked for.
@@ -57,6 +66,8 @@ class Evaluation:
     accuracy: float
     macro_f1: float
     main_f1: float
+    main_classes: tuple[str, ...]
+    absent_classes: tuple[str, ...]
     classes: dict[str, ClassFigures]
     confusion: tuple[tuple[int, ...], ...]
     intervals: dict[str, tuple[float, float]]
@@ -65,11 +76,6 @@ class Evaluation:
     def to_json(self) -> dict[str, object]:
         """Return JSON values."""
         return asdict(self)
-
-
-def main_classes(classes: Sequence[str]) -> list[str]:
-    """Return the classes of the main figure: all that are not rare."""
-    return [c for c in classes if c not in RARE]
 
 
 def integer_scores(
@@ -131,17 +137,19 @@ def evaluate_scores(
         RecordFigures(s.name, s.patient, int(t.sum()), _ratio(np.trace(t), t.sum()), _rows(t))
         for s, t in records
     )
-    figures = {c: ClassFigures(*values) for c, values in zip(classes, _figures(total), strict=True)}
-    f1 = [f.f1 for f in figures.values()]
-    by_patient = _by_patient(records)
+    figures = dict(zip(classes, _figures(total), strict=True))
+    f1 = {name: f.f1 for name, f in figures.items() if f.f1 is not None}
+    main = tuple(c for c in f1 if c not in RARE) or tuple(f1)
     return Evaluation(
         int(total.sum()),
         _ratio(np.trace(total), total.sum()),
-        float(np.mean(f1)),
-        float(np.mean([figures[c].f1 for c in main_classes(classes)])),
+        float(np.mean(list(f1.values()))),
+        float(np.mean([f1[c] for c in main])),
+        main,
+        tuple(c for c in classes if c not in f1),
         figures,
         _rows(total),
-        _intervals(by_patient, classes, resamples),
+        _intervals(_by_patient(records), classes, main, resamples),
         rows,
     )
 
@@ -154,14 +162,15 @@ def _rows(table: np.ndarray) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(row) for row in table.tolist())
 
 
-def _figures(table: np.ndarray) -> list[tuple[int, float, float, float]]:
-    """Return (n, se, ppv, f1) of each class of a confusion matrix."""
+def _figures(table: np.ndarray) -> list[ClassFigures]:
+    """Return the figures of each class of a confusion matrix."""
     count = len(table)
     true, predicted = (np.repeat(np.indices(table.shape)[a].ravel(), table.ravel()) for a in (0, 1))
     ppv, se, f1, n = precision_recall_fscore_support(
         true, predicted, labels=np.arange(count), zero_division=0.0
     )
-    return list(zip(n.tolist(), se.tolist(), ppv.tolist(), f1.tolist(), strict=True))
+    rows = zip(n.tolist(), se.tolist(), ppv.tolist(), f1.tolist(), strict=True)
+    return [ClassFigures(*row) if row[0] else ClassFigures(0, None, None, None) for row in rows]
 
 
 def _by_patient(records: list[tuple[DecisionSequence, np.ndarray]]) -> np.ndarray:
@@ -171,9 +180,12 @@ def _by_patient(records: list[tuple[DecisionSequence, np.ndarray]]) -> np.ndarra
 
 
 def _intervals(
-    tables: np.ndarray, classes: Sequence[str], resamples: int
+    tables: np.ndarray, classes: Sequence[str], main: Sequence[str], resamples: int
 ) -> dict[str, tuple[float, float]]:
-    """Return intervals of figures over patients drawn with replacement."""
+    """Return intervals of figures over patients drawn with replacement.
+
+    A sample in which a class does not occur says nothing of it and is not counted.
+    """
     if resamples == 0:
         return {}
     rng = np.random.default_rng(0)
@@ -183,17 +195,22 @@ def _intervals(
     true, predicted = totals.sum(2), totals.sum(1)
     with np.errstate(invalid="ignore"):
         se, ppv, f1 = hits / true, hits / predicted, 2 * hits / (true + predicted)
+        accuracy = hits.sum(1) / totals.sum((1, 2))
+    ppv = np.where(true > 0, np.nan_to_num(ppv), np.nan)  # never decided: 0
+    f1 = np.where(true > 0, f1, np.nan)
     samples = {
         f"{c} {n}": v[:, i]
         for i, c in enumerate(classes)
         for n, v in (("se", se), ("ppv", ppv), ("f1", f1))
     }
-    samples["accuracy"] = hits.sum(1) / totals.sum((1, 2))
-    main = [classes.index(c) for c in main_classes(classes)]
-    samples["main_f1"] = np.nan_to_num(f1[:, main]).mean(1)
-    return {name: _interval(v) for name, v in samples.items()}
+    samples["accuracy"] = accuracy
+    mains = f1[:, [classes.index(c) for c in main]]
+    said = np.isfinite(mains)
+    samples["main_f1"] = np.nansum(mains, 1)[said.any(1)] / said.sum(1)[said.any(1)]
+    finite = {name: v[np.isfinite(v)] for name, v in samples.items()}
+    return {name: _interval(v) for name, v in finite.items() if len(v)}
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.percentile(np.nan_to_num(values), INTERVAL)
+    low, high = np.percentile(values, INTERVAL)
     return float(low), float(high)

@@ -28,6 +28,7 @@ class Examples:
 
     Attributes:
         names: Of all recordings, those that are too short among them.
+        patients: Who was recorded, each once.
         labels: (D, ...) int64 of all decisions.
         starts: First decision of each recording.
         counts: Decisions of each.
@@ -36,6 +37,7 @@ class Examples:
     """
 
     names: tuple[str, ...]
+    patients: tuple[str, ...]
     labels: Tensor
     starts: np.ndarray
     counts: np.ndarray
@@ -75,6 +77,7 @@ def make_examples(
     if not len(recordings):
         raise DataError("no recordings to train on; choose another data set or other records")
     names: list[str] = []
+    patients: dict[str, None] = {}
     labels: list[np.ndarray] = []
     with ExitStack() as files:
         spools = {
@@ -82,6 +85,7 @@ def make_examples(
         }
         for recording, sequence in _prepared(network, recordings, recipe):
             names.append(recording.name)
+            patients[recording.patient] = None
             if len(sequence.stamps) >= recipe.training.sequence_length:
                 labels.append(recording.targets_at(sequence.stamps))
                 for tensor in network.inputs:
@@ -91,7 +95,7 @@ def make_examples(
     counts = np.array([len(each) for each in labels])
     starts = np.cumsum(counts) - counts
     every = torch.from_numpy(np.concatenate(labels))
-    return Examples(tuple(names), every, starts, counts, values, network.inputs)
+    return Examples(tuple(names), tuple(patients), every, starts, counts, values, network.inputs)
 
 
 def _prepared(

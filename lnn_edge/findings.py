@@ -51,6 +51,8 @@ class FindingsEvaluation:
         accuracy: Part of the known findings that is right.
         macro_f1: Mean F1 of the findings that can be judged.
         macro_auroc: Mean AUROC of those.
+        main_classes: The findings that can be judged.
+        absent_classes: The others: no record has them, or each does.
         classes: Figures by finding.
         intervals: 95 % bootstrap intervals over patients by figure name, empty unless asked for.
     """
@@ -59,6 +61,8 @@ class FindingsEvaluation:
     accuracy: float
     macro_f1: float
     macro_auroc: float
+    main_classes: tuple[str, ...]
+    absent_classes: tuple[str, ...]
     classes: dict[str, FindingFigures]
     intervals: dict[str, tuple[float, float]]
 
@@ -99,7 +103,7 @@ def evaluate_findings(
     known = np.array([s.labels[0] for s, _ in pairs])
     patients = np.array([s.patient for s, _ in pairs])
     figures = {c: _figures(found[:, i], known[:, i]) for i, c in enumerate(classes)}
-    judged = [f for f in figures.values() if f.is_judged]
+    judged = {c: f for c, f in figures.items() if f.is_judged}
     if not judged:
         raise DataError(
             f"no record with and none without one of {', '.join(classes)}; nothing to evaluate"
@@ -108,8 +112,10 @@ def evaluate_findings(
     return FindingsEvaluation(
         len(pairs),
         float(((found > 0) == (known == 1))[inside].mean()),
-        _mean([f.f1 for f in judged]),
-        _mean([f.auroc for f in judged]),
+        _mean([f.f1 for f in judged.values()]),
+        _mean([f.auroc for f in judged.values()]),
+        tuple(judged),
+        tuple(c for c in classes if c not in judged),
         figures,
         _intervals(found, known, patients, classes, resamples),
     )

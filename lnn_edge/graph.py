@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lnn_edge.contract import Contract, contract_of
 from lnn_edge.errors import GraphError
-from lnn_edge.ir import QTensor, check_name
+from lnn_edge.ir import QTensor
+from lnn_edge.names import check_model_name
 from lnn_edge.pipeline import Pipeline
 
 
@@ -18,15 +20,15 @@ class QGraph(Pipeline):
 
     Attributes:
         name: Prefix of every C symbol.
-        metadata: JSON values: classes, sample_rate_hz, leads, adc_gain, adc_zero, output scale...
+        metadata: JSON values: those of Contract, and where the model comes from.
     """
 
     name: str
     metadata: dict[str, object]
 
     def __post_init__(self) -> None:
-        """Check name, stages and output."""
-        check_name("graph", self.name)
+        """Check name, stages, output and what the metadata say of them."""
+        check_model_name("graph", self.name)
         super().__post_init__()
         outputs = self.deciding_stage.outputs
         if len(outputs) != 1 or outputs[0].dtype != "int16" or len(outputs[0].shape) != 1:
@@ -36,6 +38,22 @@ class QGraph(Pipeline):
                 f"{self.name}: the output needs one scale and zero point 0, so that the largest "
                 "score is the largest integer; requantize it"
             )
+        contract = self.contract
+        for key, names, tensor in (
+            ("classes", contract.classes, self.output),
+            ("leads", contract.leads, self.frame),
+            ("units", contract.units, self.frame),
+        ):
+            if len(names) not in (0, tensor.size):
+                raise GraphError(
+                    f"metadata: {len(names)} {key} for {tensor.name} of {tensor.size} elements; "
+                    "name each of them"
+                )
+
+    @property
+    def contract(self) -> Contract:
+        """What a user of its inputs and outputs must know."""
+        return contract_of(self.metadata)
 
     @property
     def output(self) -> QTensor:
@@ -45,6 +63,4 @@ class QGraph(Pipeline):
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the outputs, from the metadata; none where they are values, not scores."""
-        names = self.metadata.get("classes", [])
-        assert isinstance(names, list)
-        return tuple(map(str, names))
+        return self.contract.classes

@@ -8,18 +8,22 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import zipfile
 import zlib
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 
+from lnn_edge import strict
 from lnn_edge.errors import GraphError
 from lnn_edge.files import write_whole
+from lnn_edge.fixed import RANGES
 from lnn_edge.graph import QGraph
 from lnn_edge.ir import AbstractOp, QTensor
+from lnn_edge.names import shown
 from lnn_edge.ops import OPERATORS
 from lnn_edge.stage import (
     DecidingTrigger,
@@ -40,6 +44,7 @@ _TRIGGER_KINDS: dict[str, type[InputTrigger | DecidingTrigger]] = {
 _TRIGGER_TENSORS = {"frame", "window", "dt", "dt_next", "source"}
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _BASE_FIELDS = ("name", "inputs", "outputs")
+_T = TypeVar("_T")
 _UNREADABLE = (  # RuntimeError: a damaged header asks for a password or a method zipfile lacks
     OSError,
     zipfile.BadZipFile,
@@ -49,6 +54,18 @@ _UNREADABLE = (  # RuntimeError: a damaged header asks for a password or a metho
     EOFError,
     RuntimeError,
 )
+_MALFORMED = (
+    KeyError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+)
+LONGEST_REASON = 300  # characters
+LARGEST_BYTES = 1 << 27  # of all members, unpacked: a file of a few KB may pretend to hold any size
+_INTEGERS = range(-(1 << 31), 1 << 32)  # what C holds in 32 bits
 
 
 def save_graph(graph: QGraph, path: Path) -> str:
@@ -93,9 +110,10 @@ def load_graph(path: Path) -> QGraph:
         _check_numbers(document)
         return _decode(document, _constants(document["constants"], files))
     except GraphError as error:
-        raise GraphError(f"{path}: {error}") from None
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
-        raise GraphError(f"{path}: malformed graph ({error!r}); quantize the model again") from None
+        raise GraphError(f"{path}: {shown(str(error), LONGEST_REASON)}") from None
+    except _MALFORMED as error:
+        reason = shown(repr(error), LONGEST_REASON)
+        raise GraphError(f"{path}: malformed graph ({reason}); quantize the model again") from None
 
 
 def _members(path: Path) -> dict[str, bytes]:
@@ -103,6 +121,8 @@ def _members(path: Path) -> dict[str, bytes]:
         names = archive.namelist()
         if len(set(names)) != len(names):
             raise zipfile.BadZipFile("two members have the same name")
+        if sum(info.file_size for info in archive.infolist()) > LARGEST_BYTES:
+            raise zipfile.BadZipFile(f"its members have more than {LARGEST_BYTES} bytes")
         return {name: archive.read(name) for name in names}
 
 
@@ -118,15 +138,21 @@ def _check_format(document: Any) -> None:
         raise GraphError(f"graph format {version}, needed {FORMAT}; quantize the model again")
 
 
-def _check_numbers(node: Any) -> None:
+def _check_numbers(node: Any, key: str = "") -> None:
     """Only a scale is a fraction: a size or a multiplier that is one has no meaning in C."""
     if isinstance(node, dict):
-        node = [v for k, v in node.items() if k not in ("metadata", "scale")]
-    if isinstance(node, list):
+        for name, value in node.items():
+            if name not in ("metadata", "scale"):
+                _check_numbers(value, name)
+    elif isinstance(node, list):
         for value in node:
-            _check_numbers(value)
+            _check_numbers(value, key)
     elif isinstance(node, (float, bool)):
         raise GraphError(f"{node} where an integer belongs; quantize the model again")
+    elif isinstance(node, int) and node not in _INTEGERS:
+        raise GraphError(
+            f"{key} {shown(str(node))}; needed is an integer of 32 bits; quantize the model again"
+        )
 
 
 def _canonical(document: dict[str, Any]) -> bytes:
@@ -222,26 +248,44 @@ def _constants(hashes: dict[str, str], files: dict[str, bytes]) -> dict[str, np.
         data = files.get(name)
         if data is None or hashlib.sha256(data).hexdigest() != expected:
             raise GraphError(f"damaged graph file ({name}); quantize the model again")
-        arrays[name] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        arrays[name] = _array(name, data)
     strange = files.keys() - hashes.keys() - {"graph.json"}
     if strange:
         raise GraphError(f"{min(strange)} does not belong to this graph; quantize the model again")
     return arrays
 
 
+def _array(name: str, data: bytes) -> np.ndarray:
+    """Return a constant: integers, as many as the file holds."""
+    stream = io.BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError(f"{name} is not in NumPy format 1.0")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if str(dtype) not in RANGES or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
+        raise ValueError(f"{name} holds {len(data)} bytes of {dtype} {shape}")
+    stream.seek(0)
+    array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+    return array
+
+
+def _make(cls: type[_T], where: str, values: dict[str, Any]) -> _T:
+    """Return cls(**values), each value of the type that the class names; lists become tuples."""
+    hints = get_type_hints(cls)
+    return cls(
+        **{k: strict.convert(hints[k], v, f"{where}: {k}", GraphError) for k, v in values.items()}
+    )
+
+
 def _decode(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> QGraph:
-    tensors = {name: _decode_tensor(name, t) for name, t in document["tensors"].items()}
-    rings = tuple(Ring(r["name"], tensors[r["frame"]], r["length"]) for r in document["rings"])
+    tensors = {
+        name: _make(QTensor, f"tensor {name}", {"name": name, **values})
+        for name, values in document["tensors"].items()
+    }
+    rings = tuple(
+        _make(Ring, "ring", {**ring, "frame": tensors[ring["frame"]]}) for ring in document["rings"]
+    )
     stages = tuple(_decode_stage(s, tensors, arrays) for s in document["stages"])
     return QGraph(stages, rings, document["name"], document["metadata"])
-
-
-def _decode_tensor(name: str, values: dict[str, Any]) -> QTensor:
-    return QTensor(name=name, **{k: _tuple(v) for k, v in values.items()})
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(_tuple(v) for v in value) if isinstance(value, list) else value
 
 
 def _decode_stage(
@@ -249,7 +293,8 @@ def _decode_stage(
 ) -> Stage:
     ops = tuple(_decode_op(op, tensors, arrays) for op in stage["operators"])
     states = tuple(
-        State(tensors[s["tensor"]], tensors[s["update"]], s["initial"]) for s in stage["states"]
+        _make(State, "state", {**s, **{k: tensors[s[k]] for k in ("tensor", "update")}})
+        for s in stage["states"]
     )
     outputs = tuple(tensors[name] for name in stage["outputs"])
     probes = tuple(tensors[name] for name in stage["probes"])
@@ -266,7 +311,7 @@ def _decode_trigger(
     plain = {k: v for k, v in values.items() if k != "kind"}
     for key in plain.keys() & _TRIGGER_TENSORS:
         plain[key] = None if plain[key] is None else tensors[plain[key]]
-    return kind(**plain)
+    return _make(kind, "trigger", plain)
 
 
 def _decode_op(
@@ -275,8 +320,7 @@ def _decode_op(
     kind = OPERATORS.get(op["kind"])
     if kind is None:
         raise GraphError(f"operator {op['name']}: unknown kind {op['kind']!r}; upgrade lnn-edge")
-    attributes = {k: _tuple(v) for k, v in op["attributes"].items()}
+    tensors_of = {k: tuple(tensors[name] for name in op[k]) for k in ("inputs", "outputs")}
     constants = {k: arrays[name] for k, name in op["constants"].items()}
-    inputs = tuple(tensors[name] for name in op["inputs"])
-    outputs = tuple(tensors[name] for name in op["outputs"])
-    return kind(op["name"], inputs, outputs, **attributes, **constants)
+    values = {"name": op["name"], **tensors_of, **op["attributes"], **constants}
+    return _make(kind, f"operator {op['name']}", values)

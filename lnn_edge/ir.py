@@ -11,23 +11,10 @@ import numpy as np
 
 from lnn_edge.errors import GraphError
 from lnn_edge.fixed import INT32_LIMIT, ITEM_BYTES, RANGES, Array
+from lnn_edge.names import check_name
 
 Role = Literal["input", "scratch", "state"]
-
-
-# Words of C and C++ that Python allows as names: generated headers serve both.
-KEYWORDS = frozenset(
-    "asm auto bool case catch char class const default delete do double enum explicit export "
-    "extern float friend goto inline int long mutable namespace new operator private protected "
-    "public register restrict short signed sizeof static struct switch template this throw "
-    "typedef typename union unsigned using virtual void volatile".split()
-)
-
-
-def check_name(what: str, name: str) -> None:
-    """Raise GraphError unless a name can be one in C."""
-    if not name.isidentifier() or not name.isascii() or name in KEYWORDS:
-        raise GraphError(f"{what} name {name!r} is not a C identifier; rename it")
+LARGEST_BYTES = 1 << 26  # of a tensor or a ring: no microcontroller has more
 
 
 @dataclass(frozen=True)
@@ -67,8 +54,11 @@ class QTensor:
             )
         if self.role not in get_args(Role):
             raise GraphError(f"{self.name}: role {self.role!r}, needed one of {get_args(Role)}")
-        if not self.shape or min(self.shape) < 1:
-            raise GraphError(f"{self.name}: shape {self.shape}, needed positive sizes")
+        if not self.shape or min(self.shape) < 1 or self.bytes > LARGEST_BYTES:
+            raise GraphError(
+                f"{self.name}: shape {self.shape}, needed positive sizes and at most "
+                f"{LARGEST_BYTES} bytes"
+            )
         scales, points = self.scales, self.zero_points
         if not all(math.isfinite(s) and s > 0 for s in scales):
             raise GraphError(f"{self.name}: scale {self.scale} must be positive and finite")

@@ -25,6 +25,22 @@ def make_loss(labels: Tensor, plan: Training) -> Loss:
     return (_findings_loss if labels.ndim == 2 else _class_loss)(labels, plan)
 
 
+def unlearned(labels: Tensor, plan: Training, count: int) -> tuple[int, ...]:
+    """Return the classes, of so many, that no label tells of, so that their scores mean nothing.
+
+    Args:
+        labels: See make_loss.
+        plan: Whether fusion beats count as another class.
+        count: Of classes.
+    """
+    if labels.ndim == 2:
+        told = (labels > 0).any(0)
+    else:
+        merged = _merge_fusion(labels) if plan.merge_fusion else labels
+        told = torch.bincount(merged[merged >= 0], minlength=count) > 0
+    return tuple(index for index in range(count) if not told[index])
+
+
 def _findings_loss(labels: Tensor, plan: Training) -> Loss:
     """Binary cross entropy of the known findings; one present weighs (absent / present) ** power.
 

@@ -18,6 +18,8 @@ from lnn_edge.stage import (
     State,
 )
 
+LARGEST_QUEUE = 1 << 16  # of events
+
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -110,7 +112,13 @@ class Pipeline:
 
     def pace(self, ring: Ring) -> tuple[int, int]:
         """Return (first, hop): frame m of a ring is written after first + hop * m input frames."""
-        stage = next(s for s in self.preparing_stages if self.filled_by(s) == ring)
+        return self.stage_pace(next(s for s in self.preparing_stages if self.filled_by(s) == ring))
+
+    def stage_pace(self, stage: Stage) -> tuple[int, int]:
+        """Return (first, hop): a stage runs for the m-th time after first + hop * m input frames.
+
+        Of a stage that fires on frames, m from 0; no frame lost.
+        """
         trigger = stage.trigger
         if isinstance(trigger, InputTrigger):
             return 1, 1
@@ -228,6 +236,11 @@ def _check_event(trigger: EventTrigger, ring: Ring) -> None:
     least = (trigger.pre, trigger.post - 1, trigger.wait, trigger.first_dt, trigger.capacity - 1)
     if min(least) < 0:
         raise GraphError("pre, wait and first_dt must be at least 0, post and capacity at least 1")
+    if trigger.capacity > LARGEST_QUEUE or trigger.first_dt >= INT32_LIMIT:
+        raise GraphError(
+            f"capacity {trigger.capacity}, first_dt {trigger.first_dt}; needed are at most "
+            f"{LARGEST_QUEUE} and below {INT32_LIMIT}"
+        )
     _check_ring(ring, trigger.pre + max(trigger.post, trigger.wait))
     _check_window(trigger.window, trigger.pre + trigger.post, ring)
     if (trigger.dt_next is None) != (trigger.wait == 0):

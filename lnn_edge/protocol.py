@@ -232,9 +232,23 @@ class Trace:
         return cls(total, data)
 
 
+_STATS = "<16I2Q"
+
+
 @dataclass(frozen=True)
 class Stats:
-    """STATS reply, uint32 each: since the start of the board up to `steps`, then since RESET."""
+    """STATS reply: since the start of the board up to `steps`, then since RESET.
+
+    What the calls took is in the unit of the cycle counter (Info.clock_source), 0 without one.
+
+    Args:
+        largest_push: Of one frame given to the model, uint32 as all above.
+        largest_poll: Of one question for a decision, be there one or not.
+        largest_frame: Of all that one frame made the model compute: the frame itself, its events
+            and every poll until the model was idle.
+        frames_cost: All frames added up, uint64.
+        decisions_cost: The part of it that the polls with a decision took, uint64.
+    """
 
     rx_bytes: int
     rx_frames: int
@@ -249,15 +263,20 @@ class Stats:
     frames_skipped: int
     dt_saturations: int
     stack_free_bytes: int
+    largest_push: int
+    largest_poll: int
+    largest_frame: int
+    frames_cost: int
+    decisions_cost: int
 
     def encode(self) -> bytes:
         """Return the payload."""
-        return struct.pack("<13I", *(getattr(self, field.name) for field in fields(self)))
+        return struct.pack(_STATS, *(getattr(self, field.name) for field in fields(self)))
 
     @classmethod
     def decode(cls, payload: bytes) -> Stats:
         """Read a payload."""
-        return cls(*_unpack("<13I", payload, "STATS"))
+        return cls(*_unpack(_STATS, payload, "STATS"))
 
 
 @dataclass(frozen=True)

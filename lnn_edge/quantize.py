@@ -152,6 +152,8 @@ def _quantize(
         "dataset": Path(card.recipe.dataset).name,  # no path in a graph
         "calibration_records": sorted(r.name for r in recordings),
     }
+    if card.unlearned is not None:
+        metadata["unlearned"] = list(card.unlearned)
     sequences = prepare(network, recordings) if prepared is None else prepared
     calibration = observe(network, sequences)
     graph = network.lower(card.recipe.name, calibration.ranges(), metadata)
@@ -161,9 +163,9 @@ def _quantize(
 def _of_time(graph: QGraph, sequences: Sequence[DecisionSequence]) -> tuple[Resolution, ...]:
     """Return what a model on events holds of the times between them."""
     trigger = graph.deciding_trigger
-    if not isinstance(trigger, EventTrigger):
-        return ()
     elapsed = np.concatenate([np.diff(s.stamps) for s in sequences])
+    if not isinstance(trigger, EventTrigger) or not elapsed.size:
+        return ()
     return (resolution(trigger.dt.name, trigger.dt, elapsed * trigger.dt.scales[0]),)
 
 

@@ -18,7 +18,7 @@ from lnn_edge.formats import Ranges
 from lnn_edge.graph import QGraph
 from lnn_edge.networks.cell_model import CellModel, run_real
 from lnn_edge.quantize import Calibration, save_quantized
-from lnn_edge.ranges import choose_ranges, some_frames
+from lnn_edge.ranges import choose_ranges, require_finite, some_frames
 from lnn_edge.sequences import load_sequences
 from lnn_edge.trained import one_thread
 
@@ -94,7 +94,8 @@ def calibrate_cell(model: CellModel, frames: np.ndarray) -> Ranges:
         formats = [c.format(channels[c.name]) for c in model.channels]
         limits = np.array([t.dequantize([t.qmin, t.qmax]) for t in formats]).T
         with torch.no_grad():
-            model(torch.from_numpy(frames.clip(*limits)).to(dtype), calibration.tap)
+            outputs = model(torch.from_numpy(frames.clip(*limits)).to(dtype), calibration.tap)
+    require_finite(outputs.numpy())
     return {**calibration.ranges(), **channels}
 
 
@@ -106,12 +107,12 @@ def _check(model: CellModel, frames: np.ndarray) -> None:
             f"calibration data has shape {frames.shape}, needed is (N, T, {channels}): "
             f"{channels} channels{last}"
         )
-    check_finite("calibration data", frames, "remove or fill them", QuantizationError)
-    if np.abs(frames).max() > np.finfo(np.float32).max:
+    largest = np.abs(frames[np.isfinite(frames)]).max(initial=0)
+    if largest > np.finfo(np.float32).max:
         raise QuantizationError(
-            f"calibration data holds {np.abs(frames).max():.3g}, more than the model can take; "
-            "remove it"
+            f"calibration data holds {largest:.3g}, more than the model can take; remove it"
         )
+    check_finite("calibration data", frames, "remove or fill them", QuantizationError)
     elapsed = frames[..., -1]
     if model.frame.dt is None and (elapsed.min() < 0 or elapsed.max() == 0):
         raise QuantizationError(

@@ -5,7 +5,7 @@ The rule and its reasons: docs/numerics.md and docs/adr/0010.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +81,15 @@ def choose_ranges(run: Run, frames: np.ndarray, channels: Sequence[Channel]) -> 
     return {c.name: r if any(r) else (-least, least) for c, r in zip(channels, ranges, strict=True)}
 
 
+def require_finite(outputs: np.ndarray) -> None:
+    """Raise QuantizationError unless a model's outputs are numbers."""
+    if not np.isfinite(outputs).all():
+        raise QuantizationError(
+            "the model's outputs on the calibration data are not finite; remove the values that it "
+            "cannot take, or train again"
+        )
+
+
 def _range(values: np.ndarray, cut: int = 0) -> Range:
     last = len(values) - 1 - cut
     ordered = np.partition(values, (cut, last))
@@ -111,7 +120,7 @@ class _Question:
         run: The model.
         frames: (N, T, C), evenly taken from all.
         outputs: Of the model on them.
-        spread: (O,) width of the middle 80 % of each output.
+        spread: (O,) width of the middle 98 % of each output: what is rarer is no signal.
     """
 
     run: Run
@@ -124,26 +133,21 @@ class _Question:
         """Run the model on the frames themselves."""
         frames = some_frames(frames)
         outputs = run(frames)
-        if not np.isfinite(outputs).all():
-            raise QuantizationError(
-                "the model's outputs on the calibration data are not finite; remove the values "
-                "that it cannot take, or train again"
-            )
-        low, high = np.quantile(outputs, (0.1, 0.9), axis=(0, 1))
+        require_finite(outputs)
+        low, high = np.quantile(outputs, (0.01, 0.99), axis=(0, 1))
         spread = np.where(high > low, high - low, np.ptp(outputs, axis=(0, 1)))
         return cls(run, frames, outputs, np.where(spread > 0, spread, 1.0))
 
     def answer(self, index: int, channel: Channel, whole: Range, typical: float) -> Range:
         """Return the range for a channel, see choose_ranges."""
-        best, least, bound = whole, np.inf, _reach(whole)
-        while bound >= typical:
+        best, least = whole, np.inf
+        for bound in _bounds(_reach(whole), typical, channel.format(whole).scales[0]):
             tried = max(whole[0], -bound), min(whole[1], bound)
             error = self._error(index, channel.format(tried))
             if error < least:
                 best, least = tried, error
             if error < ENOUGH:
                 break
-            bound /= 2
         return best
 
     def _error(self, index: int, tensor: QTensor) -> float:
@@ -152,6 +156,15 @@ class _Question:
         frames[..., index] = tensor.dequantize(tensor.quantize(frames[..., index]))
         off = np.abs(self.run(frames) - self.outputs) / self.spread
         return float(np.mean(off.clip(None, 1) ** 2))
+
+
+def _bounds(reach: float, typical: float, step: float) -> Iterator[float]:
+    """Yield the reach and its halves, those left out in whose steps the typical value is 0."""
+    yield reach
+    bound = min(reach / 2, reach * 2 * typical / step)
+    while bound >= typical:
+        yield bound
+        bound /= 2
 
 
 def some_frames(frames: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from lnn_edge import strict
 from lnn_edge.errors import UsageError
-from lnn_edge.ir import KEYWORDS
+from lnn_edge.names import model_name_fault, shown
 
 Preprocessing = Literal["causal", "whole-record"]
 FOLDER = Path(__file__).parent / "recipes"
@@ -209,8 +209,11 @@ def recipe_of(values: object, where: str) -> Recipe:
     """
     recipe = strict.build(Recipe, _with_augmentation(values, where), where, UsageError)
     name, plan = recipe.name, recipe.training
-    if not (name.isidentifier() and name.isascii()) or name in KEYWORDS:
-        raise UsageError(f"{where}: name is {name!r}, needed is a C identifier such as my_model")
+    if model_name_fault(name):
+        raise UsageError(
+            f"{where}: name is {shown(repr(name))}, needed is a C identifier such as my_model, no "
+            "word or header of C"
+        )
     _check_numbers(plan, f"{where}: training")
     _check_numbers(recipe.augmentation, f"{where}: augmentation")
     if plan.burn_in >= plan.sequence_length:
@@ -228,7 +231,7 @@ def _with_augmentation(values: object, where: str) -> object:
     kind = AUGMENTATIONS.get(str(values.get("network")))
     if kind is None:
         known = ", ".join(AUGMENTATIONS)
-        raise UsageError(f"no network {values.get('network')!r}; known are {known}")
+        raise UsageError(f"no network {shown(repr(values.get('network')))}; known are {known}")
     made = strict.build(kind, values["augmentation"], f"{where}: augmentation", UsageError)
     return {**values, "augmentation": made}
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lnn_edge.errors import GraphError
-from lnn_edge.ir import AbstractOp, QTensor
+from lnn_edge.ir import LARGEST_BYTES, AbstractOp, QTensor
+from lnn_edge.names import check_name
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,15 @@ class Ring:
     name: str
     frame: QTensor
     length: int
+
+    def __post_init__(self) -> None:
+        """Check name and size."""
+        check_name("ring", self.name)
+        if self.length < 1 or self.bytes > LARGEST_BYTES:
+            raise GraphError(
+                f"ring {self.name} has {self.length} frames of {self.frame.bytes} bytes; needed at "
+                f"least 1 frame and at most {LARGEST_BYTES} bytes"
+            )
 
     @property
     def bytes(self) -> int:
@@ -165,6 +175,10 @@ class Stage:
     states: tuple[State, ...] = ()
     outputs: tuple[QTensor, ...] = ()
     probes: tuple[QTensor, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the name."""
+        check_name("stage", self.name)
 
     @property
     def inputs(self) -> tuple[QTensor, ...]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union
 
 from lnn_edge.errors import LnnEdgeError
+from lnn_edge.names import shown
 
 T = TypeVar("T")
 
@@ -26,44 +28,55 @@ def build(cls: type[T], values: Any, where: str, error: type[LnnEdgeError]) -> T
         LnnEdgeError: Of class `error`; an unknown or missing key or a wrong type, named.
     """
     if not isinstance(values, Mapping):
-        raise error(f"{where}: needed a table, got {values!r}")
+        raise error(f"{where}: needed a table, got {shown(repr(values))}")
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(values.keys() - known.keys())
     if unknown:
-        raise error(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(known)}")
+        raise error(f"{where}: unknown key {shown(repr(unknown[0]))}; known are {', '.join(known)}")
     needed = [f.name for f in known.values() if f.default is f.default_factory is MISSING]
     missing = sorted(set(needed) - values.keys())
     if missing:
         raise error(f"{where}: key {missing[0]!r} is missing")
     hints = typing.get_type_hints(cls)
-    converted = {k: _convert(hints[k], v, f"{where}: {k}", error) for k, v in values.items()}
+    converted = {k: convert(hints[k], v, f"{where}: {k}", error) for k, v in values.items()}
     return cls(**converted)
 
 
-def _convert(hint: Any, value: Any, where: str, error: type[LnnEdgeError]) -> Any:
+def convert(hint: Any, value: Any, where: str, error: type[LnnEdgeError]) -> Any:
+    """Return a value as the type that is asked for: see build.
+
+    Raises:
+        LnnEdgeError: Of class `error`; the value has another type.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, hint):
         return value
     if is_dataclass(hint):
         return build(typing.cast(type, hint), value, where, error)
     if origin is tuple and isinstance(value, (list, tuple)):
-        return tuple(_convert(arguments[0], v, where, error) for v in value)
+        if Ellipsis in arguments or len(arguments) == len(value):
+            return tuple(convert(arguments[0], v, where, error) for v in value)
     if origin is Literal and value in arguments:
         return value
     if origin is dict and isinstance(value, Mapping):
         return dict(value)
     if origin in (Union, types.UnionType):
-        if any(_fits(a, value) for a in arguments):
-            return value
-        table = next((a for a in arguments if is_dataclass(a)), None)
-        if table is not None and isinstance(value, Mapping):
-            return build(typing.cast(type, table), value, where, error)
+        for argument in arguments:
+            with suppress(error):
+                return convert(argument, value, where, error)
     if hint is float and _fits(int, value):
         return float(value)
     if isinstance(hint, type) and _fits(hint, value):
         return value
-    needed = arguments if origin is Literal else getattr(hint, "__name__", hint)
-    raise error(f"{where} is {value!r}, needed {needed}")
+    raise error(f"{where} is {shown(repr(value))}, needed {_name(hint)}")
+
+
+def _name(hint: Any) -> str:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        names = ("None" if a is types.NoneType else _name(a) for a in arguments)
+        return " | ".join(names)
+    return str(arguments if origin is Literal else getattr(hint, "__name__", hint))
 
 
 def _fits(hint: Any, value: Any) -> bool:

@@ -21,7 +21,7 @@ from lnn_edge.examples import Examples, make_examples
 from lnn_edge.files import REMEDY, write_whole
 from lnn_edge.judge import Figures, judge
 from lnn_edge.lock import alone_in
-from lnn_edge.losses import make_loss
+from lnn_edge.losses import make_loss, unlearned
 from lnn_edge.networks import make_network
 from lnn_edge.networks.stream_net import AbstractStreamNet
 from lnn_edge.recipe import Recipe
@@ -103,7 +103,9 @@ def train(
         examples = make_examples(network, training, recipe, folder)
         held_out = prepare(network, validation, recipe.preprocessing)
         names = examples.names, tuple(s.name for s in held_out)
-        card = ModelCard(FORMAT, __version__, seed, "", *names, recipe)
+        missing = unlearned(examples.labels, recipe.training, len(network.classes))
+        classes = tuple(network.classes[index] for index in missing)
+        card = ModelCard(FORMAT, __version__, seed, "", *names, recipe, classes, examples.patients)
         run = _Run(recipe, network, examples)
         for epoch in range(run.resume(folder, card, force), recipe.training.epochs):
             torch.manual_seed(seed * 1000 + epoch + 1)

@@ -44,6 +44,8 @@ class ModelCard:
         training_records: Names of the recordings trained on.
         validation_records: Names of those held out.
         recipe: The recipe, whole.
+        unlearned: Classes that no training data told of; None where that is not recorded.
+        training_patients: Who was recorded in those trained on; empty in cards of before.
     """
 
     format: int
@@ -53,6 +55,8 @@ class ModelCard:
     training_records: tuple[str, ...]
     validation_records: tuple[str, ...]
     recipe: Recipe
+    unlearned: tuple[str, ...] | None = None
+    training_patients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,9 @@ def save_trained(
     weights = save_tensors({k: v.contiguous().cpu() for k, v in network.state_dict().items()})
     digest = hashlib.sha256(weights).hexdigest()
     card = ModelCard(**{**card.__dict__, "weights_sha256": digest})
+    values = {k: v for k, v in asdict(card).items() if v is not None}
     folder.mkdir(parents=True, exist_ok=True)
-    write_together(folder, {WEIGHTS: weights, CARD: tomli_w.dumps(asdict(card))}, force=force)
+    write_together(folder, {WEIGHTS: weights, CARD: tomli_w.dumps(values)}, force=force)
     return card
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import zip_longest
@@ -13,6 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
+from lnn_edge.board_counters import (
+    DecisionCost,
+    LargestCall,
+    Line,
+    WrongCounter,
+    compare_counters,
+    decision_cost,
+    largest_call,
+)
 from lnn_edge.build import BuildResult, build
 from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import DataError, VerificationError
@@ -22,16 +31,19 @@ from lnn_edge.graphio import graph_sha256
 from lnn_edge.ir import QTensor
 from lnn_edge.judge import Figures
 from lnn_edge.judge import judge as judge_scores
+from lnn_edge.learned import Overlap, is_invented, learned_by_graph, overlap
 from lnn_edge.link import Link
 from lnn_edge.project import Project
-from lnn_edge.protocol import Info, ResultRecord
-from lnn_edge.runners import Image, make_runner
+from lnn_edge.protocol import Info, ResultRecord, Stats
+from lnn_edge.runners import AbstractRunner, Image, make_runner
 from lnn_edge.stage import EventTrigger
 from lnn_edge.stream import Decision, Stream, state_layout, unpack
 
 OpenTrace = Callable[[], AbstractContextManager[Link]]
 """Opens a link to the diagnostic build of the same firmware."""
 
+CountFunctions = Callable[[], Mapping[str, int] | None]
+"""Tells the instructions retired in each function so far; None where nobody counts them."""
 
 Judge = Callable[[Sequence[Sequence[ResultRecord]]], Figures | None]
 """Compares what a device decided on each signal with labels; None where nothing has one."""
@@ -109,6 +121,20 @@ class Verification:
             it is not what a board on a serial port runs.
         built: Why it was built first; None if a fresh build lay there.
         lead: First lead of the recordings, None for the usual one of the data set.
+        resolution_warnings: What a user must know of what the integers hold, a sentence each.
+        wrong_counters: Counters of the model that are not the simulator's.
+        clock_warnings: Why the board fell back to its slow clock; empty if it did not.
+        has_clock: Whether the device can come up on its configured clock at all; QEMU cannot.
+        counts_samples: Whether counts hold what the samples made the model compute before it
+            decided; if not, the decision alone.
+        line: What the serial line went through, None if nobody looked.
+        largest_call: The most that one sample made the model compute, None without a counter.
+        decision_cost: What a decision takes, with and without its samples, None without a counter.
+        functions: Instructions retired in each function of the firmware from the first reset to
+            the last answer, None where nobody counts them.
+        trained_on: Which of the recordings the model learned from, None if nobody asked.
+        is_invented: Whether there is no accuracy because it would mean nothing, see
+            learned.is_invented.
     """
 
     link: str
@@ -127,11 +153,52 @@ class Verification:
     firmware_sha256: str | None = None
     built: str | None = None
     lead: str | None = None
+    resolution_warnings: tuple[str, ...] = ()
+    wrong_counters: tuple[WrongCounter, ...] = ()
+    clock_warnings: tuple[str, ...] = ()
+    has_clock: bool = True
+    counts_samples: bool = False
+    line: Line | None = None
+    largest_call: LargestCall | None = None
+    decision_cost: DecisionCost | None = None
+    functions: dict[str, int] | None = None
+    trained_on: Overlap | None = None
+    is_invented: bool = False
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every decision was right in every bit."""
+        return self.mismatches == 0 and self.steps > 0
 
     @property
     def passed(self) -> bool:
-        """Whether every decision was right in every bit."""
-        return self.mismatches == 0 and self.steps > 0
+        """Whether every bit and counter was right, on the clock that was configured."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """One sentence for each thing that fails the verification."""
+        said = [c.sentence for c in self.wrong_counters]
+        if not self.is_exact:
+            said.insert(0, f"{self.mismatches} of {self.steps} steps differ from the simulator")
+        if self.clock_warnings and self.has_clock:
+            said.append(f"{self._slow_clock}: cycles and time are not those of the board")
+        return tuple(said)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One sentence for each thing that must be known and fails nothing."""
+        said = list(self.resolution_warnings)
+        if self.clock_warnings and not self.has_clock:
+            said.append(f"{self._slow_clock}, as always on {self.link}, which has no oscillators")
+        if self.line is not None and self.line.sentence is not None:
+            said.append(self.line.sentence)
+        return tuple(said)
+
+    @property
+    def _slow_clock(self) -> str:
+        reasons = ", ".join(self.clock_warnings)
+        return f"the core fell back to its slow clock, {self.core_clock_hz / 1e6:g} MHz ({reasons})"
 
     def to_json(self) -> dict[str, object]:
         """Return the document of verify.json."""
@@ -139,6 +206,9 @@ class Verification:
         judged = self.judged
         return {
             "link": self.link,
+            "passed": self.passed,
+            "failures": list(self.failures),
+            "warnings": list(self.warnings),
             "board": self.board,
             "model_sha256": self.model_sha256,
             "records": list(self.records),
@@ -150,14 +220,46 @@ class Verification:
             "core_clock_hz": self.core_clock_hz,
             "instructions_per_step": counts if self.clock_source == "instructions" else None,
             "cycles_per_step": counts if self.clock_source == "dwt" else None,
+            "counts_samples": self.counts_samples,
             "accuracy": judged and judged.accuracy,
             "macro_f1": judged and judged.macro_f1,
             "classes": {n: asdict(f) for n, f in judged.classes.items()} if judged else None,
+            "main_classes": judged and list(judged.main_classes),
+            "absent_classes": judged and list(judged.absent_classes),
+            "trained_on": self.trained_on and self.trained_on.to_json(),
+            "is_invented": self.is_invented,
             "float_error": self.float_error,
             "firmware_sha256": self.firmware_sha256,
             "built": self.built,
             "lead": self.lead,
+            "wrong_counters": [asdict(c) for c in self.wrong_counters],
+            "clock_warnings": list(self.clock_warnings),
+            "line": self.line and asdict(self.line),
+            "largest_call": self.largest_call and asdict(self.largest_call),
+            "decision_cost": self.decision_cost and asdict(self.decision_cost),
+            "instructions_by_function": self.functions,
         }
+
+
+@dataclass(frozen=True)
+class _Exchange:
+    """What came of streaming all signals; see the attributes of Verification.
+
+    Attributes:
+        runs: Steps of each signal.
+        stats: Counters of the board after each signal.
+    """
+
+    runs: list[list[_Step]]
+    stats: list[Stats]
+    wrong_counters: tuple[WrongCounter, ...]
+    line: Line
+    functions: dict[str, int] | None
+
+    @property
+    def steps(self) -> list[_Step]:
+        """All steps."""
+        return [step for run in self.runs for step in run]
 
 
 @dataclass(frozen=True)
@@ -187,8 +289,10 @@ def verify(
     open_trace: OpenTrace | None = None,
     on_step: Callable[[], None] = lambda: None,
     judge: Judge = lambda _: None,
+    has_clock: bool = True,
+    count_functions: CountFunctions = lambda: None,
 ) -> Verification:
-    """Stream signals to a device and compare every bit with the simulator.
+    """Stream signals to a device; compare every bit and every counter with the simulator.
 
     Each signal starts from a reset; inside it nothing is reset.
 
@@ -200,6 +304,8 @@ def verify(
         open_trace: Finds the first wrong operator after a mismatch; None leaves that out.
         on_step: Called after each decision.
         judge: Compares the device's decisions with labels, where there are any.
+        has_clock: Whether the device can come up on its configured clock.
+        count_functions: Asks who emulates the device.
 
     Raises:
         LinkError: The device is silent, or runs another model.
@@ -207,13 +313,8 @@ def verify(
     """
     _check_signals(graph, signals)
     info = link.hello(bytes.fromhex(graph_sha256(graph)))
-    runs: list[list[_Step]] = []
-    for signal in signals:
-        runs.append([])
-        for step in _run(graph, signal, link):
-            runs[-1].append(step)
-            on_step()
-    steps = [step for run in runs for step in run]
+    exchange = _exchange(graph, signals, link, on_step, count_functions)
+    steps, decided = exchange.steps, [[s.got for s in run if s.got] for run in exchange.runs]
     if not steps:
         needed = "longer ones with beats" if _takes_events(graph) else "longer ones"
         raise VerificationError(f"the recordings lead to no decision; give {needed}")
@@ -225,13 +326,23 @@ def verify(
         graph_sha256(graph),
         tuple(s.name for s in signals),
         len(steps),
-        max(map(len, runs)),
+        max(map(len, exchange.runs)),
         len(wrong),
         first,
         info.clock_source,
         info.core_clock_hz,
         _spread(info, steps),
-        judge([[s.got for s in run if s.got is not None] for run in runs]),
+        judge(decided),
+        wrong_counters=exchange.wrong_counters,
+        clock_warnings=info.clock_warnings,
+        has_clock=has_clock,
+        counts_samples=graph.prepares,
+        line=exchange.line,
+        largest_call=largest_call(info, exchange.stats, _sample_rate_hz(graph)),
+        decision_cost=decision_cost(
+            info, exchange.stats, sum(len(s.frames) for s in signals), sum(map(len, decided))
+        ),
+        functions=exchange.functions,
     )
 
 
@@ -240,10 +351,27 @@ def verify_project(
     spec: str,
     recordings: Sequence[LabelledSignal],
     on_step: Callable[[], None] = lambda: None,
+    dataset: str | None = None,
 ) -> Verification:
-    """Verify a project on labelled recordings, and judge what it decides; see verify_signals."""
+    """Verify a project on labelled recordings, and judge what it decides; see verify_signals.
+
+    Args:
+        project: See verify_signals.
+        spec: See verify_signals.
+        recordings: In the model's contract.
+        on_step: See verify_signals.
+        dataset: Where the recordings are from: a name or a folder. It tells what the model has
+            learned of them, and whether figures over them mean anything.
+    """
+    graph = project.graph
     signals = [Signal(r.name, r.frames, r.events) for r in recordings]
-    return verify_signals(project, spec, signals, on_step, label_judge(project.graph, recordings))
+    invented = dataset is not None and is_invented(dataset, graph)
+    judge = (lambda _: None) if invented else label_judge(graph, recordings)
+    result = verify_signals(project, spec, signals, on_step, judge)
+    if dataset is None:
+        return result
+    trained_on = overlap(learned_by_graph(graph), dataset, recordings)
+    return replace(result, trained_on=trained_on, is_invented=invented)
 
 
 def verify_signals(
@@ -270,18 +398,20 @@ def verify_signals(
     is_serial = spec.startswith("serial:")
 
     @contextmanager
-    def open_link(built: BuildResult) -> Iterator[Link]:
+    def open_device(built: BuildResult) -> Iterator[tuple[AbstractRunner, Link]]:
         with make_runner(spec, project.board) as runner:
             runner.flash(Image(built.elf, built.bin))
             with Link(runner.serial_url(), elf=built.elf, diagnose=runner.diagnosis) as link:
-                yield link
+                yield runner, link
 
-    def open_trace() -> AbstractContextManager[Link]:
-        return open_link(build(project.folder, f"{preset}-trace"))
+    @contextmanager
+    def open_trace() -> Iterator[Link]:
+        with open_device(build(project.folder, f"{preset}-trace")) as (_, link):
+            yield link
 
     make_runner(spec, project.board)  # an unknown one is refused before anything is built
     built = build(project.folder, preset)
-    with open_link(built) as link:
+    with open_device(built) as (runner, link):
         result = verify(
             project.graph,
             signals,
@@ -290,6 +420,8 @@ def verify_signals(
             open_trace=None if is_serial else open_trace,
             on_step=on_step,
             judge=judge,
+            has_clock=runner.has_clock,
+            count_functions=runner.instructions_by_function,
         )
     is_elsewhere = is_serial and built.why is not None  # the board runs an older one
     return replace(result, firmware_sha256=None if is_elsewhere else built.sha256, built=built.why)
@@ -320,10 +452,48 @@ def _takes_events(graph: QGraph) -> bool:
     return isinstance(graph.deciding_trigger, EventTrigger)
 
 
-def _run(graph: QGraph, signal: Signal, link: Link) -> Iterator[_Step]:
+def _exchange(
+    graph: QGraph,
+    signals: Sequence[Signal],
+    link: Link,
+    on_step: Callable[[], None],
+    count_functions: CountFunctions,
+) -> _Exchange:
+    """Stream the signals, and look at the counters of both ends before, between and after."""
+    runs: list[list[_Step]] = []
+    stats = [link.stats()]
+    host, functions = link.counters, count_functions()
+    wrong: list[WrongCounter] = []
+    for signal in signals:
+        stream, run = Stream(graph), list[_Step]()
+        for step in _run(stream, signal, link):
+            run.append(step)
+            on_step()
+        runs.append(run)
+        stats.append(link.stats())
+        wrong += compare_counters(signal.name, stream.counters, stats[-1])
+    line = Line.between((stats[0], stats[-1]), (host, link.counters))
+    return _Exchange(runs, stats[1:], tuple(wrong), line, _added(functions, count_functions()))
+
+
+def _sample_rate_hz(graph: QGraph) -> float | None:
+    rate = graph.metadata.get("sample_rate_hz")
+    return float(rate) if isinstance(rate, (int, float)) and rate > 0 else None
+
+
+def _added(
+    before: Mapping[str, int] | None, after: Mapping[str, int] | None
+) -> dict[str, int] | None:
+    """Return what came to each count, None where nobody counts."""
+    if before is None or after is None:
+        return None
+    more = {name: n - before.get(name, 0) for name, n in after.items()}
+    return {name: n for name, n in more.items() if n}
+
+
+def _run(stream: Stream, signal: Signal, link: Link) -> Iterator[_Step]:
     """Stream a signal; the simulator goes ahead and tells where decisions fill a reply."""
     link.reset(detail=True)
-    stream = Stream(graph)
     simulated: deque[Decision] = deque()
 
     def foresee() -> Iterator[int]:

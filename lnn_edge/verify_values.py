@@ -9,7 +9,7 @@ import numpy as np
 
 from lnn_edge.cell_files import is_cell_folder
 from lnn_edge.errors import VerificationError
-from lnn_edge.fidelity import output_error
+from lnn_edge.fidelity import channel_resolutions, output_error, warnings
 from lnn_edge.project import Project
 from lnn_edge.protocol import ResultRecord
 from lnn_edge.verify import Signal, Verification, verify_signals
@@ -33,7 +33,7 @@ def verify_values(
 
     Returns:
         The verification, with float_error (rmse and max_abs of the device's outputs against the
-        model in real numbers) where the project holds that model.
+        model in real numbers) where the project holds that model, and warnings.
 
     Raises:
         VerificationError: The model takes something else.
@@ -48,9 +48,22 @@ def verify_values(
     signals = [Signal(f"sequence {i}", sequence) for i, sequence in enumerate(quantized)]
     runs: list[Runs] = []
     result = verify_signals(project, spec, signals, on_step, runs.append)
-    if not is_cell_folder(project.folder / "float"):
-        return result
-    return replace(result, float_error=_float_error(project, frames, runs[0]))
+    error = None
+    if is_cell_folder(project.folder / "float"):
+        error = _float_error(project, frames, runs[0])
+    return replace(result, float_error=error, resolution_warnings=_warnings(project, frames, error))
+
+
+def _warnings(
+    project: Project, frames: np.ndarray, error: dict[str, float] | None
+) -> tuple[str, ...]:
+    held = channel_resolutions(project.graph, frames)
+    outside = round(sum(r.clipped for r in held) * frames[..., 0].size)
+    told = (
+        f"{outside} of {frames.size} values are outside the range of the calibration data and "
+        "saturate"
+    )
+    return (*((told,) if outside else ()), *warnings(held, error))
 
 
 def _float_error(project: Project, frames: np.ndarray, runs: Runs) -> dict[str, float]:

@@ -42,8 +42,8 @@ Every row is made by that command: a cell with the random weights of its library
 inputs, run from a reset. Float: largest difference of our float cell from the library's (its
 cell, fed one elapsed time per sequence) over 60 steps. Simulator: RMSE of the integer output
 over {STEPS:,} steps, in percent of its range. Links: steps that differ in any bit, of
-{STREAMED}. Instructions: of one step on the virtual STM32F746, exact. State: format of what is
-kept.
+{STREAMED}. Instructions: of the poll that takes one step, on the virtual STM32F746, exact. State:
+format of what is kept.
 
 """
 COLUMNS = (

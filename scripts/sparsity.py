@@ -42,7 +42,7 @@ HEAD = """# What sparse wirings save
 Cells of {inputs} inputs, 20 neurons and 6 outputs with random weights, exported for {board}, built,
 and streamed to the virtual board, where every step equals the simulator bit for bit. Constants and
 code are bytes of flash of the model's operators, without the firmware around them; instructions are
-exact, of one whole step with its frame. The last column compares with the dense wiring.
+exact, of the poll that takes one step. The last column compares with the dense wiring.
 """
 TAIL = """## What this says
 

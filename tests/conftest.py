@@ -7,8 +7,13 @@ import shutil
 import tempfile
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.once import FOLDER
+
+# How fast an example is made says nothing of the code where workers share the cores.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 # Before anything imports numpy or torch, and for every program that a test starts.
 os.environ["OMP_NUM_THREADS"] = "1"

@@ -211,7 +211,7 @@ class FakeBoard:
                     TRACE_BYTES, self._traced(operator)[offset:][:1000]
                 ).encode()
             case Kind.STATS:
-                return Kind.STATS_REPLY, Stats(*range(13)).encode()
+                return Kind.STATS_REPLY, Stats(*range(18)).encode()
             case Kind.BAUD:
                 return Kind.ACK, b""
             case other:

@@ -20,8 +20,9 @@ from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import auto_ncp, ncp
 from lnn_edge.codegen import export
 from lnn_edge.errors import QuantizationError, UsageError
+from lnn_edge.fidelity import channel_resolutions
 from lnn_edge.graph import QGraph
-from lnn_edge.networks.cell_model import CellInput, CellModel
+from lnn_edge.networks.cell_model import CellInput, CellModel, run_real
 from lnn_edge.project import open_project
 from lnn_edge.quantize_cell import quantize_cell
 from lnn_edge.stream import Stream
@@ -87,6 +88,81 @@ def test_integers_follow_the_cell(name: str, dt: float | None, readout: bool) ->
     assert rmse <= 0.01 * np.ptp(wanted)
 
 
+HOUR = 3600.0
+
+
+def quickened(model: CellModel) -> CellModel:
+    """Let the gates of a CfC depend on hundredths of a second."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "time_a" in name:
+                parameter.mul_(20)
+    return model
+
+
+def times(kind: str, shape: tuple[int, ...]) -> np.ndarray:
+    rng = np.random.default_rng(7)
+    usual = rng.uniform(0.01, 0.05, shape)
+    if kind == "gap":
+        usual.flat[shape[1] // 2] = HOUR
+    elif kind == "gaps":
+        usual[:, 3::40] = HOUR
+    elif kind == "tails":
+        usual *= np.exp(rng.normal(0, 2, shape))
+    return usual
+
+
+@pytest.mark.parametrize("kind", ["gap", "gaps", "tails"])
+@pytest.mark.parametrize("name", ["default", "no_gate", "pure", "wired", "ltc"])
+def test_gaps_in_time_leave_the_other_times_their_resolution(name: str, kind: str) -> None:
+    model = quickened(make_model(name, None))
+    frames = frames_for(model, 1, 500)
+    frames[..., -1] = times(kind, frames.shape[:2])
+    graph = quantize_cell(model, "cell", frames, {})
+    wanted = run_real(model, frames)[0]
+    rmse = np.sqrt(np.mean((integers(graph, frames[0]) - wanted) ** 2))
+    assert rmse <= 0.02 * np.ptp(wanted)
+    (dt,) = (r for r in channel_resolutions(graph, frames) if r.name == "dt")
+    assert dt.lost <= 0.01
+    assert dt.clipped <= np.mean(frames[..., -1] > 1)
+
+
+@pytest.mark.parametrize("name", ["default", "wired", "ltc"])
+def test_spikes_in_a_channel_leave_the_others_their_resolution(name: str) -> None:
+    model = make_model(name, 1.0)
+    frames = frames_for(model, 1, 500)
+    frames[0, [100, 300], 2] = 1e6
+    graph = quantize_cell(model, "cell", frames, {})
+    wanted = run_real(model, frames)[0]
+    rmse = np.sqrt(np.mean((integers(graph, frames[0]) - wanted) ** 2))
+    assert rmse <= 0.02 * np.ptp(wanted)
+    for index, found in enumerate(channel_resolutions(graph, frames)):
+        assert found.clipped == (2 / 500 if index == 2 else 0)
+        assert found.bits is not None
+        assert found.bits > 3
+
+
+def test_a_channel_that_never_moves_erases_no_other() -> None:
+    model = make_model("default", 1.0)
+    frames = frames_for(model, 1, 500)
+    frames[..., 0] = 0.0
+    frames[..., 1:] *= 1e-4
+    with torch.no_grad():
+        model.cell.backbone.weight[:, :INPUT] *= 1e4
+    graph = quantize_cell(model, "cell", frames, {})
+    wanted = run_real(model, frames)[0]
+    rmse = np.sqrt(np.mean((integers(graph, frames[0]) - wanted) ** 2))
+    assert rmse <= 0.01 * np.ptp(wanted)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_step_or_two_are_enough_to_calibrate_on(steps: int) -> None:
+    model = make_model("default", None)
+    frames = frames_for(model, 1, steps)
+    got = integers(quantize_cell(model, "cell", frames, {}), frames[0])
+    assert np.abs(got - run_real(model, frames)[0]).max() <= 0.02
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_c_gives_the_simulators_bits(name: str, tmp_path: Path) -> None:
     model = make_model(name, None)
@@ -122,6 +198,8 @@ def test_the_header_tells_of_values_and_their_scales(tmp_path: Path) -> None:
         (lambda x: x[..., :-1], "the last of them dt"),
         (lambda x: x[:0], "shape"),
         (lambda x: np.where(x > 3, np.nan, x), "NaN"),
+        (lambda x: np.where(x > 3, np.inf, x), "NaN or infinite"),
+        (lambda x: np.where(x > 3, 1e39, x), r"holds 1e\+39, more than the model can take"),
         (lambda x: x * ([1] * INPUT + [-1]), "negative"),
         (lambda x: x * ([1] * INPUT + [0]), "0 throughout"),
     ],

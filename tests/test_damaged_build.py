@@ -101,3 +101,25 @@ def test_a_model_that_fires_on_frames_takes_recordings_without_their_beats(tmp_p
     assert result.passed
     assert result.steps == len(range(5, len(three), 4))
     assert result.judged is None
+
+
+@pytest.mark.parametrize("counter", ["", "events_rejected", "event_overflows"])
+def test_a_firmware_that_miscounts_what_it_drops_fails(tmp_path: Path, counter: str) -> None:
+    """Of six events on six samples in a row the toy's queue of two drops some, and the last twice.
+
+    Every decision is right all the same.
+    """
+    folder = tmp_path / "project"
+    export(toy_graph(), load_board("stm32f746"), folder)
+    runtime = folder / "firmware" / "runtime" / "lnn_runtime.c"
+    if counter:
+        text = runtime.read_text()
+        assert f"counters->{counter}++;" in text
+        runtime.write_text(text.replace(f"counters->{counter}++;", f"counters->{counter} += 0U;"))
+    frames = invented("a", 2, 1).adc
+    signal = Signal("crowd", frames, np.array([300, 300, *range(301, 306), 700]))
+    result = verify_signals(open_project(folder), "host", [signal])
+    assert result.mismatches == 0
+    assert result.passed == (counter == "")
+    assert [c.counter for c in result.wrong_counters] == ([counter] if counter else [])
+    assert all(c.got == 0 < c.expected for c in result.wrong_counters)

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from lnn_edge.decisions import DecisionSequence
 from lnn_edge.errors import DataError
-from lnn_edge.evaluate import evaluate_scores
+from lnn_edge.evaluate import ClassFigures, evaluate_scores
 
 CLASSES = ("N", "S", "V", "F")
 
@@ -31,7 +31,7 @@ def test_figures_equal_hand_arithmetic() -> None:
     assert judged.classes["N"].se == pytest.approx(2 / 3)
     assert judged.classes["S"].ppv == pytest.approx(1 / 2)
     assert judged.classes["V"].f1 == 1.0
-    assert judged.classes["F"] == type(judged.classes["F"])(0, 0.0, 0.0, 0.0)
+    assert judged.classes["F"] == ClassFigures(0, None, None, None)
     assert judged.confusion == ((2, 1, 0, 0), (1, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 0))
     assert judged.main_f1 == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
 
@@ -57,3 +57,30 @@ def test_interval_resamples_patients_not_beats() -> None:
 def test_no_scored_beat_is_a_named_error() -> None:
     with pytest.raises(DataError, match="no decision has a label"):
         evaluate_scores([beats("p", [-1, -1])], [scores([0, 0])], CLASSES)
+
+
+def test_means_are_taken_over_the_classes_that_occur() -> None:
+    """Predictions of a class that does not occur are errors of those that do."""
+    judged = evaluate_scores([beats("p", [0, 0, 0, 2])], [scores([0, 0, 1, 2])], CLASSES, 50)
+    n, v = 4 / 5, 1.0
+    assert (judged.main_classes, judged.absent_classes) == (("N", "V"), ("S", "F"))
+    assert judged.main_f1 == judged.macro_f1 == pytest.approx((n + v) / 2)
+    assert judged.classes["S"] == ClassFigures(0, None, None, None)
+    assert judged.confusion[0] == (2, 1, 0, 0)
+    assert "S f1" not in judged.intervals
+    assert judged.intervals["main_f1"] == pytest.approx((judged.main_f1,) * 2)
+
+
+def test_a_rare_class_counts_where_there_is_no_other() -> None:
+    judged = evaluate_scores([beats("p", [3, 3])], [scores([3, 0])], CLASSES)
+    assert judged.main_classes == ("F",)
+    assert judged.main_f1 == pytest.approx(2 / 3)
+
+
+def test_patients_without_a_class_say_nothing_of_it() -> None:
+    """Half of the samples hold the patient with V beats, all of which are found."""
+    judged = evaluate_scores(
+        [beats("a", [0] * 9), beats("b", [0, 2])], [scores([0] * 9), scores([0, 2])], CLASSES, 99
+    )
+    assert judged.intervals["V f1"] == judged.intervals["V se"] == (1.0, 1.0)
+    assert judged.intervals["main_f1"] == (1.0, 1.0)

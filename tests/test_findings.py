@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from lnn_edge.decisions import DecisionSequence
 from lnn_edge.errors import DataError
 from lnn_edge.findings import evaluate_findings
 from lnn_edge.judge import judge
-from lnn_edge.losses import make_loss
+from lnn_edge.losses import make_loss, unlearned
 from lnn_edge.recipe import load_recipe
 
 CLASSES = ("A", "B", "C")
@@ -52,6 +54,7 @@ def test_what_cannot_be_judged_is_not_averaged_in() -> None:
     assert judged.classes["B"].auroc is None
     assert judged.classes["C"].n == 0
     assert judged.macro_auroc == judged.classes["A"].auroc
+    assert (judged.main_classes, judged.absent_classes) == (("A",), ("B", "C"))
 
 
 def test_a_record_without_a_decision_is_left_out() -> None:
@@ -95,3 +98,13 @@ def test_the_loss_sees_known_findings_only() -> None:
     assert gradient[1, 1] == 0  # unknown in this record
     assert gradient[0, 0] < 0 < gradient[1, 0]  # towards present, towards absent
     assert (gradient[:, 2] > 0).all()  # nobody looked for it: absent
+
+
+def test_a_class_that_no_label_tells_of_is_not_learned() -> None:
+    """A finding that is nowhere present; a class without a label; fusion that counts as normal."""
+    plan = load_recipe("ccfc").training
+    known = torch.tensor([[1, 0, -1], [0, 0, -1], [1, 0, -1]])
+    assert unlearned(known, plan, 3) == (1, 2)
+    beats = torch.tensor([0, 0, -1, 3, 2, 4])
+    assert unlearned(beats, plan, 4) == (1,)
+    assert unlearned(beats, replace(plan, merge_fusion=True), 4) == (1, 3)

@@ -11,6 +11,7 @@ from lnn_edge.kernels import Core
 from lnn_edge.link import Link
 from lnn_edge.protocol import Data, Kind
 from lnn_edge.stream import Decision, Stream
+from lnn_edge.verify import Signal, verify
 from tests.firmware.programs import (
     compile_board,
     compile_host,
@@ -18,7 +19,7 @@ from tests.firmware.programs import (
     needs_qemu,
     write_model,
 )
-from tests.firmware.wire import connect, run_host, run_qemu, run_virtual
+from tests.firmware.wire import bytes_besides_envelopes, connect, run_host, run_qemu, run_virtual
 from tests.toy import motion, toy_every_graph
 
 TIMEOUT_S = 5.0  # emulators on a busy machine
@@ -77,6 +78,14 @@ def test_the_cut_into_requests_has_no_effect(
             results += link.stream(frames[at:end], [])
             at = end
     assert [(r.stamp, r.state) for r in results] == [(d.stamp, d.state) for d in expected]
+
+
+def test_verify_sends_no_sample_twice(program: Path, frames: np.ndarray) -> None:
+    with run_host(program) as address, Link(address, timeout_s=TIMEOUT_S) as link:
+        link.hello()
+        before = link.stats()
+        assert verify(toy_every_graph(), [Signal("noise", frames)], link, name="host").passed
+        assert bytes_besides_envelopes(before, link.stats()) <= frames.nbytes
 
 
 def test_a_gap_and_an_event_are_told_to_the_model(program: Path, frames: np.ndarray) -> None:

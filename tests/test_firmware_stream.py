@@ -11,6 +11,7 @@ from lnn_edge.kernels import Core
 from lnn_edge.link import Link
 from lnn_edge.protocol import Info
 from lnn_edge.stream import Decision, Stream
+from lnn_edge.verify import Signal, verify
 from tests.firmware.programs import (
     compile_board,
     compile_host,
@@ -18,7 +19,7 @@ from tests.firmware.programs import (
     needs_qemu,
     write_toy,
 )
-from tests.firmware.wire import connect, run_host, run_qemu, run_virtual
+from tests.firmware.wire import bytes_besides_envelopes, connect, run_host, run_qemu, run_virtual
 from tests.toy import toy_graph
 
 Record = tuple[np.ndarray, list[int]]
@@ -99,6 +100,18 @@ def test_the_cut_into_requests_has_no_effect(program, record, expected):
             results += link.stream(frames[at:end], due)
             at = end
         assert [(r.stamp, r.state) for r in results] == [(d.stamp, d.state) for d in expected]
+
+
+def test_verify_sends_no_sample_twice(program, record):
+    frames, _ = record
+    events = np.arange(40, len(frames), 25)  # more than fit the reply to a full request
+    with run_host(program) as address, Link(address, timeout_s=TIMEOUT_S) as link:
+        link.hello()
+        before = link.stats()
+        signal = Signal("noise", frames, events)
+        assert verify(toy_graph(), [signal], link, name="host").passed
+        sent = bytes_besides_envelopes(before, link.stats())
+    assert sent <= frames.nbytes + 4 * len(events)
 
 
 @pytest.mark.target

@@ -158,7 +158,8 @@ def lean(**changes: dict[str, object]) -> Change:
         new = replace(old, **{k: replace(getattr(old, k), **v) for k, v in changes.items()})
         level = QTensor("level", (2,), "int16")
         op = MeanAbs.quantize("mean_abs", new.window, level)
-        return deciding_stage(trigger=new, ops=(op,), states=(), outputs=(level,), probes=())(graph)
+        averages = deciding_stage(trigger=new, ops=(op,), states=(), outputs=(level,), probes=())
+        return averages(replace(graph, metadata={}))
 
     return change
 
@@ -206,6 +207,18 @@ def write_twice(ops: list) -> None:
 
 def same_name(ops: list) -> None:
     ops[1] = replace(ops[1], name=ops[0].name)
+
+
+def with_scores(**changes: object) -> Change:
+    """Return the graph whose last operator writes scores of another format."""
+
+    def change(graph: QGraph) -> QGraph:
+        stage = graph.deciding_stage
+        scores = replace(stage.outputs[0], **changes)  # type: ignore[arg-type]
+        ops = (*stage.ops[:-1], replace(stage.ops[-1], outputs=(scores,)))
+        return replace(graph, stages=(graph.stages[0], replace(stage, ops=ops, outputs=(scores,))))
+
+    return change
 
 
 def in_two_stages(graph: QGraph) -> QGraph:
@@ -269,6 +282,8 @@ EVENT_ONLY = (GRAPH.stages[1],)
         (deciding_stage(outputs=STAGE.outputs * 2), "toy: needed one int16 vector as output"),
         (deciding_stage(outputs=STAGE.probes), "toy: needed one int16 vector as output"),
         (deciding_stage(outputs=(MATRIX,)), "toy: needed one int16 vector as output"),
+        (with_scores(zero_point=3), "toy: the output needs one scale and zero point 0"),
+        (with_scores(scale=(1.0, 2.0, 4.0)), "scores has a scale per channel, needed is one"),
     ],
 )
 def test_a_graph_that_makes_no_sense_is_named(change: Change, sentence: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from lnn_edge.errors import LinkError
 from lnn_edge.framing import Frame, encode_frame
 from lnn_edge.link import Link, find_ports
+from lnn_edge.link.streaming import FrameQueue
 from lnn_edge.protocol import RESULTS_HEAD_BYTES, Data, Kind, Results, Trace
 from tests import fake_board as fake
 from tests.fake_board import FakeBoard
@@ -144,6 +145,24 @@ def test_a_wrong_expectation_changes_nothing(make_board, foreseen):
     with open_link(make_board()) as link:
         link.reset(True)
         assert list(link.stream(samples, stamps, foreseen)) == decisions(samples, stamps, True)
+
+
+@pytest.mark.parametrize("per_reply", [1, 2, 3])
+def test_every_request_moves_on_in_whatever_order_decisions_are_foreseen(per_reply):
+    rng = np.random.default_rng(per_reply)
+    samples, stamps = record(1_000, 20)
+    for _ in range(50):
+        foreseen = rng.integers(-10, 1_100, 60).tolist()
+        queue = FrameQueue(samples, stamps, 0, fake.CHANNELS, 300, foreseen, per_reply)
+        sent = 0
+        while sent < len(samples):
+            request = queue.next_request()
+            assert request is not None
+            assert request.first == sent
+            assert request.frames > 0
+            queue.consume(request.frames, more=False)
+            sent += request.frames
+        assert queue.next_request() is None
 
 
 def test_the_cut_into_calls_changes_nothing(make_board):

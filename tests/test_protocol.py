@@ -71,9 +71,13 @@ def test_data_survives_the_wire(first, frames, stamps, samples):
     assert Data.decode(sent.encode()) == sent
 
 
-@given(st.lists(u32, min_size=13, max_size=13), st.lists(u32, min_size=8, max_size=8))
-def test_counters_and_faults_survive_the_wire(counters, registers):
-    assert Stats.decode(Stats(*counters).encode()) == Stats(*counters)
+@given(
+    st.lists(u32, min_size=16, max_size=16),
+    st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=2),
+    st.lists(u32, min_size=8, max_size=8),
+)
+def test_counters_and_faults_survive_the_wire(counters, sums, registers):
+    assert Stats.decode(Stats(*counters, *sums).encode()) == Stats(*counters, *sums)
     assert Fault.decode(Fault(*registers).encode()) == Fault(*registers)
 
 
@@ -120,7 +124,8 @@ def test_info_lies_as_the_specification_says():
         (lambda p: Results.decode(p, RecordLayout(2)), b"\0\0\x01\0" + b"\0" * 13),
         (lambda p: State.decode(p), b"\0"),
         (lambda p: Trace.decode(p), b""),
-        (lambda p: Stats.decode(p), b"\0" * 51),
+        (lambda p: Stats.decode(p), b"\0" * 79),
+        (lambda p: Stats.decode(p), b"\0" * 52),
         (lambda p: Error.decode(p), b"\x01"),
         (lambda p: Fault.decode(p), b"\0" * 33),
         (lambda p: Info.decode(p), INFO.encode()[:-1]),

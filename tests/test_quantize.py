@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -83,6 +85,28 @@ def test_the_graph_tells_its_origin_and_is_the_same_each_time(
     assert graph.metadata["weights_sha256"] == card.weights_sha256
     assert (graph.name, graph.metadata["dataset"]) == (card.recipe.name, card.recipe.dataset)
     assert graph.classes == ("N", "S", "V", "F")
+
+
+def test_what_the_integers_hold_is_written_beside_the_graph(
+    trained: Trained, tmp_path: Path
+) -> None:
+    graph = quantize_folder(trained, RECORDINGS, tmp_path / "model.qgraph")
+    found = json.loads((tmp_path / "quantize.json").read_text())
+    assert (found["model_sha256"], found["float_error"]) == (graph_sha256(graph), None)
+    rows = {row["name"]: row for row in found["resolution"]}
+    elapsed = np.concatenate([np.diff(r.events) for r in RECORDINGS]) / 360
+    assert (rows["dt"]["low"], rows["dt"]["high"]) == (0.1, 3.0)
+    assert rows["dt"]["clipped"] == np.mean((elapsed < 0.1) | (elapsed > 3))
+    assert (rows["dt"]["lost"], rows["dt"]["bits"]) == (0, None)  # whole samples
+    for name in ("features0", "embedding", "time_a", "scores"):
+        assert rows[name]["clipped"] <= 2 * TAIL
+        assert rows[name]["bits"] > 4
+
+
+def test_one_value_far_out_does_not_decide() -> None:
+    values = torch.linspace(-1, 1, 2000)
+    values[77] = 1e6
+    assert observed("mixed", values)[1] == 1.0
 
 
 def test_of_many_recordings_some_are_enough() -> None:

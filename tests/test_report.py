@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from lnn_edge.board import load_board
+from lnn_edge.board_counters import DecisionCost, LargestCall, WrongCounter
 from lnn_edge.cli import main
 from lnn_edge.codegen import export
 from lnn_edge.errors import UsageError
@@ -293,14 +294,77 @@ def test_stack_over_its_reserve_is_drawn_in_it(exported: Path) -> None:
 
 def test_instructions_are_shared_out_per_step(exported: Path) -> None:
     add_build(exported)
-    path = add_verification(exported)
     function = json.loads((exported / "export.json").read_text())["operators"][0]["function"]
-    document = json.loads(path.read_text())
-    document["instructions_by_function"] = {function: 1234 * STEPS, "wait_for_frame": 7 * STEPS}
-    path.write_text(json.dumps(document))
+    counted = {function: 1234 * STEPS, "wait_for_frame": 7 * STEPS}
+    cost = DecisionCost("instructions", 1300.0, 200.0, 260.0)
+    add_verification(exported, functions=counted, decision_cost=cost)
     page = _Page(page_of(exported))
     assert "1,234" in page.row("decimate")
-    assert "wait_for_frame 7." in page.text
+    said = page.text
+    assert "operators take 1,234 a decision" in said
+    assert "the model's calls, which hold them, 1,500" in said
+    assert "which also reads requests, sends results and waits, 1,241." in said
+    assert "Most beside the operators: wait_for_frame 7." in said
+    done = CliRunner().invoke(main, ["report", str(exported)])
+    assert re.search(r"decimate +│ +1,234 │ +100.0 %", done.output)
+    assert "Most beside the operators: wait_for_frame 7." in done.output
+
+
+def test_operators_that_nobody_counted_are_not_made_up(exported: Path) -> None:
+    add_build(exported)
+    add_verification(exported)
+    page = _Page(page_of(exported)).text
+    assert "instructions a decision" not in page
+    assert "lnn-edge verify firmware --link virtual" in page
+
+
+def test_costs_and_what_they_count_are_told(exported: Path) -> None:
+    add_build(exported)
+    cost = DecisionCost("instructions", 81_000.0, 23_900.0, 261.0)
+    call = LargestCall("instructions", 619_000, 600_000, 19_000, 432_000.0)
+    add_verification(exported, decision_cost=cost, largest_call=call)
+    add_verification(exported, "virtual:pty", counts_samples=True)
+    page = _Page(page_of(exported))
+    sentences = [f"virtual board: {c.sentence}." for c in (cost, call)]
+    assert "its 261 samples 23,900, both 104,900" in sentences[0]
+    assert all(s in page.words for s in sentences)
+    assert page.row("virtual board")[1] == "decision alone"
+    assert page.row("virtual board (pty)")[1] == "decision and what its samples led to"
+    done = CliRunner().invoke(main, ["report", str(exported)])
+    assert all(s in done.output for s in sentences)
+
+
+def test_a_counter_or_clock_that_is_wrong_fails_the_report(exported: Path) -> None:
+    add_build(exported)
+    wrong = (WrongCounter("a", "events_rejected", 0, 2),)
+    add_verification(exported, wrong_counters=wrong)
+    report = collect(exported, RECORDINGS)
+    kind, _, sentences = verdict(report)
+    assert kind == "bad"
+    assert sentences[:2] == (
+        f"virtual board: 0 mismatches in {STEPS} steps.",
+        "virtual board: a: the board counts 2 events_rejected, the simulator 0.",
+    )
+    add_verification(exported, clock_warnings=("the PLL did not lock",))
+    assert verdict(collect(exported, RECORDINGS))[0] == "bad"
+    add_verification(exported, clock_warnings=("the PLL did not lock",), has_clock=False)
+    kind, _, sentences = verdict(collect(exported, RECORDINGS))
+    assert kind == "good"
+    assert "fell back to its slow clock" in sentences[1]
+
+
+def test_figures_say_what_the_model_learned_from(exported: Path) -> None:
+    report = collect(exported, RECORDINGS, "excerpts")
+    assert report.trained_on is not None
+    assert report.trained_on.sentence in _Page(render(report)).text
+
+
+def test_generated_recordings_have_decisions_and_no_figures(exported: Path) -> None:
+    report = collect(exported, RECORDINGS, "synthetic")
+    assert (report.evaluation, len(report.predictions)) == (None, len(RECORDINGS))
+    shown = _Page(render(report)).text
+    assert "figures over them would mean nothing" in shown
+    assert "Accuracy 0." not in shown
 
 
 def test_damaged_file_is_named(exported: Path) -> None:

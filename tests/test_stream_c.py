@@ -254,4 +254,5 @@ def odd_ring() -> QGraph:
         probes=(level,),
     )
     stages = (replace(graph.stages[0], trigger=InputTrigger(frame, "samples")), stage)
-    return replace(graph, stages=stages, rings=(Ring("samples", frame, 97),))
+    metadata = graph.metadata | {"classes": ["level"], "leads": ["I"]}
+    return replace(graph, stages=stages, rings=(Ring("samples", frame, 97),), metadata=metadata)

@@ -51,6 +51,18 @@ def test_integers_decide_as_floats_do(trained: Trained) -> None:
     assert (integers[0].argmax(1) == floats.argmax(1)).mean() > 0.98
 
 
+def test_the_card_and_the_graph_say_what_was_not_learned(trained: Trained, tmp_path: Path) -> None:
+    """The invented recordings have no F."""
+    labels = np.concatenate([r.labels for r in RECORDINGS])
+    assert set(labels.tolist()) == {0, 1, 2}
+    assert trained.card.unlearned == ("F",)
+    assert quantize(trained, RECORDINGS).contract.unlearned == ("F",)
+    card = replace(trained.card, unlearned=None)  # as it was written before
+    save_trained(tmp_path, trained.network, card)
+    assert "unlearned" not in (tmp_path / "model.toml").read_text()
+    assert "unlearned" not in quantize(load_trained(tmp_path), RECORDINGS).metadata
+
+
 def test_an_interrupted_training_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     recipe = short_recipe(3)

@@ -1,7 +1,7 @@
 /* The lines that an existing CubeMX project needs to run the shipped beat classifier.
  *
  * Files to add to the project: model/ecg_beats_cfc.{h,c}, model/ecg_beats_cfc_weights.{h,c} and
- * firmware/runtime/lnn_{fixed,runtime}.h, lnn_runtime.c of an exported project; both folders on the include path.
+ * firmware/runtime/lnn_{dsp,fixed,runtime}.h, lnn_runtime.c of an exported project; both folders on the include path.
  * Call beats_sample() from the ADC's conversion-complete callback's queue, 360 times a second, and beats_peak() with the
  * sample index of each R peak that your detector reports. Both belong to one thread.
  */
@@ -19,12 +19,13 @@ static void beats_decide(void)
         uint32_t best = 0U;
         for (uint32_t i = 1U; i < ECG_BEATS_CFC_OUTPUTS; i++)
         {
-            if (result.outputs[i] > result.outputs[best])
+            if (result.outputs[i] > result.outputs[best]) /* as ecg_beats_cfc.h says: the largest, the first of equals */
             {
                 best = i;
             }
         }
-        HAL_GPIO_WritePin(GPIOB, GPIO_PIN_0, (best == 2U) ? GPIO_PIN_SET : GPIO_PIN_RESET); /* LED on V beats */
+        const uint32_t is_v = (best == (uint32_t) ECG_BEATS_CFC_CLASS_V) ? 1U : 0U;
+        HAL_GPIO_WritePin(GPIOB, GPIO_PIN_0, (is_v != 0U) ? GPIO_PIN_SET : GPIO_PIN_RESET); /* LED on V beats */
     }
 }
 

@@ -101,6 +101,12 @@ static void put_u32(lnn_protocol_t *p, const uint32_t value)
     put_u16(p, value >> 16);
 }
 
+static void put_u64(lnn_protocol_t *p, const uint64_t value)
+{
+    put_u32(p, (uint32_t) value);
+    put_u32(p, (uint32_t) (value >> 32));
+}
+
 static void put_bytes(lnn_protocol_t *p, const uint8_t *bytes, const uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
@@ -169,6 +175,25 @@ static void answer_hello(lnn_protocol_t *p, const payload_t in)
     put_name(p, facts.board_name);
 }
 
+static void add_call(lnn_protocol_t *p, uint32_t *largest, const uint32_t cycles)
+{
+    p->costs.frame += cycles;
+    if (cycles > *largest)
+    {
+        *largest = cycles;
+    }
+}
+
+static void end_frame(lnn_costs_t *costs)
+{
+    costs->frames += costs->frame;
+    if (costs->frame > costs->largest_frame)
+    {
+        costs->largest_frame = costs->frame;
+    }
+    costs->frame = 0U;
+}
+
 /* What was computed on the frames since the last decision is part of its cost. */
 static uint32_t take_prepared(lnn_protocol_t *p)
 {
@@ -196,6 +221,7 @@ static void answer_reset(lnn_protocol_t *p, const payload_t in)
     }
     p->detail = (in.bytes[0] == 1U);
     (void) take_prepared(p);
+    p->costs = (lnn_costs_t) {0};
     lnn_model_reset(p->model);
     reply_begin(p, ACK);
 }
@@ -226,10 +252,17 @@ static bool run_steps(lnn_protocol_t *p)
         const uint32_t     start  = lnn_port_cycles();
         const lnn_status_t status = lnn_model_poll(p->model, &result);
         const uint32_t     cycles = lnn_port_cycles() - start;
+        /* A poll without a frame in hand that finds nothing is of the request, not of the model. */
+        if ((status == LNN_OK) || (p->costs.frame > 0U))
+        {
+            add_call(p, &p->costs.largest_poll, cycles);
+        }
         if (status != LNN_OK)
         {
+            end_frame(&p->costs);
             return true;
         }
+        p->costs.decisions += cycles;
         p->steps++;
         put_record(p, &result, cycles + take_prepared(p));
         p->reply.body[LNN_HEAD_BYTES + 2U]++;
@@ -244,12 +277,12 @@ static void push_frame(lnn_protocol_t *p, const uint8_t *samples)
     {
         frame[c] = (int16_t) get_u16(&samples[2U * c]);
     }
-#if LNN_MODEL_PREPARES
     const uint32_t start = lnn_port_cycles();
     (void) lnn_model_push_frame(p->model, frame);
-    p->prepared += lnn_port_cycles() - start;
-#else
-    (void) lnn_model_push_frame(p->model, frame);
+    const uint32_t cycles = lnn_port_cycles() - start;
+    add_call(p, &p->costs.largest_push, cycles);
+#if LNN_MODEL_PREPARES
+    p->prepared += cycles;
 #endif
 }
 
@@ -263,7 +296,9 @@ static uint32_t push_events(lnn_protocol_t *p, const data_t *data, uint32_t even
 {
     while ((event < data->events) && (stamp_at(data, event) <= index))
     {
+        const uint32_t start = lnn_port_cycles();
         (void) lnn_model_push_event(p->model, stamp_at(data, event));
+        p->costs.frame += lnn_port_cycles() - start;
         event++;
     }
     return event;
@@ -407,6 +442,11 @@ static void answer_stats(lnn_protocol_t *p)
     put_u32(p, model.frames_skipped);
     put_u32(p, model.dt_saturations);
     put_u32(p, port.stack_free_bytes);
+    put_u32(p, p->costs.largest_push);
+    put_u32(p, p->costs.largest_poll);
+    put_u32(p, p->costs.largest_frame);
+    put_u64(p, p->costs.frames);
+    put_u64(p, p->costs.decisions);
 }
 
 /* Returns the rate to switch to once the reply is out, 0 for none. */

@@ -9,6 +9,7 @@ import click
 
 from lnn_edge import __version__
 from lnn_edge.errors import LnnEdgeError
+from lnn_edge.names import shown
 
 COMMANDS = {
     "boards": "boards",
@@ -28,6 +29,7 @@ COMMANDS = {
 """Command name -> module in this package, which holds a click command of that name."""
 
 FAILED = 1  # a completed check or budget failed
+LONGEST_ERROR = 1000  # characters, all of them printable: some are a stranger's
 TROUBLE = 2  # everything else
 
 
@@ -61,7 +63,8 @@ class LazyGroup(click.Group):
 
 def show_error(sentence: str) -> None:
     """Print one line to stderr."""
-    click.echo(f"error: {' '.join(sentence.splitlines())}", err=True)
+    line = shown(" ".join(sentence.splitlines()), LONGEST_ERROR)
+    click.echo(f"error: {line}", err=True)
 
 
 def _sentence(error: BaseException) -> str:

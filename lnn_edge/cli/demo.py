@@ -148,21 +148,24 @@ def _prove(
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.errors import VerificationError
     from lnn_edge.graphio import load_graph
+    from lnn_edge.model_card import unlearned_beside
     from lnn_edge.project import open_project
     from lnn_edge.size import Limits
     from lnn_edge.verify import verify_project, write_verification
 
     graph = load_graph(graph_path)
     with steps.step(f"export and build, {dataset}") as remark:
-        export(graph, load_board(BOARD), folder, force=force)
+        unlearned = unlearned_beside(graph_path, graph)
+        export(graph, load_board(BOARD), folder, None, unlearned, force=force)
         size = build(folder, "board", Limits(MAX_FLASH, MAX_RAM)).size
         assert size is not None
         remark(f"flash {size.flash_bytes}, RAM {size.ram_bytes} + stack {size.stack_bytes} bytes")
     with steps.step(f"verify on {link}, {dataset}") as remark:
         recordings = load_dataset(dataset, folder.parent / "data", records=records)
-        result = verify_project(open_project(folder), link, recordings)
+        result = verify_project(open_project(folder), link, recordings, dataset=dataset)
         write_verification(result, folder)
         remark(f"{result.mismatches} mismatches in {result.steps} steps")
-    if not result.passed or not size.budget_ok:
-        raise VerificationError(f"{folder}: {result.mismatches} mismatches; {size.budget_failures}")
+    failures = (*result.failures, *size.budget_failures)
+    if failures:
+        raise VerificationError(f"{folder}: {'; '.join(failures)}")
     return result.to_json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from lnn_edge.evaluate import Evaluation
     from lnn_edge.findings import FindingsEvaluation
     from lnn_edge.judge import Figures
+    from lnn_edge.learned import Overlap
     from lnn_edge.recipe import Preprocessing
 
 
@@ -54,6 +56,7 @@ def command(
 ) -> None:
     """Judge MODEL: a model.qgraph (integers), a trained folder (float), or a shipped model by name.
 
+    The first line, and "trained_on" in JSON, tells which of the recordings the model learned from.
     With --find-beats an integer model of beats finds them itself, as `export --find-beats` has it;
     beats that it misses are not judged.
 
@@ -65,37 +68,66 @@ def command(
     names = None if records is None else records.split(",")
     fed = lead_to_feed(facts_of_model(model), lead)
     recordings = load_dataset(dataset, data_dir, split, names, fold, fed)
-    form, path, judged = judge(model, recordings, resamples, find_beats, preprocessing)
+    verdict = judge(model, dataset, recordings, resamples, find_beats, preprocessing)
+    path, form, judged = str(verdict.path), verdict.form, verdict.figures
     if as_json:
-        head = {"model": str(path), "form": form, "dataset": dataset, "split": split}
-        show_json({**head, "lead": fed, **judged.to_json()})
+        head = {"trained_on": verdict.trained_on.to_json(), "is_generated": verdict.is_generated}
+        head |= {"model": path, "form": form, "dataset": dataset, "split": split, "lead": fed}
+        show_json({**head, **judged.to_json()})
         return
-    title = f"{path} ({form}) on {dataset}, {len(recordings)} recordings"
-    show_figures(title, judged)
+    console().print(verdict.trained_on.sentence)
+    if verdict.is_generated:
+        console().print("These recordings are generated: figures over them say nothing of people.")
+    show_figures(f"{path} ({form}) on {dataset}, {len(recordings)} recordings", judged)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of judging a model.
+
+    Attributes:
+        form: "float" or "integer".
+        path: Of the model.
+        trained_on: Which of the recordings it learned from.
+        is_generated: Whether nobody was recorded in them.
+        figures: How good it is.
+    """
+
+    form: str
+    path: Path
+    trained_on: Overlap
+    is_generated: bool
+    figures: Figures
 
 
 def judge(
     model: Path | None,
+    dataset: str,
     recordings: Sequence[LabelledSignal],
     resamples: int,
     find_beats: bool = False,
     preprocessing: Preprocessing = "causal",
-) -> tuple[str, Path, Figures]:
-    """Return the model's form, its path and its figures."""
+) -> Verdict:
+    """Run a model over recordings of a data set and compare what it decides with their labels."""
+    from lnn_edge.data.registry import find_dataset
     from lnn_edge.errors import UsageError
     from lnn_edge.evaluate import integer_scores
     from lnn_edge.graphio import load_graph
     from lnn_edge.judge import judge as judge_scores
+    from lnn_edge.learned import learned_by_folder, learned_by_graph, overlap
     from lnn_edge.shipped import graph_path
 
     path = model if model is not None and model.is_dir() else graph_path(model)
+    is_generated = find_dataset(dataset).is_generated
     if path.is_dir():
         from lnn_edge.trained import float_scores, load_trained, prepare
 
         network = load_trained(path).network
         sequences = prepare(network, recordings, preprocessing)
         scores, classes = float_scores(network, sequences), list(network.classes)
-        return "float", path, judge_scores(sequences, scores, classes, resamples)
+        judged = judge_scores(sequences, scores, classes, resamples)
+        trained_on = overlap(learned_by_folder(path), dataset, sequences)
+        return Verdict("float", path, trained_on, is_generated, judged)
     if preprocessing != "causal":
         raise UsageError(
             f"preprocessing is {preprocessing}, and {path} has its own, in integers; judge the "
@@ -108,17 +140,15 @@ def judge(
         graph = with_detector(graph)
     sequences, scores = integer_scores(graph, recordings)
     judged = judge_scores(sequences, scores, graph.classes, resamples)
-    return "integer", path, judged
+    trained_on = overlap(learned_by_graph(graph, path.parent), dataset, sequences)
+    return Verdict("integer", path, trained_on, is_generated, judged)
 
 
-def main_names(judged: Figures) -> str:
-    """Return the classes of the main figure."""
-    from lnn_edge.evaluate import main_classes
-    from lnn_edge.findings import FindingsEvaluation
-
-    if isinstance(judged, FindingsEvaluation):
-        return ", ".join(n for n, f in judged.classes.items() if f.is_judged)
-    return ", ".join(main_classes(tuple(judged.classes)))
+def main_figure(judged: Figures) -> str:
+    """Return the mean F1, over which classes it is taken, and which are left out."""
+    left_out = f" ({', '.join(judged.absent_classes)} cannot be judged here)"
+    names = ", ".join(judged.main_classes)
+    return f"mean F1 of {names} {judged.main_f1:.4f}{left_out if judged.absent_classes else ''}"
 
 
 def show_figures(title: str, judged: Figures) -> None:
@@ -133,17 +163,15 @@ def show_figures(title: str, judged: Figures) -> None:
 
 def show_findings(title: str, judged: FindingsEvaluation) -> None:
     """Print figures per finding."""
-    nothing = (float("nan"), float("nan"))
     rows: list[tuple[object, ...]] = []
     for name, f in judged.classes.items():
-        low, high = judged.intervals.get(f"{name} auroc", nothing)
-        shown = ["-" if v is None else v for v in (f.se, f.ppv, f.f1, f.auroc)]
-        rows.append((name, f.n, f.present, *shown, f"{low:.3f} to {high:.3f}"))
+        shown = shown_or_dash(f.se, f.ppv, f.f1, f.auroc)
+        rows.append((name, f.n, f.present, *shown, _range(judged, f"{name} auroc")))
     columns = ("finding", "records", "present", "Se", "PPV", "F1", "AUROC", "95 % over patients")
     out = console()
     out.print(table(title, columns, rows))
     out.print(
-        f"mean of {main_names(judged)}: F1 {judged.macro_f1:.4f}, AUROC {judged.macro_auroc:.4f}; "
+        f"{main_figure(judged)}, mean AUROC of the same {judged.macro_auroc:.4f}; "
         f"{100 * judged.accuracy:.1f} % of the known findings are right"
     )
 
@@ -151,18 +179,30 @@ def show_findings(title: str, judged: FindingsEvaluation) -> None:
 def show_evaluation(title: str, judged: Evaluation) -> None:
     """Print figures per class, the confusion matrix and each recording."""
     out = console()
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for name, f in judged.classes.items():
-        low, high = judged.intervals.get(f"{name} f1", (float("nan"), float("nan")))
-        rows.append((name, f.n, f.se, f.ppv, f.f1, f"{low:.3f} to {high:.3f}"))
+        shown = shown_or_dash(f.se, f.ppv, f.f1)
+        rows.append((name, f.n, *shown, _range(judged, f"{name} f1")))
     columns = ("class", "judged", "Se", "PPV", "F1", "95 % over patients")
     out.print(table(title, columns, rows))
     out.print(
-        f"accuracy {judged.accuracy:.4f}, mean F1 of {main_names(judged)} {judged.main_f1:.4f}, "
-        f"of all classes {judged.macro_f1:.4f}"
+        f"accuracy {judged.accuracy:.4f}, {main_figure(judged)}, "
+        f"of all classes that occur {judged.macro_f1:.4f}"
     )
     names = list(judged.classes)
     matrix = [(n, *row) for n, row in zip(names, judged.confusion, strict=True)]
     out.print(table("true (rows) and predicted", ("", *names), matrix))
     per = [(r.name, r.patient, r.n, r.accuracy) for r in judged.records]
     out.print(table("recordings", ("record", "patient", "judged", "accuracy"), per))
+
+
+def shown_or_dash(*figures: float | None) -> list[object]:
+    """Return figures for a table; a dash for one that nothing tells of."""
+    return ["-" if figure is None else figure for figure in figures]
+
+
+def _range(judged: Figures, name: str) -> str:
+    if name not in judged.intervals:
+        return "-"
+    low, high = judged.intervals[name]
+    return f"{low:.3f} to {high:.3f}"

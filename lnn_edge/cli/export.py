@@ -43,6 +43,7 @@ def command(
     from lnn_edge.board import load_board
     from lnn_edge.codegen import export
     from lnn_edge.graphio import graph_sha256, load_graph
+    from lnn_edge.model_card import unlearned_beside
     from lnn_edge.shipped import graph_path
 
     board = load_board(board_name)
@@ -53,7 +54,8 @@ def command(
 
         graph = with_detector(graph)
     folder = output or Path(f"firmware-{board.name}")
-    export(graph, board, folder, _float_model(path, graph), force=force)
+    float_model, unlearned = _float_model(path, graph), unlearned_beside(path, graph)
+    export(graph, board, folder, float_model, unlearned, force=force)
     facts = {"project": str(folder), "board": board.name, "model_sha256": graph_sha256(graph)}
     if as_json:
         show_json(facts)

@@ -68,11 +68,11 @@ def command(
         "macs": sum(op.macs for op in ops),
         **{key: report[key] for key in ("resolution", "float_error", "warnings")},
     }
-    for warning in report["warnings"]:
-        click.echo(f"warning: {warning}", err=True)
     if as_json:
         show_json(facts)
         return
+    for warning in report["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
     console().print(
         f"{facts['operators']} operators, {facts['macs']} multiply-accumulates: {facts['graph']}"
     )

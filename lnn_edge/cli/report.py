@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lnn_edge.cli.evaluate import shown_or_dash
 from lnn_edge.cli.output import (
     console,
     force_option,
@@ -18,6 +19,9 @@ from lnn_edge.cli.output import (
 
 if TYPE_CHECKING:
     from lnn_edge.report import Report
+    from lnn_edge.report.facts import BuildFacts, LinkFacts
+
+MOST_OPERATORS = 10  # in the terminal; the page has all
 
 
 @click.command(name="report")
@@ -48,6 +52,9 @@ def command(project: Path, output: Path | None, force: bool, as_json: bool) -> N
                 "model_sha256": report.model_sha256,
                 "verdict": verdict(report)[0],
                 "links": {x.link: x.mismatches for x in report.links},
+                "failures": {x.link: list(x.failures) for x in report.links},
+                "warnings": {x.link: list(x.warnings) for x in report.links},
+                "trained_on": report.trained_on and report.trained_on.to_json(),
                 "accuracy": judged and judged.accuracy,
                 "macro_f1": judged and judged.macro_f1,
                 "built": report.build and report.build.why,
@@ -59,9 +66,9 @@ def command(project: Path, output: Path | None, force: bool, as_json: bool) -> N
 
 
 def show_report(report: Report) -> None:
-    """Print the verdict, the links, the memories and the classes."""
+    """Print the verdict, the links, the memories, the costliest operators and the classes."""
     from lnn_edge.report import verdict
-    from lnn_edge.report.words import clock_words, link_words
+    from lnn_edge.report.words import clock_words, cost_sentences, link_words, step_words
 
     out = console()
     if report.build and report.build.why:
@@ -78,14 +85,35 @@ def show_report(report: Report) -> None:
     if links:
         out.print(table("verification", columns, links))
     for x in report.links:
-        out.print(f"{link_words(x)}: counted {clock_words(x)}")
+        of_step = f" of a step, the {step_words(x)}" if x.counts else ""
+        out.print(f"{link_words(x)}: counted{of_step}: {clock_words(x)}")
+        for sentence in cost_sentences(x):
+            out.print(sentence)
     if report.build:
         used = report.build.used
         regions = [(r.name, used.get(r.name, 0), r.size) for r in report.project.board.memory]
         out.print(table("memory", ("region", "used", "size"), regions))
+    if report.build and report.profiled:
+        _show_operators(report.build, report.profiled)
     if report.evaluation:
+        if report.trained_on:
+            out.print(report.trained_on.sentence)
         classes = report.evaluation.classes.items()
-        rows = [(name, f.n, f.se, f.ppv, f.f1) for name, f in classes]
+        rows = [(name, f.n, *shown_or_dash(f.se, f.ppv, f.f1)) for name, f in classes]
         unit = report.words.unit
         title = f"integer model, {report.evaluation.n} {unit} of the embedded recordings"
         out.print(table(title, ("class", unit, "Se", "PPV", "F1"), rows))
+
+
+def _show_operators(build: BuildFacts, profiled: LinkFacts) -> None:
+    """Print the operators that take the most instructions, and what all of them take."""
+    from lnn_edge.report.words import operator_sentence
+
+    functions = {o.function: o.name for o in build.operators}
+    per_step = [(functions[f], n) for f, n in profiled.per_step.items() if f in functions]
+    whole = sum(n for _, n in per_step)
+    rows = [(name, f"{n:,.0f}", f"{100 * n / whole:.1f} %") for name, n in per_step]
+    columns = ("operator", "instructions a decision", "of all operators")
+    title = f"the costliest of {len(build.operators)} operators, each with all its runs"
+    console().print(table(title, columns, rows[:MOST_OPERATORS]))
+    console().print(operator_sentence(profiled, functions))

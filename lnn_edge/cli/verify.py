@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lnn_edge.cli import FAILED, show_error
-from lnn_edge.cli.evaluate import main_names
+from lnn_edge.cli.evaluate import main_figure
 from lnn_edge.cli.leads import lead_option, lead_to_feed
 from lnn_edge.cli.output import (
     console,
@@ -56,8 +56,9 @@ def command(
 ) -> None:
     """Stream recordings or sequences to a device that runs PROJECT; compare every bit of its steps.
 
-    Writes PROJECT/verify-LINK.json, and the same as PROJECT/verify.json; exit code 1 on any
-    mismatch.
+    Writes PROJECT/verify-LINK.json, and the same as PROJECT/verify.json. Exit code 1 on any
+    mismatch, on a counter of the board that is not the simulator's, and on a board that fell back
+    to its slow clock.
 
     \b
     Example: lnn-edge verify firmware --link virtual
@@ -84,13 +85,14 @@ def command(
     else:
         names = None if records is None else records.split(",")
         task = str(opened.graph.metadata.get("task", "beats"))
+        dataset = dataset or SHOWN[task]
         fed_lead = lead_to_feed(opened.graph.metadata, lead)
-        recordings = load_dataset(dataset or SHOWN[task], data_dir, "all", names, lead=fed_lead)
+        recordings = load_dataset(dataset, data_dir, "all", names, lead=fed_lead)
         fed = decision_inputs(opened.graph, [(r.frames, r.events) for r in recordings])
         steps = sum(len(stamps) for stamps, _ in fed)
         with progress(as_json) as bar:
             shown = bar.add_task(f"verify on {link}", total=steps, note="")
-            result = verify_project(opened, link, recordings, lambda: bar.advance(shown))
+            result = verify_project(opened, link, recordings, lambda: bar.advance(shown), dataset)
         result = replace(result, lead=fed_lead)
     path = write_verification(result, project)
     if as_json:
@@ -99,32 +101,20 @@ def command(
         show_verification(result)
         console().print(f"written: {path}")
     if not result.passed:
-        show_error(f"{result.mismatches} of {result.steps} steps differ from the simulator")
+        show_error("; ".join(result.failures))
         raise SystemExit(FAILED)
 
 
 def _verify_input(project: Project, link: str, path: Path, as_json: bool) -> Verification:
     """Verify on the sequences of a file."""
-    from lnn_edge.fidelity import channel_resolutions, warnings
     from lnn_edge.sequences import load_sequences
     from lnn_edge.verify_values import verify_values
 
     frames = load_sequences(path, project.graph.frame.size)
-    held = channel_resolutions(project.graph, frames)
-    outside = round(sum(r.clipped for r in held) * frames[..., 0].size)
-    if outside:
-        click.echo(
-            f"warning: {outside} of {frames.size} values of {path} are outside the range of the "
-            "calibration data and saturate",
-            err=True,
-        )
     steps = frames.shape[0] * frames.shape[1]
     with progress(as_json) as bar:
         task = bar.add_task(f"verify on {link}", total=steps, note="")
-        result = verify_values(project, link, frames, lambda: bar.advance(task))
-    for warning in warnings(held, result.float_error):
-        click.echo(f"warning: {warning}", err=True)
-    return result
+        return verify_values(project, link, frames, lambda: bar.advance(task))
 
 
 def show_verification(result: Verification) -> None:
@@ -132,7 +122,7 @@ def show_verification(result: Verification) -> None:
     from lnn_edge.fidelity import error_text
 
     out = console()
-    verdict = "bit-exact" if result.passed else "NOT bit-exact"
+    verdict = "bit-exact" if result.is_exact else "NOT bit-exact"
     out.print(
         f"{verdict} on {result.link} ({result.board}): {result.mismatches} mismatches in "
         f"{result.steps} steps, longest run without a reset {result.longest_run}"
@@ -147,15 +137,24 @@ def show_verification(result: Verification) -> None:
             f"first: {m.record}, step {m.step} (sample {m.stamp}): {where}{m.tensor}[{m.element}] "
             f"is {m.got}, expected {m.expected}"
         )
+    for warning in result.warnings:
+        out.print(f"warning: {warning}")
     if result.counts:
         unit = "instructions" if result.clock_source == "instructions" else "cycles (measured)"
         c = result.counts
-        out.print(f"{unit} per step: {c.min} to {c.max}, median {c.median}")
+        what = "with what its samples made it compute" if result.counts_samples else "alone"
+        out.print(f"{unit} per step, the decision {what}: {c.min} to {c.max}, median {c.median}")
+    for cost in (result.decision_cost, result.largest_call):
+        if cost:
+            out.print(cost.sentence)
     if result.float_error:
         out.print(f"against the model in real numbers: {error_text(result.float_error)}")
     elif result.judged is None:
         out.print("against the model in real numbers: not known, the project holds none")
+    if result.is_invented:
+        out.print("no accuracy: the recordings are generated and the model learned from others")
     if result.judged:
         j = result.judged
-        names = main_names(j)
-        out.print(f"accuracy {j.accuracy:.4f}, mean F1 of {names} {j.main_f1:.4f} on {j.n} judged")
+        out.print(f"accuracy {j.accuracy:.4f}, {main_figure(j)}, on {j.n} judged")
+        if result.trained_on:
+            out.print(result.trained_on.sentence)

@@ -9,6 +9,7 @@ import numpy as np
 RATE_HZ = 50
 CLASSES = ("walking", "upstairs", "downstairs", "sitting", "standing", "laying")
 CHANNELS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
+UNITS = ("g",) * 3 + ("rad/s",) * 3
 ACC_STEPS_PER_G = 720.0
 GYRO_STEPS_PER_RAD_S = 1 / 0.00030543
 SCALES = (1 / ACC_STEPS_PER_G,) * 3 + (1 / GYRO_STEPS_PER_RAD_S,) * 3

@@ -54,6 +54,8 @@ class DataSet:
         read: Reads records of the folder by name, all at once or each when it is asked for; in
             the contract of the models of its task, beats before a lead is chosen.
         list_names: Names of the records in the folder.
+        part_of: Name of the data set that its recordings are cut from, "" where they are whole.
+        is_generated: Whether nobody was recorded.
     """
 
     name: str
@@ -64,6 +66,8 @@ class DataSet:
     locate: Callable[[Path | None], Path]
     read: Callable[[Path, Sequence[str]], Sequence[Signal]]
     list_names: Callable[[Path], tuple[str, ...]]
+    part_of: str = ""
+    is_generated: bool = False
 
 
 @dataclass(frozen=True)
@@ -324,6 +328,7 @@ DATASETS = {
         synthetic.ensure_dataset,
         _read_ecg,
         list_records,
+        is_generated=True,
     ),
     embedded.NAME: DataSet(
         embedded.NAME,
@@ -334,6 +339,7 @@ DATASETS = {
         lambda data_dir: embedded.folder_of_pieces(),
         _read_pieces,
         list_records,
+        part_of=mitdb.NAME,
     ),
     uci_har.NAME: DataSet(
         uci_har.NAME,
@@ -354,6 +360,7 @@ DATASETS = {
         lambda data_dir: Path(),
         synthetic_activity.read,
         lambda folder: synthetic_activity.names_of("all"),
+        is_generated=True,
     ),
     synthetic_leads.NAME: DataSet(
         synthetic_leads.NAME,
@@ -364,5 +371,6 @@ DATASETS = {
         lambda data_dir: Path(),
         synthetic_leads.read,
         lambda folder: synthetic_leads.names_of("all"),
+        is_generated=True,
     ),
 }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections import deque
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -28,7 +27,7 @@ class FrameQueue:
         first: Index of frames[0] since RESET.
         channels: Channels the model takes.
         max_payload: Bytes a request may carry.
-        foreseen: Frames since RESET after which the model is expected to decide, not descending.
+        foreseen: Frames since RESET after which the model is expected to decide, in their order.
             A request ends where decisions fill its reply: what follows would be sent in vain. An
             expectation that does not come true costs time and nothing else.
         per_reply: Decisions that fill a reply.
@@ -59,7 +58,7 @@ class FrameQueue:
         self._sent_events = 0
         self._more = False
         self._foreseen, self._per_reply = iter(foreseen), per_reply
-        self._ahead: deque[int] = deque()  # expected decisions that have been asked for
+        self._ahead: list[int] = []  # expected decisions that have been asked for
 
     def next_request(self) -> Data | None:
         """Return the longest request that fits, or None when there is nothing more to ask for."""
@@ -103,9 +102,8 @@ class FrameQueue:
     def _wanted(self, fitting: int) -> int:
         """Of the frames that fit, those up to the decision that fills the reply."""
         sent = self._start + self._sent_frames
-        while self._ahead and self._ahead[0] <= sent:
-            self._ahead.popleft()
-        ahead, full = self._ahead, self._per_reply
+        self._ahead = ahead = [frames for frames in self._ahead if frames > sent]
+        full = self._per_reply
         while len(ahead) < full and (not ahead or ahead[-1] < sent + fitting):
             frames = next(self._foreseen, None)
             if frames is None:

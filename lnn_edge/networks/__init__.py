@@ -8,6 +8,7 @@ from typing import Any
 
 from lnn_edge import strict
 from lnn_edge.errors import UsageError
+from lnn_edge.names import shown
 from lnn_edge.networks.columns_net import ColumnsConfig
 from lnn_edge.networks.conv_baseline import ConvNet
 from lnn_edge.networks.conv_liquid import ConvLiquidConfig, ConvLiquidNet, ConvLiquidStreamNet
@@ -35,6 +36,6 @@ def make_network(name: str, model: Mapping[str, object]) -> AbstractStreamNet:
         UsageError: Unknown network or a wrong key.
     """
     if name not in NETWORKS:
-        raise UsageError(f"no network {name!r}; known are {', '.join(NETWORKS)}")
+        raise UsageError(f"no network {shown(repr(name))}; known are {', '.join(NETWORKS)}")
     network, config = NETWORKS[name]
     return network(strict.build(config, model, f"[model] of {name}", UsageError))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lnn_edge.cells.cfc import Cfc, Tap, linear_op, no_tap
-from lnn_edge.data.activity_run import CHANNELS, CLASSES, RATE_HZ, SCALES
+from lnn_edge.data.activity_run import CHANNELS, CLASSES, RATE_HZ, SCALES, UNITS
 from lnn_edge.errors import UsageError
 from lnn_edge.formats import Ranges, symmetric, symmetric_of
 from lnn_edge.graph import QGraph
@@ -87,6 +87,7 @@ class AbstractActivityNet(AbstractStreamNet):
         "task": "activity",
         "sample_rate_hz": RATE_HZ,
         "leads": list(CHANNELS),
+        "units": list(UNITS),
     }
 
     def __init__(self, config: ActivityConfig) -> None:

@@ -38,7 +38,7 @@ def collect_embedded(folder: Path) -> Report:
     dataset = find_dataset(SHOWN[task])
     split = "test" if "test" in dataset.splits else EVERYTHING
     recordings = load_dataset(dataset.name, split=split)
-    return collect(folder, recordings[:MOST_SHOWN])
+    return collect(folder, recordings[:MOST_SHOWN], dataset.name)
 
 
 def save(report: Report, path: Path, *, force: bool = False) -> Path:

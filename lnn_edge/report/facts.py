@@ -12,6 +12,7 @@ import numpy as np
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
+from lnn_edge.board_counters import DecisionCost, LargestCall
 from lnn_edge.build import build
 from lnn_edge.build_record import file_sha256, fresh_image, is_built
 from lnn_edge.data.recording import Recording, learned_lead
@@ -19,6 +20,8 @@ from lnn_edge.decisions import LabelledSignal
 from lnn_edge.errors import UsageError
 from lnn_edge.evaluate import Evaluation, evaluate_scores, integer_scores
 from lnn_edge.graphio import graph_sha256
+from lnn_edge.learned import Overlap, is_invented, learned_by_graph, overlap
+from lnn_edge.names import shown
 from lnn_edge.project import Project, open_project
 from lnn_edge.report.task import TaskWords, task_words
 from lnn_edge.size import OperatorSize
@@ -46,6 +49,11 @@ class LinkFacts:
         clock_source: "dwt", "instructions" or "none".
         core_clock_hz: As the device reports it.
         counts: Smallest, median and largest count of a step, None without a counter.
+        counts_samples: Whether counts hold what the samples made the model compute.
+        failures: One sentence for each thing that failed.
+        warnings: One sentence for each thing that must be known and failed nothing.
+        decision_cost: What a decision takes, None without a counter.
+        largest_call: The most that a sample took, None without a counter.
         functions: Instructions retired in each function over all steps; empty if not counted.
     """
 
@@ -60,6 +68,11 @@ class LinkFacts:
     clock_source: str
     core_clock_hz: int
     counts: tuple[int, int, int] | None
+    counts_samples: bool
+    failures: tuple[str, ...]
+    warnings: tuple[str, ...]
+    decision_cost: DecisionCost | None
+    largest_call: LargestCall | None
     functions: dict[str, int]
 
     @property
@@ -76,6 +89,12 @@ class LinkFacts:
     def is_exact(self) -> bool:
         """Whether every decision was right in every bit."""
         return self.mismatches == 0 and self.steps > 0
+
+    @property
+    def per_step(self) -> dict[str, float]:
+        """Mean instructions of each function per decision, most first; empty if not counted."""
+        most = sorted(self.functions.items(), key=lambda item: (-item[1], item[0]))
+        return {name: n / self.steps for name, n in most} if self.steps else {}
 
 
 @dataclass(frozen=True)
@@ -170,7 +189,8 @@ class Report:
         project: The exported project.
         model_sha256: Hash of its graph.
         predictions: Of the recordings shown; empty where their labels are not the model's.
-        evaluation: Figures over them, None without predictions.
+        evaluation: Figures over them, None without predictions or where they would mean nothing.
+        trained_on: Which of the recordings shown the model learned from, None if nobody asked.
         findings: Of the recordings shown, where the model tells of findings.
         links: Verifications of this graph and this build, by name of their link.
         outdated: Links verified with another graph or another build.
@@ -181,6 +201,7 @@ class Report:
     model_sha256: str
     predictions: tuple[Prediction, ...]
     evaluation: Evaluation | None
+    trained_on: Overlap | None
     findings: tuple[RecordFindings, ...]
     links: tuple[LinkFacts, ...]
     outdated: tuple[str, ...]
@@ -195,7 +216,7 @@ class Report:
     def is_failed(self) -> bool:
         """Whether a verification or a budget failed."""
         over = self.build is not None and bool(self.build.budget_failures)
-        return over or not all(link.is_exact for link in self.links)
+        return over or any(link.failures for link in self.links)
 
     @property
     def is_run(self) -> bool:
@@ -213,21 +234,27 @@ class Report:
         return next((link for link in self.links if link.functions), None)
 
 
-def collect(folder: Path, recordings: Sequence[LabelledSignal]) -> Report:
+def collect(
+    folder: Path, recordings: Sequence[LabelledSignal], dataset: str | None = None
+) -> Report:
     """Gather a project's facts and run its model over recordings.
 
     Args:
         folder: What `lnn-edge export` wrote, at best built and verified.
         recordings: In the model's contract.
+        dataset: Where they are from, as of verify.verify_project.
 
     Raises:
         UsageError: The folder is no export, or one of its files is damaged.
     """
     project = open_project(folder)
-    digest = graph_sha256(project.graph)
+    graph = project.graph
+    digest = graph_sha256(graph)
     built = _build(project)  # first: this makes a stale build fresh
     images = {preset: fresh_image(folder, preset) for preset in ("host", "board")}
     predictions, evaluation = _predict(project, recordings)
+    if dataset is not None and is_invented(dataset, graph):
+        evaluation = None
     again = f"run `lnn-edge verify {folder}` again"
     links = [_read(path, _link, again) for path in sorted(folder.glob("verify-*.json"))]
     links.sort(key=lambda x: (_EMULATED.index(x.kind) if x.is_emulated else len(_EMULATED), x.link))
@@ -241,6 +268,7 @@ def collect(folder: Path, recordings: Sequence[LabelledSignal]) -> Report:
         digest,
         predictions,
         evaluation,
+        None if dataset is None else overlap(learned_by_graph(graph), dataset, recordings),
         _findings(project, recordings),
         tuple(link for link in links if is_current(link)),
         tuple(link.link for link in links if not is_current(link)),
@@ -291,7 +319,7 @@ def _read(path: Path, parse: Callable[[Any], Facts], again: str) -> Facts:
     """Parse a JSON file that another command wrote."""
     try:
         return parse(json.loads(path.read_text()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UsageError(f"{path} is damaged ({type(error).__name__}: {error}); {again}") from None
 
 
@@ -310,7 +338,12 @@ def _link(document: Any) -> LinkFacts:
         str(document["clock_source"]),
         int(document["core_clock_hz"]),
         (int(spread["min"]), int(spread["median"]), int(spread["max"])) if spread else None,
-        {name: int(n) for name, n in (document.get("instructions_by_function") or {}).items()},
+        bool(document["counts_samples"]),
+        tuple(document["failures"]),
+        tuple(document["warnings"]),
+        DecisionCost(**document["decision_cost"]) if document["decision_cost"] else None,
+        LargestCall(**document["largest_call"]) if document["largest_call"] else None,
+        {name: int(n) for name, n in (document["instructions_by_function"] or {}).items()},
     )
 
 
@@ -347,6 +380,12 @@ def _build(project: Project) -> BuildFacts | None:
 def _operators(project: Project, sizes: Mapping[str, OperatorSize]) -> tuple[OperatorFacts, ...]:
     exported: Any = project.export["operators"]
     ops = {op.name: op for op in project.graph.ops}
+    unknown = [o["name"] for o in exported if o["name"] not in ops or o["name"] not in sizes]
+    if unknown:
+        raise UsageError(
+            f"{project.folder}/export.json names an operator {shown(repr(unknown[0]))}, which the "
+            "graph does not have; run `lnn-edge export` again"
+        )
     return tuple(
         OperatorFacts(
             o["name"],

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import lnn_edge
 from lnn_edge.data.activity_run import ActivityRun
 from lnn_edge.data.recording import Recording, learned_lead
-from lnn_edge.evaluate import Evaluation, main_classes
+from lnn_edge.evaluate import Evaluation
 from lnn_edge.report.ecg import draw_recording
 from lnn_edge.report.facts import BuildFacts, LinkFacts, Prediction, Report
 from lnn_edge.report.markup import (
@@ -30,15 +29,18 @@ from lnn_edge.report.words import (
     BAD,
     GOOD,
     clock_words,
+    cost_sentences,
     count_words,
+    how_to_count,
     kilobytes,
     link_words,
+    operator_sentence,
+    step_words,
     time_words,
     verdict,
 )
 
 GENERATOR = '<meta name="generator" content="lnn-edge">'
-OTHER_FUNCTIONS = 6  # functions that are no operator, named in the profile
 
 
 def render(report: Report) -> str:
@@ -96,7 +98,8 @@ def _keys(report: Report) -> Iterator[Html]:
         yield _key("RAM", kilobytes(whole), f"worst-case stack of {build.stack_bytes:,} included")
     counted = next((x for x in report.links if x.counts), None)
     if counted and counted.counts:
-        yield _key("a step", f"{counted.counts[1]:,}", clock_words(counted))
+        remark = f"{clock_words(counted)}: {step_words(counted)}"
+        yield _key("a step", f"{counted.counts[1]:,}", remark)
     if report.evaluation:
         judged = report.evaluation
         yield _key(
@@ -122,16 +125,19 @@ def _verification(report: Report) -> Iterator[Html]:
     columns = (
         "link",
         "counted",
+        "of a step",
         "steps",
         "mismatches",
         "longest run",
         "least / median / most per step",
         "time per step",
     )
-    yield table("Per link", columns, map(_link_row, report.links), words=2)
+    yield table("Per link", columns, map(_link_row, report.links), words=3)
     for link in report.links:
         if link.first_mismatch:
             yield paragraph(f"First mismatch on {link_words(link)}: {link.first_mismatch}.")
+        for sentence in cost_sentences(link):
+            yield paragraph(sentence)
     for clock in sorted({x.core_clock_hz for x in report.links if x.clock_source != "none"}):
         yield paragraph(f"The firmware reports a core clock of {clock / 1e6:g} MHz.", "note")
     if not any(link.clock_source == "dwt" and not link.is_emulated for link in report.links):
@@ -146,6 +152,7 @@ def _link_row(link: LinkFacts) -> tuple[Html, ...]:
     return (
         text(link_words(link)),
         cell(clock_words(link), "word"),
+        cell(step_words(link) if link.counts else "nothing", "word"),
         cell(f"{link.steps:,}"),
         cell(f"{link.mismatches:,}", f"number {GOOD if link.is_exact else BAD}"),
         cell(f"{link.longest_run:,}"),
@@ -159,6 +166,13 @@ def _accuracy(report: Report) -> Iterator[Html]:
     if report.findings:
         yield paragraph(report.words.choice)
         return
+    if judged is None and report.predictions:
+        learned = report.project.graph.metadata.get("dataset", "other recordings")
+        yield paragraph(
+            f"The recordings below are generated and the model learned from {learned}: figures "
+            "over them would mean nothing."
+        )
+        return
     if judged is None:
         classes = ", ".join(report.project.graph.classes) or "values"
         lead = learned_lead(report.project.graph.metadata)
@@ -170,21 +184,24 @@ def _accuracy(report: Report) -> Iterator[Html]:
         return
     patients = len({p.recording.patient for p in report.predictions})
     words = report.words
+    if report.trained_on:
+        yield paragraph(report.trained_on.sentence)
     yield paragraph(
         f"Integer model on the {judged.n:,} labelled and decided {words.unit} of the "
         f"{len(report.predictions)} recordings below, {patients} {words.people}. {words.choice}"
     )
     columns = ("class", words.unit, "Se", "PPV", "F1")
     caption = (
-        f"Per class, 0 where undefined; in brackets 95 % bootstrap intervals over only {patients} "
-        f"{words.people}"
+        f"Per class, 0 where nothing was found; in brackets 95 % bootstrap intervals over only "
+        f"{patients} {words.people}"
     )
     yield table(caption, columns, _class_rows(judged))
+    absent = ", ".join(judged.absent_classes)
     yield paragraph(
         f"Accuracy {judged.accuracy:.3f}{_interval(judged, 'accuracy')}; mean F1 of "
-        f"{', '.join(main_classes(tuple(judged.classes)))} "
-        f"{judged.main_f1:.3f}{_interval(judged, 'main_f1')}; of all classes "
-        f"{judged.macro_f1:.3f}."
+        f"{', '.join(judged.main_classes)} "
+        f"{judged.main_f1:.3f}{_interval(judged, 'main_f1')}; of all classes that occur "
+        f"{judged.macro_f1:.3f}." + (f" {absent}: in none of these recordings." if absent else "")
     )
     yield table(
         "True class (rows) and predicted class (columns); colour: part of the row",
@@ -200,7 +217,7 @@ def _class_rows(judged: Evaluation) -> Iterator[tuple[Html, ...]]:
             element(
                 "td",
                 {},
-                text(f"{value:.3f}"),
+                text("-" if value is None else f"{value:.3f}"),
                 element("span", {"class": "range"}, text(_interval(judged, f"{name} {key}"))),
             )
             for key, value in values
@@ -289,18 +306,20 @@ def _operators(report: Report) -> Iterator[Html]:
         return
     profiled = report.profiled
     columns = ["operator", "computes", "kernel", "MACs", "code", "constants", "stack"]
-    columns += ["instructions a step"] if profiled else []
+    columns += ["instructions a decision"] if profiled else []
     rows = _operator_rows(build, profiled)
     yield table("In execution order; sizes in bytes", columns, rows, words=3)
     if profiled is None:
-        yield paragraph("No verification counted instructions by function yet.", "note")
+        yield paragraph(how_to_count(report.project), "note")
         return
-    yield paragraph(_profile_words(build, profiled), "note")
+    functions = {o.function for o in build.operators}
+    yield paragraph(operator_sentence(profiled, functions), "note")
 
 
 def _operator_rows(build: BuildFacts, profiled: LinkFacts | None) -> Iterator[tuple[Html, ...]]:
+    per_step = profiled.per_step if profiled else {}
     table_of = [
-        (o.macs, o.code_bytes, o.const_bytes, o.stack_bytes, _per_step(profiled, o.function))
+        (o.macs, o.code_bytes, o.const_bytes, o.stack_bytes, per_step.get(o.function, 0.0))
         for o in build.operators
     ]
     largest = [max(column, default=0) for column in zip(*table_of, strict=True)]
@@ -314,23 +333,6 @@ def _operator_rows(build: BuildFacts, profiled: LinkFacts | None) -> Iterator[tu
     if shown:
         shown[3] = cell("")  # stacks do not add up
         yield (text("all operators"), cell("", "word"), cell("", "word"), *shown)
-
-
-def _per_step(profiled: LinkFacts | None, function: str) -> float:
-    if profiled is None or not profiled.steps:
-        return 0.0
-    return profiled.functions.get(function, 0) / profiled.steps
-
-
-def _profile_words(build: BuildFacts, profiled: LinkFacts) -> str:
-    mine = {o.function for o in build.operators}
-    others = [(n, name) for name, n in profiled.functions.items() if name not in mine]
-    most = sorted(others, key=lambda item: (-item[0], item[1]))[:OTHER_FUNCTIONS]
-    named = ", ".join(f"{name} {n / profiled.steps:,.0f}" for n, name in most)
-    return (
-        f"Retired instructions on {link_words(profiled)}, mean of {profiled.steps:,} steps. Beside "
-        f"the operators the firmware takes in samples, answers and waits, per step: {named}."
-    )
 
 
 def _provenance(report: Report) -> Iterator[Html]:
@@ -349,7 +351,7 @@ def _provenance_rows(report: Report) -> Iterator[tuple[Html, ...]]:
     )
     for name, value in hashes:
         yield text(name), cell(value, "hash")
-    calibration: Any = metadata.get("calibration_records", ())
+    calibration = report.project.graph.contract.calibration_records
     verified = sorted({r for link in report.links for r in link.records})
     shown = ", ".join(p.recording.name for p in report.predictions)
     for name, value in (

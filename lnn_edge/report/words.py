@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from lnn_edge.project import Project
 from lnn_edge.report.facts import LinkFacts, Report
 
 GOOD, BAD, OPEN = "good", "bad", "open"
+OTHER_FUNCTIONS = 6  # functions that are no operator, named in the profile
 
 LINKS = {
     "host": "host program",
@@ -37,6 +41,50 @@ def clock_words(link: LinkFacts) -> str:
     return "cycles, emulated: no measure of time" if link.is_emulated else "cycles, measured (DWT)"
 
 
+def step_words(link: LinkFacts) -> str:
+    """Return what the count of a step holds."""
+    return "decision and what its samples led to" if link.counts_samples else "decision alone"
+
+
+def cost_sentences(link: LinkFacts) -> tuple[str, ...]:
+    """Return what a decision takes and the largest call, where they were counted."""
+    costs = (link.decision_cost, link.largest_call)
+    return tuple(f"{link_words(link)}: {cost.sentence}." for cost in costs if cost)
+
+
+def operator_sentence(link: LinkFacts, functions: Collection[str]) -> str:
+    """Return what all operators take of a decision, and what the rest of the firmware does.
+
+    Args:
+        link: That counted instructions by function.
+        functions: Of the operators.
+    """
+    steps, cost = link.per_step, link.decision_cost
+    inside = sum(n for name, n in steps.items() if name in functions)
+    others = [f"{name} {n:,.0f}" for name, n in steps.items() if name not in functions]
+    calls = f"; the model's calls, which hold them, {cost.calls:,.0f}" if cost else ""
+    return (
+        f"Retired instructions on {link_words(link)}, mean of {link.steps:,} decisions. The "
+        f"operators take {inside:,.0f} a decision, all their runs since the one before added "
+        f"up{calls}; the whole firmware, which also reads requests, sends results and waits, "
+        f"{sum(steps.values()):,.0f}. Most beside the operators: "
+        f"{', '.join(others[:OTHER_FUNCTIONS])}."
+    )
+
+
+def how_to_count(project: Project) -> str:
+    """Return how to learn what each operator takes."""
+    if project.board.tools.emulator != "virtual":
+        return (
+            f"Nothing counts the instructions of each operator for {project.board.name}; export "
+            "for stm32f746, which the virtual board stands in for."
+        )
+    return (
+        f"`lnn-edge verify {project.folder.name} --link virtual` counts the instructions of each "
+        "operator."
+    )
+
+
 def count_words(link: LinkFacts) -> str:
     """Return smallest, median and largest count of a step."""
     if link.counts is None:
@@ -64,10 +112,11 @@ def verdict(report: Report) -> tuple[str, str, tuple[str, ...]]:
 
 def _exactness(report: Report) -> tuple[str, ...]:
     folder = report.project.folder.name
-    lines = [
-        f"{link_words(link)}: {link.mismatches:,} mismatches in {link.steps:,} steps."
-        for link in report.links
-    ]
+    lines = []
+    for link in report.links:
+        exact = f"{link.mismatches:,} mismatches in {link.steps:,} steps"
+        said = (*((exact,) if link.is_exact else ()), *link.failures, *link.warnings)
+        lines += [f"{link_words(link)}: {sentence}." for sentence in said]
     lines += [
         f"The verification on {name} is of another model or build; repeat it with "
         f"`lnn-edge verify {folder} --link {name}`."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from lnn_edge.errors import LinkError
+from lnn_edge.names import active_character
 from lnn_edge.runners.probe import AbstractProbe
 from lnn_edge.runners.runner import Image
 
@@ -35,7 +37,14 @@ class OpenocdRunner(AbstractProbe):
 
     def flash(self, image: Image) -> None:
         """Write, verify, start."""
-        self._command(f"program {{{self._need(image.elf)}}} verify reset exit")
+        elf = self._need(image.elf)
+        found = active_character(elf)
+        if found is not None:
+            raise LinkError(
+                f"{self.name} does not read {found!r} in the path {str(elf)!r} as it is; move the "
+                "project"
+            )
+        self._command(f"program {{{elf}}} verify reset exit")
 
     def reset(self) -> None:
         """Reset the core and let it run."""

@@ -28,6 +28,8 @@ class QemuRunner(AbstractEmulator):
         board: The board.
     """
 
+    has_clock = False  # the ready bits of its RCC stay zero
+
     def __init__(self, board: Board) -> None:
         super().__init__("qemu", board)
 

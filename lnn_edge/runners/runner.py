@@ -35,7 +35,12 @@ class AbstractRunner(abc.ABC):
     Args:
         name: As given on the command line.
         board: The board that the firmware was built for.
+
+    Attributes:
+        has_clock: Whether the device can come up on the clock that its firmware configures.
     """
+
+    has_clock = True
 
     def __init__(self, name: str, board: Board) -> None:
         self.name = name
@@ -69,6 +74,10 @@ class AbstractRunner(abc.ABC):
     @abc.abstractmethod
     def diagnosis(self) -> str | None:
         """Why the device ended, in one line; None while it runs, or if nobody can know."""
+
+    def instructions_by_function(self) -> dict[str, int] | None:
+        """Instructions retired in each function so far; None where nobody counts them."""
+        return None
 
     @abc.abstractmethod
     def close(self) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lnn_edge.board import Board
 
 _START_S = 60.0  # the first start compiles the instruction counter
-_PROFILE_S = 10.0
+_PROFILE_S = 60.0  # on a busy machine
 _LOOK_S = 0.05
 
 
@@ -59,6 +59,15 @@ class VirtualRunner(AbstractEmulator):
         process = BoardProcess(self.name, command)
         resources.callback(process.close)
         return process, process.first_line(_START_S)
+
+    def instructions_by_function(self) -> dict[str, int]:
+        """Instructions retired in each function so far.
+
+        Raises:
+            LinkError: Nothing runs, or it does not answer.
+        """
+        functions: dict[str, int] = self.profile()["functions"]
+        return functions
 
     def profile(self) -> dict[str, Any]:
         """Instructions retired so far, in all and by function, and what the wire carried.

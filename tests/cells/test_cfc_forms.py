@@ -246,8 +246,18 @@ def check_lowered(form: CfcConfig, constant: bool) -> None:
     np.testing.assert_array_equal(run(both.lowered, both.q[:50], both.dt[:50]), both.got[:50])
 
 
-@pytest.mark.parametrize("constant", [False, True], ids=["dt_input", "dt_constant"])
-@pytest.mark.parametrize("form", QUICK, ids=name_of)
+@pytest.mark.parametrize(
+    ("form", "constant"),
+    [
+        pytest.param(form, constant, id=f"{name_of(form)}-{dt}", marks=marks)
+        for form in QUICK
+        for constant, dt, marks in (
+            (False, "dt_input", []),
+            # what dt does depends on the head, not on the backbone
+            (True, "dt_constant", [] if form in HEADS else pytest.mark.slow),
+        )
+    ],
+)
 def test_integers_follow_the_real_cell(form: CfcConfig, constant: bool) -> None:
     check_lowered(form, constant)
 

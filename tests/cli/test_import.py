@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +96,70 @@ def test_values_beyond_the_calibration_are_told(
     outcome = call("verify", project, "--link", "host", "--input", large)
     assert outcome.code == 0
     assert "saturate" in outcome.err
+
+
+def test_an_hour_among_the_calibration_times(sequences: Path, tmp_path: Path) -> None:
+    """499 of 500 times keep their resolution; the library itself is the witness."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        theirs = ncps.CfC(INPUT, 6, backbone_units=12).eval()
+        with torch.no_grad():
+            theirs.rnn_cell.time_a.weight.mul_(20)
+    torch.save(theirs.state_dict(), tmp_path / "policy.pt")
+    x = np.load(sequences)[:1, :500]
+    dt = np.random.default_rng(1).uniform(0.01, 0.05, (1, 500, 1))
+    dt[0, 250] = 3600
+    np.save(tmp_path / "X.npy", np.concatenate((x, dt), axis=-1))
+    folder, project = tmp_path / "policy", tmp_path / "firmware"
+    import_it(tmp_path / "policy.pt", folder, "--dt", "input")
+    found = call_json("quantize", folder, "--calibration", tmp_path / "X.npy")
+    time = found["resolution"][-1]
+    assert (time["name"], time["lost"], time["clipped"]) == ("dt", 0, 1 / 500)
+    assert found["warnings"] == []
+    with torch.no_grad():
+        wanted, _ = theirs(
+            torch.from_numpy(x).float(), timespans=torch.from_numpy(dt[..., 0]).float()
+        )
+    call_json("export", folder, "--board", "stm32f746", "-o", project)
+    proof = call_json("verify", project, "--link", "host", "--input", tmp_path / "X.npy")
+    error = proof["float_error"]
+    assert error["range"] == pytest.approx(float(np.ptp(wanted.numpy())), rel=1e-5)
+    assert (proof["mismatches"], error) == (0, pytest.approx(found["float_error"]))
+    assert error["rmse"] <= 0.01 * error["range"]
+    assert "1 of 2500 values are outside the range" in proof["warnings"][0]
+
+
+def test_integers_that_lose_the_model_are_told(model: Path, tmp_path: Path) -> None:
+    """Bit-exact is not all: a channel far from 0 keeps nothing of what moves in it."""
+    x = 1e5 + np.random.default_rng(0).normal(size=(1, 300, INPUT))
+    np.save(tmp_path / "X.npy", x)
+    folder = tmp_path / "policy"
+    shutil.copytree(model, folder)
+    outcome = call("quantize", folder, "--calibration", tmp_path / "X.npy")
+    assert outcome.code == 0
+    assert f"warning: little is left of channel{INPUT - 1}: " in outcome.err
+    stored = json.loads((folder / "quantize.json").read_text())
+    assert [f"warning: {w}" for w in stored["warnings"]] == outcome.err.splitlines()
+    assert stored["resolution"][0]["bits"] < 0
+
+
+def test_verify_tells_how_far_the_integers_are_from_the_model(
+    model: Path, sequences: Path, tmp_path: Path
+) -> None:
+    project, graph, short = tmp_path / "firmware", tmp_path / "model.qgraph", tmp_path / "X.npy"
+    np.save(short, np.load(sequences)[:, :30])
+    call_json("export", model, "--board", "stm32f746", "-o", project)
+    said = call("verify", project, "--link", "host", "--input", short)
+    assert "against the model in real numbers: RMSE " in said.out
+    assert (said.code, said.err) == (0, "")
+    np.save(short, 1000 * np.load(sequences)[:, :30])
+    said = call("verify", project, "--link", "host", "--input", short)
+    assert said.out.startswith("bit-exact on host")
+    assert "saturate" in said.err
+    graph.write_bytes((model / "model.qgraph").read_bytes())
+    call_json("export", graph, "--board", "stm32f746", "-o", tmp_path / "bare")
+    said = call("verify", tmp_path / "bare", "--link", "host", "--input", short)
+    assert "against the model in real numbers: not known, the project holds none" in said.out
 
 
 def test_a_graph_by_itself_has_no_float_error(model: Path, sequences: Path, tmp_path: Path) -> None:

@@ -16,8 +16,14 @@ import pytest
 
 from lnn_edge import resources
 from lnn_edge.graphio import graph_sha256, load_graph
+from lnn_edge.project import open_project
+from lnn_edge.verify import verify_project
 from tests.cli.command import call, call_json, call_process, document, error_line
+from tests.firmware.programs import needs_qemu
+from tests.firmware.wire import run_virtual
 from tests.projects import needs_arm_gcc
+from tests.recordings import invented
+from tests.wfdb_files import write_small
 
 pytestmark = [pytest.mark.target, needs_arm_gcc]
 
@@ -179,3 +185,82 @@ def test_a_wrong_build_fails_and_the_operator_is_named(copy: Path) -> None:
     assert (plain.code, plain.err) == (1, outcome.err)
     assert "NOT bit-exact on host" in plain.out
     assert "operator head, scores[0] is" in plain.out
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """A folder with six seconds of ECG."""
+    return write_small(tmp_path / "short")
+
+
+def test_the_virtual_board_tells_what_each_operator_takes(copy: Path, short: Path) -> None:
+    found = call_json("verify", copy, "--link", "virtual", "--dataset", short)
+    exported = json.loads((copy / "export.json").read_text())
+    counted = found["instructions_by_function"]
+    functions = {o["function"] for o in exported["operators"]}
+    assert functions <= counted.keys()
+    cost, call_of = found["decision_cost"], found["largest_call"]
+    inside = sum(counted[f] for f in functions)
+    deciding, samples = (found["steps"] * cost[key] for key in ("decision", "samples"))
+    assert 0.5 * deciding < inside < deciding < deciding + samples < sum(counted.values())
+    assert found["instructions_per_step"]["max"] == call_of["poll"] < call_of["count"]
+    assert call_of["sample_period_clocks"] == 216e6 / 360
+    plain = call("report", copy)
+    assert (plain.code, plain.err) == (0, "")
+    assert "the costliest of " in plain.out
+    page = (copy / "report.html").read_text()
+    assert "instructions a decision" in page
+    assert "Most beside the operators: " in page
+    assert page.count("the largest call, one sample with all that it leads to") == 1
+
+
+def test_a_board_whose_crystal_is_dead_fails(copy: Path, short: Path, tmp_path: Path) -> None:
+    with run_virtual(copy / "build" / "board" / "firmware.elf", tmp_path, hse_hz=0) as address:
+        arguments = ("verify", copy, "--link", f"serial:{address}", "--dataset", short)
+        outcome = call(*arguments, "--json")
+    found = document(outcome, 1)
+    assert (found["mismatches"], found["passed"], found["core_clock_hz"]) == (0, False, 16_000_000)
+    assert found["clock_warnings"] == ["the oscillator that feeds the PLL did not start"]
+    said = error_line(outcome)
+    assert said.startswith("the core fell back to its slow clock, 16 MHz (the oscillator that ")
+    facts = call_json("report", copy)
+    assert facts["verdict"] == "bad"
+    assert [failures for failures in facts["failures"].values() if failures] == [[said]]
+    assert said in (copy / "report.html").read_text()
+
+
+@needs_qemu
+def test_qemu_has_no_crystal_and_fails_nothing(
+    graph_file: Path, short: Path, tmp_path: Path
+) -> None:
+    project = tmp_path / "firmware"
+    call_json("export", graph_file, "--board", "stm32f405", "-o", project)
+    call_json("build", project)
+    outcome = call("verify", project, "--link", "qemu", "--dataset", short)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("bit-exact on qemu ")
+    assert "warning: the core fell back to its slow clock, 16 MHz" in outcome.out
+    found = json.loads((project / "verify-qemu.json").read_text())
+    assert (found["passed"], len(found["warnings"])) == (True, 1)
+    assert (found["largest_call"], found["decision_cost"]) == (None, None)
+    assert call_json("report", project)["verdict"] == "good"
+
+
+def test_verify_tells_what_the_model_learned_and_which_figures_mean_something(
+    copy: Path, tmp_path: Path
+) -> None:
+    """The toy says nothing of what it learned, and nobody would believe figures of inventions."""
+    calm = write_small(tmp_path / "calm", symbols=("+", "N", "N", "N", "A", "Q"))
+    found = call_json("verify", copy, "--link", "host", "--dataset", calm)
+    assert found["trained_on"]["is_known"] is False
+    assert (found["main_classes"], found["absent_classes"]) == (["N", "S"], ["V"])
+    assert found["classes"]["V"] == {"n": 0, "se": None, "ppv": None, "f1": None}
+    outcome = call("verify", copy, "--link", "host", "--dataset", calm)
+    assert "mean F1 of N, S " in outcome.out
+    assert "(V cannot be judged here), on 4 judged\n" in outcome.out
+    assert "Whether the model learned from this recording is not known" in outcome.out
+    project = open_project(copy)
+    result = verify_project(project, "host", [invented("a", 12, 1)], dataset="synthetic")
+    assert result.passed
+    assert (result.judged, result.is_invented) == (None, True)
+    assert result.to_json()["accuracy"] is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ def test_a_training_says_what_it_did(data_dir: Path, tmp_path: Path) -> None:
     assert (facts["model"], facts["records"], len(facts["epochs"])) == (str(folder), 7, 2)
     assert all(e["loss"] > 0 and 0 <= e["main_f1"] <= 1 for e in facts["epochs"])
     assert sorted(p.name for p in folder.iterdir()) == ["model.safetensors", "model.toml"]
+    card = tomllib.loads((folder / "model.toml").read_text())
+    assert card["training_patients"] == card["training_records"]  # 12 invented patients
     assert (
         'validation_records = [\n    "s08",\n    "s09",\n]' in (folder / "model.toml").read_text()
     )
@@ -43,12 +46,14 @@ def test_the_same_seed_gives_the_same_model(trained: Path, data_dir: Path, tmp_p
 def test_a_quantized_model_is_a_graph(trained: Path, data_dir: Path) -> None:
     facts = call_json("quantize", trained, "--data-dir", data_dir)
     graph = load_graph(trained / "model.qgraph")
-    assert facts == {
+    expected = {
         "graph": str(trained / "model.qgraph"),
         "model_sha256": graph_sha256(graph),
         "operators": len(graph.deciding_stage.ops),
         "macs": sum(op.macs for op in graph.deciding_stage.ops),
     }
+    assert facts.items() >= expected.items()
+    assert facts.keys() - expected.keys() == {"float_error", "resolution", "warnings"}
     assert graph.metadata["calibration_records"] == [f"s{i:02d}" for i in range(1, 10)]
 
 
@@ -69,11 +74,52 @@ def test_an_evaluation_says_how_good_the_model_is(form: str, trained: Path, data
     )
     right = sum(row[i] for i, row in enumerate(facts["confusion"]))
     assert facts["accuracy"] == right / facts["n"]
+    assert facts["trained_on"]["records"] == facts["trained_on"]["same_person"] == []
+    assert facts["is_generated"] is True
+
+
+@pytest.mark.parametrize("form", ["float", "integer"])
+def test_the_first_thing_said_is_what_the_model_learned_from(
+    form: str, trained: Path, data_dir: Path
+) -> None:
+    model = trained if form == "float" else trained / "model.qgraph"
+    data = ("--dataset", "synthetic", "--data-dir", data_dir, "--resamples", 0)
+    mixed = (*data, "--records", "s10,s03")
+    facts = call_json("evaluate", model, *mixed)
+    assert next(iter(facts)) == "trained_on"
+    assert facts["trained_on"] == {
+        "sentence": "The model learned from 1 of these 2 recordings (s03): figures over them say "
+        "nothing of other people.",
+        "is_known": True,
+        "records": ["s03"],
+        "same_person": [],
+    }
+    outcome = call("evaluate", model, *mixed)
+    assert outcome.out.splitlines()[0] == facts["trained_on"]["sentence"]
+    assert "These recordings are generated" in outcome.out.splitlines()[1]
+
+
+def test_a_graph_without_its_card_knows_its_calibration_alone(
+    trained: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare.qgraph"
+    bare.write_bytes((trained / "model.qgraph").read_bytes())
+    data = ("--dataset", "synthetic", "--data-dir", data_dir, "--resamples", 0)
+    facts = call_json("evaluate", bare, *data, "--records", "s10,s03")
+    assert facts["trained_on"]["is_known"] is False
+    assert facts["trained_on"]["records"] == ["s03"]
+    assert facts["trained_on"]["same_person"] is None
 
 
 def test_the_shipped_model_is_judged_without_any_argument() -> None:
     facts = call_json("evaluate")
     assert (facts["form"], facts["dataset"]) == ("integer", "excerpts")
+    assert facts["trained_on"]["sentence"] == (
+        "The model knows the people in 1 of these 6 recordings (202_0730): figures over them say "
+        "nothing of other people."  # MIT-BIH's 202 is the man of 201, which it learned from
+    )
+    assert facts["trained_on"]["records"] == []
+    assert facts["is_generated"] is False
     outcome = call("evaluate")
     assert (outcome.code, outcome.err) == (0, "")
     assert f"accuracy {facts['accuracy']:.4f}" in outcome.out

@@ -15,6 +15,7 @@ from lnn_edge.framing import Frame, FrameDecoder, encode_frame
 from lnn_edge.protocol import PROTOCOL_VERSION, Info, Kind, Stats
 from lnn_edge.runners.process import BoardProcess
 
+ENVELOPE_BYTES = 8 + 2 + 2 + 7  # head of DATA, type and seq, CRC, COBS with a zero on either side
 STARTED_S = 60.0  # the virtual board compiles its counter once
 REPLY_S = 20.0
 
@@ -126,3 +127,9 @@ def run_qemu(elf: Path) -> Iterator[str]:
         yield f"socket://127.0.0.1:{port}"
     finally:
         process.close()
+
+
+def bytes_besides_envelopes(before: Stats, after: Stats) -> int:
+    """What the board received in DATA at the least, without heads, CRCs and COBS codes."""
+    requests = after.rx_frames - before.rx_frames
+    return after.rx_bytes - before.rx_bytes - ENVELOPE_BYTES * requests

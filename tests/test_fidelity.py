@@ -1,0 +1,56 @@
+"""What is lost on the way to integers is counted and said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lnn_edge.fidelity import error_text, output_error, resolution, warnings
+from lnn_edge.ir import QTensor
+
+STEPS = QTensor("x", (1,), "int8", 0.5, 0, -100, 100)
+
+
+def test_values_that_saturate_and_values_that_vanish_are_counted() -> None:
+    found = resolution("x", STEPS, np.array([0.0, 0.2, -0.2, 1.0, 2.0, 50.2, 51.0, -1e9]))
+    assert (found.low, found.high, found.step) == (-50.0, 50.0, 0.5)
+    assert (found.clipped, found.lost) == (2 / 8, 2 / 8)  # 50.2 is 50 rounded
+
+
+@pytest.mark.parametrize("bits", [3, 6, 10])
+def test_bits_are_those_of_a_uniform_value(bits: int) -> None:
+    """2**n even steps have a spread of 2**n / sqrt(12) and a noise of 1 / sqrt(12)."""
+    x = QTensor("x", (1,), "int16", 1.0)
+    values = np.random.default_rng(0).uniform(-(2 ** (bits - 1)), 2 ** (bits - 1), 100_000)
+    found = resolution("x", x, values).bits
+    assert found is not None
+    assert abs(found - bits) < 0.02
+
+
+def test_what_is_exact_loses_no_bits_and_what_is_constant_is_compared_with_itself() -> None:
+    assert resolution("x", STEPS, np.array([1.0, -3.5])).bits is None
+    assert resolution("x", STEPS, np.zeros((3, 4))).bits is None
+    bits = resolution("x", STEPS, np.full(9, 10.2)).bits
+    assert bits == pytest.approx(np.log2(10.2 / 0.2))
+
+
+def test_only_what_is_poor_is_warned_of() -> None:
+    good = resolution("a", STEPS, np.random.default_rng(0).uniform(-50, 50, 999))
+    assert warnings([good], None) == []
+    for change in ({"clipped": 0.02}, {"lost": 0.2}, {"bits": 2.0}):
+        bad = replace(good, name="b", **change)  # type: ignore[arg-type]
+        (said,) = warnings([good, bad], None)
+        assert said.startswith("little is left of b: -50 to 50 in steps of 0.5; ")
+
+
+def test_integers_that_do_not_follow_the_model_are_warned_of() -> None:
+    wanted = np.array([[0.0, 1.0], [2.0, 4.0]])
+    near, far = output_error(wanted + 0.1, wanted), output_error(wanted * 0, wanted)
+    assert near == pytest.approx({"rmse": 0.1, "max_abs": 0.1, "range": 4.0})
+    assert warnings([], near) == []
+    (said,) = warnings([], far)
+    assert said.startswith("the integers do not follow the model: RMSE 2.29, at most 4, of outputs")
+    assert "(57.28% of it)" in said
+    assert error_text(output_error(wanted * 0 + 1, wanted * 0)).endswith("that span 0")
