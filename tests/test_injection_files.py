@@ -17,6 +17,7 @@ import tomli_w
 
 from lnn_edge.board import Board, board_from_json, load_board
 from lnn_edge.build import build
+from lnn_edge.build_record import read_inputs, write_record
 from lnn_edge.cell_files import CellCard
 from lnn_edge.cell_folder import CfcSizes, make_model, save_cell
 from lnn_edge.cells.cfc import CfcConfig
@@ -30,6 +31,7 @@ from lnn_edge.quantize import quantize
 from lnn_edge.quantize_cell import quantize_cell_folder
 from lnn_edge.recipe import Recipe, builtin_recipes, load_recipe, recipe_of
 from lnn_edge.report import collect, render
+from lnn_edge.size import Limits
 from lnn_edge.trained import ModelCard, load_trained, prepare, save_trained
 from lnn_edge.verify import Signal, Verification, verify_signals, write_verification
 from tests.c_tokens import integers, tokens
@@ -238,11 +240,13 @@ def test_no_field_of_a_projects_files_reaches_the_report(project: Path) -> None:
     build(project, "board")
     usual = Shape(render(collect(project, [motion_of(1, 5)]))).found
     assert not any(word == "script" or word.startswith("on") for tag in usual for word in tag)
-    for name in ("export.json", "verify-host.json", "build/board/size.json"):
+    for name in ("export.json", "verify-host.json"):  # size.json is built anew where it is forged
         path = project / name
         good = path.read_text()
         for forged in project_forgeries(json.loads(good)):
             path.write_text(json.dumps(forged))
+            # As if it had been built so, which spares a build for each.
+            write_record(project, "board", read_inputs(project, "board"), Limits())
             try:
                 assert Shape(render(collect(project, [motion_of(1, 5)]))).found <= usual
             except LnnEdgeError as error:
