@@ -28,7 +28,7 @@ from lnn_edge.framing import LARGEST_REPLY, MAX_PAYLOAD
 from lnn_edge.graph import QGraph
 from lnn_edge.graphio import graph_bytes, graph_sha256
 from lnn_edge.header import Header, state_formula
-from lnn_edge.ir import AbstractOp, QTensor, Run
+from lnn_edge.ir import NO_TOTAL, AbstractOp, QTensor, Run, Total
 from lnn_edge.kernels import Core, Kernel, select
 from lnn_edge.lock import alone_in
 from lnn_edge.memory import ArenaPlan, plan_arena
@@ -116,6 +116,7 @@ class LimitedTensor:
         size: Elements.
         initial: What all elements are at the start of a record.
         runs: Limits of the elements; they repeat.
+        total: An element that is the sum of others.
     """
 
     name: str
@@ -123,12 +124,14 @@ class LimitedTensor:
     size: int
     initial: int
     runs: tuple[Run, ...]
+    total: Total
 
     @property
     def is_limited(self) -> bool:
         """Whether its type could hold something else."""
         low, high = RANGES[self.tensor.dtype]
-        return any(run.low > low or run.high < high for run in self.runs)
+        is_free = all(run.low <= low and run.high >= high for run in self.runs)
+        return not is_free or self.total != NO_TOTAL
 
 
 @dataclass(frozen=True)
@@ -226,13 +229,15 @@ class ModelCode:
         tensors = []
         for state in graph.states:
             maker, own = makers.get(state.update.name), state.tensor
-            whole = (Run(own.qmin, own.qmax, own.size),)
-            runs = maker.limits_of(state.update) if maker else whole
-            tensors.append(LimitedTensor(own.name, own, own.size, state.initial, runs))
+            runs: tuple[Run, ...] = (Run(own.qmin, own.qmax, own.size),)
+            total = NO_TOTAL
+            if maker:
+                runs, total = maker.limits_of(state.update), maker.total_of(state.update)
+            tensors.append(LimitedTensor(own.name, own, own.size, state.initial, runs, total))
         for ring in graph.rings:
             frame, size = ring.frame, ring.length * ring.frame.size
             runs = (Run(frame.qmin, frame.qmax, size),)
-            tensors.append(LimitedTensor(f"{ring.name}_frames", frame, size, 0, runs))
+            tensors.append(LimitedTensor(f"{ring.name}_frames", frame, size, 0, runs, NO_TOTAL))
         return tuple(t for t in tensors if t.is_limited)
 
     @property

@@ -116,6 +116,18 @@ class Run:
     count: int
 
 
+@dataclass(frozen=True)
+class Total:
+    """Element `index` is the sum of `count` elements from `first` on."""
+
+    index: int
+    first: int
+    count: int
+
+
+NO_TOTAL = Total(0, 0, 0)
+
+
 @dataclass(frozen=True, eq=False)
 class AbstractOp(abc.ABC):
     """One integer operator: its exact meaning, and its formula in real numbers.
@@ -185,6 +197,10 @@ class AbstractOp(abc.ABC):
         runs follow one another and repeat.
         """
         return (Run(update.qmin, update.qmax, update.size),)
+
+    def total_of(self, update: QTensor) -> Total:
+        """Return the sum that this operator carries on in a state, right only if it was before."""
+        return NO_TOTAL
 
     def require(self, condition: bool, problem: str) -> None:
         """Raise GraphError naming this operator unless condition holds."""

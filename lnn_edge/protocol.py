@@ -1,4 +1,4 @@
-"""Messages of the wire protocol, version 1, as values and bytes.
+"""Messages of the wire protocol, version 2, as values and bytes.
 
 Pure: no port, no clock. The contract is docs/protocol.md; the other side is
 firmware/src/protocol.c.

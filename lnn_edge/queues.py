@@ -11,6 +11,8 @@ from lnn_edge.ir import QTensor
 from lnn_edge.sim import Values
 from lnn_edge.stage import DecidingTrigger, EventTrigger, EveryTrigger
 
+MOST_AHEAD = 1 << 24  # frames that an event may lie ahead, or it would hold up all others for ever
+
 
 @dataclass(frozen=True)
 class Counters:
@@ -38,8 +40,8 @@ class AbstractQueue(abc.ABC):
         """Take note of the newest of so many frames."""
 
     @abc.abstractmethod
-    def push(self, stamp: int) -> bool:
-        """Queue an event; False if it was dropped, which is counted."""
+    def push(self, stamp: int, frames: int) -> bool:
+        """Queue an event after so many frames; False if it was dropped, which is counted."""
 
     @abc.abstractmethod
     def is_ready(self, frames: int) -> bool:
@@ -80,10 +82,10 @@ class EventQueue(AbstractQueue):
     def note_frame(self, frames: int) -> None:
         """Do nothing: events come from outside."""
 
-    def push(self, stamp: int) -> bool:
-        """Queue an event unless its stamp is not after the last one, or the queue is full."""
+    def push(self, stamp: int, frames: int) -> bool:
+        """Queue an event unless it is too far ahead, not after the last one, or one too many."""
         newest = self._events[-1] if self._events else self._last
-        if newest is not None and stamp <= newest:
+        if stamp - frames > MOST_AHEAD or (newest is not None and stamp <= newest):
             self.count(events_rejected=1)
             return False
         if len(self._events) == self._trigger.capacity:
@@ -149,7 +151,7 @@ class FrameQueue(AbstractQueue):
         else:
             self._due = frames
 
-    def push(self, stamp: int) -> bool:
+    def push(self, stamp: int, frames: int) -> bool:
         """Refuse: this model takes no events."""
         self.count(events_rejected=1)
         return False

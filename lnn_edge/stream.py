@@ -113,7 +113,7 @@ class Stream:
         if distance > frames:
             self._queue.count(events_rejected=1)
         elif distance:
-            self._queue.push(frames - distance)
+            self._queue.push(frames - distance, frames)
 
     def skip_frames(self, count: int) -> None:
         """Account for lost frames: each ring holds its last frame in their place."""
@@ -130,13 +130,13 @@ class Stream:
     def push_event(self, stamp: int) -> bool:
         """Queue an event; False if it was dropped, which is counted.
 
-        It is where its order is wrong, the queue is full, or the model takes no events from
-        outside.
+        It is where its order is wrong, it lies more than 2^24 frames ahead, the queue is full, or
+        the model takes no events from outside.
         """
         if isinstance(self._trigger, EventTrigger) and self._trigger.source is not None:
             self._queue.count(events_rejected=1)
             return False
-        return self._queue.push(stamp)
+        return self._queue.push(stamp, self.frames)
 
     def decisions(self) -> Iterator[Decision]:
         """Run every step that is ready, oldest firing first."""

@@ -17,13 +17,15 @@ from lnn_edge.codegen import generate, render_model
 from lnn_edge.graph import QGraph
 from lnn_edge.graphio import load_graph
 from lnn_edge.kernels import HOST
+from lnn_edge.ops.r_peaks import RPeaks
+from lnn_edge.queues import MOST_AHEAD
 from lnn_edge.shipped import shipped_graph
 from lnn_edge.stage import EventTrigger
 from lnn_edge.stream import BLOB_CRC_BYTES, BLOB_HEAD_BYTES, Stream, state_layout
 from tests.host_c import SANITIZERS, WARNINGS, compile_model, run_c
-from tests.toy import toy_every_graph, toy_graph
+from tests.toy import toy_every_graph, toy_graph, toy_source_graph, toy_staged_graph
 
-FUZZ = Path(__file__).parent / "c" / "fuzz_state.c"
+FUZZ = Path(__file__).parent / "c"
 
 
 def signed(body: bytes, blob: bytes) -> bytes:
@@ -101,6 +103,43 @@ def test_a_forged_queue_is_refused_whole_and_the_model_reset(case, event_model):
     assert after(graph, program, forged) == Stream(graph).state_blob()
 
 
+def test_what_lies_ahead_is_refused_from_its_limit_on(event_model):
+    """Behind the prefix: next frame, ring filled, then events, last, has last, and the stamps."""
+    graph, program = event_model
+    stream = Stream(graph)
+    list(stream.run(np.zeros((300, 2), np.int16), [100, 200]))
+    blob, at = stream.state_blob(), len(stream.state_prefix())
+    words = np.frombuffer(blob[BLOB_HEAD_BYTES + at :][: 4 * 5], "<u4")
+    assert words.tolist() == [300, 1, 0, 200, 1]
+    fresh, post = Stream(graph).state_blob(), graph.deciding_trigger.post
+    for last, is_legal in ((300 - post, True), (301 - post, False), (300, False)):
+        forged = with_word(blob, at + 12, last)
+        assert after(graph, program, forged) == (forged if is_legal else fresh)
+    for stamp, is_legal in ((300 + MOST_AHEAD, True), (301 + MOST_AHEAD, False)):
+        forged = with_word(with_word(blob, at + 8, 1), at + 36, stamp)
+        assert after(graph, program, forged) == (forged if is_legal else fresh)
+
+
+def test_a_sum_that_a_detector_carries_on_has_to_be_right(tmp_path):
+    """A wrong one would stay wrong, and the detector deaf."""
+    graph = find_beats(toy_graph())
+    program = compile_model(graph, tmp_path)
+    stream = Stream(graph)
+    list(stream.run(np.random.default_rng(2).integers(-900, 900, (300, 2)).astype(np.int16)))
+    blob, state = stream.state_blob(), next(op for op in graph.ops if isinstance(op, RPeaks))
+    at = 0
+    for each in state_layout(graph):
+        if each.tensor == state.inputs[2]:
+            break
+        at += each.tensor.bytes
+    at += 4 * state.layout["total"].start
+    total = int.from_bytes(blob[BLOB_HEAD_BYTES + at :][:4], "little")
+    assert total > 1000
+    assert after(graph, program, blob) == blob
+    for wrong in (total - 1, total + 1, 0):
+        assert after(graph, program, with_word(blob, at, wrong)) == Stream(graph).state_blob()
+
+
 @pytest.mark.parametrize("due", [101, 1, 0xFFFFFFFF])
 def test_a_firing_that_cannot_wait_is_refused(due, every_model):
     graph, program = every_model
@@ -135,17 +174,22 @@ def test_a_flipped_bit_anywhere_is_refused(at, event_model):
 MODELS: dict[str, Callable[[], QGraph]] = {
     "events": toy_graph,
     "every": toy_every_graph,
+    "staged": toy_staged_graph,
+    "source": toy_source_graph,
     "found": lambda: find_beats(toy_graph()),
     "beats": lambda: load_graph(shipped_graph()),
 }
 
 
-def compile_fuzz(graph: QGraph, folder: Path) -> Path:
+def compile_fuzz(graph: QGraph, folder: Path, road: str) -> Path:
     for name, text in render_model(generate(graph, HOST)).items():
         (folder / name).write_text(text)
-    runtime = resources.path("firmware") / "runtime"
-    sources = [*folder.glob("*.c"), *runtime.glob("*.c"), FUZZ]
-    command = ["gcc", *WARNINGS, *SANITIZERS, f"-I{folder}", f"-I{runtime}", *map(str, sources)]
+    firmware = resources.path("firmware")
+    sources = [*folder.glob("*.c"), *(firmware / "runtime").glob("*.c"), FUZZ / f"fuzz_{road}.c"]
+    if road == "protocol":
+        sources += [firmware / "src" / f"{name}.c" for name in ("frame", "protocol")]
+    places = (folder, FUZZ, firmware / "runtime", firmware / "include")
+    command = ["gcc", *WARNINGS, *SANITIZERS, *(f"-I{p}" for p in places), *map(str, sources)]
     done = subprocess.run(
         [*command, "-o", str(folder / "fuzz")], capture_output=True, text=True, check=False
     )
@@ -153,9 +197,12 @@ def compile_fuzz(graph: QGraph, folder: Path) -> Path:
     return folder / "fuzz"
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_no_forged_state_harms_a_model(model, tmp_path):
-    program = compile_fuzz(MODELS[model](), tmp_path)
+@pytest.mark.parametrize(
+    ("model", "road"),
+    [*((m, "state") for m in MODELS), ("events", "protocol"), ("staged", "protocol")],
+)
+def test_no_forged_state_harms_a_model(model: str, road: str, tmp_path: Path) -> None:
+    program = compile_fuzz(MODELS[model](), tmp_path, road)
     command = [str(program), "1", "5000", "32"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -163,4 +210,4 @@ def test_no_forged_state_harms_a_model(model, tmp_path):
     assert found is not None
     accepted, refused, decisions = map(int, found.groups())
     assert min(accepted, refused) > 500
-    assert decisions > 20
+    assert decisions > 5

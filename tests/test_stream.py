@@ -12,7 +12,7 @@ from lnn_edge.errors import VerificationError
 from lnn_edge.graphio import graph_sha256, load_graph
 from lnn_edge.ir import QTensor
 from lnn_edge.networks.beat_front_end import DT_RANGE, EVENT_CAPACITY, FIRST_DT
-from lnn_edge.queues import Counters
+from lnn_edge.queues import MOST_AHEAD, Counters
 from lnn_edge.shipped import shipped_graph
 from lnn_edge.stream import BLOB_HEAD_BYTES, Decision, Stream, pack, state_layout, unpack
 from tests.toy import toy_graph
@@ -80,6 +80,16 @@ def test_equal_and_backward_stamps_are_refused_and_counted_one_by_one() -> None:
     assert not stream.push_event(30)
     assert stream.push_event(32)
     assert stream.counters == Counters(events_rejected=4)
+
+
+def test_an_event_too_far_ahead_is_refused_and_holds_up_no_other() -> None:
+    stream = Stream(toy_graph())
+    push(stream, 10)
+    ahead = [10 + MOST_AHEAD + 1, (1 << 32) - 7, 30, 10 + MOST_AHEAD]
+    assert [stream.push_event(t) for t in ahead] == [False, False, True, True]
+    assert stream.counters == Counters(events_rejected=2)
+    push(stream, 90)
+    assert [d.stamp for d in stream.decisions()] == [30]
 
 
 def test_a_full_queue_drops_the_newest_event_and_the_next_dt_does_not_see_it() -> None:

@@ -11,6 +11,7 @@ import pytest
 from lnn_edge.graph import QGraph
 from lnn_edge.ir import QTensor
 from lnn_edge.ops.window import MeanAbs
+from lnn_edge.queues import MOST_AHEAD
 from lnn_edge.stage import InputTrigger, Ring, Stage
 from lnn_edge.stream import Stream
 from tests.host_c import compile_model, record_items, run_c, run_reference
@@ -95,6 +96,17 @@ def test_the_blob_before_a_decision_replays_it(program: Path) -> None:
         outputs = d.outputs.astype("<i2").tobytes()
         expected = b"D" + d.stamp.to_bytes(4, "little") + outputs + d.probes + d.state
         assert run_c(program, [("P", d.before)]) == expected
+
+
+@pytest.mark.parametrize("ahead", [MOST_AHEAD, MOST_AHEAD + 1, (1 << 32) - 17, (1 << 32) - 57])
+def test_an_event_far_ahead_is_treated_alike(program: Path, ahead: int) -> None:
+    """Around the limit, and where its window or its wait would end beyond 2^32."""
+    frames, _ = random_record(4, 200, -900, 900)
+    items = [*(("F", f) for f in frames[:50]), ("E", min(50 + ahead, (1 << 32) - 1)), ("E", 60)]
+    items += [*(("F", f) for f in frames[50:]), ("E", 130), ("G", None)]
+    expected = run_reference(toy_graph(), items)
+    assert run_c(program, items) == expected
+    assert (b"D" in expected[:1]) == (ahead > MOST_AHEAD)
 
 
 def test_counters_tell_what_happened() -> None:

@@ -1,6 +1,6 @@
 /**
  * @file lnn_protocol.h
- * @brief Wire protocol, version 1: requests in, replies out. The contract is docs/protocol.md.
+ * @brief Wire protocol, version 2: requests in, replies out. The contract is docs/protocol.md.
  *
  * Knows no hardware: bytes come in by lnn_protocol_receive, the rest goes through lnn_port.h.
  */

@@ -127,9 +127,19 @@ static void drop_head(lnn_events_t *events, uint32_t *stamps)
     stamps[events->count] = 0U;
 }
 
-lnn_status_t lnn_events_push(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger,
-                             lnn_counters_t *counters, const uint32_t stamp)
+uint32_t lnn_event_is_near(const uint32_t frames, const uint32_t stamp)
 {
+    return ((stamp < frames) || (stamp - frames <= LNN_MOST_AHEAD)) ? 1U : 0U;
+}
+
+lnn_status_t lnn_events_push(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger,
+                             lnn_counters_t *counters, const uint32_t frames, const uint32_t stamp)
+{
+    if (lnn_event_is_near(frames, stamp) == 0U)
+    {
+        counters->events_rejected++;
+        return LNN_ERR_RANGE;
+    }
     const uint32_t known  = events->has_last + events->count;
     const uint32_t newest = (events->count > 0U) ? stamps[events->count - 1U] : events->last;
     if ((known > 0U) && (stamp <= newest))
@@ -156,7 +166,7 @@ void lnn_events_note(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t
     }
     else if (distance > 0U)
     {
-        (void) lnn_events_push(events, stamps, trigger, counters, frames - distance);
+        (void) lnn_events_push(events, stamps, trigger, counters, frames, frames - distance);
     }
 }
 

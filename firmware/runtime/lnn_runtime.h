@@ -18,6 +18,8 @@
 
 #define LNN_RUNTIME_VERSION 2
 
+#define LNN_MOST_AHEAD 0x1000000U /**< frames that an event may lie ahead: half a day at 360 Hz */
+
 typedef enum
 {
     LNN_OK              = 0,
@@ -103,9 +105,12 @@ void lnn_slide_advance(int16_t *data, const lnn_every_t *reader, uint32_t channe
 /** @brief Account for lost frames: the last frame stands in their place. */
 void lnn_slide_skip(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, uint32_t channels, uint32_t count);
 
-/** @brief Queue an event. */
+/** @brief Whether an event is at most LNN_MOST_AHEAD ahead: one beyond would hold up all others for ever. */
+uint32_t lnn_event_is_near(uint32_t frames, uint32_t stamp);
+
+/** @brief Queue an event after so many frames. */
 lnn_status_t lnn_events_push(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger,
-                             lnn_counters_t *counters, uint32_t stamp);
+                             lnn_counters_t *counters, uint32_t frames, uint32_t stamp);
 
 /** @brief Queue the event that is `distance` frames back from `frames`; 0 is none. */
 void lnn_events_note(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger, lnn_counters_t *counters,

@@ -1,7 +1,5 @@
 #include "lnn_state.h"
 
-#define MOST_AHEAD 0x1000000U /* 2^24 frames: half a day at 360 Hz */
-
 uint32_t lnn_crc32(const uint32_t crc, const uint8_t *bytes, const uint32_t count)
 {
     uint32_t rest = ~crc;
@@ -29,6 +27,16 @@ static int64_t element(const uint8_t *tensor, const lnn_type_t type, const uint3
     }
 }
 
+static uint32_t adds_up(const uint8_t *tensor, const lnn_limits_t *limits)
+{
+    int64_t rest = (limits->count > 0U) ? element(tensor, limits->type, limits->total) : 0;
+    for (uint32_t i = 0; i < limits->count; i++)
+    {
+        rest -= element(tensor, limits->type, limits->first + i);
+    }
+    return (rest == 0) ? 1U : 0U;
+}
+
 static uint32_t hold(const uint8_t *tensor, const lnn_limits_t *limits)
 {
     const lnn_run_t *run        = limits->runs;
@@ -47,7 +55,7 @@ static uint32_t hold(const uint8_t *tensor, const lnn_limits_t *limits)
         is_within &= ((value >= run->low) && (value <= run->high)) ? 1U : 0U;
         left--;
     }
-    return is_initial | is_within;
+    return is_initial | (is_within & adds_up(tensor, limits));
 }
 
 uint32_t lnn_limits_hold(const uint8_t *state, const lnn_limits_t *limits, const uint32_t count)
@@ -62,17 +70,24 @@ uint32_t lnn_limits_hold(const uint8_t *state, const lnn_limits_t *limits, const
 
 uint32_t lnn_ring_is_valid(const lnn_ring_t *ring)
 {
-    return ((ring->frames <= UINT32_MAX - MOST_AHEAD) && (ring->primed <= 1U)) ? 1U : 0U;
+    return ((ring->frames <= UINT32_MAX - LNN_MOST_AHEAD) && (ring->primed <= 1U)) ? 1U : 0U;
 }
 
 uint32_t lnn_events_are_valid(const lnn_events_t *events, const uint32_t *stamps, const lnn_trigger_t *trigger,
                               const uint32_t frames)
 {
-    const uint32_t end   = frames + MOST_AHEAD; /* an event beyond it would hold up all others for ever */
-    uint32_t       all   = ((events->count <= trigger->capacity) && (events->has_last <= 1U)) ? 1U : 0U;
-    uint32_t       known = events->has_last;
-    uint32_t       last  = events->last;
-    all &= (((known == 0U) && (last == 0U)) || ((known == 1U) && (last < end))) ? 1U : 0U;
+    uint32_t all   = ((events->count <= trigger->capacity) && (events->has_last <= 1U)) ? 1U : 0U;
+    uint32_t known = events->has_last;
+    uint32_t last  = events->last;
+    /* Where a last event was decided, the frames that it needed have come. */
+    if (known == 0U)
+    {
+        all &= (last == 0U) ? 1U : 0U;
+    }
+    else
+    {
+        all &= ((last <= frames) && (frames - last >= trigger->post)) ? 1U : 0U;
+    }
     for (uint32_t i = 0; (all != 0U) && (i < trigger->capacity); i++)
     {
         if (i >= events->count)
@@ -80,7 +95,7 @@ uint32_t lnn_events_are_valid(const lnn_events_t *events, const uint32_t *stamps
             all = (stamps[i] == 0U) ? 1U : 0U;
             continue;
         }
-        all   = (((known == 0U) || (stamps[i] > last)) && (stamps[i] < end)) ? 1U : 0U;
+        all   = (((known == 0U) || (stamps[i] > last)) && (lnn_event_is_near(frames, stamps[i]) != 0U)) ? 1U : 0U;
         known = 1U;
         last  = stamps[i];
     }

@@ -37,18 +37,21 @@ typedef struct
     lnn_type_t       type;
     int32_t          initial; /**< what all elements are at the start of a record, or all lie in their runs */
     const lnn_run_t *runs;
+    uint32_t         total; /**< the element that is the sum of `count` elements from `first` on; of 0: there is none */
+    uint32_t         first;
+    uint32_t         count;
 } lnn_limits_t;
 
 /** @brief CRC-32 (IEEE 802.3, as zlib) of what a running CRC stands for and further bytes; 0 to begin with. */
 uint32_t lnn_crc32(uint32_t crc, const uint8_t *bytes, uint32_t count);
 
-/** @brief Whether each of the tensors is as at the start of a record, or within its runs. */
+/** @brief Whether each of the tensors is as at the start of a record, or within its runs and with its total right. */
 uint32_t lnn_limits_hold(const uint8_t *state, const lnn_limits_t *limits, uint32_t count);
 
-/** @brief Whether a ring has a count of frames that goes on for another 2^24 of them, and a flag. */
+/** @brief Whether a ring has a count of frames that goes on for another LNN_MOST_AHEAD of them, and a flag. */
 uint32_t lnn_ring_is_valid(const lnn_ring_t *ring);
 
-/** @brief Whether the events ascend, fit the queue, and lie at most 2^24 frames ahead. */
+/** @brief Whether the events ascend, fit the queue and are near, and the last one can have been decided. */
 uint32_t lnn_events_are_valid(const lnn_events_t *events, const uint32_t *stamps, const lnn_trigger_t *trigger,
                               uint32_t frames);
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 from array_api_compat import array_namespace
 
 from lnn_edge.fixed import Array
-from lnn_edge.ir import AbstractOp, QTensor, Run
+from lnn_edge.ir import AbstractOp, QTensor, Run, Total
 
 KEPT = 8  # heights and intervals that means are taken over
 LONG_AGO = 1 << 20  # an age saturates
@@ -220,6 +220,11 @@ class RPeaks(AbstractOp):
             Run(*limits.get(name, height), place.stop - place.start)
             for name, place in self.layout.items()
         )
+
+    def total_of(self, update: QTensor) -> Total:
+        """Return the place of t and of the slopes that it is the sum of."""
+        slopes = self.layout["slope_ring"]
+        return Total(self.layout["total"].start, slopes.start, slopes.stop - slopes.start)
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         """Return (state', event), exactly."""
