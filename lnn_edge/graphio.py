@@ -192,7 +192,9 @@ def _encode(graph: QGraph) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def _encode_tensor(tensor: QTensor) -> dict[str, Any]:
-    return {f.name: getattr(tensor, f.name) for f in fields(tensor) if f.name != "name"}
+    values = {f.name: getattr(tensor, f.name) for f in fields(tensor) if f.name != "name"}
+    scales = [float(scale) for scale in tensor.scales]  # as they are read: 1 is 1.0
+    return {**values, "scale": scales if isinstance(tensor.scale, tuple) else scales[0]}
 
 
 def _encode_stage(

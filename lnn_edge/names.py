@@ -30,7 +30,7 @@ _FILES = frozenset(
     "signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath "
     "threads time uchar wchar wctype".split()
 )
-
+# In a path, of CMake, Ninja or the Tcl of OpenOCD.
 _ACTIVE = frozenset('";<>[]\\|')
 
 

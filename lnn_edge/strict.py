@@ -13,6 +13,7 @@ from lnn_edge.errors import LnnEdgeError
 from lnn_edge.names import shown
 
 T = TypeVar("T")
+_LARGEST = 1 << 1000  # of the integers that a float holds, nearly
 
 
 def build(cls: type[T], values: Any, where: str, error: type[LnnEdgeError]) -> T:
@@ -64,7 +65,7 @@ def convert(hint: Any, value: Any, where: str, error: type[LnnEdgeError]) -> Any
         for argument in arguments:
             with suppress(error):
                 return convert(argument, value, where, error)
-    if hint is float and _fits(int, value):
+    if hint is float and _fits(int, value) and abs(value) < _LARGEST:
         return float(value)
     if isinstance(hint, type) and _fits(hint, value):
         return value

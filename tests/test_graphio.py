@@ -21,7 +21,10 @@ import pytest
 from lnn_edge.errors import GraphError
 from lnn_edge.graph import QGraph
 from lnn_edge.graphio import FORMAT, graph_sha256, load_graph, save_graph
+from lnn_edge.ir import QTensor
+from lnn_edge.ops.window import MeanAbs
 from lnn_edge.shipped import shipped_graph
+from lnn_edge.stage import Stage
 from lnn_edge.stream import Stream
 from tests.toy import toy_every_graph, toy_graph
 
@@ -434,3 +437,17 @@ def test_a_range_that_is_not_kept_is_refused(
     edit(document)
     path = write_members(tmp_path / "bad.qgraph", with_document(members, document))
     assert sentence in refusal(path)
+
+
+def test_a_whole_scale_names_the_same_graph_before_and_after(tmp_path: Path) -> None:
+    """1 is read as 1.0, and a project is known by its hash."""
+    frame = replace(TOY.frame, scale=1)
+    whole = replace(TOY.deciding_trigger.window, scale=1)
+    level = QTensor("level", (2,), "int16", 1)
+    op = MeanAbs.quantize("mean_abs", whole, level)
+    trigger = replace(TOY.deciding_trigger, window=whole)
+    first = replace(TOY.stages[0], trigger=replace(TOY.stages[0].trigger, frame=frame))
+    last = Stage("beat", trigger, (op,), (), (level,))
+    graph = QGraph((first, last), (replace(TOY.rings[0], frame=frame),), "toy", {})
+    digest = save_graph(graph, tmp_path / "whole.qgraph")
+    assert digest == graph_sha256(graph) == graph_sha256(load_graph(tmp_path / "whole.qgraph"))

@@ -86,6 +86,7 @@ def test_a_whole_number_may_stand_for_a_real_one() -> None:
         ({"leaf": {"size": True}}, "tree.toml: leaf: size is True, needed int"),
         ({"leaf": {"size": 1.0}}, "tree.toml: leaf: size is 1.0, needed int"),
         ({"leaf": {"size": 1, "ratio": "1"}}, "tree.toml: leaf: ratio is '1', needed float"),
+        ({"leaf": {"size": 1, "ratio": 10**400}}, "tree.toml: leaf: ratio is 1000000"),
         ({"leaf": {"size": 1, "ratio": True}}, "tree.toml: leaf: ratio is True, needed float"),
     ],
 )
