@@ -454,6 +454,22 @@ def wide_operators() -> dict[str, list[AbstractOp]]:
     return ops
 
 
+def operators_on_channels() -> list[AbstractOp]:
+    """Return operators whose channels differ in scale and zero point."""
+    rng = np.random.default_rng(6)
+    scales, points = (0.01, 0.5, 0.002), (7, -90, 0)
+    x = QTensor("x", (11, 3), "int8", scales, points)
+    y = QTensor("y", (4, 5), "int8", 0.4, 3)
+    weight, bias = rng.normal(0, 1, (5, 3, 5)), rng.normal(0, 1, 5)
+    flat = QTensor("y", (5,), "int16", 0.01)
+    part = QTensor("z", (3,), "int8", scales, points)
+    return [
+        Conv1d.quantize("conv1d", x, y, weight, bias, 2),
+        Linear.quantize("linear", part, flat, rng.normal(0, 1, (5, 3)), bias),
+        Concat.join("concat", (part, QTensor("w", (2,), "int8", 0.3, -1)), "y"),
+    ]
+
+
 def limits(op: AbstractOp) -> list[tuple[int, int]]:
     """Return the smallest and largest value that each input can have when the operator runs.
 

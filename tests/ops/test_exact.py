@@ -11,7 +11,7 @@ from lnn_edge.kernels import KERNELS, Core, Kernel
 from lnn_edge.ops import OPERATORS
 from tests import arm_core
 from tests.ops.batch import Batch, Case, link_for_arm, run_on_host
-from tests.ops.cases import MAKERS, Seeded, stress_inputs, wide_operators
+from tests.ops.cases import MAKERS, Seeded, operators_on_channels, stress_inputs, wide_operators
 
 SEEDS = range(16)
 DSP = Core("cortex-m7", dsp=True)
@@ -23,7 +23,7 @@ def fitting(op: AbstractOp) -> list[Kernel]:
 
 @pytest.fixture(scope="module")
 def batch() -> Batch:
-    wide = [op for ops in wide_operators().values() for op in ops]
+    wide = [*operators_on_channels(), *(op for ops in wide_operators().values() for op in ops)]
     cases = [Case(op, k, stress_inputs(op, 4, 0)) for op in wide for k in fitting(op)]
     for make in MAKERS.values():
         for seed in SEEDS:

@@ -18,7 +18,7 @@ from lnn_edge.ops.conv2d import Conv2d, geometry_of
 from lnn_edge.ops.elementwise import Add
 from lnn_edge.ops.lut import Lut
 from tests.ops import cases
-from tests.ops.cases import MAKERS, Seeded
+from tests.ops.cases import MAKERS, Seeded, operators_on_channels
 from tests.ops.formulas import FORMULAS, bound
 from tests.ops.test_real import RULES, SLACK, inputs_without_empty_states
 
@@ -126,6 +126,11 @@ def test_channels_that_differ_are_computed_or_refused(
             accepted |= places
     assert all(place in declared or place[0] in declared for place in accepted)
     assert all(any(place.startswith(d) for place in accepted) for d in declared)
+
+
+@pytest.mark.parametrize("op", operators_on_channels(), ids=lambda op: op.kind)
+def test_channels_that_differ_in_both_are_computed(op: AbstractOp) -> None:
+    assert_real(op, 0)
 
 
 def test_a_sum_of_channels_in_different_steps_is_refused() -> None:
