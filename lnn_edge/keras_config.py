@@ -75,14 +75,12 @@ class _MixedMemory:
 @dataclass(frozen=True)
 class _Cfc:
     mode: Mode
-    activation: dict[str, Any]
     backbone_layers: int
 
 
 @dataclass(frozen=True)
 class _WiredCfc:
     mode: Mode
-    activation: dict[str, Any]
     fully_recurrent: bool
 
 
@@ -167,24 +165,27 @@ def _of_cell(where: str, name: str, config: Json, wiring: Any) -> KerasConfig:
         wired = _pick(_WiredCfc, config, where)
         if not wired.fully_recurrent:
             raise DataError(f"{where}: fully_recurrent is false, which is not known; set it true")
-        return KerasConfig(kind, wired.mode, _activation(wired.activation), wiring=drawn)
+        activation = _known(_function_name(config.get("activation")))
+        return KerasConfig(kind, wired.mode, activation, wiring=drawn)
     cfc = _pick(_Cfc, config, where)
     if config.get("sparsity_mask") is not None:
         raise DataError(f"{where}: a sparsity_mask of its own is not known; give CfC a wiring")
-    activation = _activation(cfc.activation)
-    if cfc.backbone_layers and activation is None:
-        names = (cfc.activation.get(key) for key in ("config", "class_name"))
-        name = next((v for v in names if isinstance(v, str)), "of no name")
+    name = _function_name(config.get("activation"))
+    if cfc.backbone_layers and _known(name) is None:
         raise DataError(
             f"{where}: the backbone's activation {name} is not known; train it with one of "
             f"{', '.join(get_args(Activation))}"
         )
-    return KerasConfig(kind, cfc.mode, activation)
+    return KerasConfig(kind, cfc.mode, _known(name))
 
 
-def _activation(function: Json) -> Activation | None:
-    """Return the name of a function that is known; ncps registers one in a package of no name."""
-    name = str(function.get("config")).removeprefix(">")
+def _function_name(value: Any) -> str:
+    """Return the name of a function; ncps registers lecun_tanh in a package without a name."""
+    name = value.get("config") if isinstance(value, dict) else value
+    return name.removeprefix(">") if isinstance(name, str) else "without a name"
+
+
+def _known(name: str) -> Activation | None:
     known: tuple[Activation, ...] = get_args(Activation)
     return next((v for v in known if v == name), None)
 

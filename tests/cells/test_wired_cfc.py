@@ -66,10 +66,10 @@ def test_synapses_are_the_librarys(wiring: Wiring, make: Callable[[Any], Any]) -
     assert (wiring.units, wiring.output_size) == (theirs.units, theirs.output_dim)
 
 
-def make_cell(wiring: Wiring, form: CfcConfig) -> WiredCfc:
+def make_cell(wiring: Wiring, form: CfcConfig, outputs: int | None = None) -> WiredCfc:
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        cell = WiredCfc(wiring, form).double()
+        cell = WiredCfc(wiring, form, outputs).double()
         for name, parameter in cell.named_parameters():
             if name.endswith("bias"):
                 torch.nn.init.uniform_(parameter, -0.3, 0.3)
@@ -108,7 +108,8 @@ def test_the_cell_is_the_librarys(
 @pytest.mark.parametrize("constant", [False, True], ids=["dt_input", "dt_constant"])
 @pytest.mark.parametrize("form", FORMS, ids=lambda f: f.mode)
 def test_integers_follow_the_real_cell(form: CfcConfig, constant: bool) -> None:
-    cell, x = make_cell(ncp(6, auto_ncp(16, 4)), form), symmetric("x", (6,), "int8", 4.0)
+    outputs = 3 if form.mode == "no_gate" else None  # of four motor neurons
+    cell, x = make_cell(ncp(6, auto_ncp(16, 4)), form, outputs), symmetric("x", (6,), "int8", 4.0)
     rng = np.random.default_rng(7)
     q = rng.integers(-127, 127, (STEPS, 6), endpoint=True)
     dt = rng.integers(DT.qmin, DT.qmax, (STEPS, 1), endpoint=True)
@@ -135,6 +136,7 @@ def test_integers_follow_the_real_cell(form: CfcConfig, constant: bool) -> None:
     assert np.sqrt((error**2).mean()) <= 0.01 * (wanted.max() - wanted.min())
     np.testing.assert_array_equal(again[name], states[name][:40])
     assert [s.tensor.size for s in lowered.states] == cell.sizes
+    assert lowered.output.size == (outputs or 4)
 
 
 def test_impossible_wirings_are_named() -> None:
@@ -149,6 +151,7 @@ def test_impossible_wirings_are_named() -> None:
         (lambda: random_wiring(2, 3, sparsity_level=1.0), "sparsity_level is 1.0"),
         (lambda: fully_connected(2, 3, 4), "no more outputs than units"),
         (lambda: WiredCfc(fully_connected(2, 3), CfcConfig()), "1 backbone layers, needed are 0"),
+        (lambda: WiredCfc(fully_connected(2, 3), FORMS[0], 4), "3 neurons .* and 4 outputs"),
     ):
         with pytest.raises(UsageError, match=message):
             make()
