@@ -22,9 +22,9 @@ from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import fully_connected, layered
 from lnn_edge.errors import DataError
 from lnn_edge.files import write_together
+from lnn_edge.finite import check_finite
 from lnn_edge.lock import alone_in
 from lnn_edge.networks.cell_model import CellInput, CellModel
-from lnn_edge.trained import check_weights
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,9 @@ def load_cell(folder: Path) -> tuple[CellModel, CellCard]:
         raise DataError(
             f"{folder}/{WEIGHTS} does not fit {CARD} ({first}); import it again"
         ) from None
-    check_weights(folder / WEIGHTS, tensors, "import it again")
+    for name, tensor in tensors.items():
+        what = f"{folder / WEIGHTS}: {name}"
+        check_finite(what, tensor.float().numpy(), "import it again")
     return model.eval(), card
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -128,7 +128,9 @@ def load_trained(folder: Path) -> Trained:
     except (SafetensorError, RuntimeError) as error:
         first = str(error).splitlines()[0]
         raise DataError(f"{folder}/model.safetensors does not fit ({first}); train again") from None
-    check_weights(folder / "model.safetensors", tensors, "train again, at a lower learning rate")
+    for name, tensor in tensors.items():
+        what = f"{folder / 'model.safetensors'}: {name}"
+        check_finite(what, tensor.float().numpy(), "train again, at a lower learning rate")
     network.eval()
     return Trained(network, card)
 
@@ -139,12 +141,6 @@ def facts_of(trained: Trained) -> dict[str, object]:
     if lead:
         facts["leads"] = [lead, *cast("list[str]", facts["leads"])[1:]]
     return facts
-
-
-def check_weights(path: Path, tensors: Mapping[str, Tensor], remedy: str) -> None:
-    """Refuse weights that are no finite numbers, see finite.check_finite."""
-    for name, tensor in tensors.items():
-        check_finite(f"{path}: {name}", tensor.float().numpy(), remedy)
 
 
 def _recipe(values: object, where: str) -> Recipe:
