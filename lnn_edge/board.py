@@ -10,10 +10,10 @@ import json
 import tomllib
 from pathlib import Path
 
-from lnn_edge import resources, strict
 from lnn_edge.board_checks import check_board
 from lnn_edge.board_facts import Board, Clock, Dma, Layout, Mcu, Pll, Region, Tools, Uart
 from lnn_edge.errors import BoardError
+from lnn_edge.files import resources, tables
 
 __all__ = [
     "Board",
@@ -70,7 +70,7 @@ def read_board(path: Path) -> Board:
         ) from error
     except tomllib.TOMLDecodeError as error:
         raise BoardError(f"{where}: not valid TOML ({error})") from error
-    return _checked(strict.build(Board, values, where, BoardError), where)
+    return _checked(tables.build(Board, values, where, BoardError), where)
 
 
 def board_from_json(text: str, where: str) -> Board:
@@ -83,7 +83,7 @@ def board_from_json(text: str, where: str) -> Board:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         raise BoardError(f"{where}: not valid JSON ({error}); export the project again") from error
-    return _checked(strict.build(Board, values, where, BoardError), where)
+    return _checked(tables.build(Board, values, where, BoardError), where)
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:

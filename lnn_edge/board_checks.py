@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from lnn_edge.board_facts import Board, Region, pin_of
 from lnn_edge.errors import BoardError
-from lnn_edge.names import is_text, shown
+from lnn_edge.files.names import is_text, shown
 
 MHZ = 1_000_000
 LONGEST_FAULT = 400  # characters

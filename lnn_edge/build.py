@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lnn_edge import strict
 from lnn_edge.build_record import (
     build_folder,
     change_limits,
@@ -29,7 +28,8 @@ from lnn_edge.build_record import (
     write_record,
 )
 from lnn_edge.errors import BuildError
-from lnn_edge.names import active_character
+from lnn_edge.files import tables
+from lnn_edge.files.names import active_character
 from lnn_edge.project import Project, open_board, open_project
 from lnn_edge.size import Limits, OperatorSymbols, SizeReport, measure, read_size, write_size
 from lnn_edge.stack import analyse_stack, read_frames
@@ -156,7 +156,7 @@ def _operators(source: Project) -> tuple[OperatorSymbols, ...]:
     listed = source.export.get("operators")
     if not isinstance(listed, list):
         raise BuildError(f"{where} are missing; run lnn-edge export again")
-    return tuple(strict.build(OperatorSymbols, item, where, BuildError) for item in listed)
+    return tuple(tables.build(OperatorSymbols, item, where, BuildError) for item in listed)
 
 
 def _compile(source: Project, preset: str, folder: Path) -> None:

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from lnn_edge import strict
 from lnn_edge.errors import BuildError, LnnEdgeError
-from lnn_edge.files import write_whole
+from lnn_edge.files import tables
+from lnn_edge.files.write import write_whole
 from lnn_edge.size import Limits
 from lnn_edge.toolchain import compiler_programs, versions
 
@@ -128,7 +128,7 @@ def read_record(project: Path, preset: str) -> BuildRecord | None:
     """Return the record of a preset's build; None if it is missing, damaged or of other format."""
     path = build_folder(project, preset) / _NAME
     try:
-        record = strict.build(BuildRecord, json.loads(path.read_bytes()), str(path), BuildError)
+        record = tables.build(BuildRecord, json.loads(path.read_bytes()), str(path), BuildError)
     except (OSError, ValueError, LnnEdgeError):
         return None
     return record if (record.format, record.inputs.preset) == (FORMAT, preset) else None

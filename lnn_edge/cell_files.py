@@ -7,8 +7,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from lnn_edge import strict
 from lnn_edge.errors import DataError
+from lnn_edge.files import tables
 
 FORMAT = 1
 CARD, WEIGHTS = "model.toml", "model.safetensors"
@@ -71,7 +71,7 @@ def read_cell_files(folder: Path) -> tuple[CellCard, dict[str, bytes]]:
         raise DataError(
             f"{folder}/{CARD} has format {values.get('format')}, needed {FORMAT}; {again}"
         )
-    card = strict.build(CellCard, values, f"{folder}/{CARD}", DataError)
+    card = tables.build(CellCard, values, f"{folder}/{CARD}", DataError)
     if hashlib.sha256(files[WEIGHTS]).hexdigest() != card.weights_sha256:
         raise DataError(f"{folder}/{WEIGHTS} is damaged or not the one of {CARD}; {again}")
     return card, files

@@ -13,7 +13,6 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
-from lnn_edge import strict
 from lnn_edge.cell_files import CARD, WEIGHTS, CellCard, read_cell_files
 from lnn_edge.cells.cfc import Cfc, CfcConfig
 from lnn_edge.cells.ltc import Ltc, LtcConfig
@@ -21,9 +20,10 @@ from lnn_edge.cells.mixed_memory import MixedMemory, Place
 from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import fully_connected, layered
 from lnn_edge.errors import DataError
-from lnn_edge.files import write_together
-from lnn_edge.finite import check_finite
-from lnn_edge.lock import alone_in
+from lnn_edge.files import tables
+from lnn_edge.files.finite import check_finite
+from lnn_edge.files.lock import alone_in
+from lnn_edge.files.write import write_together
 from lnn_edge.networks.cell_model import CellInput, CellModel
 
 
@@ -141,7 +141,7 @@ def load_cell(folder: Path) -> tuple[CellModel, CellCard]:
     where = f"{folder}/{CARD}"
     if card.cell not in CELLS:
         raise DataError(f"{where}: unknown cell {card.cell!r}; upgrade lnn-edge")
-    sizes = strict.build(CELLS[card.cell], card.sizes, f"{where}: sizes", DataError)
+    sizes = tables.build(CELLS[card.cell], card.sizes, f"{where}: sizes", DataError)
     try:
         model = make_model(sizes, card.dt or None, card.outputs)
         tensors = load_tensors(files[WEIGHTS])

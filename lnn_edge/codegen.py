@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 import lnn_edge
-from lnn_edge import resources
 from lnn_edge.board import Board
 from lnn_edge.board_checks import FAMILIES
 from lnn_edge.board_facts import pin_of
 from lnn_edge.codetext import Code, Templates
 from lnn_edge.errors import GraphError
-from lnn_edge.files import Content, publish
+from lnn_edge.files import resources
+from lnn_edge.files.lock import alone_in
+from lnn_edge.files.write import Content, publish
 from lnn_edge.fixed import RANGES
 from lnn_edge.framing import LARGEST_REPLY, MAX_PAYLOAD
 from lnn_edge.graph import QGraph
@@ -30,7 +31,6 @@ from lnn_edge.graphio import graph_bytes, graph_sha256
 from lnn_edge.header import Header, state_formula
 from lnn_edge.ir import NO_TOTAL, AbstractOp, QTensor, Run, Total
 from lnn_edge.kernels import Core, Kernel, select
-from lnn_edge.lock import alone_in
 from lnn_edge.memory import ArenaPlan, plan_arena
 from lnn_edge.queues import Counters, make_queue
 from lnn_edge.stage import EventTrigger, InputTrigger, Stage

@@ -19,7 +19,7 @@ from jinja2.compiler import CodeGenerator, Frame
 from jinja2.filters import do_indent
 
 from lnn_edge.errors import GraphError
-from lnn_edge.names import shown
+from lnn_edge.files.names import shown
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WORD = re.compile(r"[A-Za-z0-9_./+=-]+")  # one argument of CMake, of a linker and of a shell

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from lnn_edge import strict
 from lnn_edge.errors import GraphError
+from lnn_edge.files import tables
+from lnn_edge.files.names import check_text
 from lnn_edge.fixed import RANGES
-from lnn_edge.names import check_text
 
 _LIMITS: dict[str, tuple[float, float]] = {
     "sample_rate_hz": (1e-3, 1e6),
@@ -78,7 +78,7 @@ def contract_of(metadata: object) -> Contract:
     _check_json("metadata", metadata)
     known = {f.name for f in fields(Contract)}
     values = {k: v for k, v in metadata.items() if k in known}
-    return strict.build(Contract, values, "metadata", GraphError)
+    return tables.build(Contract, values, "metadata", GraphError)
 
 
 def _check_json(where: str, value: object) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from lnn_edge.contract import Contract, contract_of
 from lnn_edge.errors import GraphError
+from lnn_edge.files.names import check_model_name
 from lnn_edge.ir import QTensor
-from lnn_edge.names import check_model_name
 from lnn_edge.pipeline import Pipeline
 
 

@@ -17,13 +17,13 @@ from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 
-from lnn_edge import strict
 from lnn_edge.errors import GraphError
-from lnn_edge.files import write_whole
+from lnn_edge.files import tables
+from lnn_edge.files.names import shown
+from lnn_edge.files.write import write_whole
 from lnn_edge.fixed import RANGES
 from lnn_edge.graph import QGraph
 from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.names import shown
 from lnn_edge.ops import OPERATORS
 from lnn_edge.stage import (
     DecidingTrigger,
@@ -274,7 +274,7 @@ def _make(cls: type[_T], where: str, values: dict[str, Any]) -> _T:
     """Return cls(**values), each value of the type that the class names; lists become tuples."""
     hints = get_type_hints(cls)
     return cls(
-        **{k: strict.convert(hints[k], v, f"{where}: {k}", GraphError) for k, v in values.items()}
+        **{k: tables.convert(hints[k], v, f"{where}: {k}", GraphError) for k, v in values.items()}
     )
 
 

@@ -10,8 +10,8 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 
 from lnn_edge.errors import GraphError
+from lnn_edge.files.names import check_name
 from lnn_edge.fixed import INT32_LIMIT, ITEM_BYTES, RANGES, Array
-from lnn_edge.names import check_name
 
 Role = Literal["input", "scratch", "state"]
 LARGEST_BYTES = 1 << 26  # of a tensor or a ring: no microcontroller has more

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar, get_args
 
-from lnn_edge import strict
 from lnn_edge.cells.cfc import Activation, Mode
 from lnn_edge.errors import DataError
+from lnn_edge.files import tables
 
 MODELS = ("Sequential", "Functional")
 KINDS = {"ncps>CfCCell": "cfc", "ncps>WiredCfCCell": "wired_cfc", "ncps>LTCCell": "ltc"}
@@ -130,7 +130,7 @@ def _pick(cls: type[T], values: Any, where: str) -> T:
     """Return the fields of a dataclass out of a mapping that holds more."""
     names = {f.name for f in fields(cls)}  # type: ignore[arg-type]
     known = {k: v for k, v in values.items() if k in names} if isinstance(values, dict) else values
-    return strict.build(cls, known, where, DataError)
+    return tables.build(cls, known, where, DataError)
 
 
 def _only_layer(where: str, model: _Object) -> _Object:

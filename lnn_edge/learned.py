@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
-from lnn_edge import strict
 from lnn_edge.data.registry import DATASETS
 from lnn_edge.errors import DataError
+from lnn_edge.files import tables
+from lnn_edge.files.shipped import shipped_folder, shipped_names
 from lnn_edge.graph import QGraph
-from lnn_edge.shipped import shipped_folder, shipped_names
 
 CARD = "model.toml"
 MOST_NAMES = 20  # in a sentence
@@ -211,4 +211,4 @@ def _read_card(folder: Path) -> _Card | None:
         return None  # an imported model's
     kept = {f.name: values[f.name] for f in fields(_Card) if f.name in values}
     kept["recipe"] = {"dataset": recipe["dataset"]} if "dataset" in recipe else {}
-    return strict.build(_Card, kept, str(path), DataError)
+    return tables.build(_Card, kept, str(path), DataError)

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 
 from lnn_edge.errors import DataError, MissingToolError
-from lnn_edge.finite import check_finite
+from lnn_edge.files.finite import check_finite
 from lnn_edge.keras_config import ALONE, IDLE, KerasConfig, read_keras_config
 
 Framework = Literal["torch", "keras"]

@@ -13,7 +13,7 @@ from lnn_edge import sim
 from lnn_edge.cell_folder import load_cell
 from lnn_edge.errors import QuantizationError
 from lnn_edge.fidelity import channel_resolutions, output_error
-from lnn_edge.finite import check_finite
+from lnn_edge.files.finite import check_finite
 from lnn_edge.formats import Ranges
 from lnn_edge.graph import QGraph
 from lnn_edge.networks.cell_model import CellModel, run_real

@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from lnn_edge import strict
 from lnn_edge.errors import UsageError
-from lnn_edge.names import model_name_fault, shown
+from lnn_edge.files import tables
+from lnn_edge.files.names import model_name_fault, shown
 
 Preprocessing = Literal["causal", "whole-record"]
 FOLDER = Path(__file__).parent / "recipes"
@@ -207,7 +207,7 @@ def recipe_of(values: object, where: str) -> Recipe:
     Raises:
         UsageError: A key, type or value is wrong.
     """
-    recipe = strict.build(Recipe, _with_augmentation(values, where), where, UsageError)
+    recipe = tables.build(Recipe, _with_augmentation(values, where), where, UsageError)
     name, plan = recipe.name, recipe.training
     if model_name_fault(name):
         raise UsageError(
@@ -232,7 +232,7 @@ def _with_augmentation(values: object, where: str) -> object:
     if kind is None:
         known = ", ".join(AUGMENTATIONS)
         raise UsageError(f"no network {shown(repr(values.get('network')))}; known are {known}")
-    made = strict.build(kind, values["augmentation"], f"{where}: augmentation", UsageError)
+    made = tables.build(kind, values["augmentation"], f"{where}: augmentation", UsageError)
     return {**values, "augmentation": made}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lnn_edge.errors import DataError
-from lnn_edge.finite import check_finite
+from lnn_edge.files.finite import check_finite
 
 
 def load_sequences(path: Path, channels: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lnn_edge.errors import UsageError
-from lnn_edge.files import write_whole
+from lnn_edge.files.write import write_whole
 from lnn_edge.stack import Handler, StackReport
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lnn_edge.errors import GraphError
+from lnn_edge.files.names import check_name
 from lnn_edge.ir import LARGEST_BYTES, AbstractOp, QTensor
-from lnn_edge.names import check_name
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from lnn_edge import strict
 from lnn_edge.decisions import DecisionSequence, LabelledSignal, run_decisions
 from lnn_edge.errors import DataError, UsageError
-from lnn_edge.files import write_together
-from lnn_edge.finite import check_finite
+from lnn_edge.files import tables
+from lnn_edge.files.finite import check_finite
+from lnn_edge.files.write import write_together
 from lnn_edge.ir import QTensor
 from lnn_edge.networks import make_network
 from lnn_edge.networks.stream_net import AbstractStreamNet
@@ -116,7 +116,7 @@ def load_trained(folder: Path) -> Trained:
     where = f"{folder}/model.toml"
     if "recipe" in values:
         values["recipe"] = _recipe(values["recipe"], where)
-    card = strict.build(ModelCard, values, where, DataError)
+    card = tables.build(ModelCard, values, where, DataError)
     if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
         raise DataError(
             f"{folder}/model.safetensors is damaged or not the one of model.toml; train again"

@@ -25,7 +25,7 @@ from lnn_edge.board_counters import (
 from lnn_edge.build import BuildResult, build
 from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import DataError, VerificationError
-from lnn_edge.files import write_whole
+from lnn_edge.files.write import write_whole
 from lnn_edge.graph import QGraph
 from lnn_edge.graphio import graph_sha256
 from lnn_edge.ir import QTensor

@@ -22,7 +22,7 @@ from lnn_edge.board import load_board
 from lnn_edge.cells.gru import Gru
 from lnn_edge.cells.lstm import LstmCell
 from lnn_edge.codegen import export
-from lnn_edge.files import write_whole
+from lnn_edge.files.write import write_whole
 from lnn_edge.graph import QGraph
 from lnn_edge.import_ncps import ImportOptions, import_ncps
 from lnn_edge.networks.cell_model import CellInput, CellModel, run_real

@@ -20,7 +20,7 @@ from lnn_edge.data.diagnosis_record import DiagnosisRecord
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.decisions import DecisionSequence
 from lnn_edge.evaluate import integer_scores
-from lnn_edge.files import write_whole
+from lnn_edge.files.write import write_whole
 from lnn_edge.findings import FindingsEvaluation, evaluate_findings
 from lnn_edge.graph import QGraph
 from lnn_edge.networks.columns_net import CLASSES

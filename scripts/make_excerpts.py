@@ -12,7 +12,7 @@ from lnn_edge.data.embedded import LENGTH_S, PIECES, folder_of_pieces, name_of_p
 from lnn_edge.data.recording import RATE_HZ
 from lnn_edge.data.wfdb_folder import ANNOTATOR, wfdb_library
 from lnn_edge.data.wfdb_writer import WfdbRecord, write_record
-from lnn_edge.files import write_whole
+from lnn_edge.files.write import write_whole
 
 
 def cut_piece(source: Path, record: str, start_s: int) -> WfdbRecord:

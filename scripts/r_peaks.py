@@ -19,10 +19,10 @@ from lnn_edge.data.recording import CLASSES, NOT_SCORED, TOLERANCE_S, Recording,
 from lnn_edge.data.registry import find_dataset
 from lnn_edge.data.wfdb_folder import read_record, wfdb_library
 from lnn_edge.errors import DataError
-from lnn_edge.files import write_whole
+from lnn_edge.files.shipped import shipped_graph
+from lnn_edge.files.write import write_whole
 from lnn_edge.graph import QGraph
 from lnn_edge.graphio import load_graph
-from lnn_edge.shipped import shipped_graph
 from lnn_edge.stage import event_trigger
 from lnn_edge.whole_records import Events, event_inputs, run_input_stage, stamps_of_events
 

@@ -24,7 +24,7 @@ from lnn_edge.cells.ltc import Ltc, LtcConfig
 from lnn_edge.cells.wired_cfc import NO_BACKBONE, WiredCfc
 from lnn_edge.cells.wirings import Wiring, auto_ncp, fully_connected, layered, ncp
 from lnn_edge.codegen import export
-from lnn_edge.files import write_whole
+from lnn_edge.files.write import write_whole
 from lnn_edge.networks.cell_model import CellInput, CellModel
 from lnn_edge.project import open_project
 from lnn_edge.quantize_cell import quantize_cell

@@ -25,7 +25,7 @@ from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import auto_ncp, fully_connected, ncp
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import load_dataset
-from lnn_edge.files import write_whole
+from lnn_edge.files.write import write_whole
 from lnn_edge.networks.cell_model import CellInput, CellModel, run_real
 from lnn_edge.quantize_cell import quantize_cell
 from lnn_edge.stream import Stream

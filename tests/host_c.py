@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge import resources
 from lnn_edge.codegen import generate, render_model
+from lnn_edge.files import resources
 from lnn_edge.graph import QGraph
 from lnn_edge.kernels import HOST, Core
 from lnn_edge.stream import Stream

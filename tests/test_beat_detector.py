@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn_edge import resources
 from lnn_edge.beat_detector import detector_stage, detector_times, find_beats
 from lnn_edge.codegen import generate, render_model
 from lnn_edge.data.recording import Recording, match_beats
 from lnn_edge.errors import UsageError
+from lnn_edge.files import resources
+from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graphio import load_graph, save_graph
 from lnn_edge.ir import QTensor
 from lnn_edge.kernels import Core
 from lnn_edge.pipeline import Pipeline
-from lnn_edge.shipped import shipped_graph
 from lnn_edge.stage import EventTrigger, InputTrigger, Ring, Stage
 from lnn_edge.stream import Stream
 from lnn_edge.whole_records import run_input_stage, stamps_of_events

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge import resources
 from lnn_edge.board import load_board
 from lnn_edge.build import OverBudgetError, build
 from lnn_edge.codegen import export
 from lnn_edge.elf import read_elf
 from lnn_edge.errors import BuildError, MissingToolError, UsageError
+from lnn_edge.files import resources
 from lnn_edge.size import Limits
 from lnn_edge.toolchain import find_tool
 from tests.projects import (

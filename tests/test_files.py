@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lnn_edge.errors import UsageError
-from lnn_edge.files import MANIFEST, OWN, claim, publish, write_together, write_whole
+from lnn_edge.files.write import MANIFEST, OWN, claim, publish, write_together, write_whole
 from tests.cli.command import tree, untouched
 
 NEED_ROOM = ("replace", "fsync", "mkdir")
@@ -339,7 +339,7 @@ def test_an_interrupt_at_any_step_leaves_all_or_nothing(folder: Path, after: obj
 KILLED = """
 import json, os, sys
 from pathlib import Path
-from lnn_edge.files import publish
+from lnn_edge.files.write import publish
 
 steps = int(sys.argv[2])
 

@@ -10,6 +10,7 @@ import pytest
 
 from lnn_edge.data import mitdb
 from lnn_edge.errors import DataError
+from lnn_edge.files.shipped import shipped_folder, shipped_names
 from lnn_edge.graph import QGraph
 from lnn_edge.graphio import load_graph
 from lnn_edge.learned import (
@@ -20,7 +21,6 @@ from lnn_edge.learned import (
     learned_by_graph,
     overlap,
 )
-from lnn_edge.shipped import shipped_folder, shipped_names
 from tests.toy import toy_graph
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from lnn_edge.errors import UsageError
-from lnn_edge.lock import LOCK, alone_in
+from lnn_edge.files.lock import LOCK, alone_in
 
 ROOT = Path(__file__).parent.parent
 COUNT = """
 import sys
 from pathlib import Path
-from lnn_edge.lock import alone_in
+from lnn_edge.files.lock import alone_in
 folder = Path(sys.argv[1])
 for _ in range(int(sys.argv[2])):
     with alone_in(folder):
@@ -28,7 +28,7 @@ for _ in range(int(sys.argv[2])):
 HOLD = """
 import sys, time
 from pathlib import Path
-from lnn_edge.lock import alone_in
+from lnn_edge.files.lock import alone_in
 with alone_in(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

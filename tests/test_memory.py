@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.fixed import Array
 from lnn_edge.graphio import load_graph
 from lnn_edge.ir import AbstractOp, QTensor
 from lnn_edge.kernels import HOST, Core, select
 from lnn_edge.memory import ArenaPlan, plan_arena
-from lnn_edge.shipped import shipped_graph
 from lnn_edge.stage import InputTrigger, Stage, State
 from tests.toy import toy_graph
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from lnn_edge.errors import VerificationError
+from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graphio import graph_sha256, load_graph
 from lnn_edge.ir import QTensor
 from lnn_edge.networks.beat_front_end import DT_RANGE, EVENT_CAPACITY, FIRST_DT
 from lnn_edge.queues import MOST_AHEAD, Counters
-from lnn_edge.shipped import shipped_graph
 from lnn_edge.stream import BLOB_HEAD_BYTES, Decision, Stream, pack, state_layout, unpack
 from tests.toy import toy_graph
 

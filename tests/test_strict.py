@@ -7,8 +7,8 @@ from typing import Literal
 
 import pytest
 
-from lnn_edge import strict
 from lnn_edge.errors import BoardError, LnnEdgeError, UsageError
+from lnn_edge.files import tables
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ GOOD: dict[str, object] = {"name": "a", "leaf": {"size": 1}}
 
 
 def build(**changes: object) -> Tree:
-    return strict.build(Tree, {**GOOD, **changes}, "tree.toml", UsageError)
+    return tables.build(Tree, {**GOOD, **changes}, "tree.toml", UsageError)
 
 
 def refusal(**changes: object) -> str:
@@ -96,17 +96,17 @@ def test_what_is_wrong_is_named_with_its_place(changes: dict[str, object], sente
 
 def test_a_missing_key_without_a_default_is_named() -> None:
     with pytest.raises(UsageError, match=r"^tree: key 'leaf' is missing$"):
-        strict.build(Tree, {"name": "a"}, "tree", UsageError)
+        tables.build(Tree, {"name": "a"}, "tree", UsageError)
 
 
 @pytest.mark.parametrize("values", [None, [], "text", 3])
 def test_only_a_table_is_a_table(values: object) -> None:
     with pytest.raises(UsageError, match=r"^tree: needed a table, got"):
-        strict.build(Tree, values, "tree", UsageError)
+        tables.build(Tree, values, "tree", UsageError)
 
 
 @pytest.mark.parametrize("error", [UsageError, BoardError])
 def test_the_caller_chooses_the_error(error: type[LnnEdgeError]) -> None:
     with pytest.raises(error) as caught:
-        strict.build(Leaf, {}, "leaf", error)
+        tables.build(Leaf, {}, "leaf", error)
     assert type(caught.value) is error

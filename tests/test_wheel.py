@@ -132,7 +132,7 @@ def test_the_wheel_names_no_folder_of_this_machine(sources: Path, wheel: Path) -
 
 
 def test_the_installed_package_is_the_one_that_runs(installed: Path, tmp_path: Path) -> None:
-    code = "import lnn_edge.resources as r; print(r.__file__); print(r.path('boards'))"
+    code = "import lnn_edge.files.resources as r; print(r.__file__); print(r.path('boards'))"
     found = run_installed(installed, tmp_path, code).split()
     package = installed / "lnn_edge"
     assert found == [str(package / "resources.py"), str(package / "_data" / "boards")]

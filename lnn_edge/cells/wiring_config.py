@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from lnn_edge import strict
 from lnn_edge.cells.wirings import (
     NcpConfig,
     Wiring,
@@ -16,6 +15,7 @@ from lnn_edge.cells.wirings import (
     wiring_of,
 )
 from lnn_edge.errors import DataError
+from lnn_edge.files import tables
 
 MOST_SYNAPSES = 1_000_000  # that an NCP may draw among its command neurons
 
@@ -110,7 +110,7 @@ def draw_again(
     if name not in CLASSES:
         return None
     kind, draw = CLASSES[name]
-    arguments = strict.build(kind, config, where, DataError)
+    arguments = tables.build(kind, config, where, DataError)
     if arguments.units != shape[1]:
         raise DataError(
             f"{where} has {arguments.units} neurons, the weights have {shape[1]}; save the model "

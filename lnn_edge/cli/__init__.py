@@ -9,7 +9,7 @@ import click
 
 from lnn_edge import __version__
 from lnn_edge.errors import LnnEdgeError
-from lnn_edge.names import shown
+from lnn_edge.files.names import shown
 
 COMMANDS = {
     "boards": "boards",

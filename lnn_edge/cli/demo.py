@@ -54,10 +54,10 @@ def command(folder: Path, link: str, task: str, force: bool, as_json: bool) -> N
     \b
     Example: lnn-edge demo --out demo
     """
-    from lnn_edge.files import claim
-    from lnn_edge.lock import alone_in
+    from lnn_edge.files.lock import alone_in
+    from lnn_edge.files.shipped import shipped_graph
+    from lnn_edge.files.write import claim
     from lnn_edge.report import write_report
-    from lnn_edge.shipped import shipped_graph
 
     steps, chosen = _Steps(as_json), TASKS[task]
     with alone_in(folder, patience_s=0):
@@ -97,8 +97,8 @@ def _make_model(task: _Task, folder: Path, steps: _Steps, force: bool, as_json: 
     """Train and quantize the demo recipe on generated recordings; return the graph's path."""
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.evaluate import evaluate_scores, integer_scores
-    from lnn_edge.files import OWN, publish
-    from lnn_edge.lock import alone_in
+    from lnn_edge.files.lock import alone_in
+    from lnn_edge.files.write import OWN, publish
     from lnn_edge.quantize import quantize_folder
     from lnn_edge.recipe import load_recipe
     from lnn_edge.train import train

@@ -112,10 +112,10 @@ def judge(
     from lnn_edge.data.registry import find_dataset
     from lnn_edge.errors import UsageError
     from lnn_edge.evaluate import integer_scores
+    from lnn_edge.files.shipped import graph_path
     from lnn_edge.graphio import load_graph
     from lnn_edge.judge import judge as judge_scores
     from lnn_edge.learned import learned_by_folder, learned_by_graph, overlap
-    from lnn_edge.shipped import graph_path
 
     path = model if model is not None and model.is_dir() else graph_path(model)
     is_generated = find_dataset(dataset).is_generated

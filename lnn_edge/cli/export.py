@@ -42,9 +42,9 @@ def command(
     """
     from lnn_edge.board import load_board
     from lnn_edge.codegen import export
+    from lnn_edge.files.shipped import graph_path
     from lnn_edge.graphio import graph_sha256, load_graph
     from lnn_edge.model_card import unlearned_beside
-    from lnn_edge.shipped import graph_path
 
     board = load_board(board_name)
     path = graph_path(model)

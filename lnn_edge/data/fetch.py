@@ -11,8 +11,8 @@ from pathlib import Path
 from lnn_edge.data import mitdb, synthetic
 from lnn_edge.data.wfdb_folder import ANNOTATOR, read_record, wfdb_library
 from lnn_edge.errors import DataError
-from lnn_edge.files import write_together
-from lnn_edge.lock import alone_in
+from lnn_edge.files.lock import alone_in
+from lnn_edge.files.write import write_together
 
 HOME = "https://physionet.org/content/mitdb/1.0.0/"
 _SUFFIXES = ("dat", ANNOTATOR, "hea")

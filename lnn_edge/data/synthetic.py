@@ -20,8 +20,8 @@ from lnn_edge.data.synthetic_rhythm import Beat, RhythmTraits, make_rhythm
 from lnn_edge.data.synthetic_waves import Morphology, draw_morphology, render_beats
 from lnn_edge.data.wfdb_writer import WfdbRecord, record_files
 from lnn_edge.errors import DataError
-from lnn_edge.files import Content, publish
-from lnn_edge.lock import alone_in
+from lnn_edge.files.lock import alone_in
+from lnn_edge.files.write import Content, publish
 
 NAME = "synthetic"
 GENERATOR = 1  # counted up when the same seed gives other recordings

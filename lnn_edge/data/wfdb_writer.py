@@ -10,7 +10,7 @@ import numpy as np
 
 from lnn_edge.data.wfdb_folder import ANNOTATOR, wfdb_library
 from lnn_edge.errors import DataError
-from lnn_edge.files import write_whole
+from lnn_edge.files.write import write_whole
 
 FORMAT = "212"
 _FORMAT_LIMIT = 2047  # format 212 has 12 bits, and -2048 means "no sample"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from lnn_edge import strict
 from lnn_edge.errors import UsageError
-from lnn_edge.names import shown
+from lnn_edge.files import tables
+from lnn_edge.files.names import shown
 from lnn_edge.networks.columns_net import ColumnsConfig
 from lnn_edge.networks.conv_baseline import ConvNet
 from lnn_edge.networks.conv_liquid import ConvLiquidConfig, ConvLiquidNet, ConvLiquidStreamNet
@@ -38,4 +38,4 @@ def make_network(name: str, model: Mapping[str, object]) -> AbstractStreamNet:
     if name not in NETWORKS:
         raise UsageError(f"no network {shown(repr(name))}; known are {', '.join(NETWORKS)}")
     network, config = NETWORKS[name]
-    return network(strict.build(config, model, f"[model] of {name}", UsageError))
+    return network(tables.build(config, model, f"[model] of {name}", UsageError))

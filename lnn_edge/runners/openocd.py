@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from lnn_edge.errors import LinkError
-from lnn_edge.names import active_character
+from lnn_edge.files.names import active_character
 from lnn_edge.runners.probe import AbstractProbe
 from lnn_edge.runners.runner import Image
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lnn_edge.files import write_whole
+from lnn_edge.files.write import write_whole
 from lnn_edge.virtual.faults import Fault
 from lnn_edge.virtual.machine import Machine
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from lnn_edge import resources
+from lnn_edge.files import resources
 from lnn_edge.graphio import graph_sha256, load_graph
 from lnn_edge.project import open_project
 from lnn_edge.verify import verify_project

@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union
 
 from lnn_edge.errors import LnnEdgeError
-from lnn_edge.names import shown
+from lnn_edge.files.names import shown
 
 T = TypeVar("T")
 _LARGEST = 1 << 1000  # of the integers that a float holds, nearly

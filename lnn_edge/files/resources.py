@@ -11,7 +11,7 @@ from lnn_edge.errors import LnnEdgeError
 def path(kind: str) -> Path:
     """Return the folder of that kind: templates, boards, firmware or models."""
     packaged = Path(str(_resources.files("lnn_edge"))) / "_data" / kind
-    repository = Path(__file__).resolve().parent.parent / kind
+    repository = Path(__file__).resolve().parents[2] / kind
     for folder in (packaged, repository):
         if folder.is_dir():
             return folder

@@ -13,8 +13,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from lnn_edge import strict
 from lnn_edge.errors import UsageError
+from lnn_edge.files import tables
 
 OWN = ".lnn-edge"  # how the names of files begin that are lnn-edge's whatever they hold
 MANIFEST = f"{OWN}.json"
@@ -170,7 +170,7 @@ def _read_manifest(folder: Path) -> Manifest | None:
     except ValueError:
         values = {}
     try:
-        manifest = strict.build(Manifest, values, str(path), UsageError)
+        manifest = tables.build(Manifest, values, str(path), UsageError)
         files = {str(name): tuple(map(str, hashes)) for name, hashes in manifest.files.items()}
     except (UsageError, TypeError):
         raise UsageError(_damaged(path)) from None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lnn_edge import resources
 from lnn_edge.errors import UsageError
+from lnn_edge.files import resources
 
 DEFAULT = "ecg-beats-cfc"
 GRAPH = "model.qgraph"
