@@ -7,11 +7,11 @@ from dataclasses import replace
 from scipy import signal
 
 from lnn_edge.errors import UsageError
-from lnn_edge.graph import QGraph
-from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops.biquad import EMPTY, Biquads, biquad_state
-from lnn_edge.ops.r_peaks import NEW, RPeaks, RPeakTimes, r_peak_state
-from lnn_edge.stage import EventTrigger, Stage, State
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.biquad import EMPTY, Biquads, biquad_state
+from lnn_edge.graph.ops.r_peaks import NEW, RPeaks, RPeakTimes, r_peak_state
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.stage import EventTrigger, Stage, State
 
 BANDS_HZ = {"slopes": (5.0, 15.0), "peaks": (0.5, 40.0)}
 FINER = 4  # steps of the filters' outputs in a step of the samples

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from lnn_edge.graph.sim.queues import Counters
 from lnn_edge.link import LinkCounters
 from lnn_edge.protocol import Info, Stats
-from lnn_edge.queues import Counters
 
 _UNITS = {"instructions": "instructions", "dwt": "cycles"}  # by Info.clock_source
 

@@ -24,23 +24,23 @@ from lnn_edge.errors import GraphError
 from lnn_edge.files import resources
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import Content, publish
-from lnn_edge.fixed import RANGES
 from lnn_edge.framing import LARGEST_REPLY, MAX_PAYLOAD
-from lnn_edge.graph import QGraph
-from lnn_edge.graphio import graph_bytes, graph_sha256
-from lnn_edge.header import Header, state_formula
-from lnn_edge.ir import NO_TOTAL, AbstractOp, QTensor, Run, Total
-from lnn_edge.kernels import Core, Kernel, select
-from lnn_edge.memory import ArenaPlan, plan_arena
-from lnn_edge.queues import Counters, make_queue
-from lnn_edge.stage import EventTrigger, InputTrigger, Stage
-from lnn_edge.stream import (
+from lnn_edge.graph.file import graph_bytes, graph_sha256
+from lnn_edge.graph.fixed import RANGES
+from lnn_edge.graph.ir import NO_TOTAL, AbstractOp, QTensor, Run, Total
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.queues import Counters, make_queue
+from lnn_edge.graph.sim.stream import (
     BLOB_CRC_BYTES,
     BLOB_HASH_BYTES,
     BLOB_HEAD_BYTES,
     BLOB_MAGIC,
     state_layout,
 )
+from lnn_edge.graph.stage import EventTrigger, InputTrigger, Stage
+from lnn_edge.header import Header, state_formula
+from lnn_edge.kernels import Core, Kernel, select
+from lnn_edge.memory import ArenaPlan, plan_arena
 
 RUNTIME_VERSION = 2
 RING_WORDS = 2  # of lnn_ring_t

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from lnn_edge.decisions import DecisionSequence, LabelledSignal, run_decisions
 from lnn_edge.errors import DataError
-from lnn_edge.graph import QGraph
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, run_decisions
 
 RARE = ("F",)  # fusion beats: too few of them, and of patients, for a stable figure
 RESAMPLES = 1000

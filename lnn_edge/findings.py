@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
-from lnn_edge.decisions import DecisionSequence
 from lnn_edge.errors import DataError
+from lnn_edge.graph.sim.predict import DecisionSequence
 
 INTERVAL = (2.5, 97.5)
 

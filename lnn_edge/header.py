@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from lnn_edge.contract import Contract
-from lnn_edge.graph import QGraph
-from lnn_edge.ir import QTensor
-from lnn_edge.ops.r_peaks import RPeaks
-from lnn_edge.stage import EventTrigger, Stage
+from lnn_edge.graph.contract import Contract
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.r_peaks import RPeaks
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.stage import EventTrigger, Stage
 
 MOST_FORMULAS = 4  # of a state's elements, one by one
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lnn_edge.decisions import DecisionSequence
 from lnn_edge.evaluate import Evaluation, evaluate_scores
 from lnn_edge.findings import FindingsEvaluation, evaluate_findings
+from lnn_edge.graph.sim.predict import DecisionSequence
 
 Figures = Evaluation | FindingsEvaluation
 

@@ -12,7 +12,7 @@ from lnn_edge.data.registry import DATASETS
 from lnn_edge.errors import DataError
 from lnn_edge.files import tables
 from lnn_edge.files.shipped import shipped_folder, shipped_names
-from lnn_edge.graph import QGraph
+from lnn_edge.graph.qgraph import QGraph
 
 CARD = "model.toml"
 MOST_NAMES = 20  # in a sentence

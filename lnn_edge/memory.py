@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from lnn_edge.stage import Stage
+from lnn_edge.graph.stage import Stage
 
 ALIGNMENT = 8
 

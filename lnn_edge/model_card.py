@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 from lnn_edge.errors import DataError
-from lnn_edge.graph import QGraph
+from lnn_edge.graph.qgraph import QGraph
 
 CARD = "model.toml"
 

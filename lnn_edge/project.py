@@ -11,7 +11,7 @@ from lnn_edge.board import Board, board_from_json
 from lnn_edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from lnn_edge.graph import QGraph
+    from lnn_edge.graph.qgraph import QGraph
 
 _AGAIN = "run `lnn-edge export` again"
 
@@ -57,7 +57,10 @@ def open_project(folder: Path) -> Project:
     Raises:
         UsageError: The folder is no export, or its graph is not the one that was exported.
     """
-    from lnn_edge.graphio import graph_sha256, load_graph  # the operators: half a second of imports
+    from lnn_edge.graph.file import (  # the operators: half a second of imports
+        graph_sha256,
+        load_graph,
+    )
 
     export, board = _read_export(folder)
     graph = load_graph(folder / "model.qgraph")

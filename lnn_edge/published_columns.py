@@ -13,9 +13,9 @@ from types import ModuleType
 import numpy as np
 from scipy import signal
 
-from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import UsageError
-from lnn_edge.ir import QTensor
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.networks.stft_front_end import ADC_GAIN, BAND_HZ, HOP, LENGTH, SAMPLE_RATE_HZ
 from lnn_edge.networks.stream_net import AbstractStreamNet
 

@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import QuantizationError
-from lnn_edge.fidelity import Resolution, resolution, warnings
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import write_together
-from lnn_edge.formats import Ranges
-from lnn_edge.graph import QGraph
-from lnn_edge.graphio import graph_bytes, graph_sha256
+from lnn_edge.graph.fidelity import Resolution, resolution, warnings
+from lnn_edge.graph.file import graph_bytes, graph_sha256
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.ranges import TAIL as TAIL
+from lnn_edge.graph.ranges import range_without_tails
+from lnn_edge.graph.scales import Ranges
+from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
+from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.networks.stream_net import AbstractStreamNet
-from lnn_edge.ranges import TAIL as TAIL
-from lnn_edge.ranges import range_without_tails
-from lnn_edge.stage import EventTrigger
 from lnn_edge.trained import Trained, facts_of, one_thread, prepare, real_inputs
 
 REPORT = "quantize.json"  # beside the graph

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lnn_edge import sim
 from lnn_edge.cell_folder import load_cell
 from lnn_edge.errors import QuantizationError
-from lnn_edge.fidelity import channel_resolutions, output_error
 from lnn_edge.files.finite import check_finite
-from lnn_edge.formats import Ranges
-from lnn_edge.graph import QGraph
+from lnn_edge.graph.fidelity import channel_resolutions, output_error
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.ranges import choose_ranges, require_finite, some_frames
+from lnn_edge.graph.scales import Ranges
+from lnn_edge.graph.sim import interpreter
 from lnn_edge.networks.cell_model import CellModel, run_real
 from lnn_edge.quantize import Calibration, save_quantized
-from lnn_edge.ranges import choose_ranges, require_finite, some_frames
 from lnn_edge.sequences import load_sequences
 from lnn_edge.trained import one_thread
 
@@ -57,8 +57,10 @@ def _run_integers(graph: QGraph, frames: np.ndarray) -> np.ndarray:
     """Return the integers' outputs (N, T, O) in real units on frames (N, T, C)."""
     stage, output = graph.deciding_stage, graph.output
     window = graph.frame.quantize(frames).swapaxes(0, 1)[:, :, None]
-    state = sim.initial_state(stage, (len(frames),))
-    values, _ = sim.run_sequence(stage, {stage.inputs[0].name: window}, state, (output.name,))
+    state = interpreter.initial_state(stage, (len(frames),))
+    values, _ = interpreter.run_sequence(
+        stage, {stage.inputs[0].name: window}, state, (output.name,)
+    )
     outputs: np.ndarray = output.dequantize(values[output.name].swapaxes(0, 1))
     return outputs
 

@@ -15,11 +15,11 @@ from torch.nn.utils import clip_grad_norm_
 
 from lnn_edge import __version__
 from lnn_edge.augment import augment
-from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.examples import Examples, make_examples
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import REMEDY, write_whole
+from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.judge import Figures, judge
 from lnn_edge.losses import make_loss, unlearned
 from lnn_edge.networks import make_network

@@ -18,12 +18,12 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from lnn_edge.decisions import DecisionSequence, LabelledSignal, run_decisions
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files import tables
 from lnn_edge.files.finite import check_finite
 from lnn_edge.files.write import write_together
-from lnn_edge.ir import QTensor
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, run_decisions
 from lnn_edge.networks import make_network
 from lnn_edge.networks.stream_net import AbstractStreamNet
 from lnn_edge.recipe import Preprocessing, Recipe, recipe_of

@@ -23,12 +23,14 @@ from lnn_edge.board_counters import (
     largest_call,
 )
 from lnn_edge.build import BuildResult, build
-from lnn_edge.decisions import DecisionSequence, LabelledSignal
 from lnn_edge.errors import DataError, VerificationError
 from lnn_edge.files.write import write_whole
-from lnn_edge.graph import QGraph
-from lnn_edge.graphio import graph_sha256
-from lnn_edge.ir import QTensor
+from lnn_edge.graph.file import graph_sha256
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
+from lnn_edge.graph.sim.stream import Decision, Stream, state_layout, unpack
+from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.judge import Figures
 from lnn_edge.judge import judge as judge_scores
 from lnn_edge.learned import Overlap, is_invented, learned_by_graph, overlap
@@ -36,8 +38,6 @@ from lnn_edge.link import Link
 from lnn_edge.project import Project
 from lnn_edge.protocol import Info, ResultRecord, Stats
 from lnn_edge.runners import AbstractRunner, Image, make_runner
-from lnn_edge.stage import EventTrigger
-from lnn_edge.stream import Decision, Stream, state_layout, unpack
 
 OpenTrace = Callable[[], AbstractContextManager[Link]]
 """Opens a link to the diagnostic build of the same firmware."""

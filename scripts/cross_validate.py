@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from lnn_edge.data.registry import Signal, find_dataset, load_dataset
-from lnn_edge.decisions import DecisionSequence
 from lnn_edge.evaluate import integer_scores
 from lnn_edge.files.write import write_whole
+from lnn_edge.graph.sim.predict import DecisionSequence
 from lnn_edge.judge import Figures, judge
 from lnn_edge.quantize import quantize
 from lnn_edge.recipe import BeatAugmentation, Recipe, load_recipe

@@ -18,11 +18,11 @@ import numpy as np
 from lnn_edge.data.cpsc2018 import FOLD_COUNT, NAME, names_of
 from lnn_edge.data.diagnosis_record import DiagnosisRecord
 from lnn_edge.data.registry import load_dataset
-from lnn_edge.decisions import DecisionSequence
 from lnn_edge.evaluate import integer_scores
 from lnn_edge.files.write import write_whole
 from lnn_edge.findings import FindingsEvaluation, evaluate_findings
-from lnn_edge.graph import QGraph
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.predict import DecisionSequence
 from lnn_edge.networks.columns_net import CLASSES
 from lnn_edge.networks.stft_front_end import LEADS
 from lnn_edge.quantize import quantize

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge import sim
 from lnn_edge.beat_detector import find_beats
 from lnn_edge.data import mitdb
 from lnn_edge.data.recording import CLASSES, NOT_SCORED, TOLERANCE_S, Recording, match_beats
@@ -21,10 +20,11 @@ from lnn_edge.data.wfdb_folder import read_record, wfdb_library
 from lnn_edge.errors import DataError
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.files.write import write_whole
-from lnn_edge.graph import QGraph
-from lnn_edge.graphio import load_graph
-from lnn_edge.stage import event_trigger
-from lnn_edge.whole_records import Events, event_inputs, run_input_stage, stamps_of_events
+from lnn_edge.graph.file import load_graph
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim import interpreter
+from lnn_edge.graph.sim.batch import Events, event_inputs, run_input_stage, stamps_of_events
+from lnn_edge.graph.stage import event_trigger
 
 RATE_HZ = 360
 LEARNING_S = 300  # the first five minutes, which EC57 leaves out
@@ -89,9 +89,9 @@ def classify(graph: QGraph, record: Recording, events: Events) -> tuple[np.ndarr
     """Return stamps and predicted classes of the decisions on a record."""
     stage, trigger = graph.deciding_stage, event_trigger(graph.deciding_stage)
     stamps, inputs = event_inputs(trigger, graph.ring(trigger.ring), record.adc, events)
-    state = sim.initial_state(stage, (1,))
+    state = interpreter.initial_state(stage, (1,))
     given = {name: x[:, None] for name, x in inputs.items()}
-    scores, _ = sim.run_sequence(stage, given, state, (graph.output.name,))
+    scores, _ = interpreter.run_sequence(stage, given, state, (graph.output.name,))
     return stamps, scores[graph.output.name][:, 0].argmax(1)
 
 
@@ -194,8 +194,8 @@ HEAD = """# The R-peak detector
     python scripts/r_peaks.py --data-dir DIR -o docs/r_peaks.md
 
 Integers, one sample at a time, both leads: band-pass 5 to 15 Hz, magnitudes of slopes over a ninth
-of a second, adaptive thresholds, search back (`lnn_edge/ops/r_peaks.py`). A peak is located in a
-second band, 0.5 to 40 Hz. Its state takes {size:,} bytes; a peak is told of up to 0.45 s late, by a
+of a second, adaptive thresholds, search back (`lnn_edge/graph/ops/r_peaks.py`). A peak is located
+in a second band, 0.5 to 40 Hz. Its state takes {size:,} bytes; a peak is told of up to 0.45 s late, by a
 search back up to 1.7 s.
 
 Beats of all records at hand against the annotations, one to one within 150 ms, ventricular flutter

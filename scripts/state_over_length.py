@@ -26,9 +26,9 @@ from lnn_edge.cells.wirings import auto_ncp, fully_connected, ncp
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.files.write import write_whole
+from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.networks.cell_model import CellInput, CellModel, run_real
 from lnn_edge.quantize_cell import quantize_cell
-from lnn_edge.stream import Stream
 
 STEPS, RATE_HZ, LEADS, HIDDEN = 10_000, 360, 2, 8
 RECORD, LATER = "100", 200_000  # calibration begins at that sample

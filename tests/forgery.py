@@ -10,8 +10,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from lnn_edge.errors import LnnEdgeError
-from lnn_edge.ir import AbstractOp
-from lnn_edge.ops import OPERATORS
+from lnn_edge.graph.ir import AbstractOp
+from lnn_edge.graph.ops import OPERATORS
 from tests.c_tokens import integers, tokens
 
 MARK = "lnn_pwned"

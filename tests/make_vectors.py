@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops import OPERATORS
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops import OPERATORS
 from tests.ops.cases import MAKERS, Seeded, stress_inputs
 
 FOLDER = Path(__file__).parent / "vectors"

@@ -19,8 +19,8 @@ from lnn_edge.data.synthetic_activity import generate, names_of
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.evaluate import evaluate_scores, integer_scores
 from lnn_edge.files.shipped import shipped_graph
-from lnn_edge.graph import QGraph
-from lnn_edge.graphio import load_graph
+from lnn_edge.graph.file import load_graph
+from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.networks import make_network
 from lnn_edge.project import open_project
 from lnn_edge.quantize import quantize

@@ -13,13 +13,13 @@ from lnn_edge.data.recording import Recording, match_beats
 from lnn_edge.errors import UsageError
 from lnn_edge.files import resources
 from lnn_edge.files.shipped import shipped_graph
-from lnn_edge.graphio import load_graph, save_graph
-from lnn_edge.ir import QTensor
+from lnn_edge.graph.file import load_graph, save_graph
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.pipeline import Pipeline
+from lnn_edge.graph.sim.batch import run_input_stage, stamps_of_events
+from lnn_edge.graph.sim.stream import Stream
+from lnn_edge.graph.stage import EventTrigger, InputTrigger, Ring, Stage
 from lnn_edge.kernels import Core
-from lnn_edge.pipeline import Pipeline
-from lnn_edge.stage import EventTrigger, InputTrigger, Ring, Stage
-from lnn_edge.stream import Stream
-from lnn_edge.whole_records import run_input_stage, stamps_of_events
 from tests import arm_core
 from tests.host_c import compile_model, record_items, run_c, run_reference
 from tests.recordings import mitdb_record

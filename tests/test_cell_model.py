@@ -20,12 +20,12 @@ from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import auto_ncp, ncp
 from lnn_edge.codegen import export
 from lnn_edge.errors import QuantizationError, UsageError
-from lnn_edge.fidelity import channel_resolutions
-from lnn_edge.graph import QGraph
+from lnn_edge.graph.fidelity import channel_resolutions
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.networks.cell_model import CellInput, CellModel, run_real
 from lnn_edge.project import open_project
 from lnn_edge.quantize_cell import quantize_cell
-from lnn_edge.stream import Stream
 from lnn_edge.verify import Signal, verify_signals
 
 INPUT, HIDDEN, STEPS = 5, 8, 2000

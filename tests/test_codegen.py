@@ -12,8 +12,8 @@ import pytest
 from lnn_edge.codegen import ModelCode, generate, render_model
 from lnn_edge.files import resources
 from lnn_edge.files.shipped import shipped_graph
-from lnn_edge.graph import QGraph
-from lnn_edge.graphio import graph_sha256, load_graph
+from lnn_edge.graph.file import graph_sha256, load_graph
+from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.kernels import HOST, Core
 from tests.projects import needs_arm_gcc, run
 from tests.toy import toy_graph

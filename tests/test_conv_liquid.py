@@ -15,9 +15,13 @@ from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import auto_ncp, ncp
 from lnn_edge.codegen import generate
 from lnn_edge.data.diagnosis_record import CLASSES, LEADS, RATE_HZ, DiagnosisRecord
-from lnn_edge.decisions import run_decisions
 from lnn_edge.errors import GraphError, UsageError
-from lnn_edge.graph import QGraph
+from lnn_edge.graph.ops.conv2d import Conv2d
+from lnn_edge.graph.passes.columns import stream_columns
+from lnn_edge.graph.passes.constants import fold_constants
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.predict import run_decisions
+from lnn_edge.graph.stage import every_trigger
 from lnn_edge.kernels import HOST, Core
 from lnn_edge.networks.columns_net import ColumnsConfig
 from lnn_edge.networks.conv_baseline import ConvNet
@@ -27,11 +31,7 @@ from lnn_edge.networks.conv_liquid import (
     ConvLiquidNet,
     ConvLiquidStreamNet,
 )
-from lnn_edge.ops.conv2d import Conv2d
-from lnn_edge.passes.columns import stream_columns
-from lnn_edge.passes.constants import fold_constants
 from lnn_edge.quantize import Calibration
-from lnn_edge.stage import every_trigger
 from tests.host_c import compile_model, record_items, run_c, run_reference
 from tests.keras.make_huang2024_inputs import draw_input, draw_weights
 

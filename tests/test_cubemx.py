@@ -11,7 +11,7 @@ import pytest
 from lnn_edge.board import load_board
 from lnn_edge.codegen import export
 from lnn_edge.files.shipped import shipped_graph
-from lnn_edge.graphio import load_graph
+from lnn_edge.graph.file import load_graph
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "cubemx" / "main.c"
 

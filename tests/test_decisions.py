@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn_edge.decisions import run_decisions
-from lnn_edge.stream import Stream
+from lnn_edge.graph.sim.predict import run_decisions
+from lnn_edge.graph.sim.stream import Stream
 from tests.recordings import invented
 from tests.toy import toy_graph
 

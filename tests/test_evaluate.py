@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from lnn_edge.decisions import DecisionSequence
 from lnn_edge.errors import DataError
 from lnn_edge.evaluate import ClassFigures, evaluate_scores
+from lnn_edge.graph.sim.predict import DecisionSequence
 
 CLASSES = ("N", "S", "V", "F")
 

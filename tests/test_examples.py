@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from lnn_edge import decisions
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.errors import DataError
 from lnn_edge.examples import make_examples
+from lnn_edge.graph.sim import predict
 from lnn_edge.networks import make_network
 from lnn_edge.recipe import load_recipe
 from lnn_edge.train import train
@@ -50,7 +50,7 @@ class OnDemand(Sequence[Recording]):
 def test_recordings_are_read_a_chunk_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decisions, "CHUNK", 2)
+    monkeypatch.setattr(predict, "CHUNK", 2)
     recordings = OnDemand(9)
     network = make_network(RECIPE.network, RECIPE.model)
     examples = make_examples(network, recordings, RECIPE, tmp_path)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lnn_edge.fidelity import error_text, output_error, resolution, warnings
-from lnn_edge.ir import QTensor
+from lnn_edge.graph.fidelity import error_text, output_error, resolution, warnings
+from lnn_edge.graph.ir import QTensor
 
 STEPS = QTensor("x", (1,), "int8", 0.5, 0, -100, 100)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lnn_edge.board import load_board
-from lnn_edge.graph import QGraph
+from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.kernels import Core
 from lnn_edge.link import Link
 from lnn_edge.protocol import ResultRecord, Stats

@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnn_edge import fixed
 from lnn_edge.errors import QuantizationError
+from lnn_edge.graph import fixed
 
 QUICK = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 TOP = (1 << 31) - 1

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lnn_edge.errors import QuantizationError
-from lnn_edge.formats import (
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.scales import (
     STANDSTILL,
     integrating_dtype,
     q15,
@@ -16,7 +17,6 @@ from lnn_edge.formats import (
     symmetric,
     symmetric_of,
 )
-from lnn_edge.ir import QTensor
 
 
 @pytest.mark.parametrize(("dtype", "top"), [("int8", 127), ("int16", 32767)])

@@ -20,12 +20,12 @@ import pytest
 
 from lnn_edge.errors import GraphError
 from lnn_edge.files.shipped import shipped_graph
-from lnn_edge.graph import QGraph
-from lnn_edge.graphio import FORMAT, graph_sha256, load_graph, save_graph
-from lnn_edge.ir import QTensor
-from lnn_edge.ops.window import MeanAbs
-from lnn_edge.stage import Stage
-from lnn_edge.stream import Stream
+from lnn_edge.graph.file import FORMAT, graph_sha256, load_graph, save_graph
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.window import MeanAbs
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.stream import Stream
+from lnn_edge.graph.stage import Stage
 from tests.toy import toy_every_graph, toy_graph
 
 Members = dict[str, bytes]

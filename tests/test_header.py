@@ -16,24 +16,24 @@ import torch
 
 from lnn_edge.beat_detector import find_beats
 from lnn_edge.codegen import generate, render_model
-from lnn_edge.contract import contract_of
 from lnn_edge.data.activity_run import SCALES
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.data.synthetic_activity import generate as motion_of
-from lnn_edge.decisions import LabelledSignal
 from lnn_edge.errors import DataError, GraphError, UsageError
 from lnn_edge.files import resources
 from lnn_edge.files.shipped import graph_path, shipped_names
-from lnn_edge.graph import QGraph
-from lnn_edge.graphio import load_graph
+from lnn_edge.graph.contract import contract_of
+from lnn_edge.graph.file import load_graph
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.predict import LabelledSignal
+from lnn_edge.graph.sim.stream import Stream
+from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.kernels import HOST
 from lnn_edge.model_card import unlearned_beside
 from lnn_edge.networks import make_network
 from lnn_edge.quantize import quantize
 from lnn_edge.quantize_cell import quantize_cell
 from lnn_edge.recipe import load_recipe
-from lnn_edge.stage import EventTrigger
-from lnn_edge.stream import Stream
 from lnn_edge.trained import ModelCard, Trained
 from tests.host_c import WARNINGS
 from tests.test_cell_model import frames_for, make_model

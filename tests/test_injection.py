@@ -19,16 +19,16 @@ import numpy as np
 import pytest
 
 from lnn_edge.codegen import generate, render_model
-from lnn_edge.contract import Contract
 from lnn_edge.errors import GraphError
 from lnn_edge.files.names import is_text
-from lnn_edge.graph import QGraph
-from lnn_edge.graphio import LARGEST_BYTES, load_graph, save_graph
-from lnn_edge.ir import AbstractOp
+from lnn_edge.graph.contract import Contract
+from lnn_edge.graph.file import LARGEST_BYTES, load_graph, save_graph
+from lnn_edge.graph.ir import AbstractOp
+from lnn_edge.graph.ops import OPERATORS
+from lnn_edge.graph.ops.constant import Constant
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.stage import EventTrigger, EveryTrigger, InputTrigger
 from lnn_edge.kernels import HOST
-from lnn_edge.ops import OPERATORS
-from lnn_edge.ops.constant import Constant
-from lnn_edge.stage import EventTrigger, EveryTrigger, InputTrigger
 from tests.forgery import (
     MARK,
     METADATA,

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from lnn_edge.errors import GraphError
-from lnn_edge.graph import QGraph
-from lnn_edge.ir import QTensor
-from lnn_edge.ops.elementwise import Requantize
-from lnn_edge.ops.window import MeanAbs
-from lnn_edge.stage import EventTrigger, EveryTrigger, InputTrigger, Ring, Stage, State
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.elementwise import Requantize
+from lnn_edge.graph.ops.window import MeanAbs
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.stage import EventTrigger, EveryTrigger, InputTrigger, Ring, Stage, State
 from tests.toy import toy_every_graph, toy_graph
 
 Change = Callable[[QGraph], QGraph]

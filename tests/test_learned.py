@@ -11,8 +11,8 @@ import pytest
 from lnn_edge.data import mitdb
 from lnn_edge.errors import DataError
 from lnn_edge.files.shipped import shipped_folder, shipped_names
-from lnn_edge.graph import QGraph
-from lnn_edge.graphio import load_graph
+from lnn_edge.graph.file import load_graph
+from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.learned import (
     Learned,
     Overlap,

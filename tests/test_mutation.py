@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn_edge import fixed
 from lnn_edge.files import resources
-from lnn_edge.fixed import Array
+from lnn_edge.graph import fixed
+from lnn_edge.graph.fixed import Array
 from lnn_edge.kernels import KERNELS, Core
 from tests import arm_core, test_beat_detector, test_stream_c, test_stream_staged
 from tests.host_c import compile_model

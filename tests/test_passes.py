@@ -7,18 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lnn_edge import sim
-from lnn_edge.graph import QGraph
-from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops.constant import Constant
-from lnn_edge.ops.conv2d import Conv2d, geometry_of
-from lnn_edge.ops.elementwise import Add, Concat, Requantize
-from lnn_edge.ops.linear import Linear
-from lnn_edge.ops.memory_cell import Remember
-from lnn_edge.passes.columns import stream_columns
-from lnn_edge.passes.constants import fold_constants
-from lnn_edge.passes.taps import crop_kernel, crop_kernels
-from lnn_edge.stage import EveryTrigger, InputTrigger, Ring, Stage
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.constant import Constant
+from lnn_edge.graph.ops.conv2d import Conv2d, geometry_of
+from lnn_edge.graph.ops.elementwise import Add, Concat, Requantize
+from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.memory_cell import Remember
+from lnn_edge.graph.passes.columns import stream_columns
+from lnn_edge.graph.passes.constants import fold_constants
+from lnn_edge.graph.passes.taps import crop_kernel, crop_kernels
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim import interpreter
+from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage
 from tests.toy import toy_every_graph, toy_graph
 
 RNG = np.random.default_rng(0)
@@ -44,7 +44,7 @@ def outputs(graph: QGraph) -> np.ndarray:
     stage = graph.deciding_stage
     rng = np.random.default_rng(3)
     window = rng.integers(-32768, 32768, (50, *graph.deciding_trigger.window.shape))
-    values = sim.run_stage(stage, {"window": window}, {})
+    values = interpreter.run_stage(stage, {"window": window}, {})
     return np.asarray(values[graph.output.name])
 
 

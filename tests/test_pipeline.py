@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from lnn_edge.errors import GraphError
-from lnn_edge.graph import QGraph
-from lnn_edge.ir import QTensor
-from lnn_edge.ops.elementwise import Requantize
-from lnn_edge.pipeline import Pipeline
-from lnn_edge.stage import EveryTrigger, InputTrigger, Ring, Stage, event_trigger
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.elementwise import Requantize
+from lnn_edge.graph.pipeline import Pipeline
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage, event_trigger
 from tests.toy import toy_graph, toy_source_graph, toy_staged_graph
 
 Change = Callable[[QGraph], QGraph]

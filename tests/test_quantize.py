@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lnn_edge.errors import QuantizationError
-from lnn_edge.graphio import graph_sha256, load_graph
+from lnn_edge.graph.file import graph_sha256, load_graph
 from lnn_edge.networks import make_network
 from lnn_edge.quantize import (
     MARGIN,

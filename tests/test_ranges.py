@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from lnn_edge.errors import QuantizationError
-from lnn_edge.formats import symmetric
-from lnn_edge.ir import QTensor
-from lnn_edge.ranges import (
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ranges import (
     FEW,
     MOST_FRAMES,
     Channel,
@@ -19,6 +18,7 @@ from lnn_edge.ranges import (
     range_without_tails,
     some_frames,
 )
+from lnn_edge.graph.scales import symmetric
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.normal(size=(4, 500))

@@ -13,7 +13,7 @@ from lnn_edge.codegen import export
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import DATA_VARIABLE, load_dataset
 from lnn_edge.files.shipped import shipped_graph
-from lnn_edge.graphio import load_graph
+from lnn_edge.graph.file import load_graph
 from lnn_edge.project import open_project
 from lnn_edge.verify import verify_project
 from tests.firmware.programs import needs_arm_gcc, needs_qemu

@@ -24,8 +24,8 @@ from lnn_edge.board_counters import DecisionCost, LargestCall, WrongCounter
 from lnn_edge.cli import main
 from lnn_edge.codegen import export
 from lnn_edge.errors import UsageError
-from lnn_edge.graph import QGraph
-from lnn_edge.graphio import graph_sha256
+from lnn_edge.graph.file import graph_sha256
+from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.report import collect, render, save, verdict
 from lnn_edge.report.ecg import draw_recording
 from lnn_edge.report.facts import BuildFacts

@@ -8,7 +8,7 @@ import pytest
 
 from lnn_edge.errors import UsageError
 from lnn_edge.files.shipped import graph_path, shipped_folder, shipped_graph, shipped_names
-from lnn_edge.graphio import graph_sha256, load_graph
+from lnn_edge.graph.file import graph_sha256, load_graph
 
 TASKS = {"ccfc": "findings", "cltc": "findings", "ecg-beats-cfc": "beats"}
 

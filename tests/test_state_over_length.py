@@ -15,9 +15,9 @@ from lnn_edge.cells.ltc import Ltc, LtcConfig
 from lnn_edge.cells.wirings import fully_connected
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import load_dataset
+from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.networks.cell_model import CellInput, CellModel, run_real
 from lnn_edge.quantize_cell import quantize_cell
-from lnn_edge.stream import Stream
 
 STEPS, RATE_HZ, LEADS = 10_000, 360, 2
 

@@ -10,11 +10,11 @@ import pytest
 
 from lnn_edge.errors import VerificationError
 from lnn_edge.files.shipped import shipped_graph
-from lnn_edge.graphio import graph_sha256, load_graph
-from lnn_edge.ir import QTensor
+from lnn_edge.graph.file import graph_sha256, load_graph
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.sim.queues import MOST_AHEAD, Counters
+from lnn_edge.graph.sim.stream import BLOB_HEAD_BYTES, Decision, Stream, pack, state_layout, unpack
 from lnn_edge.networks.beat_front_end import DT_RANGE, EVENT_CAPACITY, FIRST_DT
-from lnn_edge.queues import MOST_AHEAD, Counters
-from lnn_edge.stream import BLOB_HEAD_BYTES, Decision, Stream, pack, state_layout, unpack
 from tests.toy import toy_graph
 
 PRE, POST, WAIT, FIRST, LONGEST_DT, RING = 8, 16, 60, 288, 1080, 96  # of the toy

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn_edge.graph import QGraph
-from lnn_edge.ir import QTensor
-from lnn_edge.ops.window import MeanAbs
-from lnn_edge.queues import MOST_AHEAD
-from lnn_edge.stage import InputTrigger, Ring, Stage
-from lnn_edge.stream import Stream
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.window import MeanAbs
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.queues import MOST_AHEAD
+from lnn_edge.graph.sim.stream import Stream
+from lnn_edge.graph.stage import InputTrigger, Ring, Stage
 from tests.host_c import compile_model, record_items, run_c, run_reference
 from tests.toy import motion, toy_every_graph, toy_graph
 

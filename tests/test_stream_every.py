@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from lnn_edge import sim
 from lnn_edge.errors import GraphError
-from lnn_edge.queues import Counters
-from lnn_edge.stage import EveryTrigger, event_trigger
-from lnn_edge.stream import BLOB_CRC_BYTES, BLOB_HEAD_BYTES, Decision, Stream
-from lnn_edge.whole_records import decision_inputs
+from lnn_edge.graph.sim import interpreter
+from lnn_edge.graph.sim.batch import decision_inputs
+from lnn_edge.graph.sim.queues import Counters
+from lnn_edge.graph.sim.stream import BLOB_CRC_BYTES, BLOB_HEAD_BYTES, Decision, Stream
+from lnn_edge.graph.stage import EveryTrigger, event_trigger
 from tests.toy import toy_every_graph
 
 LENGTH = 8  # of the toy's window
@@ -174,7 +174,9 @@ def test_inputs_at_once_equal_those_of_the_stream(hop: int, first: int) -> None:
     if streamed:
         assert np.array_equal(inputs["window"], np.stack([d.values["window"] for d in streamed]))
         one = {name: x[:, None] for name, x in inputs.items()}
-        values, _ = sim.run_sequence(stage, one, sim.initial_state(stage, (1,)), ("scores",))
+        values, _ = interpreter.run_sequence(
+            stage, one, interpreter.initial_state(stage, (1,)), ("scores",)
+        )
         assert np.array_equal(values["scores"][:, 0], np.stack([d.outputs for d in streamed]))
 
 

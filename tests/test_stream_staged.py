@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from lnn_edge.errors import GraphError
+from lnn_edge.graph.sim.batch import decision_inputs
+from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.kernels import Core
-from lnn_edge.stream import Stream
-from lnn_edge.whole_records import decision_inputs
 from tests.host_c import compile_model, record_items, run_c, run_reference
 from tests.toy import motion, toy_source_graph, toy_staged_graph
 

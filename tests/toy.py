@@ -8,19 +8,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from lnn_edge.graph import QGraph
-from lnn_edge.ir import QTensor
-from lnn_edge.ops.conv import Conv1d
-from lnn_edge.ops.elementwise import Concat, Mix, Requantize, TimeGate
-from lnn_edge.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
-from lnn_edge.ops.linear import Linear
-from lnn_edge.ops.lut import Lut
-from lnn_edge.ops.normalize import Normalize
-from lnn_edge.ops.slice import Slice
-from lnn_edge.ops.template import EMPTY as NO_TEMPLATE
-from lnn_edge.ops.template import TemplateDistance
-from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
-from lnn_edge.stage import EventTrigger, EveryTrigger, InputTrigger, Ring, Stage, State
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.conv import Conv1d
+from lnn_edge.graph.ops.elementwise import Concat, Mix, Requantize, TimeGate
+from lnn_edge.graph.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
+from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.ops.normalize import Normalize
+from lnn_edge.graph.ops.slice import Slice
+from lnn_edge.graph.ops.template import EMPTY as NO_TEMPLATE
+from lnn_edge.graph.ops.template import TemplateDistance
+from lnn_edge.graph.ops.window import Center, Decimate, MeanAbs, MeanPool
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.stage import EventTrigger, EveryTrigger, InputTrigger, Ring, Stage, State
 
 ADC = 1 / 200
 Q15 = 1 / 32768

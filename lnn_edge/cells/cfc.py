@@ -14,13 +14,21 @@ from torch.nn import functional
 
 from lnn_edge.cells.cfc_scan import Form, scale_of, scan
 from lnn_edge.errors import QuantizationError, UsageError
-from lnn_edge.formats import Ranges, q15, q15_gate, range_of, rectified, symmetric, symmetric_of
-from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops.decay import Decay, Relax
-from lnn_edge.ops.elementwise import Concat, GatedSum, Mix, Requantize, TimeGate
-from lnn_edge.ops.linear import Linear
-from lnn_edge.ops.lut import Lut
-from lnn_edge.stage import State
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.decay import Decay, Relax
+from lnn_edge.graph.ops.elementwise import Concat, GatedSum, Mix, Requantize, TimeGate
+from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.scales import (
+    Ranges,
+    q15,
+    q15_gate,
+    range_of,
+    rectified,
+    symmetric,
+    symmetric_of,
+)
+from lnn_edge.graph.stage import State
 
 Tap = Callable[[str, Tensor], Tensor]
 """Sees a named tensor on its way and returns it: calibration records ranges here."""

@@ -18,13 +18,13 @@ from lnn_edge.cells.cfc import (
     no_tap,
 )
 from lnn_edge.errors import UsageError
-from lnn_edge.formats import Q15, Ranges, range_of, rectified, symmetric, symmetric_of
-from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops.conv2d import Conv2d, Geometry, geometry_of
-from lnn_edge.ops.elementwise import Add, Requantize
-from lnn_edge.ops.lut import HARD_BOUNDS, Lut
-from lnn_edge.ops.memory_cell import Gate, Remember
-from lnn_edge.stage import State
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.conv2d import Conv2d, Geometry, geometry_of
+from lnn_edge.graph.ops.elementwise import Add, Requantize
+from lnn_edge.graph.ops.lut import HARD_BOUNDS, Lut
+from lnn_edge.graph.ops.memory_cell import Gate, Remember
+from lnn_edge.graph.scales import Q15, Ranges, range_of, rectified, symmetric, symmetric_of
+from lnn_edge.graph.stage import State
 
 Activation = Literal["tanh", "relu"]
 RecurrentActivation = Literal["sigmoid", "hard_sigmoid", "steep_hard_sigmoid"]

@@ -15,13 +15,13 @@ from lnn_edge.cells.cfc import (
     linear_op,
     no_tap,
 )
-from lnn_edge.formats import Ranges, q15, q15_gate, symmetric, symmetric_of
-from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops.elementwise import Add, Concat, Mix, Requantize
-from lnn_edge.ops.linear import Linear
-from lnn_edge.ops.lut import Lut
-from lnn_edge.ops.memory_cell import Gate
-from lnn_edge.stage import State
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.elementwise import Add, Concat, Mix, Requantize
+from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.ops.memory_cell import Gate
+from lnn_edge.graph.scales import Ranges, q15, q15_gate, symmetric, symmetric_of
+from lnn_edge.graph.stage import State
 
 GATES = ("reset", "update")  # the order of torch, the new value after them
 

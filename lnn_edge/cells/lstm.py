@@ -14,12 +14,12 @@ from lnn_edge.cells.cfc import (
     linear_op,
     no_tap,
 )
-from lnn_edge.formats import Ranges, q15, q15_gate, symmetric
-from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops.elementwise import Concat, Requantize
-from lnn_edge.ops.lut import Lut
-from lnn_edge.ops.memory_cell import Gate, Remember
-from lnn_edge.stage import State
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.elementwise import Concat, Requantize
+from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.ops.memory_cell import Gate, Remember
+from lnn_edge.graph.scales import Ranges, q15, q15_gate, symmetric
+from lnn_edge.graph.stage import State
 
 # |c| up to 128; half a step is 3e-8: the state stands still 1e-6 short where f = 0.97
 MEMORY_BITS = 24

@@ -15,13 +15,13 @@ from lnn_edge.cells.cfc import LoweredCell, Tap, linear_op, no_tap
 from lnn_edge.cells.ltc_scan import input_sums, scan
 from lnn_edge.cells.wirings import Wiring
 from lnn_edge.errors import QuantizationError, UsageError
-from lnn_edge.formats import Ranges, integrating_dtype, symmetric
-from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops.elementwise import Concat
-from lnn_edge.ops.slice import Slice
-from lnn_edge.ops.synapse import RealSynapses, Synapses
-from lnn_edge.ops.unfold import ONE, Membranes, Unfold
-from lnn_edge.stage import State
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.elementwise import Concat
+from lnn_edge.graph.ops.slice import Slice
+from lnn_edge.graph.ops.synapse import RealSynapses, Synapses
+from lnn_edge.graph.ops.unfold import ONE, Membranes, Unfold
+from lnn_edge.graph.scales import Ranges, integrating_dtype, symmetric
+from lnn_edge.graph.stage import State
 
 Positivity = Literal["softplus", "clip"]
 
@@ -192,7 +192,7 @@ class Ltc(nn.Module):
     def lower(
         self, parts: tuple[QTensor, ...], dt: QTensor | float, ranges: Ranges, prefix: str = ""
     ) -> LoweredCell:
-        """Lower one step to integer operators, see lnn_edge.ops.synapse.
+        """Lower one step to integer operators, see lnn_edge.graph.ops.synapse.
 
         v integrates: int16 or int32 by formats.integrating_dtype, for the smallest dt and every
         synapse shut. It cannot leave the largest |vleak| or |erev|, since v' is a convex

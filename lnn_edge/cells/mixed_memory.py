@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from lnn_edge.cells.cfc import Cfc, CfcConfig, LoweredCell, Tap, no_tap
 from lnn_edge.cells.lstm import Lstm
 from lnn_edge.errors import UsageError
-from lnn_edge.formats import Ranges, symmetric
-from lnn_edge.ir import QTensor
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.scales import Ranges, symmetric
 
 Place = Literal["state", "input"]
 PUBLISHED = CfcConfig()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lnn_edge.cells.cfc import LoweredCell
-from lnn_edge.ops.constant import Constant
+from lnn_edge.graph.ops.constant import Constant
 
 
 def from_rest(cell: LoweredCell) -> LoweredCell:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from lnn_edge.cells.cfc import Cfc, CfcConfig, LoweredCell, Tap, no_tap
 from lnn_edge.cells.wirings import Wiring
 from lnn_edge.errors import UsageError
-from lnn_edge.formats import Ranges, symmetric
-from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops.elementwise import Requantize
-from lnn_edge.ops.slice import Slice
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.elementwise import Requantize
+from lnn_edge.graph.ops.slice import Slice
+from lnn_edge.graph.scales import Ranges, symmetric
 
 NO_BACKBONE = CfcConfig(backbone_layers=0)
 

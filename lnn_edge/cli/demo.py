@@ -147,7 +147,7 @@ def _prove(
     from lnn_edge.codegen import export
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.errors import VerificationError
-    from lnn_edge.graphio import load_graph
+    from lnn_edge.graph.file import load_graph
     from lnn_edge.model_card import unlearned_beside
     from lnn_edge.project import open_project
     from lnn_edge.size import Limits

@@ -13,9 +13,9 @@ from lnn_edge.cli.leads import facts_of_model, lead_option, lead_to_feed
 from lnn_edge.cli.output import console, data_dir_option, json_option, show_json, table
 
 if TYPE_CHECKING:
-    from lnn_edge.decisions import LabelledSignal
     from lnn_edge.evaluate import Evaluation
     from lnn_edge.findings import FindingsEvaluation
+    from lnn_edge.graph.sim.predict import LabelledSignal
     from lnn_edge.judge import Figures
     from lnn_edge.learned import Overlap
     from lnn_edge.recipe import Preprocessing
@@ -113,7 +113,7 @@ def judge(
     from lnn_edge.errors import UsageError
     from lnn_edge.evaluate import integer_scores
     from lnn_edge.files.shipped import graph_path
-    from lnn_edge.graphio import load_graph
+    from lnn_edge.graph.file import load_graph
     from lnn_edge.judge import judge as judge_scores
     from lnn_edge.learned import learned_by_folder, learned_by_graph, overlap
 

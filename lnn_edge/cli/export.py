@@ -10,7 +10,7 @@ import click
 from lnn_edge.cli.output import console, force_option, json_option, show_json
 
 if TYPE_CHECKING:
-    from lnn_edge.graph import QGraph
+    from lnn_edge.graph.qgraph import QGraph
 
 
 @click.command(name="export")
@@ -43,7 +43,7 @@ def command(
     from lnn_edge.board import load_board
     from lnn_edge.codegen import export
     from lnn_edge.files.shipped import graph_path
-    from lnn_edge.graphio import graph_sha256, load_graph
+    from lnn_edge.graph.file import graph_sha256, load_graph
     from lnn_edge.model_card import unlearned_beside
 
     board = load_board(board_name)

@@ -35,7 +35,7 @@ def lead_to_feed(facts: Mapping[str, object], given: str | None) -> str | None:
 def facts_of_model(model: Path | None) -> Mapping[str, object]:
     """Return what a user of a model's inputs must know, of a trained folder or a graph."""
     from lnn_edge.files.shipped import graph_path
-    from lnn_edge.graphio import load_graph
+    from lnn_edge.graph.file import load_graph
 
     if model is not None and model.is_dir():
         from lnn_edge.trained import facts_of, load_trained

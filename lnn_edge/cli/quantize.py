@@ -12,8 +12,8 @@ from lnn_edge.cli.leads import lead_option, lead_to_feed
 from lnn_edge.cli.output import console, data_dir_option, force_option, json_option, show_json
 
 if TYPE_CHECKING:
-    from lnn_edge.fidelity import Resolution
-    from lnn_edge.graph import QGraph
+    from lnn_edge.graph.fidelity import Resolution
+    from lnn_edge.graph.qgraph import QGraph
 
 
 @click.command(name="quantize")
@@ -47,8 +47,8 @@ def command(
     Example: lnn-edge quantize policy --calibration X.npy
     """
     from lnn_edge.errors import UsageError
-    from lnn_edge.fidelity import Resolution
-    from lnn_edge.graphio import graph_sha256
+    from lnn_edge.graph.fidelity import Resolution
+    from lnn_edge.graph.file import graph_sha256
     from lnn_edge.quantize import REPORT
 
     if calibration is not None and lead is not None:
@@ -82,7 +82,7 @@ def command(
 
 def _show(resolutions: list[Resolution], float_error: dict[str, float] | None) -> None:
     """Print what the integers hold on the calibration data."""
-    from lnn_edge.fidelity import error_text
+    from lnn_edge.graph.fidelity import error_text
 
     out = console()
     for time in (r for r in resolutions if r.name == "dt"):

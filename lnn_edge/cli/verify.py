@@ -68,9 +68,9 @@ def command(
 
     from lnn_edge.data.registry import SHOWN, load_dataset
     from lnn_edge.errors import UsageError
+    from lnn_edge.graph.sim.batch import decision_inputs
     from lnn_edge.project import open_project
     from lnn_edge.verify import verify_project, write_verification
-    from lnn_edge.whole_records import decision_inputs
 
     opened = open_project(project)
     if input_path is None and not opened.graph.classes:
@@ -119,7 +119,7 @@ def _verify_input(project: Project, link: str, path: Path, as_json: bool) -> Ver
 
 def show_verification(result: Verification) -> None:
     """Print the outcome."""
-    from lnn_edge.fidelity import error_text
+    from lnn_edge.graph.fidelity import error_text
 
     out = console()
     verdict = "bit-exact" if result.is_exact else "NOT bit-exact"

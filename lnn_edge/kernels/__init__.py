@@ -1,6 +1,6 @@
 """Which kernels exist for which operator. Adding a family adds a line here."""
 
-from lnn_edge.ir import AbstractOp
+from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.kernels import plain, rows, stft, synapse
 from lnn_edge.kernels.kernel import HOST, Core, Kernel
 

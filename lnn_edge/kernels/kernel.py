@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lnn_edge.ir import AbstractOp
+from lnn_edge.graph.ir import AbstractOp
 
 Constants = dict[str, np.ndarray]
 

@@ -13,13 +13,13 @@ from torch.nn import functional
 from lnn_edge.cells.cfc import Cfc, Tap, linear_op, no_tap
 from lnn_edge.data.activity_run import CHANNELS, CLASSES, RATE_HZ, SCALES, UNITS
 from lnn_edge.errors import UsageError
-from lnn_edge.formats import Ranges, symmetric, symmetric_of
-from lnn_edge.graph import QGraph
-from lnn_edge.ir import AbstractOp, QTensor
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.elementwise import Concat, Requantize
+from lnn_edge.graph.pipeline import Pipeline
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.scales import Ranges, symmetric, symmetric_of
+from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage, State
 from lnn_edge.networks.stream_net import AbstractStreamNet
-from lnn_edge.ops.elementwise import Concat, Requantize
-from lnn_edge.pipeline import Pipeline
-from lnn_edge.stage import EveryTrigger, InputTrigger, Ring, Stage, State
 
 RING = "motion"
 Variant = Literal["cfc", "state_reset", "encoder_only"]

@@ -9,18 +9,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lnn_edge.formats import symmetric
-from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops import template
-from lnn_edge.ops.elementwise import Concat
-from lnn_edge.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
-from lnn_edge.ops.linear import Linear
-from lnn_edge.ops.lut import Lut
-from lnn_edge.ops.normalize import Normalize
-from lnn_edge.ops.template import TemplateDistance
-from lnn_edge.ops.window import Center, Decimate, MeanAbs
-from lnn_edge.pipeline import Pipeline
-from lnn_edge.stage import EventTrigger, InputTrigger, Ring, Stage, State
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops import template
+from lnn_edge.graph.ops.elementwise import Concat
+from lnn_edge.graph.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
+from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.ops.normalize import Normalize
+from lnn_edge.graph.ops.template import TemplateDistance
+from lnn_edge.graph.ops.window import Center, Decimate, MeanAbs
+from lnn_edge.graph.pipeline import Pipeline
+from lnn_edge.graph.scales import symmetric
+from lnn_edge.graph.stage import EventTrigger, InputTrigger, Ring, Stage, State
 
 SAMPLE_RATE_HZ = 360
 CHANNELS = 2

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from lnn_edge.cells.cfc import LoweredCell, Tap, linear_op, no_tap
 from lnn_edge.errors import UsageError
-from lnn_edge.formats import Ranges, symmetric_of
-from lnn_edge.graph import QGraph
-from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops.slice import Slice
-from lnn_edge.ranges import Channel, Range
-from lnn_edge.stage import EveryTrigger, InputTrigger, Ring, Stage
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.slice import Slice
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.ranges import Channel, Range
+from lnn_edge.graph.scales import Ranges, symmetric_of
+from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage
 
 HEADROOM = 4  # of the int16 frame over the calibrated range of a channel
 RING = "frames"

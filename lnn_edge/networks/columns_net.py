@@ -14,16 +14,16 @@ from torch.nn import functional
 
 from lnn_edge.cells.cfc import TABLE_STEP_BITS, TANH_BOUND, Tap, linear_op
 from lnn_edge.errors import UsageError
-from lnn_edge.formats import Ranges, range_of, rectified, symmetric
-from lnn_edge.graph import QGraph
-from lnn_edge.ir import AbstractOp, QTensor
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.elementwise import Requantize
+from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.pipeline import Pipeline
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.scales import Ranges, range_of, rectified, symmetric
+from lnn_edge.graph.stage import EveryTrigger, Stage, State
 from lnn_edge.networks import stft_front_end as front_end
 from lnn_edge.networks.stft_front_end import BINS, COLUMNS, LEADS, SAMPLE_RATE_HZ
 from lnn_edge.networks.stream_net import AbstractStreamNet
-from lnn_edge.ops.elementwise import Requantize
-from lnn_edge.ops.lut import Lut
-from lnn_edge.pipeline import Pipeline
-from lnn_edge.stage import EveryTrigger, Stage, State
 
 CLASSES = ("1dAVb", "RBBB", "LBBB", "SB", "AF", "ST")
 COLUMNS_OF_DECISION = 33

@@ -9,9 +9,12 @@ import numpy as np
 from torch import Tensor, nn
 
 from lnn_edge.cells.cfc import TABLE_STEP_BITS, Tap, linear_op, no_tap
-from lnn_edge.formats import Ranges, symmetric, symmetric_of
-from lnn_edge.graph import QGraph
-from lnn_edge.ir import AbstractOp
+from lnn_edge.graph.ir import AbstractOp
+from lnn_edge.graph.ops.conv2d import Conv2d, geometry_of
+from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.passes.columns import stream_columns
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.scales import Ranges, symmetric, symmetric_of
 from lnn_edge.networks.columns_net import (
     CLASSES,
     KERNEL_COLUMNS,
@@ -20,9 +23,6 @@ from lnn_edge.networks.columns_net import (
     ColumnsConfig,
 )
 from lnn_edge.networks.stft_front_end import LEADS
-from lnn_edge.ops.conv2d import Conv2d, geometry_of
-from lnn_edge.ops.lut import Lut
-from lnn_edge.passes.columns import stream_columns
 
 KERNEL = (KERNEL_COLUMNS, len(LEADS))
 STRIDES = (STRIDE, 1)

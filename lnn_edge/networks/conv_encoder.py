@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from lnn_edge.cells.cfc import Tap, linear_op, no_tap
 from lnn_edge.errors import UsageError
-from lnn_edge.formats import Ranges, range_of, rectified
-from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops.conv import Conv1d
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.conv import Conv1d
+from lnn_edge.graph.scales import Ranges, range_of, rectified
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,13 @@ from lnn_edge.cells.ltc import Ltc, LtcConfig
 from lnn_edge.cells.rest import from_rest
 from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import auto_ncp, ncp
-from lnn_edge.formats import Ranges, symmetric, symmetric_of
-from lnn_edge.graph import QGraph
-from lnn_edge.ir import AbstractOp, QTensor
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.elementwise import Concat, Requantize
+from lnn_edge.graph.passes.columns import stream_columns
+from lnn_edge.graph.passes.constants import fold_constants
+from lnn_edge.graph.passes.taps import crop_kernels
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.scales import Ranges, symmetric, symmetric_of
 from lnn_edge.networks.columns_net import (
     CLASSES,
     KERNEL_COLUMNS,
@@ -27,10 +31,6 @@ from lnn_edge.networks.columns_net import (
     ColumnsConfig,
 )
 from lnn_edge.networks.stft_front_end import HOP, LEADS, SAMPLE_RATE_HZ
-from lnn_edge.ops.elementwise import Concat, Requantize
-from lnn_edge.passes.columns import stream_columns
-from lnn_edge.passes.constants import fold_constants
-from lnn_edge.passes.taps import crop_kernels
 
 DT = 1.0  # elapsed time of the cell, as published: one call, no clock
 COLUMN_S = HOP / SAMPLE_RATE_HZ

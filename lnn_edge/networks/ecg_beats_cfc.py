@@ -12,16 +12,16 @@ from torch.nn import functional
 
 from lnn_edge.cells.cfc import Cfc, Tap, linear_op, no_tap
 from lnn_edge.errors import UsageError
-from lnn_edge.formats import Ranges, range_of, rectified, symmetric, symmetric_of
-from lnn_edge.graph import QGraph
-from lnn_edge.ir import QTensor
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.elementwise import Concat, Requantize
+from lnn_edge.graph.pipeline import Pipeline
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.scales import Ranges, range_of, rectified, symmetric, symmetric_of
+from lnn_edge.graph.stage import Stage
 from lnn_edge.networks import beat_front_end
 from lnn_edge.networks.beat_front_end import FrontEnd, front_end
 from lnn_edge.networks.conv_encoder import ConvEncoder, ConvSizes
 from lnn_edge.networks.stream_net import AbstractStreamNet
-from lnn_edge.ops.elementwise import Concat, Requantize
-from lnn_edge.pipeline import Pipeline
-from lnn_edge.stage import Stage
 
 CLASSES = ("N", "S", "V", "F")
 Variant = Literal["cfc", "state_reset", "encoder_only", "lstm"]

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from lnn_edge.cells.cfc import Tap
 from lnn_edge.data.activity_run import CHANNELS
-from lnn_edge.formats import Ranges
-from lnn_edge.ir import QTensor
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.scales import Ranges
 from lnn_edge.networks.activity_net import AbstractActivityNet, ActivityConfig, LoweredEncoder
 from lnn_edge.networks.conv_encoder import ConvEncoder, ConvSizes
 

@@ -10,8 +10,8 @@ from torch.nn import functional
 from lnn_edge.cells.cfc import Tap, linear_op
 from lnn_edge.cells.convlstm2d import ConvLstm2d, ConvLstm2dConfig
 from lnn_edge.data.activity_run import CHANNELS
-from lnn_edge.formats import Ranges, range_of, rectified
-from lnn_edge.ir import QTensor
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.scales import Ranges, range_of, rectified
 from lnn_edge.networks.activity_net import AbstractActivityNet, ActivityConfig, LoweredEncoder
 
 

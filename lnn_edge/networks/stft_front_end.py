@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import signal
 
-from lnn_edge.ir import QTensor
-from lnn_edge.ops.biquad import EMPTY, Biquads, biquad_state
-from lnn_edge.ops.stft import StftMagnitude
-from lnn_edge.pipeline import Pipeline
-from lnn_edge.stage import EveryTrigger, InputTrigger, Ring, Stage, State
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.biquad import EMPTY, Biquads, biquad_state
+from lnn_edge.graph.ops.stft import StftMagnitude
+from lnn_edge.graph.pipeline import Pipeline
+from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage, State
 
 SAMPLE_RATE_HZ = 500
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")

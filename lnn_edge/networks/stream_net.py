@@ -9,10 +9,10 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from lnn_edge.cells.cfc import Tap, no_tap
-from lnn_edge.formats import Ranges
-from lnn_edge.graph import QGraph
-from lnn_edge.ir import QTensor
-from lnn_edge.pipeline import Pipeline
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.pipeline import Pipeline
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.scales import Ranges
 
 
 class AbstractStreamNet(nn.Module, abc.ABC):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lnn_edge.graph import QGraph
+from lnn_edge.graph.qgraph import QGraph
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-/* Feeds a generated model from standard input, prints every decision: the host twin of lnn_edge/stream.py.
+/* Feeds a generated model from standard input, prints every decision: the host twin of lnn_edge/graph/sim/stream.py.
  *
  * in:  'F' i16[channels] | 'N' the same, not polled | 'E' u32 | 'S' u32 | 'R' (reset) | 'G' (print the state blob) | 'P' blob (put it)
  * out: 'D' u32 stamp, i16[outputs], probes, state prefix | 'B' blob

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from lnn_edge import sim
 from lnn_edge.cells.cfc import Cfc, LoweredCell
 from lnn_edge.errors import QuantizationError
-from lnn_edge.formats import Ranges, symmetric
-from lnn_edge.ir import QTensor
-from lnn_edge.stage import InputTrigger, Stage
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.scales import Ranges, symmetric
+from lnn_edge.graph.sim import interpreter
+from lnn_edge.graph.stage import InputTrigger, Stage
 from lnn_edge.trained import one_thread
 
 SIZES = [(7, 12, 24), (3, 1, 2), (16, 20, 40)]  # input, hidden, backbone
@@ -167,7 +167,9 @@ class Lowered:
         stage = Stage("cell", trigger, lowered.ops, lowered.states, (lowered.output,))
         name = lowered.output.name
         values = {**given, "dt": self.dt[: len(given[frame])]}
-        states, _ = sim.run_sequence(stage, values, sim.initial_state(stage), (name,))
+        states, _ = interpreter.run_sequence(
+            stage, values, interpreter.initial_state(stage), (name,)
+        )
         got: np.ndarray = states[name]
         return got
 

@@ -11,12 +11,12 @@ import torch
 from scipy.special import erf
 from torch import Tensor
 
-from lnn_edge import sim
 from lnn_edge.cells.cfc import Cfc, CfcConfig, LoweredCell
 from lnn_edge.errors import QuantizationError, UsageError
-from lnn_edge.formats import Ranges, symmetric
-from lnn_edge.ir import QTensor
-from lnn_edge.stage import InputTrigger, Stage
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.scales import Ranges, symmetric
+from lnn_edge.graph.sim import interpreter
+from lnn_edge.graph.stage import InputTrigger, Stage
 from lnn_edge.trained import one_thread
 
 INPUT, HIDDEN, UNITS, BATCH, STEPS = 5, 7, 16, 3, 2000
@@ -229,7 +229,9 @@ def run(lowered: LoweredCell, q: np.ndarray, dt: np.ndarray) -> np.ndarray:
     trigger = InputTrigger(QTensor("x", (INPUT,), "int8"), "r")
     stage = Stage("cell", trigger, lowered.ops, lowered.states, (lowered.output,))
     name = lowered.output.name
-    states, _ = sim.run_sequence(stage, {"x": q, "dt": dt}, sim.initial_state(stage), (name,))
+    states, _ = interpreter.run_sequence(
+        stage, {"x": q, "dt": dt}, interpreter.initial_state(stage), (name,)
+    )
     got: np.ndarray = states[name]
     return got
 

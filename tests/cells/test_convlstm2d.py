@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from lnn_edge import sim
 from lnn_edge.cells.convlstm2d import ConvLstm2d, ConvLstm2dConfig
 from lnn_edge.errors import UsageError
-from lnn_edge.formats import symmetric
-from lnn_edge.ir import QTensor
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.scales import symmetric
+from lnn_edge.graph.sim import interpreter
+from lnn_edge.graph.stage import InputTrigger, Stage
 from lnn_edge.quantize import Calibration
-from lnn_edge.stage import InputTrigger, Stage
 from lnn_edge.trained import one_thread
 
 KERAS = Path(__file__).parent.parent / "keras" / "convlstm2d.npz"
@@ -99,8 +99,8 @@ def test_integers_follow_the_cell(name: str) -> None:
         wanted = cell(x, cell.initial_state(1))[0].numpy()
     stage = Stage("step", InputTrigger(x8, "r"), lowered.ops, lowered.states, (lowered.output,))
     inputs = {"x": x8.quantize(x[0].numpy())[:, None]}
-    values, _ = sim.run_sequence(
-        stage, inputs, sim.initial_state(stage, (1,)), (lowered.output.name,)
+    values, _ = interpreter.run_sequence(
+        stage, inputs, interpreter.initial_state(stage, (1,)), (lowered.output.name,)
     )
     got = lowered.output.dequantize(values[lowered.output.name][:, 0])
     rmse = float(np.sqrt(np.mean((got - wanted[0]) ** 2)))
@@ -124,8 +124,8 @@ def test_a_slowly_forgetting_memory_goes_on() -> None:
     lowered = cell.lower(x8, ranges)
     stage = Stage("step", InputTrigger(x8, "r"), lowered.ops, lowered.states, (lowered.output,))
     inputs = {"x": np.zeros((10_000, 1, 1, 1, 1), np.int64)}
-    values, _ = sim.run_sequence(
-        stage, inputs, sim.initial_state(stage, (1,)), (lowered.output.name,)
+    values, _ = interpreter.run_sequence(
+        stage, inputs, interpreter.initial_state(stage, (1,)), (lowered.output.name,)
     )
     got = lowered.output.dequantize(values[lowered.output.name]).ravel()
     assert abs(got[-1] - wanted[-1]) < 0.01 * wanted[-1]

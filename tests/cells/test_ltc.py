@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from lnn_edge import sim
 from lnn_edge.cells.ltc import Ltc, LtcConfig
 from lnn_edge.cells.wirings import NcpConfig, Wiring, auto_ncp, fully_connected, ncp, random_wiring
 from lnn_edge.errors import QuantizationError, UsageError
-from lnn_edge.formats import symmetric
-from lnn_edge.ir import QTensor
-from lnn_edge.stage import InputTrigger, Stage
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.scales import symmetric
+from lnn_edge.graph.sim import interpreter
+from lnn_edge.graph.stage import InputTrigger, Stage
 from lnn_edge.trained import one_thread
 
 BATCH = 3
@@ -184,7 +184,7 @@ def run_integers(
     stage = Stage("cell", InputTrigger(x, "r"), lowered.ops, lowered.states, (lowered.output,))
     tensors = (lowered.output, lowered.states[0].update)
     names = tuple(t.name for t in tensors)
-    seen, _ = sim.run_sequence(stage, values, sim.initial_state(stage), names)
+    seen, _ = interpreter.run_sequence(stage, values, interpreter.initial_state(stage), names)
     for tensor in tensors:
         assert tensor.qmin <= seen[tensor.name].min() <= seen[tensor.name].max() <= tensor.qmax
     output, state = (t.dequantize(seen[t.name]) for t in tensors)
@@ -245,7 +245,7 @@ def test_a_leaky_neuron_of_10_s_does_not_stand_still_at_360_hz(constant: bool) -
     assert state.tensor.dtype == "int32"
     start = {"v": state.tensor.quantize([0.45])}
     values = {"x": np.zeros((steps, 1), np.int64), "dt": np.ones((steps, 1), np.int64)}
-    seen, _ = sim.run_sequence(stage, values, start, ("v_next",))
+    seen, _ = interpreter.run_sequence(stage, values, start, ("v_next",))
     got = state.tensor.dequantize(seen["v_next"][:, 0])
     wanted = 0.5 - 0.05 * (1 + 1 / 360 / 60) ** (-6.0 * np.arange(1, steps + 1))
     assert np.abs(got - wanted).max() < 1e-6
@@ -268,7 +268,7 @@ def test_no_time_leaves_the_integers_exactly() -> None:
     rng, tensor = np.random.default_rng(3), lowered.states[0].tensor
     v = rng.integers(tensor.qmin, tensor.qmax, (50, 6), endpoint=True)
     inputs = {"x": rng.integers(-32767, 32767, (50, 4)), "dt": np.zeros((50, 1), np.int64)}
-    np.testing.assert_array_equal(sim.run_stage(stage, inputs, {"v": v})["v_next"], v)
+    np.testing.assert_array_equal(interpreter.run_stage(stage, inputs, {"v": v})["v_next"], v)
 
 
 def test_parts_are_joined_in_the_order_of_x_and_names_carry_the_prefix() -> None:
@@ -281,7 +281,9 @@ def test_parts_are_joined_in_the_order_of_x_and_names_carry_the_prefix() -> None
         "cell", InputTrigger(parts[0], "r"), lowered.ops, lowered.states, (lowered.output,)
     )
     values = {"a": q[:, :1], "b": q[:, 1:]}
-    seen, _ = sim.run_sequence(stage, values, sim.initial_state(stage), ("my_output",))
+    seen, _ = interpreter.run_sequence(
+        stage, values, interpreter.initial_state(stage), ("my_output",)
+    )
     np.testing.assert_array_equal(lowered.output.dequantize(seen["my_output"]), whole)
     assert all(t.name.startswith("my_") for op in lowered.ops for t in op.outputs)
 

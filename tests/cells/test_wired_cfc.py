@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from lnn_edge import sim
 from lnn_edge.cells.cfc import CfcConfig
 from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import (
@@ -22,9 +21,10 @@ from lnn_edge.cells.wirings import (
     random_wiring,
 )
 from lnn_edge.errors import UsageError
-from lnn_edge.formats import symmetric
-from lnn_edge.ir import QTensor
-from lnn_edge.stage import InputTrigger, Stage
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.scales import symmetric
+from lnn_edge.graph.sim import interpreter
+from lnn_edge.graph.stage import InputTrigger, Stage
 from lnn_edge.trained import one_thread
 
 STEPS, BATCH = 2000, 3
@@ -128,9 +128,9 @@ def test_integers_follow_the_real_cell(form: CfcConfig, constant: bool) -> None:
     trigger = InputTrigger(QTensor("x", (6,), "int8"), "r")
     stage = Stage("cell", trigger, lowered.ops, lowered.states, (lowered.output,))
     name, values = lowered.output.name, {"x": q, "dt": dt}
-    states, _ = sim.run_sequence(stage, values, sim.initial_state(stage), (name,))
-    again, _ = sim.run_sequence(
-        stage, {k: v[:40] for k, v in values.items()}, sim.initial_state(stage), (name,)
+    states, _ = interpreter.run_sequence(stage, values, interpreter.initial_state(stage), (name,))
+    again, _ = interpreter.run_sequence(
+        stage, {k: v[:40] for k, v in values.items()}, interpreter.initial_state(stage), (name,)
     )
     error = lowered.output.dequantize(states[name]) - wanted
     assert np.sqrt((error**2).mean()) <= 0.01 * (wanted.max() - wanted.min())

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lnn_edge.files.shipped import graph_path, shipped_graph
-from lnn_edge.graphio import graph_sha256, load_graph
+from lnn_edge.graph.file import graph_sha256, load_graph
 from tests.cli.command import call, call_json, refusal, tree, untouched
 
 HEAVY = ("torch", "scipy", "sklearn", "wfdb", "serial", "pandas")

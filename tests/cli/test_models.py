@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.graphio import FORMAT, save_graph
+from lnn_edge.graph.file import FORMAT, save_graph
 from tests.cli.command import call, call_json, refusal, untouched
 from tests.cli.conftest import write_recipe
 from tests.toy import toy_graph

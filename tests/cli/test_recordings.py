@@ -11,7 +11,7 @@ import pytest
 
 from lnn_edge.data.registry import DATA_VARIABLE, load_dataset
 from lnn_edge.data.wfdb_writer import WfdbRecord, write_record
-from lnn_edge.graphio import load_graph
+from lnn_edge.graph.file import load_graph
 from tests.cli.command import call, call_json, refusal, untouched
 from tests.cli.conftest import write_recipe
 from tests.wfdb_files import edit_header, write_small

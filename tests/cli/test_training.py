@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.graphio import graph_sha256, load_graph
+from lnn_edge.graph.file import graph_sha256, load_graph
 from tests.cli.command import call, call_json
 from tests.cli.conftest import write_recipe
 

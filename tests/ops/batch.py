@@ -10,7 +10,7 @@ import numpy as np
 
 from lnn_edge.codegen import C_TYPES, OperatorCode, render_operator
 from lnn_edge.files import resources
-from lnn_edge.ir import AbstractOp, QTensor
+from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.kernels import Kernel
 from tests import arm_core
 from tests.host_c import SANITIZERS, WARNINGS

@@ -9,27 +9,27 @@ from typing import Protocol
 import numpy as np
 from scipy import signal
 
-from lnn_edge.fixed import RANGES
-from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops import biquad, leaky, template
-from lnn_edge.ops.biquad import Biquads, biquad_state
-from lnn_edge.ops.constant import Constant
-from lnn_edge.ops.conv import Conv1d
-from lnn_edge.ops.conv2d import Conv2d, geometry_of
-from lnn_edge.ops.decay import Decay, Relax
-from lnn_edge.ops.elementwise import Add, Concat, GatedSum, Mix, Requantize, TimeGate
-from lnn_edge.ops.leaky import LeakyAverage
-from lnn_edge.ops.linear import Linear
-from lnn_edge.ops.lut import FUNCTIONS, HARD_BOUNDS, Lut
-from lnn_edge.ops.memory_cell import Gate, Remember
-from lnn_edge.ops.normalize import Normalize
-from lnn_edge.ops.r_peaks import RPeaks, RPeakTimes, r_peak_state
-from lnn_edge.ops.slice import Slice
-from lnn_edge.ops.stft import StftMagnitude
-from lnn_edge.ops.synapse import SHARE, RealSynapses, Synapses
-from lnn_edge.ops.template import TemplateDistance
-from lnn_edge.ops.unfold import ONE, Membranes, Unfold
-from lnn_edge.ops.window import Center, Decimate, MeanAbs, MeanPool
+from lnn_edge.graph.fixed import RANGES
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops import biquad, leaky, template
+from lnn_edge.graph.ops.biquad import Biquads, biquad_state
+from lnn_edge.graph.ops.constant import Constant
+from lnn_edge.graph.ops.conv import Conv1d
+from lnn_edge.graph.ops.conv2d import Conv2d, geometry_of
+from lnn_edge.graph.ops.decay import Decay, Relax
+from lnn_edge.graph.ops.elementwise import Add, Concat, GatedSum, Mix, Requantize, TimeGate
+from lnn_edge.graph.ops.leaky import LeakyAverage
+from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.lut import FUNCTIONS, HARD_BOUNDS, Lut
+from lnn_edge.graph.ops.memory_cell import Gate, Remember
+from lnn_edge.graph.ops.normalize import Normalize
+from lnn_edge.graph.ops.r_peaks import RPeaks, RPeakTimes, r_peak_state
+from lnn_edge.graph.ops.slice import Slice
+from lnn_edge.graph.ops.stft import StftMagnitude
+from lnn_edge.graph.ops.synapse import SHARE, RealSynapses, Synapses
+from lnn_edge.graph.ops.template import TemplateDistance
+from lnn_edge.graph.ops.unfold import ONE, Membranes, Unfold
+from lnn_edge.graph.ops.window import Center, Decimate, MeanAbs, MeanPool
 
 Q15 = 2.0**-15
 TOPS = {"int8": 127, "int16": 32767, "uint16": 65535}

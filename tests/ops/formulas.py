@@ -8,22 +8,22 @@ import numpy as np
 from scipy import signal
 from scipy.special import ndtr
 
-from lnn_edge.ir import AbstractOp
-from lnn_edge.ops import biquad, template
-from lnn_edge.ops.biquad import Biquads
-from lnn_edge.ops.conv import Conv1d
-from lnn_edge.ops.conv2d import Conv2d
-from lnn_edge.ops.decay import Decay, Relax
-from lnn_edge.ops.leaky import LeakyAverage
-from lnn_edge.ops.lut import Lut
-from lnn_edge.ops.normalize import Normalize
-from lnn_edge.ops.rows import AbstractRowOp
-from lnn_edge.ops.slice import Slice
-from lnn_edge.ops.stft import StftMagnitude
-from lnn_edge.ops.synapse import ARGUMENT, SHARE, TOTAL, AbstractSynapseOp, Synapses
-from lnn_edge.ops.template import TemplateDistance
-from lnn_edge.ops.unfold import Unfold
-from lnn_edge.ops.window import Decimate
+from lnn_edge.graph.ir import AbstractOp
+from lnn_edge.graph.ops import biquad, template
+from lnn_edge.graph.ops.biquad import Biquads
+from lnn_edge.graph.ops.conv import Conv1d
+from lnn_edge.graph.ops.conv2d import Conv2d
+from lnn_edge.graph.ops.decay import Decay, Relax
+from lnn_edge.graph.ops.leaky import LeakyAverage
+from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.ops.normalize import Normalize
+from lnn_edge.graph.ops.rows import AbstractRowOp
+from lnn_edge.graph.ops.slice import Slice
+from lnn_edge.graph.ops.stft import StftMagnitude
+from lnn_edge.graph.ops.synapse import ARGUMENT, SHARE, TOTAL, AbstractSynapseOp, Synapses
+from lnn_edge.graph.ops.template import TemplateDistance
+from lnn_edge.graph.ops.unfold import Unfold
+from lnn_edge.graph.ops.window import Decimate
 
 Reals = tuple[np.ndarray, ...]
 ROUNDING = 0.5

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from lnn_edge.ir import QTensor
-from lnn_edge.ops.biquad import EMPTY, Biquads, biquad_state
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.biquad import EMPTY, Biquads, biquad_state
 from tests.recordings import mitdb_record
 
 BANDS = {

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from lnn_edge.errors import GraphError, QuantizationError
-from lnn_edge.fixed import quantize_multiplier
-from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops import OPERATORS
-from lnn_edge.ops.linear import Linear
+from lnn_edge.graph.fixed import quantize_multiplier
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops import OPERATORS
+from lnn_edge.graph.ops.linear import Linear
 from tests.ops.cases import MAKERS, Seeded
 
 Change = Callable[[AbstractOp], AbstractOp]

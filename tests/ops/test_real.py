@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lnn_edge.ir import AbstractOp
-from lnn_edge.ops import OPERATORS
-from lnn_edge.ops.linear import Linear
+from lnn_edge.graph.ir import AbstractOp
+from lnn_edge.graph.ops import OPERATORS
+from lnn_edge.graph.ops.linear import Linear
 from tests.ops.cases import MAKERS, Seeded, make_linear, stress_inputs
 from tests.ops.formulas import FORMULAS, bound
 

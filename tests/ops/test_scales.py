@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from lnn_edge.errors import GraphError, QuantizationError
-from lnn_edge.fixed import RANGES
-from lnn_edge.ir import AbstractOp, QTensor
-from lnn_edge.ops import OPERATORS
-from lnn_edge.ops.conv import Conv1d
-from lnn_edge.ops.conv2d import Conv2d, geometry_of
-from lnn_edge.ops.elementwise import Add
-from lnn_edge.ops.lut import Lut
+from lnn_edge.graph.fixed import RANGES
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops import OPERATORS
+from lnn_edge.graph.ops.conv import Conv1d
+from lnn_edge.graph.ops.conv2d import Conv2d, geometry_of
+from lnn_edge.graph.ops.elementwise import Add
+from lnn_edge.graph.ops.lut import Lut
 from tests.ops import cases
 from tests.ops.cases import MAKERS, Seeded, operators_on_channels
 from tests.ops.formulas import FORMULAS, bound

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from array_api_compat import array_namespace
 
-from lnn_edge.ops import OPERATORS
+from lnn_edge.graph.ops import OPERATORS
 from tests.make_vectors import FOLDER, SEEDS, make_vectors, unpack
 
 

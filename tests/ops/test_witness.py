@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from lnn_edge import fixed
-from lnn_edge.ir import QTensor
-from lnn_edge.ops.conv import Conv1d
-from lnn_edge.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
-from lnn_edge.ops.linear import Linear
-from lnn_edge.ops.lut import Lut
-from lnn_edge.ops.rows import AbstractRowOp
+from lnn_edge.graph import fixed
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.conv import Conv1d
+from lnn_edge.graph.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
+from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.ops.rows import AbstractRowOp
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -1,0 +1,1 @@
+"""The integer graph: its operators, its meaning, its file."""

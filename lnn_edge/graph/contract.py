@@ -1,0 +1,96 @@
+"""What a user of a model's inputs and outputs must know, as the metadata of its graph say it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from lnn_edge.errors import GraphError
+from lnn_edge.files import tables
+from lnn_edge.files.names import check_text
+from lnn_edge.graph.fixed import RANGES
+
+_LIMITS: dict[str, tuple[float, float]] = {
+    "sample_rate_hz": (1e-3, 1e6),
+    "adc_gain": (1e-9, 1e9),
+    "adc_zero": RANGES["int16"],
+    "dt": (1e-9, 1e9),
+}
+Task = Literal["beats", "activity", "findings"]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The part of the metadata that has a meaning. None and empty: not recorded.
+
+    Attributes:
+        classes: Names of the outputs; none where they are values and no scores.
+        task: What the classes are of.
+        sample_rate_hz: Frames a second.
+        leads: Names of the channels of a frame.
+        units: Their units; those of the training data where they are not recorded.
+        adc_gain: Steps per mV of every channel.
+        adc_zero: Sample that means 0 mV.
+        dt: Elapsed time between frames in seconds, constant, or "input": each frame's last channel.
+        unlearned: Classes of which no training data told, so that their scores mean nothing.
+        calibration_records: Names of the recordings that the ranges were taken from.
+    """
+
+    classes: tuple[str, ...] = ()
+    task: Task | None = None
+    sample_rate_hz: float | None = None
+    leads: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    adc_gain: float | None = None
+    adc_zero: int = 0
+    dt: float | Literal["input"] | None = None
+    unlearned: tuple[str, ...] | None = None
+    calibration_records: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check what does not depend on the graph."""
+        for key, (low, high) in _LIMITS.items():
+            value = getattr(self, key)
+            if isinstance(value, (int, float)) and not low <= value <= high:
+                raise GraphError(f"metadata: {key} is {value:g}, needed is {low:g} to {high:g}")
+        if len(set(self.classes)) != len(self.classes):
+            raise GraphError(f"metadata: two of the classes {', '.join(self.classes)} are alike")
+        strange = set(self.unlearned or ()) - set(self.classes)
+        if strange:
+            raise GraphError(f"metadata: unlearned {min(strange)!r} is none of the classes")
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether every class is judged by itself, or else exactly one is decided for."""
+        return self.task == "findings"
+
+
+def contract_of(metadata: object) -> Contract:
+    """Return the contract in a graph's metadata.
+
+    Raises:
+        GraphError: They are no JSON object, or a key has a wrong type or value.
+    """
+    if not isinstance(metadata, Mapping):
+        raise GraphError(f"metadata are a {type(metadata).__name__}, needed an object")
+    _check_json("metadata", metadata)
+    known = {f.name for f in fields(Contract)}
+    values = {k: v for k, v in metadata.items() if k in known}
+    return tables.build(Contract, values, "metadata", GraphError)
+
+
+def _check_json(where: str, value: object) -> None:
+    """Refuse what is no JSON, and text that could not be shown on one line."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            check_text(f"{where}: key", key)
+            _check_json(f"{where}: {key}", inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            _check_json(where, inner)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise GraphError(f"{where} is {value}, needed a finite number")
+    elif value is not None and not isinstance(value, (bool, int, float)):
+        check_text(where, value)

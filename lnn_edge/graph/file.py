@@ -1,0 +1,328 @@
+"""Reading and writing `model.qgraph`: a zip of graph.json and .npy files, the same bytes each time.
+
+The format is specified in docs/graph.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import zipfile
+import zlib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import numpy as np
+
+from lnn_edge.errors import GraphError
+from lnn_edge.files import tables
+from lnn_edge.files.names import shown
+from lnn_edge.files.write import write_whole
+from lnn_edge.graph.fixed import RANGES
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops import OPERATORS
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.stage import (
+    DecidingTrigger,
+    EventTrigger,
+    EveryTrigger,
+    InputTrigger,
+    Ring,
+    Stage,
+    State,
+)
+
+FORMAT = 1
+_TRIGGER_KINDS: dict[str, type[InputTrigger | DecidingTrigger]] = {
+    "input": InputTrigger,
+    "event": EventTrigger,
+    "every": EveryTrigger,
+}
+_TRIGGER_TENSORS = {"frame", "window", "dt", "dt_next", "source"}
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+_BASE_FIELDS = ("name", "inputs", "outputs")
+_T = TypeVar("_T")
+_UNREADABLE = (  # RuntimeError: a damaged header asks for a password or a method zipfile lacks
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    KeyError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+)
+_MALFORMED = (
+    KeyError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+)
+LONGEST_REASON = 300  # characters
+LARGEST_BYTES = 1 << 27  # of all members, unpacked: a file of a few KB may pretend to hold any size
+_INTEGERS = range(-(1 << 31), 1 << 32)  # what C holds in 32 bits
+
+
+def save_graph(graph: QGraph, path: Path) -> str:
+    """Write a graph atomically and return its sha256."""
+    write_whole(path, graph_bytes(graph))
+    return graph_sha256(graph)
+
+
+def graph_bytes(graph: QGraph) -> bytes:
+    """Return the file of a graph."""
+    document, arrays = _encode(graph)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        _add(archive, "graph.json", _canonical(document))
+        for name, data in sorted(arrays.items()):
+            _add(archive, name, data)
+    return buffer.getvalue()
+
+
+def graph_sha256(graph: QGraph) -> str:
+    """Return the hash that names a graph: of graph.json, which holds the hash of every constant."""
+    return hashlib.sha256(_canonical(_encode(graph)[0])).hexdigest()
+
+
+def load_graph(path: Path) -> QGraph:
+    """Read, check and prove a graph.
+
+    Raises:
+        GraphError: The file is missing, damaged, of a newer format, or fails a proof.
+    """
+    try:
+        files = _members(path)
+        document = json.loads(files["graph.json"])
+    except FileNotFoundError:
+        raise GraphError(f"{path}: no such graph; make one with `lnn-edge quantize`") from None
+    except _UNREADABLE as error:
+        raise GraphError(
+            f"{path}: damaged graph file ({error}); quantize the model again"
+        ) from None
+    try:
+        _check_format(document)
+        _check_numbers(document)
+        return _decode(document, _constants(document["constants"], files))
+    except GraphError as error:
+        raise GraphError(f"{path}: {shown(str(error), LONGEST_REASON)}") from None
+    except _MALFORMED as error:
+        reason = shown(repr(error), LONGEST_REASON)
+        raise GraphError(f"{path}: malformed graph ({reason}); quantize the model again") from None
+
+
+def _members(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        if len(set(names)) != len(names):
+            raise zipfile.BadZipFile("two members have the same name")
+        if sum(info.file_size for info in archive.infolist()) > LARGEST_BYTES:
+            raise zipfile.BadZipFile(f"its members have more than {LARGEST_BYTES} bytes")
+        return {name: archive.read(name) for name in names}
+
+
+def _check_format(document: Any) -> None:
+    version = document.get("format") if isinstance(document, dict) else None
+    if not isinstance(version, int):
+        raise GraphError("not a graph file of lnn-edge (no format number)")
+    if version > FORMAT:
+        raise GraphError(
+            f"graph format {version}, this lnn-edge reads up to {FORMAT}; upgrade lnn-edge"
+        )
+    if version < FORMAT:
+        raise GraphError(f"graph format {version}, needed {FORMAT}; quantize the model again")
+
+
+def _check_numbers(node: Any, key: str = "") -> None:
+    """Only a scale is a fraction: a size or a multiplier that is one has no meaning in C."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if name not in ("metadata", "scale"):
+                _check_numbers(value, name)
+    elif isinstance(node, list):
+        for value in node:
+            _check_numbers(value, key)
+    elif isinstance(node, (float, bool)):
+        raise GraphError(f"{node} where an integer belongs; quantize the model again")
+    elif isinstance(node, int) and node not in _INTEGERS:
+        raise GraphError(
+            f"{key} {shown(str(node))}; needed is an integer of 32 bits; quantize the model again"
+        )
+
+
+def _canonical(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True, indent=1, allow_nan=False).encode()
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name, _ZIP_TIME)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.external_attr = 0o644 << 16
+    info.create_system = 3
+    archive.writestr(info, data)
+
+
+def _npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0))
+    return buffer.getvalue()
+
+
+def _encode(graph: QGraph) -> tuple[dict[str, Any], dict[str, bytes]]:
+    arrays: dict[str, bytes] = {}
+    tensors: dict[str, QTensor] = {}
+    stages = [_encode_stage(stage, arrays, tensors) for stage in graph.stages]
+    for ring in graph.rings:
+        tensors[ring.frame.name] = ring.frame
+    document = {
+        "format": FORMAT,
+        "name": graph.name,
+        "metadata": graph.metadata,
+        "tensors": {t.name: _encode_tensor(t) for t in tensors.values()},
+        "rings": [{"name": r.name, "frame": r.frame.name, "length": r.length} for r in graph.rings],
+        "stages": stages,
+        "constants": {name: hashlib.sha256(data).hexdigest() for name, data in arrays.items()},
+    }
+    return document, arrays
+
+
+def _encode_tensor(tensor: QTensor) -> dict[str, Any]:
+    values = {f.name: getattr(tensor, f.name) for f in fields(tensor) if f.name != "name"}
+    scales = [float(scale) for scale in tensor.scales]  # as they are read: 1 is 1.0
+    return {**values, "scale": scales if isinstance(tensor.scale, tuple) else scales[0]}
+
+
+def _encode_stage(
+    stage: Stage, arrays: dict[str, bytes], tensors: dict[str, QTensor]
+) -> dict[str, Any]:
+    named = [*stage.inputs, *(s.tensor for s in stage.states)]
+    named += [t for op in stage.ops for t in op.outputs]
+    tensors.update({t.name: t for t in named})
+    return {
+        "name": stage.name,
+        "trigger": _encode_trigger(stage.trigger),
+        "operators": [_encode_op(op, f"{stage.name}.{op.name}", arrays) for op in stage.ops],
+        "states": [
+            {"tensor": s.tensor.name, "update": s.update.name, "initial": s.initial}
+            for s in stage.states
+        ],
+        "outputs": [t.name for t in stage.outputs],
+        "probes": [t.name for t in stage.probes],
+    }
+
+
+def _encode_trigger(trigger: InputTrigger | DecidingTrigger) -> dict[str, Any]:
+    kind = next(k for k, cls in _TRIGGER_KINDS.items() if cls is type(trigger))
+    values = {f.name: getattr(trigger, f.name) for f in fields(trigger)}
+    plain = {k: v.name if isinstance(v, QTensor) else v for k, v in values.items()}
+    if plain.get("source", "") is None:  # events from outside: said by the key's absence
+        del plain["source"]
+    return {"kind": kind, **plain}
+
+
+def _encode_op(op: AbstractOp, prefix: str, arrays: dict[str, bytes]) -> dict[str, Any]:
+    attributes, constants = {}, {}
+    for f in fields(op):
+        value = getattr(op, f.name)
+        if isinstance(value, np.ndarray):
+            constants[f.name] = f"constants/{prefix}.{f.name}.npy"
+            arrays[constants[f.name]] = _npy(value)
+        elif f.name not in _BASE_FIELDS:
+            attributes[f.name] = value
+    return {
+        "kind": op.kind,
+        "name": op.name,
+        "inputs": [t.name for t in op.inputs],
+        "outputs": [t.name for t in op.outputs],
+        "attributes": attributes,
+        "constants": constants,
+    }
+
+
+def _constants(hashes: dict[str, str], files: dict[str, bytes]) -> dict[str, np.ndarray]:
+    arrays = {}
+    for name, expected in hashes.items():
+        data = files.get(name)
+        if data is None or hashlib.sha256(data).hexdigest() != expected:
+            raise GraphError(f"damaged graph file ({name}); quantize the model again")
+        arrays[name] = _array(name, data)
+    strange = files.keys() - hashes.keys() - {"graph.json"}
+    if strange:
+        raise GraphError(f"{min(strange)} does not belong to this graph; quantize the model again")
+    return arrays
+
+
+def _array(name: str, data: bytes) -> np.ndarray:
+    """Return a constant: integers, as many as the file holds."""
+    stream = io.BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError(f"{name} is not in NumPy format 1.0")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if str(dtype) not in RANGES or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
+        raise ValueError(f"{name} holds {len(data)} bytes of {dtype} {shape}")
+    stream.seek(0)
+    array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+    return array
+
+
+def _make(cls: type[_T], where: str, values: dict[str, Any]) -> _T:
+    """Return cls(**values), each value of the type that the class names; lists become tuples."""
+    hints = get_type_hints(cls)
+    return cls(
+        **{k: tables.convert(hints[k], v, f"{where}: {k}", GraphError) for k, v in values.items()}
+    )
+
+
+def _decode(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> QGraph:
+    tensors = {
+        name: _make(QTensor, f"tensor {name}", {"name": name, **values})
+        for name, values in document["tensors"].items()
+    }
+    rings = tuple(
+        _make(Ring, "ring", {**ring, "frame": tensors[ring["frame"]]}) for ring in document["rings"]
+    )
+    stages = tuple(_decode_stage(s, tensors, arrays) for s in document["stages"])
+    return QGraph(stages, rings, document["name"], document["metadata"])
+
+
+def _decode_stage(
+    stage: dict[str, Any], tensors: dict[str, QTensor], arrays: dict[str, np.ndarray]
+) -> Stage:
+    ops = tuple(_decode_op(op, tensors, arrays) for op in stage["operators"])
+    states = tuple(
+        _make(State, "state", {**s, **{k: tensors[s[k]] for k in ("tensor", "update")}})
+        for s in stage["states"]
+    )
+    outputs = tuple(tensors[name] for name in stage["outputs"])
+    probes = tuple(tensors[name] for name in stage["probes"])
+    trigger = _decode_trigger(stage["trigger"], tensors)
+    return Stage(stage["name"], trigger, ops, states, outputs, probes)
+
+
+def _decode_trigger(
+    values: dict[str, Any], tensors: dict[str, QTensor]
+) -> InputTrigger | DecidingTrigger:
+    kind = _TRIGGER_KINDS.get(values["kind"])
+    if kind is None:
+        raise GraphError(f"trigger: unknown kind {values['kind']!r}; upgrade lnn-edge")
+    plain = {k: v for k, v in values.items() if k != "kind"}
+    for key in plain.keys() & _TRIGGER_TENSORS:
+        plain[key] = None if plain[key] is None else tensors[plain[key]]
+    return _make(kind, "trigger", plain)
+
+
+def _decode_op(
+    op: dict[str, Any], tensors: dict[str, QTensor], arrays: dict[str, np.ndarray]
+) -> AbstractOp:
+    kind = OPERATORS.get(op["kind"])
+    if kind is None:
+        raise GraphError(f"operator {op['name']}: unknown kind {op['kind']!r}; upgrade lnn-edge")
+    tensors_of = {k: tuple(tensors[name] for name in op[k]) for k in ("inputs", "outputs")}
+    constants = {k: arrays[name] for k, name in op["constants"].items()}
+    values = {"name": op["name"], **tensors_of, **op["attributes"], **constants}
+    return _make(kind, f"operator {op['name']}", values)

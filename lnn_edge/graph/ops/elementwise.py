@@ -1,0 +1,299 @@
+"""Operators that treat every element alike: format change, joining, time gate, mix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from lnn_edge.graph import fixed
+from lnn_edge.graph.fixed import Array
+from lnn_edge.graph.ir import AbstractOp, QTensor
+
+Q15_ONE = 1 << 15
+
+
+@dataclass(frozen=True, eq=False)
+class Requantize(AbstractOp):
+    """y = x in another format: saturate(requantize(x - zx, multiplier, shift) + zy)."""
+
+    kind: ClassVar[str] = "requantize"
+    multiplier: int
+    shift: int
+
+    @classmethod
+    def quantize(cls, name: str, x: QTensor, y: QTensor) -> Requantize:
+        """Take the factor from the two scales."""
+        return cls(name, (x,), (y,), *fixed.quantize_multiplier(x.scales[0] / y.scales[0]))
+
+    def check(self) -> None:
+        """Check shapes and the range of the shifted value."""
+        x, y = self.inputs[0], self.outputs[0]
+        self.require(x.shape == y.shape, f"shapes {x.shape} and {y.shape} differ")
+        self.require_factor(self.multiplier, self.shift)
+        self.require_bound(x.magnitude << self.shift, "shifted input")
+
+    def reference(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return x in the format of y, exactly."""
+        (x,), y = inputs, self.outputs[0]
+        acc = x - self.inputs[0].zero_points[0]
+        q = fixed.requantize(acc, self.multiplier, self.shift) + y.zero_points[0]
+        return (fixed.saturate(q, y.qmin, y.qmax),)
+
+    def real(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return x."""
+        return inputs
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(AbstractOp):
+    """y = the inputs one after the other; y carries each part's scale and zero point."""
+
+    kind: ClassVar[str] = "concat"
+    channel_scales: ClassVar[tuple[str, ...]] = ("x", "y")
+    channel_zero_points: ClassVar[tuple[str, ...]] = ("x", "y")
+
+    @classmethod
+    def join(cls, name: str, parts: tuple[QTensor, ...], output: str) -> Concat:
+        """Build the output's format from the parts."""
+        y = QTensor(
+            output,
+            (sum(t.size for t in parts),),
+            parts[0].dtype,
+            _each(*((t.scales, t.size) for t in parts)),
+            _each(*((t.zero_points, t.size) for t in parts)),
+            min(t.qmin for t in parts),
+            max(t.qmax for t in parts),
+        )
+        return cls(name, parts, (y,))
+
+    def check(self) -> None:
+        """Check that parts are vectors of one dtype and fill the output."""
+        y = self.outputs[0]
+        self.require(
+            all(len(t.shape) == 1 and t.dtype == y.dtype for t in self.inputs)
+            and y.shape == (sum(t.size for t in self.inputs),),
+            f"parts {[(t.shape, t.dtype) for t in self.inputs]} do not make {y.shape} {y.dtype}",
+        )
+        low, high = min(t.qmin for t in self.inputs), max(t.qmax for t in self.inputs)
+        self.require(
+            y.qmin <= low and high <= y.qmax,
+            f"values in [{low}, {high}] are copied to [{y.qmin}, {y.qmax}]",
+        )
+        self.require(
+            _each((y.scales, y.size)) == _each(*((t.scales, t.size) for t in self.inputs))
+            and _each((y.zero_points, y.size))
+            == _each(*((t.zero_points, t.size) for t in self.inputs)),
+            f"{y.name} needs the scale and zero point of each element of its parts",
+        )
+
+    def reference(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return the parts joined along the last axis."""
+        return (array_namespace(*inputs).concat(inputs, axis=-1),)
+
+    def real(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return the parts joined along the last axis."""
+        return self.reference(*inputs)
+
+
+def _each(*parts: tuple[tuple[Any, ...], int]) -> tuple[Any, ...]:
+    """Return one value for each element of tensors, given the values and size of each."""
+    spread: list[Any] = np.concatenate([np.broadcast_to(v, (n,)) for v, n in parts]).tolist()
+    return tuple(spread)
+
+
+@dataclass(frozen=True, eq=False)
+class TimeGate(AbstractOp):
+    """y = a * dt + b for vectors a, b and a scalar dt of run time, rounded once.
+
+    y = saturate((((a * dt) << s1) * m1 + (b << s2) * m2 + 2**31) >> 32)   (64-bit sum, proved)
+
+    All zero points are 0. Source: Hasani et al. 2022, eq. 2, the argument of the time gate.
+    """
+
+    kind: ClassVar[str] = "time_gate"
+    multipliers: tuple[int, int]
+    shifts: tuple[int, int]
+
+    @classmethod
+    def quantize(cls, name: str, a: QTensor, b: QTensor, dt: QTensor, y: QTensor) -> TimeGate:
+        """Take the factors from the scales."""
+        m1, s1 = fixed.quantize_multiplier(a.scales[0] * dt.scales[0] / y.scales[0])
+        m2, s2 = fixed.quantize_multiplier(b.scales[0] / y.scales[0])
+        return cls(name, (a, b, dt), (y,), (m1, m2), (s1, s2))
+
+    def check(self) -> None:
+        """Check shapes, zero points and both products."""
+        a, b, dt = self.inputs
+        y = self.outputs[0]
+        self.require(a.shape == b.shape == y.shape and dt.size == 1, "needed a, b, y alike, dt one")
+        self.require(all(t.zero_points == (0,) for t in (*self.inputs, y)), "zero points must be 0")
+        for multiplier, shift in zip(self.multipliers, self.shifts, strict=True):
+            self.require_factor(multiplier, shift)
+        first = a.magnitude * dt.magnitude << self.shifts[0]
+        second = b.magnitude << self.shifts[1]
+        self.require_bound(first, "a * dt")
+        self.require_bound(second, "b")
+        total = first * self.multipliers[0] + second * self.multipliers[1] + (1 << 31)
+        self.require(total < 1 << 63, f"64-bit sum can reach {total}")
+
+    def reference(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return a * dt + b, exactly; dt has a trailing axis of 1."""
+        a, b, dt = inputs
+        y = self.outputs[0]
+        (m1, m2), (s1, s2) = self.multipliers, self.shifts
+        return (
+            fixed.saturate(fixed.requantize_sum((a * dt, m1, s1), (b, m2, s2)), y.qmin, y.qmax),
+        )
+
+    def real(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return a * dt + b."""
+        a, b, dt = inputs
+        return (a * dt + b,)
+
+
+@dataclass(frozen=True, eq=False)
+class Add(AbstractOp):
+    """y = a + b, rounded once.
+
+    y = saturate(((a << s1) * m1 + (b << s2) * m2 + 2**31) >> 32)   (64-bit sum, proved)
+
+    All zero points are 0; a rectifier is the output's qmin = 0.
+    """
+
+    kind: ClassVar[str] = "add"
+    multipliers: tuple[int, int]
+    shifts: tuple[int, int]
+
+    @classmethod
+    def quantize(cls, name: str, a: QTensor, b: QTensor, y: QTensor) -> Add:
+        """Take the factors from the scales."""
+        m1, s1 = fixed.quantize_multiplier(a.scales[0] / y.scales[0])
+        m2, s2 = fixed.quantize_multiplier(b.scales[0] / y.scales[0])
+        return cls(name, (a, b), (y,), (m1, m2), (s1, s2))
+
+    def check(self) -> None:
+        """Check shapes, zero points and both products."""
+        tensors = (*self.inputs, self.outputs[0])
+        self.require(len({t.shape for t in tensors}) == 1, "all shapes must be alike")
+        self.require(all(t.zero_points == (0,) for t in tensors), "zero points must be 0")
+        total = 1 << 31
+        for tensor, multiplier, shift in zip(
+            self.inputs, self.multipliers, self.shifts, strict=True
+        ):
+            self.require_factor(multiplier, shift)
+            self.require_bound(tensor.magnitude << shift, "shifted input")
+            total += (tensor.magnitude << shift) * multiplier
+        self.require(total < 1 << 63, f"64-bit sum can reach {total}")
+
+    def reference(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return a + b, exactly."""
+        y = self.outputs[0]
+        terms = zip(inputs, self.multipliers, self.shifts, strict=True)
+        return (fixed.saturate(fixed.requantize_sum(*terms), y.qmin, y.qmax),)
+
+    def real(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return a + b."""
+        a, b = inputs
+        return (a + b,)
+
+
+def require_gate(op: AbstractOp, gate: QTensor) -> None:
+    """Raise GraphError unless a tensor of an operator is a gate: Q15 in [0, 32768]."""
+    op.require(
+        gate.qmin >= 0 and gate.qmax <= Q15_ONE and gate.scales == (1 / Q15_ONE,),
+        f"gate [{gate.qmin}, {gate.qmax}] must be Q15 in [0, {Q15_ONE}]",
+    )
+
+
+def _check_gated(op: AbstractOp) -> None:
+    """Check the formats of a, b, a gate in Q15, and y."""
+    a, b, gate = op.inputs
+    y = op.outputs[0]
+    op.require(a.shape == b.shape == gate.shape == y.shape, "all shapes must be alike")
+    op.require(a.scales == b.scales, "a and b need the same scale")
+    op.require(all(t.zero_points == (0,) for t in (*op.inputs, y)), "zero points must be 0")
+    require_gate(op, gate)
+
+
+@dataclass(frozen=True, eq=False)
+class Mix(AbstractOp):
+    """y = a + g * (b - a), g in [0, 1] as Q15 in [0, 32768].
+
+    y = saturate(requantize((a << 15) + g * (b - a), multiplier, shift)); the sum is a convex
+    combination of a << 15 and b << 15, so |sum| <= 2**15 * max(|a|, |b|).
+    """
+
+    kind: ClassVar[str] = "mix"
+    multiplier: int
+    shift: int
+
+    @classmethod
+    def quantize(cls, name: str, a: QTensor, b: QTensor, gate: QTensor, y: QTensor) -> Mix:
+        """Take the factor from the scales of a (and b) and y."""
+        pair = fixed.quantize_multiplier(a.scales[0] / y.scales[0] / Q15_ONE)
+        return cls(name, (a, b, gate), (y,), *pair)
+
+    def check(self) -> None:
+        """Check formats and prove product and sum."""
+        a, b, gate = self.inputs
+        _check_gated(self)
+        self.require_factor(self.multiplier, self.shift)
+        spread = max(b.qmax - a.qmin, a.qmax - b.qmin)
+        self.require_bound(gate.qmax * spread, "g * (b - a)")
+        self.require_bound(max(a.magnitude, b.magnitude) << (15 + self.shift))
+
+    def reference(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return the mix, exactly."""
+        a, b, gate = inputs
+        y = self.outputs[0]
+        acc = (a << 15) + gate * (b - a)
+        q = fixed.requantize(acc, self.multiplier, self.shift)
+        return (fixed.saturate(q, y.qmin, y.qmax),)
+
+    def real(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return a + g * (b - a)."""
+        a, b, gate = inputs
+        return (a + gate * (b - a),)
+
+
+@dataclass(frozen=True, eq=False)
+class GatedSum(AbstractOp):
+    """y = a + g * b, g in [0, 1] as Q15 in [0, 32768].
+
+    y = saturate(requantize((a << 15) + g * b, multiplier, shift))
+
+    All zero points are 0. Source: Hasani et al. 2022, the cell without the gate on f1.
+    """
+
+    kind: ClassVar[str] = "gated_sum"
+    multiplier: int
+    shift: int
+
+    @classmethod
+    def quantize(cls, name: str, a: QTensor, b: QTensor, gate: QTensor, y: QTensor) -> GatedSum:
+        """Take the factor from the scales of a (and b) and y."""
+        pair = fixed.quantize_multiplier(a.scales[0] / y.scales[0] / Q15_ONE)
+        return cls(name, (a, b, gate), (y,), *pair)
+
+    def check(self) -> None:
+        """Check formats and prove the sum."""
+        a, b, gate = self.inputs
+        _check_gated(self)
+        self.require_factor(self.multiplier, self.shift)
+        total = (a.magnitude << 15) + gate.qmax * b.magnitude
+        self.require_bound(total << self.shift, "a + g * b")
+
+    def reference(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return a + g * b, exactly."""
+        a, b, gate = inputs
+        y = self.outputs[0]
+        q = fixed.requantize((a << 15) + gate * b, self.multiplier, self.shift)
+        return (fixed.saturate(q, y.qmin, y.qmax),)
+
+    def real(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return a + g * b."""
+        a, b, gate = inputs
+        return (a + gate * b,)

@@ -1,0 +1,1 @@
+"""The reference: what a graph computes, bit for bit."""

@@ -1,0 +1,199 @@
+"""Every step that Stream.run would take on whole records, all at once.
+
+Training, calibration and evaluation run thousands of steps; a stream runs them one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lnn_edge.errors import GraphError
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.pipeline import Pipeline
+from lnn_edge.graph.sim import interpreter
+from lnn_edge.graph.sim.interpreter import Values
+from lnn_edge.graph.stage import EventTrigger, EveryTrigger, Ring, Stage, every_trigger
+
+GROUP = 32  # records side by side; of like length, so that padding costs little
+FOREVER = np.iinfo(np.int64).max // 2
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Events of a record.
+
+    Attributes:
+        stamps: (M,) int64 ascending.
+        known: (M,) int64: number of frames after which each is known.
+    """
+
+    stamps: np.ndarray
+    known: np.ndarray
+
+    @classmethod
+    def without_delay(cls, stamps: np.ndarray) -> Events:
+        """Return events that are known with their own frame."""
+        return cls(stamps, stamps + 1)
+
+
+def decision_inputs(
+    pipeline: Pipeline, records: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> list[tuple[np.ndarray, Values]]:
+    """Run all stages before the decision.
+
+    Args:
+        pipeline: A model, or as much of it as does not depend on training.
+        records: Frames (N, C) int16 and stamps of events (M,); the latter are not read by a
+            pipeline that finds its own.
+
+    Returns:
+        Of each record the stamps (D,) of its decisions, and the inputs of the deciding stage by
+        name, (D, *shape), windows in the type of their frames.
+    """
+    prepared = run_input_stage(pipeline, [frames for frames, _ in records])
+    pairs = zip(records, prepared, strict=True)
+    return [_deciding_inputs(pipeline, *record, values) for record, values in pairs]
+
+
+def _deciding_inputs(
+    pipeline: Pipeline, frames: np.ndarray, stamps: np.ndarray, values: Values
+) -> tuple[np.ndarray, Values]:
+    """Return stamps and inputs of the decisions on one record, see decision_inputs."""
+    ring_frames = _run_stages_between(pipeline, {pipeline.frame.name: frames, **values})
+    trigger = pipeline.deciding_trigger
+    if isinstance(trigger, EveryTrigger):
+        return _every_inputs(pipeline, trigger, ring_frames)
+    events = stamps_of_events(trigger, stamps, values)
+    return event_inputs(trigger, pipeline.ring(trigger.ring), ring_frames, events)
+
+
+def run_input_stage(pipeline: Pipeline, records: list[np.ndarray]) -> list[Values]:
+    """Return what the input stage writes on every frame of each record, (N, *shape)."""
+    stage = pipeline.stages[0]
+    outputs = [t for t in stage.outputs if t != pipeline.frame]
+    results: list[Values] = [{} for _ in records]
+    if not outputs:
+        return results
+    order = sorted(range(len(records)), key=lambda i: len(records[i]))
+    for start in range(0, len(order), GROUP):
+        group = order[start : start + GROUP]
+        padded = pad([records[i] for i in group], len(records[group[-1]]))
+        values = _scan(stage, pipeline.frame.name, padded, outputs)
+        for slot, index in enumerate(group):
+            length = len(records[index])
+            results[index] = {name: v[:length, slot] for name, v in values.items()}
+    return results
+
+
+def _scan(
+    stage: Stage, name: str, inputs: np.ndarray, wanted: Sequence[QTensor]
+) -> dict[str, np.ndarray]:
+    """Run a stage on inputs (T, B, *shape); keep the wanted tensors in their own small types."""
+    steps, batch = inputs.shape[:2]
+    kept = {t.name: np.zeros((steps, batch, *t.shape), t.dtype) for t in wanted}
+    state = interpreter.initial_state(stage, (batch,))
+    for step, frame in enumerate(inputs):
+        values = interpreter.run_stage(stage, {name: frame.astype(np.int64)}, state)
+        state = interpreter.next_state(stage, values)
+        for wanted_name, values_over_time in kept.items():
+            values_over_time[step] = values[wanted_name]
+    return kept
+
+
+def _run_stages_between(pipeline: Pipeline, values: Values) -> np.ndarray:
+    """Return the frames of the deciding stage's ring, one record's."""
+    rings = {
+        pipeline.stages[0].trigger.ring: values[pipeline.filled_by(pipeline.stages[0]).frame.name]
+    }
+    for stage in pipeline.preparing_stages[1:]:
+        trigger, ring = every_trigger(stage), pipeline.filled_by(stage)
+        windows = _windows(trigger, rings[trigger.ring])
+        if stage.states or not len(windows):
+            made = _scan(stage, trigger.window.name, windows[:, None], (ring.frame,))
+            rings[ring.name] = made[ring.frame.name][:, 0]
+        else:
+            values = interpreter.run_stage(
+                stage, {trigger.window.name: windows.astype(np.int64)}, {}
+            )
+            rings[ring.name] = values[ring.frame.name].astype(ring.frame.dtype)
+    frames: np.ndarray = rings[pipeline.deciding_trigger.ring]
+    return frames
+
+
+def _windows(trigger: EveryTrigger, frames: np.ndarray) -> np.ndarray:
+    """Return the windows of all firings, (M, length, *shape) in the type of the frames."""
+    last = np.arange(trigger.first - 1, len(frames), trigger.hop)
+    span = last[:, None] + np.arange(1 - trigger.length, 1)
+    windows: np.ndarray = frames[np.maximum(span, 0)]
+    return windows
+
+
+def _every_inputs(
+    pipeline: Pipeline, trigger: EveryTrigger, frames: np.ndarray
+) -> tuple[np.ndarray, Values]:
+    first, hop = pipeline.pace(pipeline.ring(trigger.ring))
+    stamps = first - 1 + hop * np.arange(trigger.first - 1, len(frames), trigger.hop)
+    return stamps, {trigger.window.name: _windows(trigger, frames)}
+
+
+def stamps_of_events(trigger: EventTrigger, stamps: np.ndarray, values: Values) -> Events:
+    """Return the events from outside, or those of which the input stage told."""
+    if trigger.source is None:
+        return Events.without_delay(stamps)
+    distance = values[trigger.source.name][:, 0].astype(np.int64)
+    known = np.flatnonzero(distance) + 1
+    return Events(known - distance[known - 1], known)
+
+
+def event_inputs(
+    trigger: EventTrigger, ring: Ring, frames: np.ndarray, events: Events
+) -> tuple[np.ndarray, Values]:
+    """Return the inputs of every step that an event leads to.
+
+    Args:
+        trigger: Trigger of the deciding stage.
+        ring: The ring that it reads.
+        frames: (N, C) int16.
+        events: In ascending order.
+
+    Returns:
+        Stamps of those decided (the last ones may lack samples), and the stage's inputs by name,
+        (D, *shape), the window in the type of its frames.
+
+    Raises:
+        GraphError: An event is known so late that its window is gone.
+    """
+    stamps = events.stamps
+    ready = np.maximum(stamps + trigger.post, events.known)
+    if trigger.wait:
+        next_known = np.append(events.known[1:], FOREVER)
+        ready = np.maximum(ready, np.minimum(next_known, stamps + trigger.wait))
+    ready = np.maximum.accumulate(ready)  # in order: none before the one before it
+    index = np.flatnonzero(ready <= len(frames))
+    if (ready[index] + trigger.pre > stamps[index] + ring.length).any():
+        raise GraphError(
+            f"ring {ring.name} has {ring.length} frames and an event was known too late for it; "
+            "make it longer"
+        )
+    elapsed = np.diff(stamps, prepend=stamps[:1] - trigger.first_dt)[index]
+    span = stamps[index][:, None] + np.arange(-trigger.pre, trigger.post)
+    inputs = {
+        trigger.window.name: frames[np.maximum(span, 0)],
+        trigger.dt.name: elapsed.clip(trigger.dt.qmin, trigger.dt.qmax)[:, None],
+    }
+    if trigger.dt_next is not None:
+        gaps = np.diff(stamps, append=FOREVER)[index]
+        gaps = np.where(next_known[index] <= ready[index], gaps, trigger.wait)
+        limited = np.minimum(gaps, trigger.wait).clip(trigger.dt_next.qmin, trigger.dt_next.qmax)
+        inputs[trigger.dt_next.name] = limited[:, None]
+    return stamps[index], inputs
+
+
+def pad(arrays: list[np.ndarray], length: int) -> np.ndarray:
+    """Stack (D_i, *shape) arrays to (length, N, *shape), the last entry repeated."""
+    slots = np.arange(length)
+    filled = [a if len(a) else np.zeros((1, *a.shape[1:]), a.dtype) for a in arrays]
+    return np.stack([a[np.minimum(slots, len(a) - 1)] for a in filled], axis=1)

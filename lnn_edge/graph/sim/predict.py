@@ -1,0 +1,114 @@
+"""Recordings -> sequences of decisions, prepared by the graph's own integer operators. No torch.
+
+Training, calibration and evaluation take their inputs from here, so there is one preprocessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from lnn_edge.graph.pipeline import Pipeline
+from lnn_edge.graph.sim import interpreter
+from lnn_edge.graph.sim.batch import decision_inputs, pad
+from lnn_edge.graph.sim.interpreter import Values
+
+CHUNK = 64  # recordings
+
+
+class LabelledSignal(Protocol):
+    """What a recording of any task offers."""
+
+    @property
+    def name(self) -> str:
+        """Name of the recording."""
+
+    @property
+    def patient(self) -> str:
+        """Who was recorded."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the labels mean."""
+
+    @property
+    def frames(self) -> np.ndarray:
+        """Samples, (N, C) int16."""
+
+    @property
+    def events(self) -> np.ndarray:
+        """Stamps of the events, (M,) int64 ascending; none where frames decide."""
+
+    def labels_at(self, stamps: np.ndarray) -> np.ndarray:
+        """Return the classes by which decisions at ascending stamps are judged, -1 if by none."""
+
+    def targets_at(self, stamps: np.ndarray) -> np.ndarray:
+        """Return the classes that decisions at ascending stamps shall learn, -1 if none."""
+
+
+@dataclass(frozen=True)
+class DecisionSequence:
+    """The decisions on one recording.
+
+    Attributes:
+        name: Name of the recording.
+        patient: Who was recorded.
+        stamps: (D,) int64 sample indices.
+        labels: (D,) int64 class indices, -1 where a decision is not scored; or (D, classes) int64
+            findings, 1 present, 0 absent, -1 unknown.
+        values: Wanted tensors by name, (D, *shape) integers.
+    """
+
+    name: str
+    patient: str
+    stamps: np.ndarray
+    labels: np.ndarray
+    values: Values
+
+
+def run_decisions(
+    pipeline: Pipeline, recordings: Sequence[LabelledSignal], wanted: tuple[str, ...]
+) -> list[DecisionSequence]:
+    """Run a pipeline over recordings, each from a reset, a chunk of them side by side.
+
+    Args:
+        pipeline: A whole model, or only its front end.
+        recordings: In the contract of the model (rate, gain, channels).
+        wanted: Names of the deciding stage's tensors to return.
+    """
+    return [d for chunk in chunks(recordings) for d in _run_chunk(pipeline, chunk, wanted)]
+
+
+def chunks(recordings: Sequence[LabelledSignal]) -> Iterator[list[LabelledSignal]]:
+    """Yield so many recordings at a time as memory easily holds; a set on disk is read so."""
+    for start in range(0, len(recordings), CHUNK):
+        yield [recordings[i] for i in range(start, min(start + CHUNK, len(recordings)))]
+
+
+def _run_chunk(
+    pipeline: Pipeline, recordings: Sequence[LabelledSignal], wanted: tuple[str, ...]
+) -> list[DecisionSequence]:
+    stage = pipeline.deciding_stage
+    fed = decision_inputs(pipeline, [(r.frames, r.events) for r in recordings])
+    given = {t.name for t in stage.inputs}
+    inside = tuple(name for name in wanted if name not in given)
+    values: Values = {}
+    if inside:
+        most = max(len(stamps) for stamps, _ in fed)
+        padded = {name: pad([x[name] for _, x in fed], most) for name in given}
+        state = interpreter.initial_state(stage, (len(recordings),))
+        values, _ = interpreter.run_sequence(stage, padded, state, inside)
+    return [
+        DecisionSequence(
+            r.name,
+            r.patient,
+            stamps,
+            r.labels_at(stamps),
+            {name: v[: len(stamps), i] for name, v in values.items()}
+            | {name: inputs[name] for name in wanted if name in given},
+        )
+        for i, (r, (stamps, inputs)) in enumerate(zip(recordings, fed, strict=True))
+    ]

@@ -1,0 +1,221 @@
+"""What a graph is made of besides operators: states, rings, triggers, stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lnn_edge.errors import GraphError
+from lnn_edge.files.names import check_name
+from lnn_edge.graph.ir import LARGEST_BYTES, AbstractOp, QTensor
+
+
+@dataclass(frozen=True)
+class State:
+    """A tensor kept between steps: starts at `initial`, becomes `update` after each step.
+
+    Reset rule: `reset` of the model sets every element to `initial`.
+    """
+
+    tensor: QTensor
+    update: QTensor
+    initial: int
+
+    def __post_init__(self) -> None:
+        a, b = self.tensor, self.update
+        if (a.shape, a.dtype, a.scale, a.zero_point) != (b.shape, b.dtype, b.scale, b.zero_point):
+            raise GraphError(f"state {a.name} and its update {b.name} have different formats")
+        if not a.qmin <= self.initial <= a.qmax or b.qmin < a.qmin or b.qmax > a.qmax:
+            raise GraphError(f"state {a.name}: initial value or update leaves its range")
+
+
+@dataclass(frozen=True)
+class Ring:
+    """The last `length` frames of a tensor that a stage writes at each step, planned memory.
+
+    Before the first frame the ring is filled with that frame (edge extension), so a window that
+    begins before the record reads the first sample, never an arbitrary zero. Lost frames hold the
+    last sample.
+    """
+
+    name: str
+    frame: QTensor
+    length: int
+
+    def __post_init__(self) -> None:
+        """Check name and size."""
+        check_name("ring", self.name)
+        if self.length < 1 or self.bytes > LARGEST_BYTES:
+            raise GraphError(
+                f"ring {self.name} has {self.length} frames of {self.frame.bytes} bytes; needed at "
+                f"least 1 frame and at most {LARGEST_BYTES} bytes"
+            )
+
+    @property
+    def bytes(self) -> int:
+        """Size in memory."""
+        return self.length * self.frame.bytes
+
+
+@dataclass(frozen=True)
+class InputTrigger:
+    """Fires on each frame that arrives.
+
+    Attributes:
+        frame: One int16 per channel.
+        ring: Name of the ring that the stage fills with the frame, or with what it makes of it.
+    """
+
+    frame: QTensor
+    ring: str
+
+
+@dataclass(frozen=True)
+class EventTrigger:
+    """Fires once per event stamp t, in stamp order.
+
+    Ready when the ring holds frame t + post - 1, and with wait > 0 besides when the next event is
+    known or frame t + wait - 1 has arrived: a decision sees nothing after the next event and
+    nothing after t + max(post, wait).
+
+    Attributes:
+        ring: Name of the ring that `window` reads.
+        window: Frames [t - pre, t + post), shape (pre + post, channels).
+        dt: t minus the stamp of the event before, in samples, saturated to [qmin, qmax] (counted).
+        dt_next: min(next stamp - t, wait), saturated; None without waiting.
+        first_dt: dt of the first event after a reset.
+        pre: Frames before the event.
+        post: Frames from the event on.
+        wait: Longest wait for the next event in frames, 0 to decide at t + post.
+        capacity: Length of the event FIFO; further events are dropped and counted.
+        source: Tensor of the input stage, one uint16, that tells of events: 0 is none, k the frame
+            k - 1 before the newest. None takes events from outside.
+    """
+
+    ring: str
+    window: QTensor
+    dt: QTensor
+    dt_next: QTensor | None
+    first_dt: int
+    pre: int
+    post: int
+    wait: int
+    capacity: int
+    source: QTensor | None = None
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        """Tensors that the run time writes before the stage runs."""
+        both = (self.window, self.dt)
+        return both if self.dt_next is None else (*both, self.dt_next)
+
+
+@dataclass(frozen=True)
+class EveryTrigger:
+    """Fires on frame n (from 0) when n + 1 >= first and (n + 1 - first) % hop == 0.
+
+    Lost frames count, but a firing that falls on one of them is not made: what it would have
+    written is lost in turn. A stage that prepares frames for others runs as the frame arrives. A
+    decision waits for one poll: until then a further one is dropped and counted.
+
+    Attributes:
+        ring: Name of the ring that `window` reads; its frames are counted.
+        window: The last `length` frames, [n + 1 - length, n], shape (length, channels).
+        hop: Frames from one firing to the next.
+        first: Frames up to and with the first that fires; below `length` its window begins before
+            the record.
+    """
+
+    ring: str
+    window: QTensor
+    hop: int
+    first: int
+
+    @property
+    def length(self) -> int:
+        """Frames of the window."""
+        return self.window.shape[0]
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        """Tensors that the run time writes before the stage runs."""
+        return (self.window,)
+
+    def fires_after(self, frames: int) -> bool:
+        """Tell whether the newest of so many frames is one to fire on."""
+        return frames >= self.first and (frames - self.first) % self.hop == 0
+
+    def firings(self, frames: int) -> int:
+        """Return how often it fires in so many frames."""
+        return 0 if frames < self.first else (frames - self.first) // self.hop + 1
+
+    def next_firing(self, frames: int) -> int:
+        """Return the number of frames, above this one, after which it fires next."""
+        return self.first + self.firings(frames) * self.hop
+
+
+DecidingTrigger = EventTrigger | EveryTrigger
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A straight list of operators that computes one step when its trigger fires.
+
+    Attributes:
+        name: C identifier.
+        trigger: When it fires.
+        ops: In execution order.
+        states: Kept from step to step.
+        outputs: What rings, the event queue or the user of the model read.
+        probes: Diagnostic tensors of a stage that decides.
+    """
+
+    name: str
+    trigger: InputTrigger | DecidingTrigger
+    ops: tuple[AbstractOp, ...] = ()
+    states: tuple[State, ...] = ()
+    outputs: tuple[QTensor, ...] = ()
+    probes: tuple[QTensor, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the name."""
+        check_name("stage", self.name)
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        """Tensors written by the run time."""
+        trigger = self.trigger
+        return (trigger.frame,) if isinstance(trigger, InputTrigger) else trigger.inputs
+
+    @property
+    def written(self) -> tuple[QTensor, ...]:
+        """What the stage can pass on: its outputs, and an input stage its frame."""
+        trigger = self.trigger
+        frame = (trigger.frame,) if isinstance(trigger, InputTrigger) else ()
+        return (*frame, *self.outputs)
+
+    @property
+    def kept(self) -> tuple[QTensor, ...]:
+        """Tensors that must survive to the end of the step."""
+        return (*self.outputs, *self.probes, *(s.update for s in self.states))
+
+
+def event_trigger(stage: Stage) -> EventTrigger:
+    """Return the trigger of a stage that fires on events.
+
+    Raises:
+        GraphError: It fires on something else.
+    """
+    if not isinstance(stage.trigger, EventTrigger):
+        raise GraphError(f"stage {stage.name} fires on frames; needed one that fires on events")
+    return stage.trigger
+
+
+def every_trigger(stage: Stage) -> EveryTrigger:
+    """Return the trigger of a stage that fires every few frames.
+
+    Raises:
+        GraphError: It fires on something else.
+    """
+    if not isinstance(stage.trigger, EveryTrigger):
+        raise GraphError(f"stage {stage.name} must fire every few frames")
+    return stage.trigger
