@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from lnn_edge.cell_folder import load_cell
+from lnn_edge.data.npy import load_sequences
 from lnn_edge.errors import QuantizationError
 from lnn_edge.files.finite import check_finite
 from lnn_edge.graph.fidelity import channel_resolutions, output_error
@@ -19,7 +20,6 @@ from lnn_edge.graph.scales import Ranges
 from lnn_edge.graph.sim import interpreter
 from lnn_edge.networks.cell_model import CellModel, run_real
 from lnn_edge.quantize import Calibration, save_quantized
-from lnn_edge.sequences import load_sequences
 from lnn_edge.trained import one_thread
 
 

@@ -28,7 +28,6 @@ LAYERS = [  # a module imports only from its own layer and those above it in thi
         "graph",
         "link",
         "recipe",
-        "sequences",
         "virtual",
     },
     {

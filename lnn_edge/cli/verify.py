@@ -107,7 +107,7 @@ def command(
 
 def _verify_input(project: Project, link: str, path: Path, as_json: bool) -> Verification:
     """Verify on the sequences of a file."""
-    from lnn_edge.sequences import load_sequences
+    from lnn_edge.data.npy import load_sequences
     from lnn_edge.verify_values import verify_values
 
     frames = load_sequences(path, project.graph.frame.size)
