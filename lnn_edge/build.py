@@ -225,7 +225,7 @@ def disassemble(elf: Path) -> str:
 
 
 def _measure(source: Project, folder: Path, limits: Limits) -> SizeReport:
-    from lnn_edge.elf import read_elf  # a library that a fresh build does without
+    from lnn_edge.device.elf import read_elf  # a library that a fresh build does without
 
     elf = read_elf(folder / "firmware.elf")
     frames = read_frames(folder.rglob("*.ci"))

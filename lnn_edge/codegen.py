@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 import lnn_edge
-from lnn_edge.board import Board
-from lnn_edge.board_checks import FAMILIES
-from lnn_edge.board_facts import pin_of
 from lnn_edge.codetext import Code, Templates
+from lnn_edge.device.board import Board
+from lnn_edge.device.board_checks import FAMILIES
+from lnn_edge.device.board_facts import pin_of
+from lnn_edge.device.framing import LARGEST_REPLY, MAX_PAYLOAD
 from lnn_edge.errors import GraphError
 from lnn_edge.files import resources
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import Content, publish
-from lnn_edge.framing import LARGEST_REPLY, MAX_PAYLOAD
 from lnn_edge.graph.file import graph_bytes, graph_sha256
 from lnn_edge.graph.fixed import RANGES
 from lnn_edge.graph.ir import NO_TOTAL, AbstractOp, QTensor, Run, Total

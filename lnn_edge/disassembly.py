@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lnn_edge.elf import Symbol
+    from lnn_edge.device.elf import Symbol
 
 _CONDITION = r"(?:eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le|al)?"
 _BRANCH = re.compile(rf"(bl|blx|bx|b){_CONDITION}(?:\.[nw])?")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
-from lnn_edge.link import find_ports
+from lnn_edge.device.link import find_ports
 
 _DISTRIBUTION = "lnn-edge"
 _VERSION_S = 10.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lnn_edge.board import Board, board_from_json
+from lnn_edge.device.board import Board, board_from_json
 from lnn_edge.errors import UsageError
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from lnn_edge.files.write import write_whole
 from lnn_edge.stack import Handler, StackReport
 
 if TYPE_CHECKING:
-    from lnn_edge.board import Board, Region
-    from lnn_edge.elf import Elf, Section
+    from lnn_edge.device.board import Board, Region
+    from lnn_edge.device.elf import Elf, Section
 
 STACK_SECTION = ".stack"
 

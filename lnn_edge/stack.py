@@ -15,7 +15,7 @@ from lnn_edge.disassembly import Routine, read_routines
 from lnn_edge.errors import BuildError
 
 if TYPE_CHECKING:
-    from lnn_edge.elf import Elf
+    from lnn_edge.device.elf import Elf
 
 FRAME_BYTES = 32  # eight words: r0-r3, r12, lr, pc, xpsr (Armv7-M ARM, exception entry)
 FLOAT_FRAME_BYTES = 104  # and s0-s15, fpscr, one word of padding

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.board_counters import (
+from lnn_edge.build import BuildResult, build
+from lnn_edge.device.counters import (
     DecisionCost,
     LargestCall,
     Line,
@@ -22,7 +23,9 @@ from lnn_edge.board_counters import (
     decision_cost,
     largest_call,
 )
-from lnn_edge.build import BuildResult, build
+from lnn_edge.device.link import Link
+from lnn_edge.device.protocol import Info, ResultRecord, Stats
+from lnn_edge.device.runners import AbstractRunner, Image, make_runner
 from lnn_edge.errors import DataError, VerificationError
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.file import graph_sha256
@@ -34,10 +37,7 @@ from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.judge import Figures
 from lnn_edge.judge import judge as judge_scores
 from lnn_edge.learned import Overlap, is_invented, learned_by_graph, overlap
-from lnn_edge.link import Link
 from lnn_edge.project import Project
-from lnn_edge.protocol import Info, ResultRecord, Stats
-from lnn_edge.runners import AbstractRunner, Image, make_runner
 
 OpenTrace = Callable[[], AbstractContextManager[Link]]
 """Opens a link to the diagnostic build of the same firmware."""

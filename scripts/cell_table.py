@@ -18,10 +18,10 @@ import torch
 from ncps.wirings import AutoNCP
 from torch import Tensor, nn
 
-from lnn_edge.board import load_board
 from lnn_edge.cells.gru import Gru
 from lnn_edge.cells.lstm import LstmCell
 from lnn_edge.codegen import export
+from lnn_edge.device.board import load_board
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import Stream

@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lnn_edge.framing import MAX_PAYLOAD, Frame, FrameDecoder, encode_frame
-from lnn_edge.protocol import (
+from lnn_edge.device.framing import MAX_PAYLOAD, Frame, FrameDecoder, encode_frame
+from lnn_edge.device.protocol import (
     PROTOCOL_VERSION,
     Data,
     Error,

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from lnn_edge.augment import augment
-from lnn_edge.board import load_board
 from lnn_edge.codegen import export
 from lnn_edge.data.activity_run import CLASSES, RATE_HZ, SCALES, ActivityRun
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.data.synthetic_activity import generate, names_of
+from lnn_edge.device.board import load_board
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.evaluate import evaluate_scores, integer_scores
 from lnn_edge.files.shipped import shipped_graph

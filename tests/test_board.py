@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.board import Board, board_from_json, list_boards, load_board, read_board
-from lnn_edge.board_checks import clock_tree
 from lnn_edge.codegen import render_board
+from lnn_edge.device.board import Board, board_from_json, list_boards, load_board, read_board
+from lnn_edge.device.board_checks import clock_tree
+from lnn_edge.device.virtual.config import F746_MEMORIES, USART1, USART3, MachineConfig
+from lnn_edge.device.virtual.dma import BASES, CLOCK_BITS, IRQS, REQUESTS
 from lnn_edge.errors import BoardError
 from lnn_edge.files import resources
-from lnn_edge.virtual.config import F746_MEMORIES, USART1, USART3, MachineConfig
-from lnn_edge.virtual.dma import BASES, CLOCK_BITS, IRQS, REQUESTS
 
 SHIPPED = {
     "stm32f746g-disco",

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.board import load_board
 from lnn_edge.build import OverBudgetError, build
 from lnn_edge.codegen import export
-from lnn_edge.elf import read_elf
+from lnn_edge.device.board import load_board
+from lnn_edge.device.elf import read_elf
 from lnn_edge.errors import BuildError, MissingToolError, UsageError
 from lnn_edge.files import resources
 from lnn_edge.size import Limits

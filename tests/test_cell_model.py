@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from lnn_edge.board import load_board
 from lnn_edge.cells.cfc import Cfc, CfcConfig
 from lnn_edge.cells.gru import Gru
 from lnn_edge.cells.lstm import LstmCell
@@ -19,6 +18,7 @@ from lnn_edge.cells.mixed_memory import MixedMemory
 from lnn_edge.cells.wired_cfc import WiredCfc
 from lnn_edge.cells.wirings import auto_ncp, ncp
 from lnn_edge.codegen import export
+from lnn_edge.device.board import load_board
 from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.graph.fidelity import channel_resolutions
 from lnn_edge.graph.qgraph import QGraph

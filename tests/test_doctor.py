@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lnn_edge import doctor
+from lnn_edge.device.link import Port
 from lnn_edge.doctor import Check, Program, check_program, checks
-from lnn_edge.link import Port
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.elf import read_elf
+from lnn_edge.device.elf import read_elf
+from lnn_edge.device.link.fault import describe_fault
+from lnn_edge.device.protocol import Fault
 from lnn_edge.errors import BuildError
-from lnn_edge.link.fault import describe_fault
-from lnn_edge.protocol import Fault
 from tests.projects import link, needs_arm_gcc
 
 SOURCE = """

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn_edge.elf import read_elf
-from lnn_edge.framing import Frame, encode_frame
-from lnn_edge.protocol import Data, Fault, Kind
+from lnn_edge.device.elf import read_elf
+from lnn_edge.device.framing import Frame, encode_frame
+from lnn_edge.device.protocol import Data, Fault, Kind
 from tests.firmware.programs import TROUBLE, compile_board, needs_arm_gcc, needs_qemu
 from tests.firmware.wire import connect, run_qemu, run_virtual
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from cobs import cobs
 
-from lnn_edge.framing import MAX_PAYLOAD, Frame, crc16, encode_frame
+from lnn_edge.device.framing import MAX_PAYLOAD, Frame, crc16, encode_frame
+from lnn_edge.device.protocol import PROTOCOL_VERSION, Data, ErrorCode, Kind, Results
 from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.sim.stream import BLOB_HEAD_BYTES
-from lnn_edge.protocol import PROTOCOL_VERSION, Data, ErrorCode, Kind, Results
 from tests.firmware.programs import compile_host, write_toy
 from tests.firmware.wire import Wire, connect, run_host
 from tests.toy import toy_graph

@@ -2,8 +2,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lnn_edge.errors import LinkError
-from lnn_edge.framing import (
+from lnn_edge.device.framing import (
     LARGEST_REPLY,
     MAX_BLOCK,
     MAX_PAYLOAD,
@@ -12,6 +11,7 @@ from lnn_edge.framing import (
     crc16,
     encode_frame,
 )
+from lnn_edge.errors import LinkError
 
 # Derandomized: a CRC of 16 bits lets one damaged frame in 65,536 pass, which is no failure.
 steady = settings(derandomize=True, deadline=None)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.board import load_board
 from lnn_edge.build import build
 from lnn_edge.build_record import read_inputs, read_record, why_stale, write_record
 from lnn_edge.codegen import export
+from lnn_edge.device.board import load_board
 from lnn_edge.errors import BuildError, MissingToolError
 from lnn_edge.size import Limits
 from tests.cli.command import call, call_json, document

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import tomli_w
 
-from lnn_edge.board import Board, board_from_json, load_board
 from lnn_edge.build import build
 from lnn_edge.build_record import read_inputs, write_record
 from lnn_edge.cell_files import CellCard
@@ -23,6 +22,7 @@ from lnn_edge.cell_folder import CfcSizes, make_model, save_cell
 from lnn_edge.cells.cfc import CfcConfig
 from lnn_edge.codegen import export, generate, render_board, render_model
 from lnn_edge.data.synthetic_activity import generate as motion_of
+from lnn_edge.device.board import Board, board_from_json, load_board
 from lnn_edge.errors import BoardError, BuildError, GraphError, LnnEdgeError
 from lnn_edge.kernels import HOST
 from lnn_edge.networks import make_network

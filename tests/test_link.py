@@ -6,11 +6,11 @@ import time
 import numpy as np
 import pytest
 
+from lnn_edge.device.framing import Frame, encode_frame
+from lnn_edge.device.link import Link, find_ports
+from lnn_edge.device.link.streaming import FrameQueue
+from lnn_edge.device.protocol import RESULTS_HEAD_BYTES, Data, Kind, Results, Trace
 from lnn_edge.errors import LinkError
-from lnn_edge.framing import Frame, encode_frame
-from lnn_edge.link import Link, find_ports
-from lnn_edge.link.streaming import FrameQueue
-from lnn_edge.protocol import RESULTS_HEAD_BYTES, Data, Kind, Results, Trace
 from tests import fake_board as fake
 from tests.fake_board import FakeBoard
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnn_edge.errors import LinkError
-from lnn_edge.protocol import (
+from lnn_edge.device.protocol import (
     Data,
     Error,
     Fault,
@@ -17,6 +16,7 @@ from lnn_edge.protocol import (
     Stats,
     Trace,
 )
+from lnn_edge.errors import LinkError
 
 u8, u16, u32 = st.integers(0, 255), st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
 i16 = st.integers(-0x8000, 0x7FFF)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from lnn_edge.board import load_board
 from lnn_edge.build import build
 from lnn_edge.codegen import export
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import DATA_VARIABLE, load_dataset
+from lnn_edge.device.board import load_board
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import load_graph
 from lnn_edge.project import open_project

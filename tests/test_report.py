@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from lnn_edge.board import load_board
-from lnn_edge.board_counters import DecisionCost, LargestCall, WrongCounter
 from lnn_edge.cli import main
 from lnn_edge.codegen import export
+from lnn_edge.device.board import load_board
+from lnn_edge.device.counters import DecisionCost, LargestCall, WrongCounter
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.qgraph import QGraph

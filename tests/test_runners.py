@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn_edge.board import list_boards, load_board
+from lnn_edge.device.board import list_boards, load_board
+from lnn_edge.device.link import Link, Port
+from lnn_edge.device.runners import AbstractRunner, Image, make_runner
+from lnn_edge.device.runners import host as host_runner
+from lnn_edge.device.runners import probe as probe_runner
+from lnn_edge.device.runners import process as board_process
+from lnn_edge.device.runners.msd import MsdRunner
+from lnn_edge.device.runners.virtual import describe_machine
+from lnn_edge.device.virtual.config import MachineConfig
 from lnn_edge.errors import LinkError, MissingToolError, UsageError
-from lnn_edge.link import Link, Port
-from lnn_edge.runners import AbstractRunner, Image, make_runner
-from lnn_edge.runners import host as host_runner
-from lnn_edge.runners import probe as probe_runner
-from lnn_edge.runners import process as board_process
-from lnn_edge.runners.msd import MsdRunner
-from lnn_edge.runners.virtual import describe_machine
-from lnn_edge.virtual.config import MachineConfig
 from tests.projects import built_toy, link, needs_arm_gcc
 
 F746 = load_board("stm32f746")

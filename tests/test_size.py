@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.board import load_board
 from lnn_edge.build import build
-from lnn_edge.elf import Elf, Section, Symbol
+from lnn_edge.device.board import load_board
+from lnn_edge.device.elf import Elf, Section, Symbol
 from lnn_edge.errors import UsageError
 from lnn_edge.size import Limits, OperatorSymbols, RegionUse, SizeReport, measure, write_size
 from lnn_edge.stack import StackReport

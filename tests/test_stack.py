@@ -8,12 +8,12 @@ import struct
 import numpy as np
 import pytest
 
-from lnn_edge.board import load_board
+from lnn_edge.device.board import load_board
+from lnn_edge.device.elf import Symbol
+from lnn_edge.device.link import Link
+from lnn_edge.device.runners import Image, make_runner
 from lnn_edge.disassembly import read_routines
-from lnn_edge.elf import Symbol
 from lnn_edge.errors import BuildError
-from lnn_edge.link import Link
-from lnn_edge.runners import Image, make_runner
 from lnn_edge.stack import (
     ALIGNMENT_BYTES,
     FLOAT_FRAME_BYTES,

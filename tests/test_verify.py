@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass, fields, replace
 import numpy as np
 import pytest
 
-from lnn_edge.board_counters import DecisionCost, LargestCall, Line, WrongCounter
+from lnn_edge.device.counters import DecisionCost, LargestCall, Line, WrongCounter
+from lnn_edge.device.link import LinkCounters
+from lnn_edge.device.protocol import ResultRecord, Stats
 from lnn_edge.errors import VerificationError
 from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import BLOB_CRC_BYTES, BLOB_HEAD_BYTES, Stream, pack
-from lnn_edge.link import LinkCounters
-from lnn_edge.protocol import ResultRecord, Stats
 from lnn_edge.verify import Signal, Verification, label_judge, verify
 from tests.recordings import invented
 from tests.toy import motion, toy_every_graph, toy_graph

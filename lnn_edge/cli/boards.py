@@ -18,7 +18,7 @@ def command(name: str | None, as_json: bool) -> None:
     \b
     Example: lnn-edge boards stm32f746
     """
-    from lnn_edge.board import list_boards, load_board
+    from lnn_edge.device.board import list_boards, load_board
 
     boards = [load_board(name)] if name else list(list_boards())
     if as_json:

@@ -142,10 +142,10 @@ def _prove(
     force: bool,
 ) -> dict[str, object]:
     """Export, build and verify a graph on all records of a data set, or on some."""
-    from lnn_edge.board import load_board
     from lnn_edge.build import build
     from lnn_edge.codegen import export
     from lnn_edge.data.registry import load_dataset
+    from lnn_edge.device.board import load_board
     from lnn_edge.errors import VerificationError
     from lnn_edge.graph.file import load_graph
     from lnn_edge.model_card import unlearned_beside

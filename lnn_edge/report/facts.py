@@ -12,10 +12,10 @@ import numpy as np
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
-from lnn_edge.board_counters import DecisionCost, LargestCall
 from lnn_edge.build import build
 from lnn_edge.build_record import file_sha256, fresh_image, is_built
 from lnn_edge.data.recording import Recording, learned_lead
+from lnn_edge.device.counters import DecisionCost, LargestCall
 from lnn_edge.errors import UsageError
 from lnn_edge.evaluate import Evaluation, evaluate_scores, integer_scores
 from lnn_edge.files.names import shown

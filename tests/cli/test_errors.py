@@ -18,7 +18,7 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr("lnn_edge.board.list_boards", fail)
+    monkeypatch.setattr("lnn_edge.device.board.list_boards", fail)
 
 
 def test_the_program_ends_with_the_code_that_scripts_rely_on(tmp_path: Path) -> None:

@@ -388,6 +388,6 @@ def test_a_full_disk_without_a_name_is_said(monkeypatch: pytest.MonkeyPatch) -> 
     def fail() -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("lnn_edge.board.list_boards", fail)
+    monkeypatch.setattr("lnn_edge.device.board.list_boards", fail)
     said = refusal(call("boards"))
     assert said == "No space left on device; check the path, your permissions and the free space"

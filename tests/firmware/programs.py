@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.board import load_board
 from lnn_edge.codegen import generate, render_board, render_model
+from lnn_edge.device.board import load_board
 from lnn_edge.files import resources
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.kernels import HOST, Core

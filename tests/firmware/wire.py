@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from lnn_edge.framing import Frame, FrameDecoder, encode_frame
-from lnn_edge.protocol import PROTOCOL_VERSION, Info, Kind, Stats
-from lnn_edge.runners.process import BoardProcess
+from lnn_edge.device.framing import Frame, FrameDecoder, encode_frame
+from lnn_edge.device.protocol import PROTOCOL_VERSION, Info, Kind, Stats
+from lnn_edge.device.runners.process import BoardProcess
 
 ENVELOPE_BYTES = 8 + 2 + 2 + 7  # head of DATA, type and seq, CRC, COBS with a zero on either side
 STARTED_S = 60.0  # the virtual board compiles its counter once
@@ -105,7 +105,7 @@ def run_virtual(elf: Path, folder: Path, **machine: object) -> Iterator[str]:
     """Run an ELF on the virtual board, of which `machine` changes some facts."""
     described = folder / "machine.json"
     described.write_text(json.dumps(machine))
-    command = [sys.executable, "-m", "lnn_edge.virtual", str(elf), "--tcp", "0"]
+    command = [sys.executable, "-m", "lnn_edge.device.virtual", str(elf), "--tcp", "0"]
     process = BoardProcess("virtual", [*command, "--machine", str(described)])
     try:
         yield process.first_line(STARTED_S)

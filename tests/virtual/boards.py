@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import pytest
 
-from lnn_edge.virtual.config import MachineConfig
-from lnn_edge.virtual.counter import AbstractCounter
-from lnn_edge.virtual.faults import BoardStoppedError, Fault
-from lnn_edge.virtual.machine import Machine
-from lnn_edge.virtual.timeline import Timeline
+from lnn_edge.device.virtual.config import MachineConfig
+from lnn_edge.device.virtual.counter import AbstractCounter
+from lnn_edge.device.virtual.faults import BoardStoppedError, Fault
+from lnn_edge.device.virtual.machine import Machine
+from lnn_edge.device.virtual.timeline import Timeline
 from tests.projects import Program, link
 
 PRELUDE = """

@@ -7,8 +7,14 @@ from dataclasses import replace
 
 import pytest
 
+from lnn_edge.device.virtual.config import (
+    F746_MEMORIES,
+    USART1,
+    USART3,
+    MachineConfig,
+    MemoryRegion,
+)
 from lnn_edge.errors import BoardError
-from lnn_edge.virtual.config import F746_MEMORIES, USART1, USART3, MachineConfig, MemoryRegion
 
 FLASH = {"name": "flash", "start": "0x08000000", "size": 0x10000, "kind": "flash"}
 

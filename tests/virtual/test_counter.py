@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from lnn_edge.virtual.engine import Why
-from lnn_edge.virtual.profile import profile
+from lnn_edge.device.virtual.engine import Why
+from lnn_edge.device.virtual.profile import profile
 from tests.projects import Program, needs_arm_gcc
 from tests.virtual.boards import Board, program
 

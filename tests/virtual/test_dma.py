@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import pytest
 
-from lnn_edge.virtual.config import MachineConfig
-from lnn_edge.virtual.dma import BASES, Dma, Wiring
-from lnn_edge.virtual.engine import Engine
-from lnn_edge.virtual.faults import BoardStoppedError
-from lnn_edge.virtual.usart import Line, Usart
+from lnn_edge.device.virtual.config import MachineConfig
+from lnn_edge.device.virtual.dma import BASES, Dma, Wiring
+from lnn_edge.device.virtual.engine import Engine
+from lnn_edge.device.virtual.faults import BoardStoppedError
+from lnn_edge.device.virtual.usart import Line, Usart
 from tests.projects import needs_arm_gcc
 from tests.virtual.boards import Board, advance, bench, program
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lnn_edge.virtual.dwt import Dwt
+from lnn_edge.device.virtual.dwt import Dwt
 from tests.projects import needs_arm_gcc
 from tests.virtual.boards import Board, program
 

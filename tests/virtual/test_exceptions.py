@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lnn_edge.virtual.faults import BFARVALID, PRECISERR, UNDEFINSTR
+from lnn_edge.device.virtual.faults import BFARVALID, PRECISERR, UNDEFINSTR
 from tests.projects import needs_arm_gcc
 from tests.virtual.boards import Board, program
 

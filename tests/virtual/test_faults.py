@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.virtual.faults import (
+from lnn_edge.device.virtual.faults import (
     BFARVALID,
     DIVBYZERO,
     IACCVIOL,

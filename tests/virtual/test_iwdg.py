@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lnn_edge.virtual.iwdg import Iwdg
+from lnn_edge.device.virtual.iwdg import Iwdg
 from tests.projects import needs_arm_gcc
 from tests.virtual.boards import Board, advance, bench, program
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lnn_edge.virtual.nvic import FIRST_IRQ, HARD_FAULT, NMI, PENDSV, SYSTICK, Masks, Nvic
+from lnn_edge.device.virtual.nvic import FIRST_IRQ, HARD_FAULT, NMI, PENDSV, SYSTICK, Masks, Nvic
 
 ISER, ICER, ISPR, ICPR, IABR, IPR = 0, 0x80, 0x100, 0x180, 0x200, 0x300
 OPEN = Masks(0, 0, 0)

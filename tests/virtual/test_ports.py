@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
+from lnn_edge.device.virtual import ports
+from lnn_edge.device.virtual.ports import PtyPort, TcpPort
 from lnn_edge.errors import LinkError
-from lnn_edge.virtual import ports
-from lnn_edge.virtual.ports import PtyPort, TcpPort
 
 
 @pytest.fixture

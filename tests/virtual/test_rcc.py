@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lnn_edge.virtual.rcc import FlashInterface, Pwr, Rcc
+from lnn_edge.device.virtual.rcc import FlashInterface, Pwr, Rcc
 
 CR, PLLCFGR, CFGR, AHB1ENR, APB1ENR, APB2ENR, CSR, DCKCFGR2 = (
     0x00,

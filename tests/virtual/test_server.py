@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import serial
 
-from lnn_edge.runners.process import BoardProcess
+from lnn_edge.device.runners.process import BoardProcess
 from tests.projects import needs_arm_gcc
 from tests.virtual.boards import program
 
@@ -57,7 +57,7 @@ def shout(tmp_path_factory) -> Path:
 
 
 def command(elf: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "lnn_edge.virtual", str(elf), *options]
+    return [sys.executable, "-m", "lnn_edge.device.virtual", str(elf), *options]
 
 
 @pytest.fixture

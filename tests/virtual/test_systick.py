@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lnn_edge.virtual.systick import SysTick
+from lnn_edge.device.virtual.systick import SysTick
 from tests.virtual.boards import advance, bench
 
 CSR, RVR, CVR = 0, 4, 8

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lnn_edge.virtual.timeline import Timeline
-from lnn_edge.virtual.usart import Line, Usart
+from lnn_edge.device.virtual.timeline import Timeline
+from lnn_edge.device.virtual.usart import Line, Usart
 from tests.projects import needs_arm_gcc
 from tests.virtual.boards import Board, advance, bench, program
 

@@ -1,0 +1,1 @@
+"""Boards, the ways to them, and one that is emulated."""

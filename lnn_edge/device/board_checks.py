@@ -1,0 +1,354 @@
+"""What must hold between the facts of a board: memories, clock arithmetic, pins, names.
+
+The limits that a whole family shares are here with their source; those of a part are in its TOML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+
+from lnn_edge.device.board_facts import Board, Region, pin_of
+from lnn_edge.errors import BoardError
+from lnn_edge.files.names import is_text, shown
+
+MHZ = 1_000_000
+LONGEST_FAULT = 400  # characters
+NAME_BYTES = 32  # of the board's name in the protocol's HELLO
+BAUD_TOLERANCE = 0.02  # a byte of 10 bits is sampled in the middle of its last bit
+
+
+@dataclass(frozen=True)
+class FamilyLimits:
+    """What the reference manual of a family demands of its clock tree.
+
+    Attributes:
+        hsi_hz: Internal oscillator.
+        reset_hz: Core clock after reset.
+        m: Range of the input divider.
+        n: Range of the multiplier.
+        divider: Name of the output divider.
+        divisors: Its values.
+        vco_in_hz: Range of the PLL's input after the divider.
+        vco_out_hz: Range of its oscillator.
+        hz_per_wait_state: Bus clock that each flash wait state adds, at 2.7 to 3.6 V.
+        core_is_bus: Whether the bus divider also divides the core clock.
+        classic_uart: Whether the USART has SR and DR (else ISR, RDR, TDR).
+        dma_streams: Range of the DMA's streams or channels.
+        dma_requests: How many requests a stream chooses from.
+        source: Documents.
+    """
+
+    hsi_hz: int
+    reset_hz: int
+    m: tuple[int, int]
+    n: tuple[int, int]
+    divider: str
+    divisors: tuple[int, ...]
+    vco_in_hz: tuple[int, int]
+    vco_out_hz: tuple[int, int]
+    hz_per_wait_state: int
+    core_is_bus: bool
+    classic_uart: bool
+    dma_streams: tuple[int, int]
+    dma_requests: int
+    source: str
+
+
+_EVEN = (2, 4, 6, 8)
+FAMILIES = {
+    "stm32f4": FamilyLimits(
+        hsi_hz=16 * MHZ,
+        reset_hz=16 * MHZ,
+        m=(2, 63),
+        n=(50, 432),
+        divider="p",
+        divisors=_EVEN,
+        vco_in_hz=(1 * MHZ, 2 * MHZ),
+        vco_out_hz=(100 * MHZ, 432 * MHZ),
+        hz_per_wait_state=30 * MHZ,
+        core_is_bus=True,
+        classic_uart=True,
+        dma_streams=(0, 7),
+        dma_requests=8,
+        source="RM0090 and RM0390: RCC_PLLCFGR; number of wait states by HCLK; DMA_SxCR",
+    ),
+    "stm32f7": FamilyLimits(
+        hsi_hz=16 * MHZ,
+        reset_hz=16 * MHZ,
+        m=(2, 63),
+        n=(50, 432),
+        divider="p",
+        divisors=_EVEN,
+        vco_in_hz=(1 * MHZ, 2 * MHZ),
+        vco_out_hz=(100 * MHZ, 432 * MHZ),
+        hz_per_wait_state=30 * MHZ,
+        core_is_bus=True,
+        classic_uart=False,
+        dma_streams=(0, 7),
+        dma_requests=8,
+        source="RM0385: RCC_PLLCFGR; number of wait states by HCLK; DMA_SxCR",
+    ),
+    "stm32l4": FamilyLimits(
+        hsi_hz=16 * MHZ,
+        reset_hz=4 * MHZ,
+        m=(1, 8),
+        n=(8, 86),
+        divider="r",
+        divisors=_EVEN,
+        vco_in_hz=(4 * MHZ, 16 * MHZ),
+        vco_out_hz=(64 * MHZ, 344 * MHZ),
+        hz_per_wait_state=16 * MHZ,
+        core_is_bus=True,
+        classic_uart=False,
+        dma_streams=(1, 7),
+        dma_requests=8,
+        source="RM0351: RCC_PLLCFGR; wait states by HCLK, voltage range 1; DMA_CSELR",
+    ),
+    "stm32h7": FamilyLimits(
+        hsi_hz=64 * MHZ,
+        reset_hz=64 * MHZ,
+        m=(1, 63),
+        n=(4, 512),
+        divider="p",
+        divisors=tuple(range(2, 129, 2)),
+        vco_in_hz=(2 * MHZ, 16 * MHZ),
+        vco_out_hz=(192 * MHZ, 836 * MHZ),
+        hz_per_wait_state=70 * MHZ,
+        core_is_bus=False,
+        classic_uart=False,
+        dma_streams=(0, 7),
+        dma_requests=116,
+        source="RM0433: RCC_PLLCFGR, wide VCO; wait states by AXI clock, scale VOS1; DMAMUX1",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ClockTree:
+    """Frequencies that a board's factors give, in Hz."""
+
+    vco_in_hz: float
+    vco_out_hz: float
+    core_hz: float
+    ahb_hz: float
+    apb1_hz: float
+    apb2_hz: float
+
+
+def clock_tree(board: Board) -> ClockTree:
+    """Compute the clocks from the input and the factors."""
+    family, clock, pll = FAMILIES[board.mcu.family], board.clock, board.clock.pll
+    vco_in = (clock.hse_hz if clock.input == "hse" else family.hsi_hz) / pll.m
+    vco_out = vco_in * pll.n
+    out = vco_out / (pll.p if family.divider == "p" else pll.r)
+    ahb = out / clock.ahb_div
+    core = ahb if family.core_is_bus else out
+    return ClockTree(vco_in, vco_out, core, ahb, ahb / clock.apb1_div, ahb / clock.apb2_div)
+
+
+def check_board(board: Board, where: str) -> None:
+    """Refuse a board whose facts contradict each other or its family.
+
+    Raises:
+        BoardError: The first contradiction, in one sentence.
+    """
+    for check in (
+        _plain,
+        _names,
+        _memory,
+        _layout,
+        _factors,
+        _clocks,
+        _flash_and_power,
+        _uart,
+        _dma,
+        _tools,
+    ):
+        for fault in check(board):
+            raise BoardError(f"{where}: {shown(fault, LONGEST_FAULT)}")
+
+
+def _plain(board: Board) -> Iterator[str]:
+    """What is said to people goes into comments of C and CMake, and numbers into 32 bits."""
+    for key, value in _leaves("", asdict(board)):
+        if isinstance(value, str) and not is_text(value):
+            yield f"{key} is {value!r}, needed printable text on one line"
+        if type(value) is int and not 0 <= value < 1 << 32:
+            yield f"{key} is {value}, needed 0 to {(1 << 32) - 1}"
+
+
+def _leaves(key: str, value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _leaves(f"{key}.{name}".lstrip("."), inner)
+    elif isinstance(value, tuple):
+        for inner in value:
+            yield from _leaves(key, inner)
+    else:
+        yield key, value
+
+
+def _names(board: Board) -> Iterator[str]:
+    for name in (board.name, *board.aliases):
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) or len(name) > NAME_BYTES:
+            yield (f"name {name!r} needs 1 to {NAME_BYTES} lower-case letters, digits and hyphens")
+
+
+def _memory(board: Board) -> Iterator[str]:
+    names = [region.name for region in board.memory]
+    for region in board.memory:
+        if names.count(region.name) > 1:
+            yield f"two memories are called {region.name!r}"
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", region.name):
+            yield f"memory name {region.name!r} needs lower-case letters, digits and underscores"
+        if region.size <= 0 or region.size % 1024 or region.start % 1024 or region.start < 0:
+            yield f"memory {region.name} at {region.start:#010x} is not made of whole KB"
+        if region.end > 1 << 32:
+            yield f"memory {region.name} ends at {region.end:#x}, beyond 32 bits"
+    ordered = sorted(board.memory, key=lambda region: region.start)
+    for low, high in pairwise(ordered):
+        if low.end > high.start:
+            yield f"memory {high.name} overlaps {low.name} ({high.start:#010x})"
+
+
+def _layout(board: Board) -> Iterator[str]:
+    layout = board.layout
+    regions: dict[str, Region] = {region.name: region for region in board.memory}
+    for use, name, kind in (
+        ("flash", layout.flash, "flash"),
+        ("data", layout.data, "ram"),
+        ("stack", layout.stack, "ram"),
+    ):
+        if name not in regions or regions[name].kind != kind:
+            yield f"layout.{use} is {name!r}, which is no memory of kind {kind}"
+    if layout.stack_bytes <= 0 or layout.stack_bytes % 8:
+        yield f"layout.stack_bytes is {layout.stack_bytes}, needed a positive multiple of 8"
+    elif layout.stack_bytes > regions[layout.stack].size:
+        yield f"layout.stack_bytes is {layout.stack_bytes}, more than {layout.stack} holds"
+
+
+def _factors(board: Board) -> Iterator[str]:
+    family, clock, pll = FAMILIES[board.mcu.family], board.clock, board.clock.pll
+    if clock.input == "hse" and clock.hse_hz <= 0:
+        yield f"clock.hse_hz is {clock.hse_hz}, but the PLL is fed from it"
+    used = {"p": pll.p, "r": pll.r}
+    divisor = used.pop(family.divider)
+    if any(used.values()):
+        yield f"clock.pll: {board.mcu.family} divides by {family.divider}, leave out the other"
+    if divisor not in family.divisors:
+        yield f"clock.pll.{family.divider} is {divisor}, needed one of {_some(family.divisors)}"
+    for name, value, (low, high) in (("m", pll.m, family.m), ("n", pll.n, family.n)):
+        if not low <= value <= high:
+            yield f"clock.pll.{name} is {value}, needed {low} to {high} ({family.source})"
+    allowed = {"ahb_div": (1, 2, 4, 8, 16, 64, 128, 256, 512)}
+    for name in ("ahb_div", "apb1_div", "apb2_div"):
+        values = allowed.get(name, (1, 2, 4, 8, 16))
+        if getattr(clock, name) not in values:
+            yield f"clock.{name} is {getattr(clock, name)}, needed one of {_some(values)}"
+
+
+def _some(values: tuple[int, ...]) -> str:
+    shown = ", ".join(map(str, values[:9]))
+    return shown if len(values) <= 9 else f"{shown} ... {values[-1]}"
+
+
+def _clocks(board: Board) -> Iterator[str]:
+    family, mcu, tree = FAMILIES[board.mcu.family], board.mcu, clock_tree(board)
+    if tree.core_hz != board.clock.core_hz:
+        yield (
+            f"clock.core_hz is {board.clock.core_hz}, but the PLL gives {tree.core_hz:.0f} Hz; "
+            "correct one of them"
+        )
+    for name, value, (low, high) in (
+        ("the PLL's input", tree.vco_in_hz, family.vco_in_hz),
+        ("the PLL's oscillator", tree.vco_out_hz, family.vco_out_hz),
+        ("the core clock", tree.core_hz, (1, mcu.max_core_hz)),
+        ("the bus clock", tree.ahb_hz, (1, mcu.max_ahb_hz)),
+        ("the clock of apb1", tree.apb1_hz, (1, mcu.max_apb1_hz)),
+        ("the clock of apb2", tree.apb2_hz, (1, mcu.max_apb2_hz)),
+    ):
+        if not low <= value <= high:
+            yield f"{name} would be {value / MHZ:g} MHz, outside {low / MHZ:g} to {high / MHZ:g}"
+
+
+def _flash_and_power(board: Board) -> Iterator[str]:
+    family, clock, tree = FAMILIES[board.mcu.family], board.clock, clock_tree(board)
+    needed = -(-int(tree.ahb_hz) // family.hz_per_wait_state) - 1
+    if not needed <= clock.flash_wait_states <= 15:
+        yield (
+            f"clock.flash_wait_states is {clock.flash_wait_states}, needed at least {needed} "
+            f"at {tree.ahb_hz / MHZ:g} MHz ({family.source})"
+        )
+    above = board.mcu.overdrive_above_hz
+    if clock.overdrive != (0 < above < clock.core_hz):
+        state = "on" if clock.overdrive else "off"
+        yield f"clock.overdrive is {state}, which does not fit {clock.core_hz / MHZ:g} MHz"
+
+
+def _uart(board: Board) -> Iterator[str]:
+    uart, tree = board.uart, clock_tree(board)
+    if not re.fullmatch(r"(LP)?US?ART[0-9]{1,2}", uart.instance):
+        yield f"uart.instance is {uart.instance!r}, needed a name such as USART1"
+    for name, text in (("tx", uart.tx), ("rx", uart.rx)):
+        try:
+            pin_of(text)
+        except BoardError as error:
+            yield f"uart.{name}: {error}"
+    if uart.tx == uart.rx:
+        yield f"uart.tx and uart.rx are both {uart.tx}"
+    for name, value, high in (
+        ("tx_af", uart.tx_af, 15),
+        ("rx_af", uart.rx_af, 15),
+        ("enable_bit", uart.enable_bit, 31),
+        ("irq", uart.irq, 239),
+    ):
+        if not 0 <= value <= high:
+            yield f"uart.{name} is {value}, needed 0 to {high}"
+    if not 0x40000000 <= uart.base < 0x60000000 or uart.base % 0x400:
+        yield f"uart.base is {uart.base:#x}, which is no peripheral address"
+    reset_hz = FAMILIES[board.mcu.family].reset_hz
+    for clock_hz in (tree.apb1_hz if uart.bus == "apb1" else tree.apb2_hz, reset_hz):
+        divider = round(clock_hz / uart.baud) if uart.baud > 0 else 0
+        if divider < 16 or abs(clock_hz / divider / uart.baud - 1) > BAUD_TOLERANCE:
+            yield f"uart.baud is {uart.baud}, which a clock of {clock_hz / MHZ:g} MHz cannot make"
+
+
+def _dma(board: Board) -> Iterator[str]:
+    dma, family = board.dma, FAMILIES[board.mcu.family]
+    if dma is None:
+        return
+    if not re.fullmatch(r"B?DMA[0-9]?", dma.instance):
+        yield f"dma.instance is {dma.instance!r}, needed a name such as DMA1"
+    low, high = family.dma_streams
+    for name, value, least, most in (
+        ("enable_bit", dma.enable_bit, 0, 31),
+        ("rx_stream", dma.rx_stream, low, high),
+        ("tx_stream", dma.tx_stream, low, high),
+        ("rx_request", dma.rx_request, 0, family.dma_requests - 1),
+        ("tx_request", dma.tx_request, 0, family.dma_requests - 1),
+        ("rx_irq", dma.rx_irq, 0, 239),
+    ):
+        if not least <= value <= most:
+            yield f"dma.{name} is {value}, needed {least} to {most}"
+    if dma.rx_stream == dma.tx_stream:
+        yield f"dma.rx_stream and dma.tx_stream are both {dma.rx_stream}"
+    if dma.rx_irq == board.uart.irq:
+        yield f"dma.rx_irq is {dma.rx_irq}, which is the interrupt of {board.uart.instance}"
+    if not 0x40000000 <= dma.base < 0x60000000 or dma.base % 0x400:
+        yield f"dma.base is {dma.base:#x}, which is no peripheral address"
+    reached = [region.name for region in board.memory if region.kind == "ram" and region.dma]
+    if dma.region not in reached:
+        yield f"dma.region is {dma.region!r}, needed a RAM that DMA reaches: {', '.join(reached)}"
+
+
+def _tools(board: Board) -> Iterator[str]:
+    if not re.fullmatch(r"(virtual|qemu:[a-z0-9-]+)?", board.tools.emulator):
+        yield f'tools.emulator is {board.tools.emulator!r}, needed virtual, qemu:MACHINE or ""'
+    if not re.fullmatch(r"(?![. ])[A-Za-z0-9_ .-]*", board.tools.volume):
+        yield f"tools.volume is {board.tools.volume!r}, which is no label of a volume"
+    for script in board.tools.openocd:
+        if not re.fullmatch(r"[A-Za-z0-9_./-]+\.cfg", script):
+            yield f"tools.openocd: {script!r} is no configuration file (.cfg)"

@@ -1,7 +1,0 @@
-"""The serial link to a board. The only package that imports pyserial (in `port`)."""
-
-from lnn_edge.link.exchange import LinkCounters
-from lnn_edge.link.link import DEFAULT_BAUD, Link
-from lnn_edge.link.port import Port, find_ports, name_ports
-
-__all__ = ["DEFAULT_BAUD", "Link", "LinkCounters", "Port", "find_ports", "name_ports"]
