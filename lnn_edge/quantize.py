@@ -22,7 +22,7 @@ from lnn_edge.graph.ranges import range_without_tails
 from lnn_edge.graph.scales import Ranges
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.graph.stage import EventTrigger
-from lnn_edge.networks.stream_net import AbstractStreamNet
+from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.trained import Trained, facts_of, one_thread, prepare, real_inputs
 
 REPORT = "quantize.json"  # beside the graph

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lnn_edge.cell_folder import load_cell
 from lnn_edge.data.npy import load_sequences
 from lnn_edge.errors import QuantizationError
 from lnn_edge.files.finite import check_finite
@@ -18,7 +17,8 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.ranges import choose_ranges, require_finite, some_frames
 from lnn_edge.graph.scales import Ranges
 from lnn_edge.graph.sim import interpreter
-from lnn_edge.networks.cell_model import CellModel, run_real
+from lnn_edge.nn.cell_folder import load_cell
+from lnn_edge.nn.cell_model import CellModel, run_real
 from lnn_edge.quantize import Calibration, save_quantized
 from lnn_edge.trained import one_thread
 

@@ -20,11 +20,11 @@ from lnn_edge.examples import Examples, make_examples
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import REMEDY, write_whole
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
-from lnn_edge.judge import Figures, judge
 from lnn_edge.losses import make_loss, unlearned
-from lnn_edge.networks import make_network
-from lnn_edge.networks.stream_net import AbstractStreamNet
+from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.recipe import Recipe
+from lnn_edge.tasks.judge import Figures, judge
+from lnn_edge.tasks.registry import make_network
 from lnn_edge.trained import (
     CARD,
     FORMAT,

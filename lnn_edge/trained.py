@@ -24,9 +24,9 @@ from lnn_edge.files.finite import check_finite
 from lnn_edge.files.write import write_together
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, run_decisions
-from lnn_edge.networks import make_network
-from lnn_edge.networks.stream_net import AbstractStreamNet
+from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.recipe import Preprocessing, Recipe, recipe_of
+from lnn_edge.tasks.registry import make_network
 
 FORMAT = 1
 CARD, WEIGHTS = "model.toml", "model.safetensors"
@@ -177,7 +177,7 @@ def prepare(
         UsageError: The network cannot be prepared so, or a package is missing.
     """
     if preprocessing == "whole-record":
-        from lnn_edge.published_columns import prepare_windows
+        from lnn_edge.tasks.findings.whole_record import prepare_windows
 
         return prepare_windows(network, recordings)
     return run_decisions(network.front, recordings, tuple(t.name for t in network.inputs))

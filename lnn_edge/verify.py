@@ -34,10 +34,10 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.graph.sim.stream import Decision, Stream, state_layout, unpack
 from lnn_edge.graph.stage import EventTrigger
-from lnn_edge.judge import Figures
-from lnn_edge.judge import judge as judge_scores
-from lnn_edge.learned import Overlap, is_invented, learned_by_graph, overlap
 from lnn_edge.project import Project
+from lnn_edge.tasks.judge import Figures
+from lnn_edge.tasks.judge import judge as judge_scores
+from lnn_edge.tasks.learned import Overlap, is_invented, learned_by_graph, overlap
 
 OpenTrace = Callable[[], AbstractContextManager[Link]]
 """Opens a link to the diagnostic build of the same firmware."""

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from lnn_edge.cell_files import is_cell_folder
 from lnn_edge.device.protocol import ResultRecord
 from lnn_edge.errors import VerificationError
 from lnn_edge.graph.fidelity import channel_resolutions, output_error, warnings
+from lnn_edge.nn.cell_files import is_cell_folder
 from lnn_edge.project import Project
 from lnn_edge.verify import Signal, Verification, verify_signals
 
@@ -68,8 +68,8 @@ def _warnings(
 
 def _float_error(project: Project, frames: np.ndarray, runs: Runs) -> dict[str, float]:
     """Compare the decisions with the same steps of the model in real numbers."""
-    from lnn_edge.cell_folder import load_cell
-    from lnn_edge.networks.cell_model import run_real
+    from lnn_edge.nn.cell_folder import load_cell
+    from lnn_edge.nn.cell_model import run_real
 
     model, _ = load_cell(project.folder / "float")
     wanted = run_real(model, frames)

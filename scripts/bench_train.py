@@ -19,9 +19,9 @@ import torch
 from ncps.wirings import AutoNCP, FullyConnected
 from torch import Tensor, nn
 
-from lnn_edge.cells.cfc import Cfc
-from lnn_edge.cells.ltc import Ltc
-from lnn_edge.cells.wirings import auto_ncp, fully_connected, ncp
+from lnn_edge.nn.cells.cfc import Cfc
+from lnn_edge.nn.cells.ltc import Ltc
+from lnn_edge.nn.cells.wirings import auto_ncp, fully_connected, ncp
 
 
 @dataclass(frozen=True)

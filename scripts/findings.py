@@ -18,15 +18,15 @@ import numpy as np
 from lnn_edge.data.cpsc2018 import FOLD_COUNT, NAME, names_of
 from lnn_edge.data.diagnosis_record import DiagnosisRecord
 from lnn_edge.data.registry import load_dataset
-from lnn_edge.evaluate import integer_scores
 from lnn_edge.files.write import write_whole
-from lnn_edge.findings import FindingsEvaluation, evaluate_findings
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence
-from lnn_edge.networks.columns_net import CLASSES
-from lnn_edge.networks.stft_front_end import LEADS
 from lnn_edge.quantize import quantize
 from lnn_edge.recipe import Recipe, compressed, load_recipe
+from lnn_edge.tasks.findings.columns import CLASSES
+from lnn_edge.tasks.findings.front_end import LEADS
+from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation, evaluate_findings
+from lnn_edge.tasks.metrics.single_label import integer_scores
 from lnn_edge.train import train
 from lnn_edge.trained import Trained, float_scores, load_trained, prepare
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.beat_detector import find_beats
 from lnn_edge.data import mitdb
 from lnn_edge.data.recording import CLASSES, NOT_SCORED, TOLERANCE_S, Recording, match_beats
 from lnn_edge.data.registry import find_dataset
@@ -25,6 +24,7 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.sim.batch import Events, event_inputs, run_input_stage, stamps_of_events
 from lnn_edge.graph.stage import event_trigger
+from lnn_edge.tasks.beats.find_beats import find_beats
 
 RATE_HZ = 360
 LEARNING_S = 300  # the first five minutes, which EC57 leaves out
@@ -195,8 +195,8 @@ HEAD = """# The R-peak detector
 
 Integers, one sample at a time, both leads: band-pass 5 to 15 Hz, magnitudes of slopes over a ninth
 of a second, adaptive thresholds, search back (`lnn_edge/graph/ops/r_peaks.py`). A peak is located
-in a second band, 0.5 to 40 Hz. Its state takes {size:,} bytes; a peak is told of up to 0.45 s late, by a
-search back up to 1.7 s.
+in a second band, 0.5 to 40 Hz. Its state takes {size:,} bytes; a peak is told of up to 0.45 s late,
+by a search back up to 1.7 s.
 
 Beats of all records at hand against the annotations, one to one within 150 ms, ventricular flutter
 in 207 left out; on the right without the first five minutes. The rules were chosen on DS1 alone.

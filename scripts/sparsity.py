@@ -18,14 +18,14 @@ import torch
 from torch import nn
 
 from lnn_edge.build import build
-from lnn_edge.cells.cfc import Cfc
-from lnn_edge.cells.ltc import Ltc, LtcConfig
-from lnn_edge.cells.wired_cfc import NO_BACKBONE, WiredCfc
-from lnn_edge.cells.wirings import Wiring, auto_ncp, fully_connected, layered, ncp
 from lnn_edge.codegen import export
 from lnn_edge.device.board import load_board
 from lnn_edge.files.write import write_whole
-from lnn_edge.networks.cell_model import CellInput, CellModel
+from lnn_edge.nn.cell_model import CellInput, CellModel
+from lnn_edge.nn.cells.cfc import Cfc
+from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
+from lnn_edge.nn.cells.wired_cfc import NO_BACKBONE, WiredCfc
+from lnn_edge.nn.cells.wirings import Wiring, auto_ncp, fully_connected, layered, ncp
 from lnn_edge.project import open_project
 from lnn_edge.quantize_cell import quantize_cell
 from lnn_edge.verify import Signal, verify_signals

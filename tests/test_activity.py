@@ -17,17 +17,17 @@ from lnn_edge.data.registry import load_dataset
 from lnn_edge.data.synthetic_activity import generate, names_of
 from lnn_edge.device.board import load_board
 from lnn_edge.errors import DataError, UsageError
-from lnn_edge.evaluate import evaluate_scores, integer_scores
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.networks import make_network
 from lnn_edge.project import open_project
 from lnn_edge.quantize import quantize
 from lnn_edge.recipe import MotionAugmentation, Recipe, load_recipe, recipe_of
 from lnn_edge.report import write_report
 from lnn_edge.report.facts import Prediction
 from lnn_edge.report.motion import draw_run
+from lnn_edge.tasks.metrics.single_label import evaluate_scores, integer_scores
+from lnn_edge.tasks.registry import make_network
 from lnn_edge.train import train
 from lnn_edge.trained import Trained, float_scores, prepare
 from lnn_edge.verify import verify_project

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn_edge.beat_detector import detector_stage, detector_times, find_beats
 from lnn_edge.codegen import generate, render_model
 from lnn_edge.data.recording import Recording, match_beats
 from lnn_edge.errors import UsageError
@@ -20,6 +19,7 @@ from lnn_edge.graph.sim.batch import run_input_stage, stamps_of_events
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.graph.stage import EventTrigger, InputTrigger, Ring, Stage
 from lnn_edge.kernels import Core
+from lnn_edge.tasks.beats.find_beats import detector_stage, detector_times, find_beats
 from tests import arm_core
 from tests.host_c import compile_model, record_items, run_c, run_reference
 from tests.recordings import mitdb_record

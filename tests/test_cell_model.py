@@ -10,20 +10,20 @@ import pytest
 import torch
 from torch import nn
 
-from lnn_edge.cells.cfc import Cfc, CfcConfig
-from lnn_edge.cells.gru import Gru
-from lnn_edge.cells.lstm import LstmCell
-from lnn_edge.cells.ltc import Ltc, LtcConfig
-from lnn_edge.cells.mixed_memory import MixedMemory
-from lnn_edge.cells.wired_cfc import WiredCfc
-from lnn_edge.cells.wirings import auto_ncp, ncp
 from lnn_edge.codegen import export
 from lnn_edge.device.board import load_board
 from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.graph.fidelity import channel_resolutions
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import Stream
-from lnn_edge.networks.cell_model import CellInput, CellModel, run_real
+from lnn_edge.nn.cell_model import CellInput, CellModel, run_real
+from lnn_edge.nn.cells.cfc import Cfc, CfcConfig
+from lnn_edge.nn.cells.gru import Gru
+from lnn_edge.nn.cells.lstm import LstmCell
+from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
+from lnn_edge.nn.cells.mixed_memory import MixedMemory
+from lnn_edge.nn.cells.wired_cfc import WiredCfc
+from lnn_edge.nn.cells.wirings import auto_ncp, ncp
 from lnn_edge.project import open_project
 from lnn_edge.quantize_cell import quantize_cell
 from lnn_edge.verify import Signal, verify_signals

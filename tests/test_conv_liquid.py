@@ -10,9 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from lnn_edge.cells.ltc import Ltc
-from lnn_edge.cells.wired_cfc import WiredCfc
-from lnn_edge.cells.wirings import auto_ncp, ncp
 from lnn_edge.codegen import generate
 from lnn_edge.data.diagnosis_record import CLASSES, LEADS, RATE_HZ, DiagnosisRecord
 from lnn_edge.errors import GraphError, UsageError
@@ -23,15 +20,18 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import run_decisions
 from lnn_edge.graph.stage import every_trigger
 from lnn_edge.kernels import HOST, Core
-from lnn_edge.networks.columns_net import ColumnsConfig
-from lnn_edge.networks.conv_baseline import ConvNet
-from lnn_edge.networks.conv_liquid import (
+from lnn_edge.nn.cells.ltc import Ltc
+from lnn_edge.nn.cells.wired_cfc import WiredCfc
+from lnn_edge.nn.cells.wirings import auto_ncp, ncp
+from lnn_edge.quantize import Calibration
+from lnn_edge.tasks.findings.cnn12 import ConvNet
+from lnn_edge.tasks.findings.columns import ColumnsConfig
+from lnn_edge.tasks.findings.conv_liquid import (
     CellKind,
     ConvLiquidConfig,
     ConvLiquidNet,
     ConvLiquidStreamNet,
 )
-from lnn_edge.quantize import Calibration
 from tests.host_c import compile_model, record_items, run_c, run_reference
 from tests.keras.make_huang2024_inputs import draw_input, draw_weights
 

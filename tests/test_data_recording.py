@@ -15,7 +15,7 @@ from lnn_edge.data import CLASSES, NOT_SCORED, Recording
 from lnn_edge.data import recording as contract
 from lnn_edge.data.recording import LABEL_OF_SYMBOL
 from lnn_edge.errors import DataError
-from lnn_edge.networks import beat_front_end
+from lnn_edge.tasks.beats import front_end as beat_front_end
 
 
 def make(**changes: object) -> Recording:

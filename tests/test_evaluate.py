@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from lnn_edge.errors import DataError
-from lnn_edge.evaluate import ClassFigures, evaluate_scores
 from lnn_edge.graph.sim.predict import DecisionSequence
+from lnn_edge.tasks.metrics.single_label import ClassFigures, evaluate_scores
 
 CLASSES = ("N", "S", "V", "F")
 

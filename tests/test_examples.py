@@ -18,8 +18,8 @@ from lnn_edge.data.registry import load_dataset
 from lnn_edge.errors import DataError
 from lnn_edge.examples import make_examples
 from lnn_edge.graph.sim import predict
-from lnn_edge.networks import make_network
 from lnn_edge.recipe import load_recipe
+from lnn_edge.tasks.registry import make_network
 from lnn_edge.train import train
 from lnn_edge.trained import prepare, real_inputs
 from tests.recordings import invented

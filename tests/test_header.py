@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from lnn_edge.beat_detector import find_beats
 from lnn_edge.codegen import generate, render_model
 from lnn_edge.data.activity_run import SCALES
 from lnn_edge.data.registry import load_dataset
@@ -29,11 +28,12 @@ from lnn_edge.graph.sim.predict import LabelledSignal
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.kernels import HOST
-from lnn_edge.model_card import unlearned_beside
-from lnn_edge.networks import make_network
+from lnn_edge.nn.model_card import unlearned_beside
 from lnn_edge.quantize import quantize
 from lnn_edge.quantize_cell import quantize_cell
 from lnn_edge.recipe import load_recipe
+from lnn_edge.tasks.beats.find_beats import find_beats
+from lnn_edge.tasks.registry import make_network
 from lnn_edge.trained import ModelCard, Trained
 from tests.host_c import WARNINGS
 from tests.test_cell_model import frames_for, make_model

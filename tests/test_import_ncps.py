@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from lnn_edge.cell_folder import load_cell, save_cell
 from lnn_edge.errors import DataError, LnnEdgeError, UsageError
-from lnn_edge.import_ncps import ImportOptions, import_ncps
-from lnn_edge.networks.cell_model import run_real
+from lnn_edge.nn.cell_folder import load_cell, save_cell
+from lnn_edge.nn.cell_model import run_real
+from lnn_edge.nn.ncps import ImportOptions, import_ncps
 
 KERAS = Path(__file__).parent / "keras"
 INPUT = 5

@@ -13,7 +13,7 @@ from lnn_edge.errors import DataError
 from lnn_edge.files.shipped import shipped_folder, shipped_names
 from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.learned import (
+from lnn_edge.tasks.learned import (
     Learned,
     Overlap,
     is_invented,

@@ -14,11 +14,11 @@ from scipy import signal
 from lnn_edge.data.diagnosis_record import CLASSES, LEADS, RATE_HZ, DiagnosisRecord
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.errors import UsageError
-from lnn_edge.networks import make_network
-from lnn_edge.networks.stream_net import AbstractStreamNet
-from lnn_edge.published_columns import SAMPLES, STEP, published_columns
+from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.quantize import quantize
 from lnn_edge.recipe import load_recipe
+from lnn_edge.tasks.findings.whole_record import SAMPLES, STEP, published_columns
+from lnn_edge.tasks.registry import make_network
 from lnn_edge.train import train
 from lnn_edge.trained import load_trained, prepare
 

@@ -11,7 +11,6 @@ import torch
 
 from lnn_edge.errors import QuantizationError
 from lnn_edge.graph.file import graph_sha256, load_graph
-from lnn_edge.networks import make_network
 from lnn_edge.quantize import (
     MARGIN,
     TAIL,
@@ -21,6 +20,7 @@ from lnn_edge.quantize import (
     quantize_folder,
 )
 from lnn_edge.recipe import load_recipe
+from lnn_edge.tasks.registry import make_network
 from lnn_edge.trained import ModelCard, Trained, load_trained, prepare, save_trained
 from tests.recordings import invented
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from lnn_edge.cells.cfc import Cfc
-from lnn_edge.cells.lstm import LstmCell
-from lnn_edge.cells.ltc import Ltc, LtcConfig
-from lnn_edge.cells.wirings import fully_connected
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.graph.sim.stream import Stream
-from lnn_edge.networks.cell_model import CellInput, CellModel, run_real
+from lnn_edge.nn.cell_model import CellInput, CellModel, run_real
+from lnn_edge.nn.cells.cfc import Cfc
+from lnn_edge.nn.cells.lstm import LstmCell
+from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
+from lnn_edge.nn.cells.wirings import fully_connected
 from lnn_edge.quantize_cell import quantize_cell
 
 STEPS, RATE_HZ, LEADS = 10_000, 360, 2

@@ -14,7 +14,7 @@ from lnn_edge.graph.file import graph_sha256, load_graph
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.sim.queues import MOST_AHEAD, Counters
 from lnn_edge.graph.sim.stream import BLOB_HEAD_BYTES, Decision, Stream, pack, state_layout, unpack
-from lnn_edge.networks.beat_front_end import DT_RANGE, EVENT_CAPACITY, FIRST_DT
+from lnn_edge.tasks.beats.front_end import DT_RANGE, EVENT_CAPACITY, FIRST_DT
 from tests.toy import toy_graph
 
 PRE, POST, WAIT, FIRST, LONGEST_DT, RING = 8, 16, 60, 288, 1080, 96  # of the toy

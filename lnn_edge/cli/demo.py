@@ -96,11 +96,11 @@ class _Steps:
 def _make_model(task: _Task, folder: Path, steps: _Steps, force: bool, as_json: bool) -> Path:
     """Train and quantize the demo recipe on generated recordings; return the graph's path."""
     from lnn_edge.data.registry import load_dataset
-    from lnn_edge.evaluate import evaluate_scores, integer_scores
     from lnn_edge.files.lock import alone_in
     from lnn_edge.files.write import OWN, publish
     from lnn_edge.quantize import quantize_folder
     from lnn_edge.recipe import load_recipe
+    from lnn_edge.tasks.metrics.single_label import evaluate_scores, integer_scores
     from lnn_edge.train import train
 
     data, model, work = folder / "data", folder / "model", folder / f"{OWN}-training"
@@ -148,7 +148,7 @@ def _prove(
     from lnn_edge.device.board import load_board
     from lnn_edge.errors import VerificationError
     from lnn_edge.graph.file import load_graph
-    from lnn_edge.model_card import unlearned_beside
+    from lnn_edge.nn.model_card import unlearned_beside
     from lnn_edge.project import open_project
     from lnn_edge.size import Limits
     from lnn_edge.verify import verify_project, write_verification

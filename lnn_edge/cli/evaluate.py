@@ -13,12 +13,12 @@ from lnn_edge.cli.leads import facts_of_model, lead_option, lead_to_feed
 from lnn_edge.cli.output import console, data_dir_option, json_option, show_json, table
 
 if TYPE_CHECKING:
-    from lnn_edge.evaluate import Evaluation
-    from lnn_edge.findings import FindingsEvaluation
     from lnn_edge.graph.sim.predict import LabelledSignal
-    from lnn_edge.judge import Figures
-    from lnn_edge.learned import Overlap
     from lnn_edge.recipe import Preprocessing
+    from lnn_edge.tasks.judge import Figures
+    from lnn_edge.tasks.learned import Overlap
+    from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation
+    from lnn_edge.tasks.metrics.single_label import Evaluation
 
 
 @click.command(name="evaluate")
@@ -111,11 +111,11 @@ def judge(
     """Run a model over recordings of a data set and compare what it decides with their labels."""
     from lnn_edge.data.registry import find_dataset
     from lnn_edge.errors import UsageError
-    from lnn_edge.evaluate import integer_scores
     from lnn_edge.files.shipped import graph_path
     from lnn_edge.graph.file import load_graph
-    from lnn_edge.judge import judge as judge_scores
-    from lnn_edge.learned import learned_by_folder, learned_by_graph, overlap
+    from lnn_edge.tasks.judge import judge as judge_scores
+    from lnn_edge.tasks.learned import learned_by_folder, learned_by_graph, overlap
+    from lnn_edge.tasks.metrics.single_label import integer_scores
 
     path = model if model is not None and model.is_dir() else graph_path(model)
     is_generated = find_dataset(dataset).is_generated
@@ -135,7 +135,7 @@ def judge(
         )
     graph = load_graph(path)
     if find_beats:
-        from lnn_edge.beat_detector import find_beats as with_detector
+        from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
 
         graph = with_detector(graph)
     sequences, scores = integer_scores(graph, recordings)
@@ -153,7 +153,7 @@ def main_figure(judged: Figures) -> str:
 
 def show_figures(title: str, judged: Figures) -> None:
     """Print figures of any task."""
-    from lnn_edge.findings import FindingsEvaluation
+    from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation
 
     if isinstance(judged, FindingsEvaluation):
         show_findings(title, judged)

@@ -44,13 +44,13 @@ def command(
     from lnn_edge.device.board import load_board
     from lnn_edge.files.shipped import graph_path
     from lnn_edge.graph.file import graph_sha256, load_graph
-    from lnn_edge.model_card import unlearned_beside
+    from lnn_edge.nn.model_card import unlearned_beside
 
     board = load_board(board_name)
     path = graph_path(model)
     graph = load_graph(path)
     if find_beats:
-        from lnn_edge.beat_detector import find_beats as with_detector
+        from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
 
         graph = with_detector(graph)
     folder = output or Path(f"firmware-{board.name}")
@@ -65,8 +65,8 @@ def command(
 
 def _float_model(path: Path, graph: QGraph) -> dict[str, bytes]:
     """Return the files of an imported model, so that `verify` can compare with real numbers."""
-    from lnn_edge.cell_files import is_cell_folder, read_cell_files
     from lnn_edge.errors import UsageError
+    from lnn_edge.nn.cell_files import is_cell_folder, read_cell_files
 
     folder = path.parent
     if not is_cell_folder(folder):

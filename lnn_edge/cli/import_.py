@@ -10,8 +10,8 @@ import click
 from lnn_edge.cli.output import console, force_option, json_option, show_json
 
 if TYPE_CHECKING:
-    from lnn_edge.cells.cfc import Activation, Mode
-    from lnn_edge.cells.ltc import Positivity
+    from lnn_edge.nn.cells.cfc import Activation, Mode
+    from lnn_edge.nn.cells.ltc import Positivity
 
 MODES = ("default", "no_gate", "pure")
 ACTIVATIONS = ("lecun_tanh", "tanh", "relu", "silu", "gelu")
@@ -81,8 +81,8 @@ def command(
     Example: lnn-edge import policy.pt -o policy --mode default --activation lecun_tanh
     Example: lnn-edge import ltc.pt -o policy --unfolds 6 --positivity softplus
     """
-    from lnn_edge.cell_folder import save_cell
-    from lnn_edge.import_ncps import ImportOptions, import_ncps
+    from lnn_edge.nn.cell_folder import save_cell
+    from lnn_edge.nn.ncps import ImportOptions, import_ncps
 
     model, card = import_ncps(
         file, ImportOptions(dt, mode, activation, wiring, unfolds, positivity)

@@ -104,9 +104,9 @@ def _show(resolutions: list[Resolution], float_error: dict[str, float] | None) -
 def _quantize_trained(
     folder: Path, dataset: str | None, lead: str | None, data_dir: str | None, force: bool
 ) -> QGraph:
-    from lnn_edge.cell_files import is_cell_folder
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.errors import UsageError
+    from lnn_edge.nn.cell_files import is_cell_folder
     from lnn_edge.quantize import calibration_records, quantize_folder
     from lnn_edge.trained import facts_of, load_trained
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import lnn_edge
 from lnn_edge.data.activity_run import ActivityRun
 from lnn_edge.data.recording import Recording, learned_lead
-from lnn_edge.evaluate import Evaluation
 from lnn_edge.report.ecg import draw_recording
 from lnn_edge.report.facts import BuildFacts, LinkFacts, Prediction, Report
 from lnn_edge.report.markup import (
@@ -39,6 +38,7 @@ from lnn_edge.report.words import (
     time_words,
     verdict,
 )
+from lnn_edge.tasks.metrics.single_label import Evaluation
 
 GENERATOR = '<meta name="generator" content="lnn-edge">'
 

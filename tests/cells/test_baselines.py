@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from lnn_edge.cells.gru import Gru
-from lnn_edge.cells.lstm import LstmCell
+from lnn_edge.nn.cells.gru import Gru
+from lnn_edge.nn.cells.lstm import LstmCell
 
 INPUT, HIDDEN = 5, 7
 

@@ -11,12 +11,12 @@ import torch
 from scipy.special import erf
 from torch import Tensor
 
-from lnn_edge.cells.cfc import Cfc, CfcConfig, LoweredCell
 from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.scales import Ranges, symmetric
 from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.stage import InputTrigger, Stage
+from lnn_edge.nn.cells.cfc import Cfc, CfcConfig, LoweredCell
 from lnn_edge.trained import one_thread
 
 INPUT, HIDDEN, UNITS, BATCH, STEPS = 5, 7, 16, 3, 2000

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from lnn_edge.cells.convlstm2d import ConvLstm2d, ConvLstm2dConfig
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.scales import symmetric
 from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.stage import InputTrigger, Stage
+from lnn_edge.nn.cells.convlstm2d import ConvLstm2d, ConvLstm2dConfig
 from lnn_edge.quantize import Calibration
 from lnn_edge.trained import one_thread
 

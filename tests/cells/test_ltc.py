@@ -10,13 +10,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from lnn_edge.cells.ltc import Ltc, LtcConfig
-from lnn_edge.cells.wirings import NcpConfig, Wiring, auto_ncp, fully_connected, ncp, random_wiring
 from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.scales import symmetric
 from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.stage import InputTrigger, Stage
+from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
+from lnn_edge.nn.cells.wirings import (
+    NcpConfig,
+    Wiring,
+    auto_ncp,
+    fully_connected,
+    ncp,
+    random_wiring,
+)
 from lnn_edge.trained import one_thread
 
 BATCH = 3

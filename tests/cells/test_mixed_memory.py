@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from lnn_edge.cells.cfc import CfcConfig
-from lnn_edge.cells.mixed_memory import PUBLISHED, MixedMemory, Place
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.scales import symmetric
 from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.stage import InputTrigger, Stage
+from lnn_edge.nn.cells.cfc import CfcConfig
+from lnn_edge.nn.cells.mixed_memory import PUBLISHED, MixedMemory, Place
 from lnn_edge.trained import one_thread
 
 INPUT, HIDDEN, UNITS, BATCH, STEPS = 5, 7, 16, 3, 2000

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lnn_edge.cells.cfc import Cfc, CfcConfig
-from lnn_edge.cells.ltc import Ltc, LtcConfig
-from lnn_edge.cells.wirings import auto_ncp, fully_connected, ncp
+from lnn_edge.nn.cells.cfc import Cfc, CfcConfig
+from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
+from lnn_edge.nn.cells.wirings import auto_ncp, fully_connected, ncp
 from tests.cells.test_cfc_forms import FORMS, HEADS, name_of
 
 BATCH, STEPS, INPUT, HIDDEN = 3, 70, 4, 5  # more steps than a chunk of the gradient holds

@@ -10,9 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from lnn_edge.cells.cfc import CfcConfig
-from lnn_edge.cells.wired_cfc import WiredCfc
-from lnn_edge.cells.wirings import (
+from lnn_edge.errors import UsageError
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.scales import symmetric
+from lnn_edge.graph.sim import interpreter
+from lnn_edge.graph.stage import InputTrigger, Stage
+from lnn_edge.nn.cells.cfc import CfcConfig
+from lnn_edge.nn.cells.wired_cfc import WiredCfc
+from lnn_edge.nn.cells.wirings import (
     NcpConfig,
     Wiring,
     auto_ncp,
@@ -20,11 +25,6 @@ from lnn_edge.cells.wirings import (
     ncp,
     random_wiring,
 )
-from lnn_edge.errors import UsageError
-from lnn_edge.graph.ir import QTensor
-from lnn_edge.graph.scales import symmetric
-from lnn_edge.graph.sim import interpreter
-from lnn_edge.graph.stage import InputTrigger, Stage
 from lnn_edge.trained import one_thread
 
 STEPS, BATCH = 2000, 3

@@ -1,0 +1,1 @@
+"""Networks in floating point: cells, and what lowers them to integers."""

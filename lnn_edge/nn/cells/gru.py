@@ -1,0 +1,116 @@
+"""Gated recurrent unit (Cho et al. 2014), a baseline."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.elementwise import Add, Concat, Mix, Requantize
+from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.ops.memory_cell import Gate
+from lnn_edge.graph.scales import Ranges, q15, q15_gate, symmetric, symmetric_of
+from lnn_edge.graph.stage import State
+from lnn_edge.nn.cells.cfc import (
+    SIGMOID_BOUND,
+    TABLE_STEP_BITS,
+    TANH_BOUND,
+    LoweredCell,
+    Tap,
+    linear_op,
+    no_tap,
+)
+
+GATES = ("reset", "update")  # the order of torch, the new value after them
+
+
+class Gru(nn.Module):
+    """GRU cell; dt has no effect.
+
+    r = sigmoid(W_r [x; h] + b_r),  z = sigmoid(W_z [x; h] + b_z)
+    n = tanh(W_n x + b_n + r (U_n h + c_n)),  h' = (1 - z) n + z h
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+
+    Source: torch.nn.GRUCell, its names: weight_ih (3H, I), weight_hh (3H, H), bias_ih, bias_hh.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.cell = nn.GRUCell(input_size, hidden_size)
+
+    def load_torch(self, theirs: nn.GRU) -> None:
+        """Take the weights of a torch GRU of one layer."""
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        self.cell.load_state_dict({name: getattr(theirs, f"{name}_l0") for name in names})
+
+    def initial_state(self, batch: int) -> Tensor:
+        """Return zeros (B, H)."""
+        return self.cell.weight_hh.new_zeros(batch, self.hidden_size)
+
+    def forward(self, x: Tensor, dt: Tensor, h: Tensor, tap: Tap = no_tap) -> tuple[Tensor, Tensor]:
+        """Scan over time: h' of each step (B, T, H), and the last one (B, H)."""
+        outputs = []
+        cell, rows = self.cell, slice(2 * self.hidden_size, None)
+        tap("x_fresh", functional.linear(x, cell.weight_ih[rows], cell.bias_ih[rows]))
+        for t in range(x.shape[1]):
+            tap("h_fresh", functional.linear(h, cell.weight_hh[rows], cell.bias_hh[rows]))
+            h = cell(x[:, t], h)
+            outputs.append(h)
+        return torch.stack(outputs, 1), h
+
+    def lower(self, parts: tuple[QTensor, ...], dt: QTensor | float, ranges: Ranges) -> LoweredCell:
+        """Lower one step to integer operators.
+
+        The state is int16 in Q15, which its matrices read as int8. It is mixed with what is new: it
+        stands still once (1 - z) |n - h| is below half a step of 2**-15, so a unit that updates by
+        less than 1 / 64 a step may stop 2**-10 short; a longer memory wants an LSTM or a CfC.
+
+        Args:
+            parts: int8 vectors that make up x.
+            dt: Not used.
+            ranges: Calibrated ranges of the tapped tensors.
+        """
+        size = self.hidden_size
+        h, h_next = q15("h", size), q15("h_next", size)
+        h8 = symmetric("h8", (size,), "int8", 1.0)
+        join = Concat.join("cell_input", (*parts, h8), "z")
+        inputs = Concat.join("input", parts, "x_all")
+        ops: list[AbstractOp] = [Requantize.quantize("narrow_h", h, h8), join, inputs]
+        gates = []
+        for index, name in enumerate(GATES):
+            pre = symmetric(f"{name}_pre", (size,), "int16", SIGMOID_BOUND)
+            gates.append(q15_gate(name, size))
+            ops += [
+                self._rows(f"{name}_linear", index, join.outputs[0], pre),
+                Lut.quantize(f"{name}_act", pre, gates[-1], "sigmoid", TABLE_STEP_BITS),
+            ]
+        x_fresh, h_fresh = (
+            symmetric_of(name, (size,), "int16", ranges) for name in ("x_fresh", "h_fresh")
+        )
+        kept = symmetric("h_kept", (size,), "int16", h_fresh.qmax * h_fresh.scales[0])
+        pre, fresh = symmetric("fresh_pre", (size,), "int16", TANH_BOUND), q15("fresh", size)
+        cell, rows = self.cell, slice(2 * size, None)
+        from_x = cell.weight_ih[rows], cell.bias_ih[rows]
+        from_h = cell.weight_hh[rows], cell.bias_hh[rows]
+        ops += [
+            linear_op("x_linear", from_x, inputs.outputs[0], x_fresh),
+            linear_op("h_linear", from_h, h8, h_fresh),
+            Gate.quantize("reset_h", h_fresh, gates[0], kept),
+            Add.quantize("fresh_sum", x_fresh, kept, pre),
+            Lut.quantize("fresh_act", pre, fresh, "tanh", TABLE_STEP_BITS),
+            Mix.quantize("mix", fresh, h, gates[1], h_next),
+        ]
+        return LoweredCell(tuple(ops), (State(h, h_next, 0),), h_next)
+
+    def _rows(self, name: str, index: int, z: QTensor, y: QTensor) -> Linear:
+        """Return the product of one gate with [x; h]."""
+        rows = slice(index * self.hidden_size, (index + 1) * self.hidden_size)
+        cell = self.cell
+        weight = torch.cat((cell.weight_ih[rows], cell.weight_hh[rows]), 1)
+        return linear_op(name, (weight, cell.bias_ih[rows] + cell.bias_hh[rows]), z, y)

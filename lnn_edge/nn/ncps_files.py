@@ -1,0 +1,296 @@
+"""Files of ncps models -> arrays under the names that ncps.torch gives them. Loaded safely."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+
+from lnn_edge.errors import DataError, MissingToolError
+from lnn_edge.files.finite import check_finite
+from lnn_edge.nn.keras_config import ALONE, IDLE, KerasConfig, read_keras_config
+
+Framework = Literal["torch", "keras"]
+Arrays = dict[str, np.ndarray]
+TORCH_PARTS = ("rnn_cell.", "lstm.", "fc.")
+KERAS_WEIGHTS, KERAS_CONFIG = "model.weights.h5", "config.json"  # inside a .keras file
+MOST_BYTES = {KERAS_WEIGHTS: 1 << 28, KERAS_CONFIG: 1 << 24}  # unpacked
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+AGAIN = "train it again, or save it before it diverged"
+# variables of LTCCell in the order in which ncps.keras makes them
+LTC_VARIABLES = (
+    "gleak vleak cm sigma mu w erev sensory_sigma sensory_mu sensory_w sensory_erev".split()
+)
+
+
+@dataclass(frozen=True)
+class NcpsFile:
+    """What a file of an ncps model holds.
+
+    Attributes:
+        framework: Which library's definitions the weights belong to.
+        arrays: Weights by the names of ncps.torch, float64, finite; matrices are (out, in).
+        config: What else a .keras file tells.
+    """
+
+    framework: Framework
+    arrays: Arrays
+    config: KerasConfig | None = None
+
+
+def read_ncps(path: Path) -> NcpsFile:
+    """Read a state dict (torch.save or safetensors), or weights or a model saved by Keras 3.
+
+    Raises:
+        DataError: The file is missing, damaged, holds code instead of weights, a weight that is no
+            finite number, or no ncps model.
+        MissingToolError: h5py is needed and not installed.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); give an ncps file") from None
+    if path.suffix == ".safetensors":
+        return NcpsFile("torch", _torch_names(path, _safetensors(path, raw)))
+    if raw.startswith(HDF5_SIGNATURE):
+        return NcpsFile("keras", _keras_arrays(path, raw, None))
+    parts = _keras_parts(path, raw)
+    if parts is None:
+        return NcpsFile("torch", _torch_names(path, _state_dict(path, raw)))
+    told = parts.get(KERAS_CONFIG)
+    config = None if told is None else read_keras_config(f"{path}/{KERAS_CONFIG}", told)
+    return NcpsFile("keras", _keras_arrays(path, parts[KERAS_WEIGHTS], config), config)
+
+
+def _safetensors(path: Path, raw: bytes) -> dict[str, Any]:
+    try:
+        return dict(load_tensors(raw))
+    except SafetensorError as error:
+        raise DataError(f"{path} is damaged ({error}); save it again") from None
+
+
+def _keras_parts(path: Path, raw: bytes) -> dict[str, bytes] | None:
+    """Return the files in a .keras file, None if it is not one."""
+    if not zipfile.is_zipfile(io.BytesIO(raw)):
+        return None
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            found = {n.filename: n for n in archive.infolist()}
+            if KERAS_WEIGHTS not in found:
+                return None
+            wanted = [found[n] for n in MOST_BYTES if n in found]
+            for part in wanted:
+                if part.file_size > (most := MOST_BYTES[part.filename]):
+                    raise DataError(
+                        f"{path}: {part.filename} has {part.file_size} bytes, known are at most "
+                        f"{most}; {ALONE}"
+                    )
+            return {part.filename: archive.read(part) for part in wanted}
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{path} is damaged ({error}); save the model again") from None
+
+
+def _state_dict(path: Path, raw: bytes) -> dict[str, Any]:
+    save = "save one with torch.save(model.state_dict(), FILE)"
+    try:
+        loaded = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise DataError(
+            f"{path} is no plain state dict (a whole module holds code, which is not run); {save}"
+        ) from None
+    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError) as error:
+        raise DataError(f"{path} is damaged or no torch file ({error!r}); {save}") from None
+    if not isinstance(loaded, dict) or not all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in loaded.items()
+    ):
+        raise DataError(f"{path} holds {type(loaded).__name__}, needed a state dict; {save}")
+    return loaded
+
+
+def _torch_names(path: Path, tensors: dict[str, Any]) -> Arrays:
+    """Return the arrays of the one cell in a state dict, what lies above it taken off the names."""
+    above = {key[: key.index("rnn_cell.")] for key in tensors if "rnn_cell." in key}
+    if len(above) != 1:
+        raise DataError(
+            f"{path} holds {len(above)} cells of ncps (keys rnn_cell.*), needed is one; save the "
+            "state dict of the CfC or LTC layer by itself"
+        )
+    prefix = above.pop()
+    stray = [k for k in tensors if not k.startswith(tuple(prefix + part for part in TORCH_PARTS))]
+    if stray:
+        raise DataError(
+            f"{path} holds {stray[0]} besides the cell; save the state dict of the CfC or LTC "
+            "layer by itself"
+        )
+    return {k.removeprefix(prefix): _plain_numbers(path, k, v) for k, v in tensors.items()}
+
+
+def _plain_numbers(path: Path, name: str, tensor: torch.Tensor) -> np.ndarray:
+    """Return a tensor as float64."""
+    if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_meta:
+        raise DataError(
+            f"{path}: {name} is {tensor.dtype} ({tensor.layout}, {tensor.device}), needed are "
+            "plain floats; save the model as it is before any quantization"
+        )
+    array: np.ndarray = tensor.double().numpy()
+    check_finite(f"{path}: {name}", array, AGAIN)
+    return array
+
+
+def _keras_arrays(path: Path, raw: bytes, config: KerasConfig | None) -> Arrays:
+    """Return the arrays of the one cell in Keras weights, by the names of ncps.torch."""
+    with _open_hdf5(path, raw) as file:
+        items: dict[str, Any] = {}
+        file.visititems(items.__setitem__)
+        names = [n for n, item in items.items() if hasattr(item, "dtype") and _is_weight(n)]
+        cell = _only_cell(path, names, list(items))
+        variables = {n.removeprefix(cell): _variable(path, n, items[n]) for n in names}
+    try:
+        return dict(_renamed(path, variables, config))
+    except KeyError as error:
+        raise DataError(
+            f"{path} holds a cell without {error.args[0]}, so no CfC or LTC of ncps; {ALONE}"
+        ) from None
+
+
+@contextmanager
+def _open_hdf5(path: Path, raw: bytes) -> Iterator[Any]:
+    try:
+        import h5py
+    except ImportError:
+        raise MissingToolError(
+            "Keras weights need h5py; install it with `pip install lnn-edge[keras]`"
+        ) from None
+    try:
+        with h5py.File(io.BytesIO(raw), "r") as file:
+            yield file
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise DataError(f"{path} is damaged ({error}); save the weights again") from None
+
+
+def _is_weight(name: str) -> bool:
+    return "/vars/" in name and not re.search(r"(^|/)(optimizer|seed_generator)/", name)
+
+
+def _only_cell(path: Path, variables: list[str], items: list[str]) -> str:
+    """Return what the names of the one cell's variables begin with."""
+    cells = {m[1] for name in variables if (m := re.match(r"(.*?/cell/)", name))}
+    if len(cells) != 1:
+        raise DataError(f"{path} holds {len(cells)} cells; {ALONE}")
+    cell = cells.pop()
+    layers = [n for n in items if re.search(r"(^|/)layers/\w+$", n) and not _is_idle(n)]
+    stray = [
+        n for n in (*variables, *layers) if not (n.startswith(cell) or cell.startswith(n + "/"))
+    ]
+    if stray:
+        raise DataError(f"{path} holds {stray[0]} besides the cell; {ALONE}")
+    return cell
+
+
+def _is_idle(layer: str) -> bool:
+    """Tell whether a layer, by its place in a file, does nothing outside training."""
+    name = layer.split("/")[-1]
+    plain = re.sub(r"_\d+$", "", name).replace("_", "")
+    return name == "input_layer" or plain in {known.lower() for known in IDLE}
+
+
+def _variable(path: Path, name: str, item: Any) -> np.ndarray:
+    """Return a variable as float64."""
+    if (
+        item.dtype.kind != "f"
+        or item.nbytes > MOST_BYTES[KERAS_WEIGHTS]
+        or item.is_virtual
+        or item.external
+    ):
+        raise DataError(
+            f"{path}: {name} is {item.dtype} of shape {item.shape}, needed are floats in the file "
+            "itself; save the model as it is before any quantization"
+        )
+    array = np.asarray(item, np.float64)
+    check_finite(f"{path}: {name}", array, AGAIN)
+    return array
+
+
+def _renamed(
+    path: Path, variables: Arrays, config: KerasConfig | None
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the variables of a Keras cell by the names of ncps.torch."""
+    if "vars/10" in variables:
+        yield from _ltc_names(path, variables, config)
+        return
+    if "vars/2" in variables and "rnn_cell/vars/0" in variables:  # LSTM around a cell
+        yield "lstm.input_map.weight", variables["vars/0"].T
+        yield "lstm.recurrent_map.weight", variables["vars/1"].T
+        yield "lstm.input_map.bias", variables["vars/2"]
+        variables = _within(variables, "rnn_cell/")
+    layers = {m[1] for name in variables if (m := re.match(r"_cfc_layers/(\w+)/", name))}
+    for index, layer in enumerate(sorted(layers, key=_number)):
+        cell = _within(variables, f"_cfc_layers/{layer}/")
+        yield from _cfc_names(cell, f"rnn_cell.layer_{index}.")
+    if not layers:
+        yield from _cfc_names(variables, "rnn_cell.")
+
+
+def _ltc_names(
+    path: Path, variables: Arrays, config: KerasConfig | None
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the variables of an LTCCell; a mapping that is not affine has less of them."""
+    names = list(LTC_VARIABLES)
+    mappings = ("affine", "affine") if config is None else config.mappings
+    for place, mapping in zip(("input", "output"), mappings, strict=True):
+        letters = {"affine": "wb", "linear": "w"}.get(str(mapping), "")
+        names += [f"{place}_{letter}" for letter in letters]
+    if len(variables) != len(names):
+        raise DataError(
+            f"{path} holds an LTC cell of {len(variables)} variables, {len(names)} were expected "
+            f"of mappings {mappings}; save the whole model, as .keras"
+        )
+    for index, name in enumerate(names):
+        yield f"rnn_cell.{name}", variables[f"vars/{index}"]
+
+
+def _cfc_names(variables: Arrays, prefix: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the variables of one CfCCell: ff1, then ff2 or w_tau and A, then its layers."""
+    second = variables["vars/2"], variables["vars/3"]
+    yield f"{prefix}ff1.weight", variables["vars/0"].T
+    yield f"{prefix}ff1.bias", variables["vars/1"]
+    if "time_a/vars/0" in variables:
+        yield f"{prefix}ff2.weight", second[0].T
+        yield f"{prefix}ff2.bias", second[1]
+        for name in ("time_a", "time_b"):
+            yield from _dense(variables, f"{name}/", f"{prefix}{name}.")
+    else:
+        yield f"{prefix}w_tau", second[0]
+        yield f"{prefix}A", second[1]
+    backbone = {
+        m[1] for name in variables if (m := re.match(r"backbone_fn/layers/(dense\w*)/", name))
+    }
+    for index, layer in enumerate(sorted(backbone, key=_number)):
+        yield from _dense(variables, f"backbone_fn/layers/{layer}/", f"{prefix}backbone.{index}.")
+
+
+def _dense(variables: Arrays, path: str, prefix: str) -> Iterator[tuple[str, np.ndarray]]:
+    yield f"{prefix}weight", variables[f"{path}vars/0"].T
+    yield f"{prefix}bias", variables[f"{path}vars/1"]
+
+
+def _within(variables: Arrays, prefix: str) -> Arrays:
+    return {k.removeprefix(prefix): v for k, v in variables.items() if k.startswith(prefix)}
+
+
+def _number(name: str) -> int:
+    """Return the number at the end of a Keras name; the first has none."""
+    found = re.search(r"_(\d+)$", name)
+    return int(found[1]) if found else 0

@@ -1,0 +1,1 @@
+"""Human activity from an IMU."""

@@ -1,0 +1,55 @@
+"""Streaming activity classifier: convolutional encoder of the last frames, CfC cell, dt = hop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from lnn_edge.data.activity_run import CHANNELS
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.scales import Ranges
+from lnn_edge.nn.cells.cfc import Tap
+from lnn_edge.nn.conv_encoder import ConvEncoder, ConvSizes
+from lnn_edge.tasks.activity.network import AbstractActivityNet, ActivityConfig, LoweredEncoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class HarNetConfig(ActivityConfig):
+    """Sizes of the network.
+
+    Attributes:
+        filters: Output channels of each convolution.
+        kernel_sizes: Taps of each convolution.
+        strides: Steps of each convolution.
+    """
+
+    filters: tuple[int, ...] = (12, 20, 28)
+    kernel_sizes: tuple[int, ...] = (7, 5, 5)
+    strides: tuple[int, ...] = (2, 2, 2)
+
+    @property
+    def encoder_sizes(self) -> ConvSizes:
+        """Sizes of the encoder."""
+        return ConvSizes(self.filters, self.kernel_sizes, self.strides, self.embedding_size)
+
+
+class HarNet(AbstractActivityNet):
+    """Activity classifier with a ConvEncoder; see AbstractActivityNet."""
+
+    def __init__(self, config: HarNetConfig) -> None:
+        super().__init__(config)
+        self.encoder = ConvEncoder(
+            config.window, len(CHANNELS), config.encoder_sizes, config.dropout
+        )
+
+    def encode(self, window: Tensor, tap: Tap) -> Tensor:
+        """Return embeddings (B, T, E) of windows (B, T, frames, 6)."""
+        batch, steps = window.shape[:2]
+        e: Tensor = self.encoder(window.flatten(0, 1), tap)
+        return e.reshape(batch, steps, -1)
+
+    def lower_encoder(self, window: QTensor, ranges: Ranges) -> LoweredEncoder:
+        """Return the encoder in integers; it keeps no state."""
+        ops, embedding = self.encoder.lower(window, ranges)
+        return LoweredEncoder(ops, (), embedding)

@@ -1,0 +1,1 @@
+"""Heartbeats: N, S, V, F and Q after AAMI EC57."""

@@ -1,0 +1,1 @@
+"""Findings of 12-lead ECGs."""
