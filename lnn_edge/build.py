@@ -1,7 +1,7 @@
 """Builds an exported project with CMake and Ninja and measures what came out.
 
-Knows the folder that `lnn_edge.codegen.export` writes; prints nothing. What is built and fresh is
-left alone; anything else is built from nothing, since Ninja judges by date.
+Knows the folder that `lnn_edge.codegen.render.export` writes; prints nothing. What is built and
+fresh is left alone; anything else is built from nothing, since Ninja judges by date.
 """
 
 from __future__ import annotations

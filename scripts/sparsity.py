@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from lnn_edge.build import build
-from lnn_edge.codegen import export
+from lnn_edge.codegen.render import export
 from lnn_edge.device.board import load_board
 from lnn_edge.files.write import write_whole
 from lnn_edge.nn.cell_model import CellInput, CellModel

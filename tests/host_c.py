@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.codegen import generate, render_model
+from lnn_edge.codegen.kernels import HOST, Core
+from lnn_edge.codegen.render import generate, render_model
 from lnn_edge.files import resources
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import Stream
-from lnn_edge.kernels import HOST, Core
 
 WARNINGS = (
     "-std=c11 -O1 -g -Wall -Wextra -Werror -pedantic -Wconversion -Wsign-conversion -Wshadow "

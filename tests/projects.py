@@ -11,7 +11,7 @@ import pytest
 
 from lnn_edge.build import BuildResult, build, disassemble
 from lnn_edge.build_record import build_folder, output_names, read_inputs, write_record
-from lnn_edge.codegen import export, render_board
+from lnn_edge.codegen.render import export, render_board
 from lnn_edge.device.board import load_board
 from lnn_edge.device.elf import Elf, read_elf
 from lnn_edge.files import resources

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn_edge.codegen import generate, render_model
+from lnn_edge.codegen.kernels import Core
+from lnn_edge.codegen.render import generate, render_model
 from lnn_edge.data.recording import Recording, match_beats
 from lnn_edge.errors import UsageError
 from lnn_edge.files import resources
@@ -18,7 +19,6 @@ from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.sim.batch import run_input_stage, stamps_of_events
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.graph.stage import EventTrigger, InputTrigger, Ring, Stage
-from lnn_edge.kernels import Core
 from lnn_edge.tasks.beats.find_beats import detector_stage, detector_times, find_beats
 from tests import arm_core
 from tests.host_c import compile_model, record_items, run_c, run_reference

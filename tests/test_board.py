@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.codegen import render_board
+from lnn_edge.codegen.render import render_board
 from lnn_edge.device.board import Board, board_from_json, list_boards, load_board, read_board
 from lnn_edge.device.board_checks import clock_tree
 from lnn_edge.device.virtual.config import F746_MEMORIES, USART1, USART3, MachineConfig

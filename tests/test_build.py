@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lnn_edge.build import OverBudgetError, build
-from lnn_edge.codegen import export
+from lnn_edge.codegen.render import export
 from lnn_edge.device.board import load_board
 from lnn_edge.device.elf import read_elf
 from lnn_edge.errors import BuildError, MissingToolError, UsageError

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from lnn_edge.codegen import export
+from lnn_edge.codegen.render import export
 from lnn_edge.device.board import load_board
 from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.graph.fidelity import channel_resolutions

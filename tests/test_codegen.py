@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn_edge.codegen import ModelCode, generate, render_model
+from lnn_edge.codegen.kernels import HOST, Core
+from lnn_edge.codegen.render import ModelCode, generate, render_model
 from lnn_edge.files import resources
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import graph_sha256, load_graph
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.kernels import HOST, Core
 from tests.projects import needs_arm_gcc, run
 from tests.toy import toy_graph
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn_edge.codetext import Code, Templates, comment, gate, quoted, real, words
+from lnn_edge.codegen.codetext import Code, Templates, comment, gate, quoted, real, words
 from lnn_edge.errors import GraphError
 from tests.c_tokens import tokens
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from lnn_edge.codegen import generate
+from lnn_edge.codegen.kernels import HOST, Core
+from lnn_edge.codegen.render import generate
 from lnn_edge.data.diagnosis_record import CLASSES, LEADS, RATE_HZ, DiagnosisRecord
 from lnn_edge.errors import GraphError, UsageError
 from lnn_edge.graph.ops.conv2d import Conv2d
@@ -19,7 +20,6 @@ from lnn_edge.graph.passes.constants import fold_constants
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import run_decisions
 from lnn_edge.graph.stage import every_trigger
-from lnn_edge.kernels import HOST, Core
 from lnn_edge.nn.cells.ltc import Ltc
 from lnn_edge.nn.cells.wired_cfc import WiredCfc
 from lnn_edge.nn.cells.wirings import auto_ncp, ncp

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lnn_edge.build import build
-from lnn_edge.codegen import export
+from lnn_edge.codegen.render import export
 from lnn_edge.device.board import load_board
 from lnn_edge.project import open_project
 from lnn_edge.verify import Signal, verify_project, verify_signals

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lnn_edge.codegen.kernels import Core
 from lnn_edge.device.board import load_board
 from lnn_edge.device.link import Link
 from lnn_edge.device.protocol import ResultRecord, Stats
 from lnn_edge.device.runners import Image, VirtualRunner
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.kernels import Core
 from tests.firmware.programs import compile_board, compile_host, needs_arm_gcc, write_model
 from tests.firmware.wire import run_host
 from tests.toy import motion, toy_every_graph, toy_graph, toy_source_graph, toy_staged_graph

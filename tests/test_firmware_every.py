@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lnn_edge.codegen.kernels import Core
 from lnn_edge.device.link import Link
 from lnn_edge.device.protocol import Data, Kind
 from lnn_edge.graph.sim.stream import Decision, Stream
-from lnn_edge.kernels import Core
 from lnn_edge.verify import Signal, verify
 from tests.firmware.programs import (
     compile_board,

@@ -16,7 +16,7 @@ import pytest
 
 from lnn_edge.build import build
 from lnn_edge.build_record import read_inputs, read_record, why_stale, write_record
-from lnn_edge.codegen import export
+from lnn_edge.codegen.render import export
 from lnn_edge.device.board import load_board
 from lnn_edge.errors import BuildError, MissingToolError
 from lnn_edge.size import Limits

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from lnn_edge.codegen import generate, render_model
+from lnn_edge.codegen.kernels import HOST
+from lnn_edge.codegen.render import generate, render_model
 from lnn_edge.data.activity_run import SCALES
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.data.synthetic_activity import generate as motion_of
@@ -27,7 +28,6 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import LabelledSignal
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.graph.stage import EventTrigger
-from lnn_edge.kernels import HOST
 from lnn_edge.nn.model_card import unlearned_beside
 from lnn_edge.quantize import quantize
 from lnn_edge.quantize_cell import quantize_cell

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lnn_edge.codegen import generate, render_model
+from lnn_edge.codegen.kernels import HOST
+from lnn_edge.codegen.render import generate, render_model
 from lnn_edge.errors import GraphError
 from lnn_edge.files.names import is_text
 from lnn_edge.graph.contract import Contract
@@ -28,7 +29,6 @@ from lnn_edge.graph.ops import OPERATORS
 from lnn_edge.graph.ops.constant import Constant
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.stage import EventTrigger, EveryTrigger, InputTrigger
-from lnn_edge.kernels import HOST
 from tests.forgery import (
     MARK,
     METADATA,

@@ -17,11 +17,11 @@ import tomli_w
 
 from lnn_edge.build import build
 from lnn_edge.build_record import read_inputs, write_record
-from lnn_edge.codegen import export, generate, render_board, render_model
+from lnn_edge.codegen.kernels import HOST
+from lnn_edge.codegen.render import export, generate, render_board, render_model
 from lnn_edge.data.synthetic_activity import generate as motion_of
 from lnn_edge.device.board import Board, board_from_json, load_board
 from lnn_edge.errors import BoardError, BuildError, GraphError, LnnEdgeError
-from lnn_edge.kernels import HOST
 from lnn_edge.nn.cell_files import CellCard
 from lnn_edge.nn.cell_folder import CfcSizes, make_model, save_cell
 from lnn_edge.nn.cells.cfc import CfcConfig

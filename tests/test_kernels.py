@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lnn_edge.codegen.kernels import HOST, KERNELS, Core, select
+from lnn_edge.codegen.kernels.rows import BLOCK, PAIR_LIMIT, SPAN, byte_rows, pair_rows
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.conv import Conv1d
 from lnn_edge.graph.ops.conv2d import Conv2d, geometry_of
 from lnn_edge.graph.ops.linear import Linear
-from lnn_edge.kernels import HOST, KERNELS, Core, select
-from lnn_edge.kernels.rows import BLOCK, PAIR_LIMIT, SPAN, byte_rows, pair_rows
 from tests import arm_core
 from tests.host_c import compile_model, record_items, run_c, run_reference
 from tests.ops.batch import Batch, Case, link_for_arm, run_on_host

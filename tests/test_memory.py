@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lnn_edge.codegen.arena import ArenaPlan, plan_arena
+from lnn_edge.codegen.kernels import HOST, Core, select
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.fixed import Array
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.stage import InputTrigger, Stage, State
-from lnn_edge.kernels import HOST, Core, select
-from lnn_edge.memory import ArenaPlan, plan_arena
 from tests.toy import toy_graph
 
 QUICK = settings(max_examples=200, deadline=None, derandomize=True, database=None)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lnn_edge.codegen.kernels import KERNELS, Core
 from lnn_edge.files import resources
 from lnn_edge.graph import fixed
 from lnn_edge.graph.fixed import Array
-from lnn_edge.kernels import KERNELS, Core
 from tests import arm_core, test_beat_detector, test_stream_c, test_stream_staged
 from tests.host_c import compile_model
 from tests.ops import test_exact

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.codegen import generate
+from lnn_edge.codegen.kernels import HOST
+from lnn_edge.codegen.render import generate
 from lnn_edge.errors import GraphError
 from lnn_edge.files.names import check_model_name, check_name, check_text, name_fault, shown
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.stage import State
-from lnn_edge.kernels import HOST
 from tests.host_c import compile_model
 from tests.toy import toy_every_graph, toy_staged_graph
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from lnn_edge.build import build
-from lnn_edge.codegen import export
+from lnn_edge.codegen.render import export
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import DATA_VARIABLE, load_dataset
 from lnn_edge.device.board import load_board

@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from lnn_edge.cli import main
-from lnn_edge.codegen import export
+from lnn_edge.codegen.render import export
 from lnn_edge.device.board import load_board
 from lnn_edge.device.counters import DecisionCost, LargestCall, WrongCounter
 from lnn_edge.errors import UsageError

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn_edge.codegen import generate, render_model
+from lnn_edge.codegen.kernels import HOST
+from lnn_edge.codegen.render import generate, render_model
 from lnn_edge.files import resources
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import load_graph
@@ -20,7 +21,6 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.queues import MOST_AHEAD
 from lnn_edge.graph.sim.stream import BLOB_CRC_BYTES, BLOB_HEAD_BYTES, Stream, state_layout
 from lnn_edge.graph.stage import EventTrigger
-from lnn_edge.kernels import HOST
 from lnn_edge.tasks.beats.find_beats import find_beats
 from tests.host_c import SANITIZERS, WARNINGS, compile_model, run_c
 from tests.toy import toy_every_graph, toy_graph, toy_source_graph, toy_staged_graph

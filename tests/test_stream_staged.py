@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lnn_edge.codegen.kernels import Core
 from lnn_edge.errors import GraphError
 from lnn_edge.graph.sim.batch import decision_inputs
 from lnn_edge.graph.sim.stream import Stream
-from lnn_edge.kernels import Core
 from tests.host_c import compile_model, record_items, run_c, run_reference
 from tests.toy import motion, toy_source_graph, toy_staged_graph
 

@@ -143,7 +143,7 @@ def _prove(
 ) -> dict[str, object]:
     """Export, build and verify a graph on all records of a data set, or on some."""
     from lnn_edge.build import build
-    from lnn_edge.codegen import export
+    from lnn_edge.codegen.render import export
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.device.board import load_board
     from lnn_edge.errors import VerificationError

@@ -40,7 +40,7 @@ def command(
     Example: lnn-edge export --board stm32f746 -o firmware
     Example: lnn-edge export ccfc --board stm32f746
     """
-    from lnn_edge.codegen import export
+    from lnn_edge.codegen.render import export
     from lnn_edge.device.board import load_board
     from lnn_edge.files.shipped import graph_path
     from lnn_edge.graph.file import graph_sha256, load_graph

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.codegen import generate, render_board, render_model
+from lnn_edge.codegen.kernels import HOST, Core
+from lnn_edge.codegen.render import generate, render_board, render_model
 from lnn_edge.device.board import load_board
 from lnn_edge.files import resources
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.kernels import HOST, Core
 from tests.toy import toy_graph
 
 TROUBLE = Path(__file__).parent / "trouble"

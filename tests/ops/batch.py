@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.codegen import C_TYPES, OperatorCode, render_operator
+from lnn_edge.codegen.kernels import Kernel
+from lnn_edge.codegen.render import C_TYPES, OperatorCode, render_operator
 from lnn_edge.files import resources
 from lnn_edge.graph.ir import AbstractOp, QTensor
-from lnn_edge.kernels import Kernel
 from tests import arm_core
 from tests.host_c import SANITIZERS, WARNINGS
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from lnn_edge.codegen.kernels import KERNELS, Core, Kernel
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops import OPERATORS
-from lnn_edge.kernels import KERNELS, Core, Kernel
 from tests import arm_core
 from tests.ops.batch import Batch, Case, link_for_arm, run_on_host
 from tests.ops.cases import MAKERS, Seeded, operators_on_channels, stress_inputs, wide_operators

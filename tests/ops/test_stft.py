@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy import signal
 
+from lnn_edge.codegen.kernels import KERNELS
 from lnn_edge.data.registry import DATA_VARIABLE
 from lnn_edge.errors import GraphError, QuantizationError
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.stft import StftMagnitude
-from lnn_edge.kernels import KERNELS
 from tests import arm_core
 from tests.ops.batch import Batch, Case, link_for_arm, run_on_host
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from lnn_edge.codegen.kernels.kernel import Constants, Core, Kernel, always, portable
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops.conv import Conv1d
 from lnn_edge.graph.ops.rows import AbstractRowOp
-from lnn_edge.kernels.kernel import Constants, Core, Kernel, always, portable
 
 BLOCK = 4
 """Rows that are summed together, and columns of a group."""

@@ -1,8 +1,8 @@
 """Which kernels exist for which operator. Adding a family adds a line here."""
 
+from lnn_edge.codegen.kernels import plain, rows, stft, synapse
+from lnn_edge.codegen.kernels.kernel import HOST, Core, Kernel
 from lnn_edge.graph.ir import AbstractOp
-from lnn_edge.kernels import plain, rows, stft, synapse
-from lnn_edge.kernels.kernel import HOST, Core, Kernel
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
     **plain.KERNELS,

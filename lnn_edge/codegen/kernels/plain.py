@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from lnn_edge.codegen.kernels.kernel import Constants, Kernel, portable
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops.biquad import Biquads
 from lnn_edge.graph.ops.constant import Constant
 from lnn_edge.graph.ops.decay import Decay, Relax
 from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.template import TemplateDistance
-from lnn_edge.kernels.kernel import Constants, Kernel, portable
 
 
 def pack_table(op: AbstractOp) -> Constants:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from lnn_edge.codegen.kernels.kernel import Constants, Kernel, always
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops.stft import StftMagnitude, reversed_bits
-from lnn_edge.kernels.kernel import Constants, Kernel, always
 
 
 def pack(op: AbstractOp) -> Constants:

@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 
 import lnn_edge
-from lnn_edge.codetext import Code, Templates
+from lnn_edge.codegen.arena import ArenaPlan, plan_arena
+from lnn_edge.codegen.codetext import Code, Templates
+from lnn_edge.codegen.header import Header, state_formula
+from lnn_edge.codegen.kernels import Core, Kernel, select
 from lnn_edge.device.board import Board
 from lnn_edge.device.board_checks import FAMILIES
 from lnn_edge.device.board_facts import pin_of
@@ -38,9 +41,6 @@ from lnn_edge.graph.sim.stream import (
     state_layout,
 )
 from lnn_edge.graph.stage import EventTrigger, InputTrigger, Stage
-from lnn_edge.header import Header, state_formula
-from lnn_edge.kernels import Core, Kernel, select
-from lnn_edge.memory import ArenaPlan, plan_arena
 
 RUNTIME_VERSION = 2
 RING_WORDS = 2  # of lnn_ring_t

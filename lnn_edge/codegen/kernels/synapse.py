@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from lnn_edge.codegen.kernels.kernel import Constants, Kernel, always, portable
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops.synapse import AbstractSynapseOp, Synapses
 from lnn_edge.graph.ops.unfold import Unfold
-from lnn_edge.kernels.kernel import Constants, Kernel, always, portable
 
 
 def pack_words(op: AbstractSynapseOp) -> np.ndarray:
