@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.build import BuildResult, build
+from lnn_edge.build.cmake import BuildResult, build
+from lnn_edge.build.project import Project
 from lnn_edge.device.counters import (
     DecisionCost,
     LargestCall,
@@ -34,7 +35,6 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.graph.sim.stream import Decision, Stream, state_layout, unpack
 from lnn_edge.graph.stage import EventTrigger
-from lnn_edge.project import Project
 from lnn_edge.tasks.judge import Figures
 from lnn_edge.tasks.judge import judge as judge_scores
 from lnn_edge.tasks.learned import Overlap, is_invented, learned_by_graph, overlap

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from lnn_edge.build.project import Project
 from lnn_edge.device.protocol import ResultRecord
 from lnn_edge.errors import VerificationError
 from lnn_edge.graph.fidelity import channel_resolutions, output_error, warnings
 from lnn_edge.nn.cell_files import is_cell_folder
-from lnn_edge.project import Project
 from lnn_edge.verify import Signal, Verification, verify_signals
 
 Runs = Sequence[Sequence[ResultRecord]]

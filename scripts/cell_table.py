@@ -18,6 +18,7 @@ import torch
 from ncps.wirings import AutoNCP
 from torch import Tensor, nn
 
+from lnn_edge.build.project import open_project
 from lnn_edge.codegen.render import export
 from lnn_edge.device.board import load_board
 from lnn_edge.files.write import write_whole
@@ -27,7 +28,6 @@ from lnn_edge.nn.cell_model import CellInput, CellModel, run_real
 from lnn_edge.nn.cells.gru import Gru
 from lnn_edge.nn.cells.lstm import LstmCell
 from lnn_edge.nn.ncps import ImportOptions, import_ncps
-from lnn_edge.project import open_project
 from lnn_edge.quantize_cell import quantize_cell
 from lnn_edge.verify import Signal, verify_signals
 

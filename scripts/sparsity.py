@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from lnn_edge.build import build
+from lnn_edge.build.cmake import build
+from lnn_edge.build.project import open_project
 from lnn_edge.codegen.render import export
 from lnn_edge.device.board import load_board
 from lnn_edge.files.write import write_whole
@@ -26,7 +27,6 @@ from lnn_edge.nn.cells.cfc import Cfc
 from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
 from lnn_edge.nn.cells.wired_cfc import NO_BACKBONE, WiredCfc
 from lnn_edge.nn.cells.wirings import Wiring, auto_ncp, fully_connected, layered, ncp
-from lnn_edge.project import open_project
 from lnn_edge.quantize_cell import quantize_cell
 from lnn_edge.verify import Signal, verify_signals
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.build import BuildResult, build, disassemble
-from lnn_edge.build_record import build_folder, output_names, read_inputs, write_record
+from lnn_edge.build.cmake import BuildResult, build, disassemble
+from lnn_edge.build.record import build_folder, output_names, read_inputs, write_record
+from lnn_edge.build.size import Limits, OperatorSize, RegionUse, SizeReport, write_size
+from lnn_edge.build.stack import StackReport, read_frames
 from lnn_edge.codegen.render import export, render_board
 from lnn_edge.device.board import load_board
 from lnn_edge.device.elf import Elf, read_elf
 from lnn_edge.files import resources
-from lnn_edge.size import Limits, OperatorSize, RegionUse, SizeReport, write_size
-from lnn_edge.stack import StackReport, read_frames
 from tests.once import once
 from tests.toy import toy_graph
 

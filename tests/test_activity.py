@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lnn_edge.augment import augment
+from lnn_edge.build.project import open_project
 from lnn_edge.codegen.render import export
 from lnn_edge.data.activity_run import CLASSES, RATE_HZ, SCALES, ActivityRun
 from lnn_edge.data.registry import load_dataset
@@ -20,7 +21,6 @@ from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.project import open_project
 from lnn_edge.quantize import quantize
 from lnn_edge.recipe import MotionAugmentation, Recipe, load_recipe, recipe_of
 from lnn_edge.report import write_report

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.build import OverBudgetError, build
+from lnn_edge.build.cmake import OverBudgetError, build
+from lnn_edge.build.size import Limits
+from lnn_edge.build.tools import find_tool
 from lnn_edge.codegen.render import export
 from lnn_edge.device.board import load_board
 from lnn_edge.device.elf import read_elf
 from lnn_edge.errors import BuildError, MissingToolError, UsageError
 from lnn_edge.files import resources
-from lnn_edge.size import Limits
-from lnn_edge.toolchain import find_tool
 from tests.projects import (
     built_toy,
     minimal_project,

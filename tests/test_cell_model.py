@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from lnn_edge.build.project import open_project
 from lnn_edge.codegen.render import export
 from lnn_edge.device.board import load_board
 from lnn_edge.errors import QuantizationError, UsageError
@@ -24,7 +25,6 @@ from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
 from lnn_edge.nn.cells.mixed_memory import MixedMemory
 from lnn_edge.nn.cells.wired_cfc import WiredCfc
 from lnn_edge.nn.cells.wirings import auto_ncp, ncp
-from lnn_edge.project import open_project
 from lnn_edge.quantize_cell import quantize_cell
 from lnn_edge.verify import Signal, verify_signals
 

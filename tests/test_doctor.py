@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge import doctor
+from lnn_edge.build import doctor
+from lnn_edge.build.doctor import Check, Program, check_program, checks
 from lnn_edge.device.link import Port
-from lnn_edge.doctor import Check, Program, check_program, checks
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.build import build
-from lnn_edge.build_record import read_inputs, read_record, why_stale, write_record
+from lnn_edge.build.cmake import build
+from lnn_edge.build.record import read_inputs, read_record, why_stale, write_record
+from lnn_edge.build.size import Limits
 from lnn_edge.codegen.render import export
 from lnn_edge.device.board import load_board
 from lnn_edge.errors import BuildError, MissingToolError
-from lnn_edge.size import Limits
 from tests.cli.command import call, call_json, document
 from tests.projects import minimal_project, needs_arm_gcc, pretend_build, toy_project
 from tests.toy import toy_graph
@@ -27,7 +27,7 @@ from tests.toy import toy_graph
 GCC = "arm-none-eabi-gcc"
 HEADER = Path("firmware/runtime/lnn_fixed.h")
 RECORD = Path("build/board/build.json")
-BUILD = "import pathlib, sys; from lnn_edge.build import build; print(build(pathlib.Path('.')).why)"
+BUILD = "import pathlib, sys; from lnn_edge.build.cmake import build; print(build(pathlib.Path('.')).why)"
 
 
 def append(path: Path, text: str = "\n/* another one */\n") -> None:

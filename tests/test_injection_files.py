@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 import tomli_w
 
-from lnn_edge.build import build
-from lnn_edge.build_record import read_inputs, write_record
+from lnn_edge.build.cmake import build
+from lnn_edge.build.project import open_project
+from lnn_edge.build.record import read_inputs, write_record
+from lnn_edge.build.size import Limits
 from lnn_edge.codegen.kernels import HOST
 from lnn_edge.codegen.render import export, generate, render_board, render_model
 from lnn_edge.data.synthetic_activity import generate as motion_of
@@ -25,12 +27,10 @@ from lnn_edge.errors import BoardError, BuildError, GraphError, LnnEdgeError
 from lnn_edge.nn.cell_files import CellCard
 from lnn_edge.nn.cell_folder import CfcSizes, make_model, save_cell
 from lnn_edge.nn.cells.cfc import CfcConfig
-from lnn_edge.project import open_project
 from lnn_edge.quantize import quantize
 from lnn_edge.quantize_cell import quantize_cell_folder
 from lnn_edge.recipe import Recipe, builtin_recipes, load_recipe, recipe_of
 from lnn_edge.report import collect, render
-from lnn_edge.size import Limits
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.trained import ModelCard, load_trained, prepare, save_trained
 from lnn_edge.verify import Signal, Verification, verify_signals, write_verification

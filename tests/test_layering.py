@@ -18,16 +18,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 LAYERS = [  # a module imports only from its own layer and those above it in this list
     {"errors"},
-    {"files", "toolchain"},
+    {"files"},
     {"data", "graph", "recipe"},
     {"device", "losses", "nn"},
-    {"codegen", "disassembly", "doctor", "project", "tasks"},
-    {"augment", "stack", "trained"},
-    {"examples", "quantize", "size"},
-    {"build_record", "quantize_cell", "train"},
-    {"build"},
-    {"report", "verify"},
-    {"verify_values"},
+    {"build", "codegen", "tasks"},
+    {"augment", "report", "trained", "verify"},
+    {"examples", "quantize", "verify_values"},
+    {"quantize_cell", "train"},
     {"cli"},
 ]
 

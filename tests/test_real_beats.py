@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from lnn_edge.build import build
+from lnn_edge.build.cmake import build
+from lnn_edge.build.project import open_project
 from lnn_edge.codegen.render import export
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import DATA_VARIABLE, load_dataset
 from lnn_edge.device.board import load_board
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import load_graph
-from lnn_edge.project import open_project
 from lnn_edge.verify import verify_project
 from tests.firmware.programs import needs_arm_gcc, needs_qemu
 

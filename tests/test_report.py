@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from lnn_edge.build.size import Limits
 from lnn_edge.cli import main
 from lnn_edge.codegen.render import export
 from lnn_edge.device.board import load_board
@@ -31,7 +32,6 @@ from lnn_edge.report.ecg import draw_recording
 from lnn_edge.report.facts import BuildFacts
 from lnn_edge.report.memory_map import segments
 from lnn_edge.report.words import clock_words, time_words
-from lnn_edge.size import Limits
 from lnn_edge.verify import Mismatch, Spread, Verification, write_verification
 from tests.projects import pretend_build
 from tests.recordings import invented

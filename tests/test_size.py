@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.build import build
+from lnn_edge.build.cmake import build
+from lnn_edge.build.size import Limits, OperatorSymbols, RegionUse, SizeReport, measure, write_size
+from lnn_edge.build.stack import StackReport
 from lnn_edge.device.board import load_board
 from lnn_edge.device.elf import Elf, Section, Symbol
 from lnn_edge.errors import UsageError
-from lnn_edge.size import Limits, OperatorSymbols, RegionUse, SizeReport, measure, write_size
-from lnn_edge.stack import StackReport
 from tests.projects import minimal_project, needs_arm_gcc
 
 BOARD = load_board("stm32f746")

@@ -8,19 +8,19 @@ import struct
 import numpy as np
 import pytest
 
-from lnn_edge.device.board import load_board
-from lnn_edge.device.elf import Symbol
-from lnn_edge.device.link import Link
-from lnn_edge.device.runners import Image, make_runner
-from lnn_edge.disassembly import read_routines
-from lnn_edge.errors import BuildError
-from lnn_edge.stack import (
+from lnn_edge.build.disassembly import read_routines
+from lnn_edge.build.stack import (
     ALIGNMENT_BYTES,
     FLOAT_FRAME_BYTES,
     FRAME_BYTES,
     analyse_stack,
     read_frames,
 )
+from lnn_edge.device.board import load_board
+from lnn_edge.device.elf import Symbol
+from lnn_edge.device.link import Link
+from lnn_edge.device.runners import Image, make_runner
+from lnn_edge.errors import BuildError
 from tests.projects import Program, built_toy, link, needs_arm_gcc
 
 EXCEPTION = FRAME_BYTES + ALIGNMENT_BYTES

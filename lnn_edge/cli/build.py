@@ -11,7 +11,7 @@ from lnn_edge.cli import FAILED, show_error
 from lnn_edge.cli.output import console, json_option, project_argument, show_json, table
 
 if TYPE_CHECKING:
-    from lnn_edge.size import SizeReport
+    from lnn_edge.build.size import SizeReport
 
 
 @click.command(name="build")
@@ -27,8 +27,8 @@ def command(project: Path, max_flash: int | None, max_ram: int | None, as_json: 
     \b
     Example: lnn-edge build firmware --max-flash 40960 --max-ram 16384
     """
-    from lnn_edge.build import OverBudgetError, build
-    from lnn_edge.size import Limits
+    from lnn_edge.build.cmake import OverBudgetError, build
+    from lnn_edge.build.size import Limits
 
     try:
         result = build(project, "board", Limits(max_flash, max_ram))
@@ -51,7 +51,7 @@ def command(project: Path, max_flash: int | None, max_ram: int | None, as_json: 
 
 def _link(project: Path) -> str:
     """Name the best link that needs no board."""
-    from lnn_edge.project import open_board
+    from lnn_edge.build.project import open_board
 
     return open_board(project).tools.emulator.split(":")[0] or "host"
 

@@ -142,15 +142,15 @@ def _prove(
     force: bool,
 ) -> dict[str, object]:
     """Export, build and verify a graph on all records of a data set, or on some."""
-    from lnn_edge.build import build
+    from lnn_edge.build.cmake import build
+    from lnn_edge.build.project import open_project
+    from lnn_edge.build.size import Limits
     from lnn_edge.codegen.render import export
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.device.board import load_board
     from lnn_edge.errors import VerificationError
     from lnn_edge.graph.file import load_graph
     from lnn_edge.nn.model_card import unlearned_beside
-    from lnn_edge.project import open_project
-    from lnn_edge.size import Limits
     from lnn_edge.verify import verify_project, write_verification
 
     graph = load_graph(graph_path)

@@ -19,7 +19,7 @@ def command(as_json: bool) -> None:
     \b
     Example: lnn-edge doctor
     """
-    from lnn_edge.doctor import checks
+    from lnn_edge.build.doctor import checks
 
     found = checks()
     if as_json:

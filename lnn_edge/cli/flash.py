@@ -23,11 +23,11 @@ def command(project: Path, runner: str | None, as_json: bool) -> None:
     \b
     Example: lnn-edge flash firmware --runner openocd
     """
-    from lnn_edge.build import build
-    from lnn_edge.build_record import is_built
+    from lnn_edge.build.cmake import build
+    from lnn_edge.build.project import open_project
+    from lnn_edge.build.record import is_built
     from lnn_edge.device.runners import FLASH_RUNNERS, Image, make_runner
     from lnn_edge.errors import LinkError, MissingToolError, UsageError
-    from lnn_edge.project import open_project
 
     opened = open_project(project)
     if not is_built(project, "board"):

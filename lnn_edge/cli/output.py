@@ -42,7 +42,7 @@ def project_argument(function: Function) -> Function:
 
 
 def _find_project(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Path:
-    from lnn_edge.project import find_project
+    from lnn_edge.build.project import find_project
 
     return find_project(value)
 

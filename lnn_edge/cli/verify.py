@@ -20,7 +20,7 @@ from lnn_edge.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from lnn_edge.project import Project
+    from lnn_edge.build.project import Project
     from lnn_edge.verify import Verification
 
 
@@ -66,10 +66,10 @@ def command(
     """
     from dataclasses import replace
 
+    from lnn_edge.build.project import open_project
     from lnn_edge.data.registry import SHOWN, load_dataset
     from lnn_edge.errors import UsageError
     from lnn_edge.graph.sim.batch import decision_inputs
-    from lnn_edge.project import open_project
     from lnn_edge.verify import verify_project, write_verification
 
     opened = open_project(project)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lnn_edge.build.project import open_project
 from lnn_edge.data.registry import EVERYTHING, SHOWN, find_dataset, load_dataset
 from lnn_edge.errors import UsageError
 from lnn_edge.files.write import write_whole
-from lnn_edge.project import open_project
 from lnn_edge.report.facts import Report, collect
 from lnn_edge.report.page import GENERATOR, render
 from lnn_edge.report.words import verdict

@@ -12,17 +12,17 @@ import numpy as np
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
-from lnn_edge.build import build
-from lnn_edge.build_record import file_sha256, fresh_image, is_built
+from lnn_edge.build.cmake import build
+from lnn_edge.build.project import Project, open_project
+from lnn_edge.build.record import file_sha256, fresh_image, is_built
+from lnn_edge.build.size import OperatorSize
 from lnn_edge.data.recording import Recording, learned_lead
 from lnn_edge.device.counters import DecisionCost, LargestCall
 from lnn_edge.errors import UsageError
 from lnn_edge.files.names import shown
 from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.sim.predict import LabelledSignal
-from lnn_edge.project import Project, open_project
 from lnn_edge.report.task import TaskWords, task_words
-from lnn_edge.size import OperatorSize
 from lnn_edge.tasks.learned import Overlap, is_invented, learned_by_graph, overlap
 from lnn_edge.tasks.metrics.single_label import Evaluation, evaluate_scores, integer_scores
 

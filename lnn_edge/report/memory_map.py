@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lnn_edge.build.size import STACK_SECTION
 from lnn_edge.device.board import Board, Region
 from lnn_edge.report.facts import BuildFacts
 from lnn_edge.report.markup import Html, element, figure, join, label, path, rectangle, svg, text
-from lnn_edge.size import STACK_SECTION
 
 SEGMENTS = {
     ".vectors": ("vectors", "vector table"),

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lnn_edge.disassembly import Routine, read_routines
+from lnn_edge.build.disassembly import Routine, read_routines
 from lnn_edge.errors import BuildError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def analyse_stack(elf: Elf, disassembly: str, frames: Frames, float_frames: bool
 
     Args:
         elf: The linked firmware, with its vector table in section .vectors.
-        disassembly: Its instructions, as `lnn_edge.disassembly` reads them.
+        disassembly: Its instructions, as `lnn_edge.build.disassembly` reads them.
         frames: Frames that the compiler reported.
         float_frames: Whether the core may push floating-point registers on exceptions.
 

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lnn_edge.build_record import (
+from lnn_edge.build.project import Project, open_board, open_project
+from lnn_edge.build.record import (
     build_folder,
     change_limits,
     file_sha256,
@@ -27,13 +28,12 @@ from lnn_edge.build_record import (
     why_stale,
     write_record,
 )
+from lnn_edge.build.size import Limits, OperatorSymbols, SizeReport, measure, read_size, write_size
+from lnn_edge.build.stack import analyse_stack, read_frames
+from lnn_edge.build.tools import APT, ARM_GCC, find_cmake, find_compiler, find_ninja, find_tool
 from lnn_edge.errors import BuildError
 from lnn_edge.files import tables
 from lnn_edge.files.names import active_character
-from lnn_edge.project import Project, open_board, open_project
-from lnn_edge.size import Limits, OperatorSymbols, SizeReport, measure, read_size, write_size
-from lnn_edge.stack import analyse_stack, read_frames
-from lnn_edge.toolchain import APT, ARM_GCC, find_cmake, find_compiler, find_ninja, find_tool
 
 PRESETS = ("board", "board-trace", "host", "host-trace")
 _ERROR_LINE = re.compile(
@@ -209,7 +209,7 @@ def _first_error(output: str) -> str:
 
 
 def disassemble(elf: Path) -> str:
-    """Return the instructions of a linked firmware, as `lnn_edge.disassembly` reads them.
+    """Return the instructions of a linked firmware, as `lnn_edge.build.disassembly` reads them.
 
     Raises:
         BuildError: Not readable.

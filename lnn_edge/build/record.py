@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from lnn_edge.build.size import Limits
+from lnn_edge.build.tools import compiler_programs, versions
 from lnn_edge.errors import BuildError, LnnEdgeError
 from lnn_edge.files import tables
 from lnn_edge.files.write import write_whole
-from lnn_edge.size import Limits
-from lnn_edge.toolchain import compiler_programs, versions
 
 FORMAT = 1
 _NAME = "build.json"

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lnn_edge.build.stack import Handler, StackReport
 from lnn_edge.errors import UsageError
 from lnn_edge.files.write import write_whole
-from lnn_edge.stack import Handler, StackReport
 
 if TYPE_CHECKING:
     from lnn_edge.device.board import Board, Region

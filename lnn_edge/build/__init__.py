@@ -1,0 +1,1 @@
+"""From a project to an ELF, and what it takes."""
