@@ -20,7 +20,7 @@ from lnn_edge.graph.sim import interpreter
 from lnn_edge.nn.cell_folder import load_cell
 from lnn_edge.nn.cell_model import CellModel, run_real
 from lnn_edge.quantize import Calibration, save_quantized
-from lnn_edge.trained import one_thread
+from lnn_edge.train.checkpoint import one_thread
 
 
 def quantize_cell_folder(folder: Path, calibration: Path, *, force: bool = False) -> QGraph:

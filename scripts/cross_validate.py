@@ -20,11 +20,11 @@ from lnn_edge.data.registry import Signal, find_dataset, load_dataset
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.sim.predict import DecisionSequence
 from lnn_edge.quantize import quantize
-from lnn_edge.recipe import BeatAugmentation, Recipe, load_recipe
 from lnn_edge.tasks.judge import Figures, judge
 from lnn_edge.tasks.metrics.single_label import integer_scores
-from lnn_edge.train import train
-from lnn_edge.trained import float_scores, prepare
+from lnn_edge.train.checkpoint import float_scores, prepare
+from lnn_edge.train.loop import train
+from lnn_edge.train.recipe import BeatAugmentation, Recipe, load_recipe
 
 RESAMPLES = 1000
 Records = Sequence[Signal]

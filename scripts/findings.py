@@ -22,13 +22,13 @@ from lnn_edge.files.write import write_whole
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence
 from lnn_edge.quantize import quantize
-from lnn_edge.recipe import Recipe, compressed, load_recipe
 from lnn_edge.tasks.findings.columns import CLASSES
 from lnn_edge.tasks.findings.front_end import LEADS
 from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation, evaluate_findings
 from lnn_edge.tasks.metrics.single_label import integer_scores
-from lnn_edge.train import train
-from lnn_edge.trained import Trained, float_scores, load_trained, prepare
+from lnn_edge.train.checkpoint import Trained, float_scores, load_trained, prepare
+from lnn_edge.train.loop import train
+from lnn_edge.train.recipe import Recipe, compressed, load_recipe
 
 COMPRESSED, WHOLE_RECORD, STREAM = "-compressed", "-whole-record", "-stream"
 QUARTERS = 4

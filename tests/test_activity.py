@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from lnn_edge.augment import augment
 from lnn_edge.build.project import open_project
 from lnn_edge.codegen.render import export
 from lnn_edge.data.activity_run import CLASSES, RATE_HZ, SCALES, ActivityRun
@@ -22,14 +21,15 @@ from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.quantize import quantize
-from lnn_edge.recipe import MotionAugmentation, Recipe, load_recipe, recipe_of
 from lnn_edge.report import write_report
 from lnn_edge.report.facts import Prediction
 from lnn_edge.report.motion import draw_run
 from lnn_edge.tasks.metrics.single_label import evaluate_scores, integer_scores
 from lnn_edge.tasks.registry import make_network
-from lnn_edge.train import train
-from lnn_edge.trained import Trained, float_scores, prepare
+from lnn_edge.train.augment import augment
+from lnn_edge.train.checkpoint import Trained, float_scores, prepare
+from lnn_edge.train.loop import train
+from lnn_edge.train.recipe import MotionAugmentation, Recipe, load_recipe, recipe_of
 from lnn_edge.verify import verify_project
 from tests.projects import needs_arm_gcc
 

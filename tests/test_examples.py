@@ -16,12 +16,12 @@ import torch
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.errors import DataError
-from lnn_edge.examples import make_examples
 from lnn_edge.graph.sim import predict
-from lnn_edge.recipe import load_recipe
 from lnn_edge.tasks.registry import make_network
-from lnn_edge.train import train
-from lnn_edge.trained import prepare, real_inputs
+from lnn_edge.train.batches import make_examples
+from lnn_edge.train.checkpoint import prepare, real_inputs
+from lnn_edge.train.loop import train
+from lnn_edge.train.recipe import load_recipe
 from tests.recordings import invented
 from tests.test_data_ptbxl import write_small
 from tests.test_data_tnmg import write_ordered

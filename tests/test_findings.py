@@ -11,10 +11,10 @@ from sklearn.metrics import roc_auc_score
 
 from lnn_edge.errors import DataError
 from lnn_edge.graph.sim.predict import DecisionSequence
-from lnn_edge.losses import make_loss, unlearned
-from lnn_edge.recipe import load_recipe
 from lnn_edge.tasks.judge import judge
 from lnn_edge.tasks.metrics.multi_label import evaluate_findings
+from lnn_edge.train.losses import make_loss, unlearned
+from lnn_edge.train.recipe import load_recipe
 
 CLASSES = ("A", "B", "C")
 

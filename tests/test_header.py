@@ -31,10 +31,10 @@ from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.nn.model_card import unlearned_beside
 from lnn_edge.quantize import quantize
 from lnn_edge.quantize_cell import quantize_cell
-from lnn_edge.recipe import load_recipe
 from lnn_edge.tasks.beats.find_beats import find_beats
 from lnn_edge.tasks.registry import make_network
-from lnn_edge.trained import ModelCard, Trained
+from lnn_edge.train.checkpoint import ModelCard, Trained
+from lnn_edge.train.recipe import load_recipe
 from tests.host_c import WARNINGS
 from tests.test_cell_model import frames_for, make_model
 from tests.toy import toy_every_graph, toy_graph, toy_source_graph, toy_staged_graph

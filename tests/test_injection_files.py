@@ -29,10 +29,10 @@ from lnn_edge.nn.cell_folder import CfcSizes, make_model, save_cell
 from lnn_edge.nn.cells.cfc import CfcConfig
 from lnn_edge.quantize import quantize
 from lnn_edge.quantize_cell import quantize_cell_folder
-from lnn_edge.recipe import Recipe, builtin_recipes, load_recipe, recipe_of
 from lnn_edge.report import collect, render
 from lnn_edge.tasks.registry import make_network
-from lnn_edge.trained import ModelCard, load_trained, prepare, save_trained
+from lnn_edge.train.checkpoint import ModelCard, load_trained, prepare, save_trained
+from lnn_edge.train.recipe import Recipe, builtin_recipes, load_recipe, recipe_of
 from lnn_edge.verify import Signal, Verification, verify_signals, write_verification
 from tests.c_tokens import integers, tokens
 from tests.forgery import (

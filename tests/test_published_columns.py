@@ -16,11 +16,11 @@ from lnn_edge.data.registry import load_dataset
 from lnn_edge.errors import UsageError
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.quantize import quantize
-from lnn_edge.recipe import load_recipe
 from lnn_edge.tasks.findings.whole_record import SAMPLES, STEP, published_columns
 from lnn_edge.tasks.registry import make_network
-from lnn_edge.train import train
-from lnn_edge.trained import load_trained, prepare
+from lnn_edge.train.checkpoint import load_trained, prepare
+from lnn_edge.train.loop import train
+from lnn_edge.train.recipe import load_recipe
 
 
 def network(name: str = "ccfc") -> AbstractStreamNet:

@@ -19,9 +19,9 @@ from lnn_edge.quantize import (
     calibration_records,
     quantize_folder,
 )
-from lnn_edge.recipe import load_recipe
 from lnn_edge.tasks.registry import make_network
-from lnn_edge.trained import ModelCard, Trained, load_trained, prepare, save_trained
+from lnn_edge.train.checkpoint import ModelCard, Trained, load_trained, prepare, save_trained
+from lnn_edge.train.recipe import load_recipe
 from tests.recordings import invented
 
 RECORDINGS = [invented("b", 40, 2), invented("a", 40, 1)]

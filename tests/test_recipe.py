@@ -12,8 +12,8 @@ import tomli_w
 
 from lnn_edge.data.registry import DATASETS
 from lnn_edge.errors import UsageError
-from lnn_edge.recipe import FOLDER, builtin_recipes, load_recipe, recipe_of
 from lnn_edge.tasks.registry import make_network
+from lnn_edge.train.recipe import FOLDER, builtin_recipes, load_recipe, recipe_of
 
 
 def values_of(name: str) -> dict[str, Any]:

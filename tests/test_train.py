@@ -13,10 +13,10 @@ import torch
 
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.quantize import quantize
-from lnn_edge.recipe import Recipe, builtin_recipes, load_recipe
 from lnn_edge.tasks.metrics.single_label import evaluate_scores, integer_scores
-from lnn_edge.train import EpochReport, train
-from lnn_edge.trained import Trained, float_scores, load_trained, prepare, save_trained
+from lnn_edge.train.checkpoint import Trained, float_scores, load_trained, prepare, save_trained
+from lnn_edge.train.loop import EpochReport, train
+from lnn_edge.train.recipe import Recipe, builtin_recipes, load_recipe
 from tests.recordings import invented
 
 RECORDINGS = [invented("a", 120, 1), invented("b", 120, 2)]

@@ -99,9 +99,9 @@ def _make_model(task: _Task, folder: Path, steps: _Steps, force: bool, as_json: 
     from lnn_edge.files.lock import alone_in
     from lnn_edge.files.write import OWN, publish
     from lnn_edge.quantize import quantize_folder
-    from lnn_edge.recipe import load_recipe
     from lnn_edge.tasks.metrics.single_label import evaluate_scores, integer_scores
-    from lnn_edge.train import train
+    from lnn_edge.train.loop import train
+    from lnn_edge.train.recipe import load_recipe
 
     data, model, work = folder / "data", folder / "model", folder / f"{OWN}-training"
     with steps.step("generate recordings") as remark:

@@ -14,11 +14,11 @@ from lnn_edge.cli.output import console, data_dir_option, json_option, show_json
 
 if TYPE_CHECKING:
     from lnn_edge.graph.sim.predict import LabelledSignal
-    from lnn_edge.recipe import Preprocessing
     from lnn_edge.tasks.judge import Figures
     from lnn_edge.tasks.learned import Overlap
     from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation
     from lnn_edge.tasks.metrics.single_label import Evaluation
+    from lnn_edge.train.recipe import Preprocessing
 
 
 @click.command(name="evaluate")
@@ -120,7 +120,7 @@ def judge(
     path = model if model is not None and model.is_dir() else graph_path(model)
     is_generated = find_dataset(dataset).is_generated
     if path.is_dir():
-        from lnn_edge.trained import float_scores, load_trained, prepare
+        from lnn_edge.train.checkpoint import float_scores, load_trained, prepare
 
         network = load_trained(path).network
         sequences = prepare(network, recordings, preprocessing)

@@ -38,7 +38,7 @@ def facts_of_model(model: Path | None) -> Mapping[str, object]:
     from lnn_edge.graph.file import load_graph
 
     if model is not None and model.is_dir():
-        from lnn_edge.trained import facts_of, load_trained
+        from lnn_edge.train.checkpoint import facts_of, load_trained
 
         return facts_of(load_trained(model))
     return load_graph(graph_path(model)).metadata

@@ -108,7 +108,7 @@ def _quantize_trained(
     from lnn_edge.errors import UsageError
     from lnn_edge.nn.cell_files import is_cell_folder
     from lnn_edge.quantize import calibration_records, quantize_folder
-    from lnn_edge.trained import facts_of, load_trained
+    from lnn_edge.train.checkpoint import facts_of, load_trained
 
     if is_cell_folder(folder):
         raise UsageError(

@@ -18,7 +18,7 @@ from lnn_edge.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from lnn_edge.recipe import Preprocessing
+    from lnn_edge.train.recipe import Preprocessing
 
 
 @click.command(name="train")
@@ -67,8 +67,8 @@ def command(
     from functools import partial
 
     from lnn_edge.data.registry import find_dataset, load_dataset
-    from lnn_edge.recipe import compressed, load_recipe
-    from lnn_edge.train import EpochReport, train
+    from lnn_edge.train.loop import EpochReport, train
+    from lnn_edge.train.recipe import compressed, load_recipe
 
     plan = load_recipe(recipe)
     plan = replace(

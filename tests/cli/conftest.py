@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lnn_edge.graph.file import save_graph
-from lnn_edge.recipe import FOLDER
+from lnn_edge.train.recipe import FOLDER
 from tests.cli.command import call_json
 from tests.projects import pretend_build
 from tests.toy import toy_graph

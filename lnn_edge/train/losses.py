@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lnn_edge.recipe import Training
+from lnn_edge.train.recipe import Training
 
 FUSION = 3  # class F
 Loss = Callable[[Tensor, Tensor], Tensor]

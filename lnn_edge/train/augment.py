@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lnn_edge.recipe import (
+from lnn_edge.tasks.beats.front_end import CHANNELS
+from lnn_edge.train.recipe import (
     Augmentation,
     BeatAugmentation,
     LeadAugmentation,
     MotionAugmentation,
 )
-from lnn_edge.tasks.beats.front_end import CHANNELS
 
 
 def augment(inputs: Mapping[str, Tensor], plan: Augmentation) -> dict[str, Tensor]:

@@ -25,8 +25,8 @@ from lnn_edge.files.write import write_together
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, run_decisions
 from lnn_edge.nn.model import AbstractStreamNet
-from lnn_edge.recipe import Preprocessing, Recipe, recipe_of
 from lnn_edge.tasks.registry import make_network
+from lnn_edge.train.recipe import Preprocessing, Recipe, recipe_of
 
 FORMAT = 1
 CARD, WEIGHTS = "model.toml", "model.safetensors"

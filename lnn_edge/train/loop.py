@@ -14,18 +14,16 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 
 from lnn_edge import __version__
-from lnn_edge.augment import augment
 from lnn_edge.errors import DataError, UsageError
-from lnn_edge.examples import Examples, make_examples
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import REMEDY, write_whole
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
-from lnn_edge.losses import make_loss, unlearned
 from lnn_edge.nn.model import AbstractStreamNet
-from lnn_edge.recipe import Recipe
 from lnn_edge.tasks.judge import Figures, judge
 from lnn_edge.tasks.registry import make_network
-from lnn_edge.trained import (
+from lnn_edge.train.augment import augment
+from lnn_edge.train.batches import Examples, make_examples
+from lnn_edge.train.checkpoint import (
     CARD,
     FORMAT,
     WEIGHTS,
@@ -36,6 +34,8 @@ from lnn_edge.trained import (
     prepare,
     save_trained,
 )
+from lnn_edge.train.losses import make_loss, unlearned
+from lnn_edge.train.recipe import Recipe
 
 GRADIENT_LIMIT = 1.0
 WARM_UP = 0.15  # part of the cycle in which the learning rate rises

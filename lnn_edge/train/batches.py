@@ -17,9 +17,9 @@ from lnn_edge.errors import DataError
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, chunks
 from lnn_edge.nn.model import AbstractStreamNet
-from lnn_edge.recipe import Recipe
 from lnn_edge.tasks.metrics.single_label import check_classes
-from lnn_edge.trained import in_real_units, prepare
+from lnn_edge.train.checkpoint import in_real_units, prepare
+from lnn_edge.train.recipe import Recipe
 
 
 @dataclass(frozen=True, eq=False)
