@@ -28,7 +28,7 @@ from lnn_edge.nn.cell_model import CellInput, CellModel, run_real
 from lnn_edge.nn.cells.gru import Gru
 from lnn_edge.nn.cells.lstm import LstmCell
 from lnn_edge.nn.ncps import ImportOptions, import_ncps
-from lnn_edge.quantize_cell import quantize_cell
+from lnn_edge.quantize.cell import quantize_cell
 from lnn_edge.verify import Signal, verify_signals
 
 INPUT, HIDDEN, STEPS, STREAMED = 5, 8, 2000, 40

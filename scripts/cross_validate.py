@@ -19,7 +19,7 @@ import numpy as np
 from lnn_edge.data.registry import Signal, find_dataset, load_dataset
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.sim.predict import DecisionSequence
-from lnn_edge.quantize import quantize
+from lnn_edge.quantize.trained import quantize
 from lnn_edge.tasks.judge import Figures, judge
 from lnn_edge.tasks.metrics.single_label import integer_scores
 from lnn_edge.train.checkpoint import float_scores, prepare

@@ -21,7 +21,7 @@ from lnn_edge.data.registry import load_dataset
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence
-from lnn_edge.quantize import quantize
+from lnn_edge.quantize.trained import quantize
 from lnn_edge.tasks.findings.columns import CLASSES
 from lnn_edge.tasks.findings.front_end import LEADS
 from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation, evaluate_findings

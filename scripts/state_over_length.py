@@ -28,7 +28,7 @@ from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
 from lnn_edge.nn.cells.mixed_memory import MixedMemory
 from lnn_edge.nn.cells.wired_cfc import WiredCfc
 from lnn_edge.nn.cells.wirings import auto_ncp, fully_connected, ncp
-from lnn_edge.quantize_cell import quantize_cell
+from lnn_edge.quantize.cell import quantize_cell
 
 STEPS, RATE_HZ, LEADS, HIDDEN = 10_000, 360, 2, 8
 RECORD, LATER = "100", 200_000  # calibration begins at that sample

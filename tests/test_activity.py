@@ -20,7 +20,7 @@ from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.quantize import quantize
+from lnn_edge.quantize.trained import quantize
 from lnn_edge.report import write_report
 from lnn_edge.report.facts import Prediction
 from lnn_edge.report.motion import draw_run

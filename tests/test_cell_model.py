@@ -25,7 +25,7 @@ from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
 from lnn_edge.nn.cells.mixed_memory import MixedMemory
 from lnn_edge.nn.cells.wired_cfc import WiredCfc
 from lnn_edge.nn.cells.wirings import auto_ncp, ncp
-from lnn_edge.quantize_cell import quantize_cell
+from lnn_edge.quantize.cell import quantize_cell
 from lnn_edge.verify import Signal, verify_signals
 
 INPUT, HIDDEN, STEPS = 5, 8, 2000

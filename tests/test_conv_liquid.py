@@ -23,7 +23,7 @@ from lnn_edge.graph.stage import every_trigger
 from lnn_edge.nn.cells.ltc import Ltc
 from lnn_edge.nn.cells.wired_cfc import WiredCfc
 from lnn_edge.nn.cells.wirings import auto_ncp, ncp
-from lnn_edge.quantize import Calibration
+from lnn_edge.quantize.trained import Calibration
 from lnn_edge.tasks.findings.cnn12 import ConvNet
 from lnn_edge.tasks.findings.columns import ColumnsConfig
 from lnn_edge.tasks.findings.conv_liquid import (

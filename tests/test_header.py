@@ -29,8 +29,8 @@ from lnn_edge.graph.sim.predict import LabelledSignal
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.nn.model_card import unlearned_beside
-from lnn_edge.quantize import quantize
-from lnn_edge.quantize_cell import quantize_cell
+from lnn_edge.quantize.cell import quantize_cell
+from lnn_edge.quantize.trained import quantize
 from lnn_edge.tasks.beats.find_beats import find_beats
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.checkpoint import ModelCard, Trained

@@ -27,8 +27,8 @@ from lnn_edge.errors import BoardError, BuildError, GraphError, LnnEdgeError
 from lnn_edge.nn.cell_files import CellCard
 from lnn_edge.nn.cell_folder import CfcSizes, make_model, save_cell
 from lnn_edge.nn.cells.cfc import CfcConfig
-from lnn_edge.quantize import quantize
-from lnn_edge.quantize_cell import quantize_cell_folder
+from lnn_edge.quantize.cell import quantize_cell_folder
+from lnn_edge.quantize.trained import quantize
 from lnn_edge.report import collect, render
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.checkpoint import ModelCard, load_trained, prepare, save_trained

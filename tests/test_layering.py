@@ -24,12 +24,11 @@ LAYERS = [  # a module imports only from its own layer and those above it in thi
     {"build", "codegen", "tasks"},
     {"report", "train", "verify"},
     {"quantize", "verify_values"},
-    {"quantize_cell"},
     {"cli"},
 ]
 
 ONLY_IN = {  # library -> modules that may import it
-    "torch": {"nn", "quantize", "quantize_cell", "tasks", "train"},
+    "torch": {"nn", "quantize", "tasks", "train"},
     "h5py": {"data", "nn"},
     "safetensors": {"nn", "train"},
     "jinja2": {"codegen"},

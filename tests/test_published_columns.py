@@ -15,7 +15,7 @@ from lnn_edge.data.diagnosis_record import CLASSES, LEADS, RATE_HZ, DiagnosisRec
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.errors import UsageError
 from lnn_edge.nn.model import AbstractStreamNet
-from lnn_edge.quantize import quantize
+from lnn_edge.quantize.trained import quantize
 from lnn_edge.tasks.findings.whole_record import SAMPLES, STEP, published_columns
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.checkpoint import load_trained, prepare

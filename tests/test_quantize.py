@@ -11,7 +11,7 @@ import torch
 
 from lnn_edge.errors import QuantizationError
 from lnn_edge.graph.file import graph_sha256, load_graph
-from lnn_edge.quantize import (
+from lnn_edge.quantize.trained import (
     MARGIN,
     TAIL,
     Calibration,

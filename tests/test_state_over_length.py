@@ -17,7 +17,7 @@ from lnn_edge.nn.cells.cfc import Cfc
 from lnn_edge.nn.cells.lstm import LstmCell
 from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
 from lnn_edge.nn.cells.wirings import fully_connected
-from lnn_edge.quantize_cell import quantize_cell
+from lnn_edge.quantize.cell import quantize_cell
 
 STEPS, RATE_HZ, LEADS = 10_000, 360, 2
 

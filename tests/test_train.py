@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lnn_edge.errors import DataError, UsageError
-from lnn_edge.quantize import quantize
+from lnn_edge.quantize.trained import quantize
 from lnn_edge.tasks.metrics.single_label import evaluate_scores, integer_scores
 from lnn_edge.train.checkpoint import Trained, float_scores, load_trained, prepare, save_trained
 from lnn_edge.train.loop import EpochReport, train

@@ -98,7 +98,7 @@ def _make_model(task: _Task, folder: Path, steps: _Steps, force: bool, as_json: 
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.files.lock import alone_in
     from lnn_edge.files.write import OWN, publish
-    from lnn_edge.quantize import quantize_folder
+    from lnn_edge.quantize.trained import quantize_folder
     from lnn_edge.tasks.metrics.single_label import evaluate_scores, integer_scores
     from lnn_edge.train.loop import train
     from lnn_edge.train.recipe import load_recipe

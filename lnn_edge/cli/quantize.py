@@ -49,14 +49,14 @@ def command(
     from lnn_edge.errors import UsageError
     from lnn_edge.graph.fidelity import Resolution
     from lnn_edge.graph.file import graph_sha256
-    from lnn_edge.quantize import REPORT
+    from lnn_edge.quantize.trained import REPORT
 
     if calibration is not None and lead is not None:
         raise UsageError(f"--lead {lead} is of recordings, --calibration of frames; leave one out")
     if calibration is None:
         graph = _quantize_trained(folder, dataset, lead, data_dir, force)
     else:
-        from lnn_edge.quantize_cell import quantize_cell_folder
+        from lnn_edge.quantize.cell import quantize_cell_folder
 
         graph = quantize_cell_folder(folder, calibration, force=force)
     ops = graph.ops
@@ -107,7 +107,7 @@ def _quantize_trained(
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.errors import UsageError
     from lnn_edge.nn.cell_files import is_cell_folder
-    from lnn_edge.quantize import calibration_records, quantize_folder
+    from lnn_edge.quantize.trained import calibration_records, quantize_folder
     from lnn_edge.train.checkpoint import facts_of, load_trained
 
     if is_cell_folder(folder):

@@ -19,7 +19,7 @@ from lnn_edge.graph.scales import Ranges
 from lnn_edge.graph.sim import interpreter
 from lnn_edge.nn.cell_folder import load_cell
 from lnn_edge.nn.cell_model import CellModel, run_real
-from lnn_edge.quantize import Calibration, save_quantized
+from lnn_edge.quantize.trained import Calibration, save_quantized
 from lnn_edge.train.checkpoint import one_thread
 
 
