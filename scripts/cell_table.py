@@ -29,7 +29,7 @@ from lnn_edge.nn.cells.gru import Gru
 from lnn_edge.nn.cells.lstm import LstmCell
 from lnn_edge.nn.ncps import ImportOptions, import_ncps
 from lnn_edge.quantize.cell import quantize_cell
-from lnn_edge.verify import Signal, verify_signals
+from lnn_edge.verify.verify import Signal, verify_signals
 
 INPUT, HIDDEN, STEPS, STREAMED = 5, 8, 2000, 40
 LINKS = (("host", "stm32f746"), ("virtual", "stm32f746"), ("qemu", "stm32f405"))

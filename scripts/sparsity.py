@@ -28,7 +28,7 @@ from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
 from lnn_edge.nn.cells.wired_cfc import NO_BACKBONE, WiredCfc
 from lnn_edge.nn.cells.wirings import Wiring, auto_ncp, fully_connected, layered, ncp
 from lnn_edge.quantize.cell import quantize_cell
-from lnn_edge.verify import Signal, verify_signals
+from lnn_edge.verify.verify import Signal, verify_signals
 
 UNITS, OUTPUTS = 20, 6
 LEVELS = (0.9, 0.75, 0.5, 0.25, 0.1)

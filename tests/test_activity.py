@@ -30,7 +30,7 @@ from lnn_edge.train.augment import augment
 from lnn_edge.train.checkpoint import Trained, float_scores, prepare
 from lnn_edge.train.loop import train
 from lnn_edge.train.recipe import MotionAugmentation, Recipe, load_recipe, recipe_of
-from lnn_edge.verify import verify_project
+from lnn_edge.verify.verify import verify_project
 from tests.projects import needs_arm_gcc
 
 RUNS = [generate(person, 60) for person in (1, 2, 3)]

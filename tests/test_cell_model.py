@@ -26,7 +26,7 @@ from lnn_edge.nn.cells.mixed_memory import MixedMemory
 from lnn_edge.nn.cells.wired_cfc import WiredCfc
 from lnn_edge.nn.cells.wirings import auto_ncp, ncp
 from lnn_edge.quantize.cell import quantize_cell
-from lnn_edge.verify import Signal, verify_signals
+from lnn_edge.verify.verify import Signal, verify_signals
 
 INPUT, HIDDEN, STEPS = 5, 8, 2000
 WIDTHS = np.array([1.0, 0.01, 2.0, 1.0, 0.5])  # channels of different units

@@ -33,7 +33,7 @@ from lnn_edge.report import collect, render
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.checkpoint import ModelCard, load_trained, prepare, save_trained
 from lnn_edge.train.recipe import Recipe, builtin_recipes, load_recipe, recipe_of
-from lnn_edge.verify import Signal, Verification, verify_signals, write_verification
+from lnn_edge.verify.verify import Signal, Verification, verify_signals, write_verification
 from tests.c_tokens import integers, tokens
 from tests.forgery import (
     MARK,

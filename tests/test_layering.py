@@ -23,7 +23,7 @@ LAYERS = [  # a module imports only from its own layer and those above it in thi
     {"device", "nn"},
     {"build", "codegen", "tasks"},
     {"report", "train", "verify"},
-    {"quantize", "verify_values"},
+    {"quantize"},
     {"cli"},
 ]
 
@@ -86,6 +86,8 @@ def test_every_operator_has_kernel_and_template() -> None:
 
 
 def test_exporting_needs_no_torch() -> None:
-    code = "import sys, lnn_edge.codegen.render, lnn_edge.verify; print('torch' in sys.modules)"
+    code = (
+        "import sys, lnn_edge.codegen.render, lnn_edge.verify.verify; print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -15,7 +15,7 @@ from lnn_edge.data.registry import DATA_VARIABLE, load_dataset
 from lnn_edge.device.board import load_board
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import load_graph
-from lnn_edge.verify import verify_project
+from lnn_edge.verify.verify import verify_project
 from tests.firmware.programs import needs_arm_gcc, needs_qemu
 
 RECORD, BEATS = "209", 2050  # of DS1: fast, with many S beats

@@ -17,7 +17,7 @@ from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import BLOB_CRC_BYTES, BLOB_HEAD_BYTES, Stream, pack
-from lnn_edge.verify import Signal, Verification, label_judge, verify
+from lnn_edge.verify.verify import Signal, Verification, label_judge, verify
 from tests.recordings import invented
 from tests.toy import motion, toy_every_graph, toy_graph
 

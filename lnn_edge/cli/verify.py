@@ -21,7 +21,7 @@ from lnn_edge.cli.output import (
 
 if TYPE_CHECKING:
     from lnn_edge.build.project import Project
-    from lnn_edge.verify import Verification
+    from lnn_edge.verify.verify import Verification
 
 
 @click.command(name="verify")
@@ -70,7 +70,7 @@ def command(
     from lnn_edge.data.registry import SHOWN, load_dataset
     from lnn_edge.errors import UsageError
     from lnn_edge.graph.sim.batch import decision_inputs
-    from lnn_edge.verify import verify_project, write_verification
+    from lnn_edge.verify.verify import verify_project, write_verification
 
     opened = open_project(project)
     if input_path is None and not opened.graph.classes:
@@ -108,7 +108,7 @@ def command(
 def _verify_input(project: Project, link: str, path: Path, as_json: bool) -> Verification:
     """Verify on the sequences of a file."""
     from lnn_edge.data.npy import load_sequences
-    from lnn_edge.verify_values import verify_values
+    from lnn_edge.verify.values import verify_values
 
     frames = load_sequences(path, project.graph.frame.size)
     steps = frames.shape[0] * frames.shape[1]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge import verify
 from lnn_edge.device.link import Link
 from lnn_edge.device.runners import msd
+from lnn_edge.verify import verify
 from tests.cli.command import call, call_json, refusal, untouched
 from tests.fake_board import FakeBoard
 

@@ -17,7 +17,7 @@ import pytest
 from lnn_edge.build.project import open_project
 from lnn_edge.files import resources
 from lnn_edge.graph.file import graph_sha256, load_graph
-from lnn_edge.verify import verify_project
+from lnn_edge.verify.verify import verify_project
 from tests.cli.command import call, call_json, call_process, document, error_line
 from tests.firmware.programs import needs_qemu
 from tests.firmware.wire import run_virtual

@@ -12,7 +12,7 @@ from lnn_edge.device.protocol import ResultRecord
 from lnn_edge.errors import VerificationError
 from lnn_edge.graph.fidelity import channel_resolutions, output_error, warnings
 from lnn_edge.nn.cell_files import is_cell_folder
-from lnn_edge.verify import Signal, Verification, verify_signals
+from lnn_edge.verify.verify import Signal, Verification, verify_signals
 
 Runs = Sequence[Sequence[ResultRecord]]
 
