@@ -27,7 +27,10 @@ from tests.toy import toy_graph
 GCC = "arm-none-eabi-gcc"
 HEADER = Path("firmware/runtime/lnn_fixed.h")
 RECORD = Path("build/board/build.json")
-BUILD = "import pathlib, sys; from lnn_edge.build.cmake import build; print(build(pathlib.Path('.')).why)"
+BUILD = (
+    "import pathlib, sys; from lnn_edge.build.cmake import build;"
+    " print(build(pathlib.Path('.')).why)"
+)
 
 
 def append(path: Path, text: str = "\n/* another one */\n") -> None:
