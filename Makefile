@@ -48,7 +48,7 @@ types: $(STAMP)
 
 # After a deliberate change of an operator's meaning: the diff shows which operators changed.
 vectors: $(STAMP)
-	$(BIN)/python -m tests.make_vectors
+	$(BIN)/python -m tests.support.make_vectors
 
 # Damages copies of the sources line by line and sees the exactness tests fail.
 mutate: setup

@@ -61,10 +61,11 @@ COLUMNS = (
 )
 TAIL = """
 ConvLSTM2D has no row: it is no cell of one vector. Its witness is Keras
-(`tests/cells/test_convlstm2d.py`, 1e-5, weights and outputs made by `tests/keras/make.py`), its
-integers follow it over 2,000 steps there, and the network `har-convlstm-cfc` takes it to host,
-virtual F746 and QEMU F405 (`tests/test_activity.py`). Cells of ncps.keras differ by head and
-sign; `tests/test_import_ncps.py` holds them against stored outputs of Keras.
+(`tests/nn/cells/test_convlstm2d.py`, 1e-5, weights and outputs made by
+`tests/support/keras/make.py`), its integers follow it over 2,000 steps there, and the network
+`har-convlstm-cfc` takes it to host, virtual F746 and QEMU F405
+(`tests/tasks/activity/test_activity.py`). Cells of ncps.keras differ by head and sign;
+`tests/nn/test_ncps.py` holds them against stored outputs of Keras.
 """
 
 

@@ -9,7 +9,7 @@ import tempfile
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.once import FOLDER
+from tests.support.once import FOLDER
 
 # How fast an example is made says nothing of the code where workers share the cores.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -12,13 +12,16 @@ from lnn_edge.codegen.kernels import KERNELS, Core
 from lnn_edge.files import resources
 from lnn_edge.graph import fixed
 from lnn_edge.graph.fixed import Array
-from tests import arm_core, test_beat_detector, test_stream_c, test_stream_staged
-from tests.host_c import compile_model
-from tests.ops import test_exact
-from tests.ops.batch import Batch, Case
-from tests.ops.cases import MAKERS, Seeded, stress_inputs, wide_operators
-from tests.ops.test_vectors import test_reference_gives_the_stored_bits
-from tests.toy import toy_every_graph, toy_graph, toy_staged_graph
+from tests.codegen import test_stream_c
+from tests.graph.ops import test_exact
+from tests.graph.ops.batch import Batch, Case
+from tests.graph.ops.cases import MAKERS, Seeded, stress_inputs, wide_operators
+from tests.graph.ops.test_vectors import test_reference_gives_the_stored_bits
+from tests.graph.sim import test_stream_staged
+from tests.support import arm_core
+from tests.support.host_c import compile_model
+from tests.support.toy import toy_every_graph, toy_graph, toy_staged_graph
+from tests.tasks.beats import test_find_beats as test_beat_detector
 
 pytestmark = pytest.mark.slow
 

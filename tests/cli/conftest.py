@@ -9,8 +9,8 @@ import pytest
 from lnn_edge.graph.file import save_graph
 from lnn_edge.train.recipe import FOLDER
 from tests.cli.command import call_json
-from tests.projects import pretend_build
-from tests.toy import toy_graph
+from tests.support.projects import pretend_build
+from tests.support.toy import toy_graph
 
 TINY = {
     "filters = [8, 12, 16]": "filters = [2, 3, 4]",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.command import call, call_json, document, refusal
-from tests.projects import shipped_boards
+from tests.support.projects import shipped_boards
 
 
 def test_every_board_is_listed_with_its_memory() -> None:

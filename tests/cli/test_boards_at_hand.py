@@ -16,7 +16,7 @@ from lnn_edge.device.link import Link
 from lnn_edge.device.runners import msd
 from lnn_edge.verify import verify
 from tests.cli.command import call, call_json, refusal, untouched
-from tests.fake_board import FakeBoard
+from tests.support.fake_board import FakeBoard
 
 
 @pytest.fixture

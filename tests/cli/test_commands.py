@@ -13,8 +13,8 @@ import pytest
 import lnn_edge
 from lnn_edge.cli import COMMANDS, main
 from tests.cli.command import PROGRAM, call, call_process
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("models/*/*.md")])
 
 

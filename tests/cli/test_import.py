@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from tests.cli.command import call, call_json, refusal, untouched
-from tests.projects import needs_arm_gcc
+from tests.support.places import SUPPORT
+from tests.support.projects import needs_arm_gcc
 
 ncps = pytest.importorskip("ncps.torch")
-KERAS = Path(__file__).parent.parent / "keras"
+KERAS = SUPPORT / "keras"
 INPUT = 4
 
 

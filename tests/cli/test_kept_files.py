@@ -19,7 +19,7 @@ from lnn_edge.graph.file import save_graph
 from lnn_edge.nn.cell_files import CARD, WEIGHTS
 from tests.cli.command import PROGRAM, call, call_json, refusal, tree, untouched
 from tests.cli.conftest import write_recipe
-from tests.toy import toy_every_graph, toy_graph
+from tests.support.toy import toy_every_graph, toy_graph
 
 REMEDY = "choose another folder, or give --force to replace what is in the way"
 MINE = {"notes.txt": b"mine", "model/mine.c": b"mine, too", "build/board/log": b"of a build"}

@@ -12,7 +12,7 @@ import pytest
 from lnn_edge.graph.file import FORMAT, save_graph
 from tests.cli.command import call, call_json, refusal, untouched
 from tests.cli.conftest import write_recipe
-from tests.toy import toy_graph
+from tests.support.toy import toy_graph
 
 
 def flip_bit(path: Path, at: int) -> None:

@@ -14,7 +14,7 @@ from lnn_edge.data.wfdb_writer import WfdbRecord, write_record
 from lnn_edge.graph.file import load_graph
 from tests.cli.command import call, call_json, refusal, untouched
 from tests.cli.conftest import write_recipe
-from tests.wfdb_files import edit_header, write_small
+from tests.support.wfdb_files import edit_header, write_small
 
 COMMANDS = ("train", "evaluate", "verify", "info")
 

@@ -21,9 +21,9 @@ from lnn_edge.verify.verify import verify_project
 from tests.cli.command import call, call_json, call_process, document, error_line
 from tests.firmware.programs import needs_qemu
 from tests.firmware.wire import run_virtual
-from tests.projects import needs_arm_gcc
-from tests.recordings import invented
-from tests.wfdb_files import write_small
+from tests.support.projects import needs_arm_gcc
+from tests.support.recordings import invented
+from tests.support.wfdb_files import write_small
 
 pytestmark = [pytest.mark.target, needs_arm_gcc]
 

@@ -14,7 +14,7 @@ from lnn_edge.codegen.render import generate, render_board, render_model
 from lnn_edge.device.board import load_board
 from lnn_edge.files import resources
 from lnn_edge.graph.qgraph import QGraph
-from tests.toy import toy_graph
+from tests.support.toy import toy_graph
 
 TROUBLE = Path(__file__).parent / "trouble"
 FIRMWARE = resources.path("firmware")

@@ -1,0 +1,478 @@
+import contextlib
+import itertools
+import socket
+import time
+
+import numpy as np
+import pytest
+
+from lnn_edge.device.framing import Frame, encode_frame
+from lnn_edge.device.link import Link, find_ports
+from lnn_edge.device.link.streaming import FrameQueue
+from lnn_edge.device.protocol import RESULTS_HEAD_BYTES, Data, Kind, Results, Trace
+from lnn_edge.errors import LinkError
+from tests.support import fake_board as fake
+from tests.support.fake_board import FakeBoard
+
+
+@pytest.fixture
+def make_board():
+    with contextlib.ExitStack() as stack:
+
+        def make(*, is_pty=True, **options):
+            board = FakeBoard(is_pty=is_pty, **options)
+            stack.callback(board.close)
+            return board
+
+        yield make
+
+
+def open_link(board, **options):
+    return Link(board.url, **{"timeout_s": 0.2, "retries": 2, **options})
+
+
+def record(frames, events, seed=1):
+    """Samples and event stamps, the last POST samples without events."""
+    rng = np.random.default_rng(seed)
+    samples = rng.integers(-32768, 32767, (frames, fake.CHANNELS), endpoint=True).astype(np.int16)
+    stamps = np.sort(rng.integers(0, frames - fake.POST, events))
+    return samples, stamps.tolist()
+
+
+def decisions(samples, stamps, detail=False):
+    return [fake.decide(samples, stamp, i, detail) for i, stamp in enumerate(stamps)]
+
+
+class Trouble:
+    """A line that loses, damages, cuts, repeats and delays frames."""
+
+    def __init__(self, seed, share):
+        self._rng = np.random.default_rng(seed)
+        self._share = share
+        self._late = b""
+        self.hits = 0
+
+    def __call__(self, block):
+        late, self._late = self._late, b""
+        if self._rng.random() > self._share:
+            return block + late
+        self.hits += 1
+        return self._spoil(block) + late
+
+    def _spoil(self, block):
+        at = int(self._rng.integers(len(block)))
+        match int(self._rng.integers(5)):
+            case 0:
+                return b""
+            case 1:
+                return (
+                    block[:at]
+                    + bytes([block[at] ^ 1 << int(self._rng.integers(8))])
+                    + block[at + 1 :]
+                )
+            case 2:
+                return block[:at]
+            case 3:
+                return block * 2
+            case _:
+                self._late = block  # comes after the next one
+                return b""
+
+
+# --- what works ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_pty", [False, True])
+@pytest.mark.parametrize("detail", [False, True])
+def test_a_recording_comes_back_decided(make_board, is_pty, detail):
+    samples, stamps = record(5_000, 60)
+    with open_link(make_board(is_pty=is_pty)) as link:
+        assert link.hello(fake.SHA).model_name == "toy"
+        link.reset(detail)
+        assert list(link.stream(samples, stamps)) == decisions(samples, stamps, detail)
+        assert link.counters.retries == 0
+
+
+def test_crowded_events_fill_replies_and_none_is_lost_or_swapped(make_board):
+    # More results than a reply holds, up to the last frame, where only an empty DATA gets the rest.
+    samples, _ = record(600, 1)
+    stamps = sorted([100] * 150 + list(range(300, 590)) + [589] * 150)
+    with open_link(make_board()) as link:
+        assert list(link.stream(samples, stamps)) == decisions(samples, stamps)
+
+
+def test_requests_are_as_large_as_the_board_takes(make_board):
+    board = make_board(info={"max_payload": 300})
+    samples, stamps = record(2_000, 20)
+    with open_link(board) as link:
+        assert list(link.stream(samples, stamps)) == decisions(samples, stamps)
+    sizes = [len(frame.payload) for frame in board.seen if frame.kind == Kind.DATA]
+    assert max(sizes) <= 300
+    assert sum(size > 290 for size in sizes) >= len(sizes) - 2
+
+
+def sent_frames(board):
+    """Frames of each DATA request, those that came before included."""
+    return [Data.decode(f.payload).frames for f in board.seen if f.kind == Kind.DATA]
+
+
+def record_size(detail):
+    return fake.decide(np.zeros((200, 2), np.int16), 0, 0, detail).encode()
+
+
+@pytest.mark.parametrize("detail", [False, True])
+@pytest.mark.parametrize("is_crowded", [False, True])
+def test_no_frame_is_sent_twice_where_the_decisions_are_foreseen(make_board, detail, is_crowded):
+    per_reply = (300 - RESULTS_HEAD_BYTES) // len(record_size(detail))
+    board = make_board(info={"max_payload": 300})
+    samples, few = record(4_000, 50)
+    stamps = sorted(stamp for stamp in set(few) for _ in range(per_reply if is_crowded else 1))
+    foreseen = [stamp + fake.POST + 1 for stamp in stamps]
+    with open_link(board) as link:
+        link.reset(detail)
+        got = list(link.stream(samples, stamps, iter(foreseen)))
+    assert got == decisions(samples, stamps, detail)
+    assert sum(sent_frames(board)) == len(samples)
+
+
+@pytest.mark.parametrize(
+    "foreseen",
+    [[], [1, 1, 2], [50_000], list(range(0, 4_000, 7)), [3_999, 5], [-4, 0, 0]],
+    ids=["none", "early", "never", "often", "descending", "past"],
+)
+def test_a_wrong_expectation_changes_nothing(make_board, foreseen):
+    samples, stamps = record(4_000, 50)
+    with open_link(make_board()) as link:
+        link.reset(True)
+        assert list(link.stream(samples, stamps, foreseen)) == decisions(samples, stamps, True)
+
+
+@pytest.mark.parametrize("per_reply", [1, 2, 3])
+def test_every_request_moves_on_in_whatever_order_decisions_are_foreseen(per_reply):
+    rng = np.random.default_rng(per_reply)
+    samples, stamps = record(1_000, 20)
+    for _ in range(50):
+        foreseen = rng.integers(-10, 1_100, 60).tolist()
+        queue = FrameQueue(samples, stamps, 0, fake.CHANNELS, 300, foreseen, per_reply)
+        sent = 0
+        while sent < len(samples):
+            request = queue.next_request()
+            assert request is not None
+            assert request.first == sent
+            assert request.frames > 0
+            queue.consume(request.frames, more=False)
+            sent += request.frames
+        assert queue.next_request() is None
+
+
+def test_the_cut_into_calls_changes_nothing(make_board):
+    samples, stamps = record(3_000, 40)
+    with open_link(make_board()) as link:
+        link.reset()
+        got = []
+        for start, end in itertools.pairwise([0, 1, 700, 701, 2_000, 3_000]):
+            got += link.stream(samples[start:end], [s for s in stamps if start <= s < end])
+    assert got == decisions(samples, stamps)
+
+
+def test_skipped_samples_are_a_gap(make_board):
+    board = make_board()
+    samples, _ = record(200, 1)
+    with open_link(board) as link:
+        link.reset()
+        list(link.stream(samples[:50]))
+        link.skip(100)
+        got = list(link.stream(samples[150:], [160]))
+    assert got == decisions(samples, [160])
+    sent = [Data.decode(frame.payload) for frame in board.seen if frame.kind == Kind.DATA]
+    assert [data.first for data in sent] == [0, 150]
+
+
+def test_a_reset_starts_again_at_sample_zero(make_board):
+    samples, stamps = record(500, 5)
+    with open_link(make_board()) as link:
+        for _ in range(2):
+            link.reset()
+            assert list(link.stream(samples, stamps)) == decisions(samples, stamps)
+
+
+def test_state_and_trace_come_whole_in_parts(make_board):
+    state = np.random.default_rng(3).bytes(fake.STATE_BYTES)
+    with open_link(make_board()) as link:
+        link.set_state(state)
+        assert link.get_state() == state
+        tail = bytes(fake.TRACE_BYTES - fake.STATE_BYTES)
+        assert link.trace(7, state) == bytes((b + 7) % 256 for b in state) + tail
+
+
+def test_counters_of_the_board_are_read(make_board):
+    with open_link(make_board()) as link:
+        link.hello()
+        assert link.stats().stack_free_bytes == 12
+
+
+def test_a_stream_is_limited_by_the_line_not_by_the_link(make_board):
+    # 115,200 baud carry 11.5 kB/s; the link itself must manage many times that.
+    samples, stamps = record(60_000, 200)
+    with open_link(make_board(), timeout_s=2.0) as link:
+        link.reset()
+        began = time.perf_counter()
+        assert sum(1 for _ in link.stream(samples, stamps)) == 200
+        assert samples.nbytes / (time.perf_counter() - began) > 60_000
+
+
+# --- a bad line ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_is_lost_or_done_twice_on_a_bad_line(make_board, seed):
+    to_board, to_host = Trouble(seed, 0.1), Trouble(seed + 100, 0.1)
+    board = make_board(to_board=to_board, to_host=to_host, info={"max_payload": 300})
+    samples, stamps = record(20_000, 100, seed)
+    with open_link(board, timeout_s=0.03, retries=30) as link:
+        link.hello(fake.SHA)
+        link.reset(detail=True)
+        assert list(link.stream(samples, stamps)) == decisions(samples, stamps, detail=True)
+        assert link.counters.retries > 0
+    assert to_board.hits > 10
+    assert to_host.hits > 10
+    assert len(board.seen) > 256  # the number wrapped
+    assert [frame.seq for frame in board.seen] == [i % 256 for i in range(len(board.seen))]
+
+
+def test_garbage_between_frames_does_not_harm(make_board):
+    board = make_board(to_host=lambda block: b"\x07garbage\0" + block + b"noise\0")
+    samples, stamps = record(1_000, 10)
+    with open_link(board) as link:
+        assert list(link.stream(samples, stamps)) == decisions(samples, stamps)
+        assert link.counters.bad_frames > 0
+
+
+def test_late_replies_are_dropped_and_counted(make_board):
+    stale = encode_frame(Frame(Kind.ACK, 77))
+    with open_link(make_board(to_host=lambda block: stale + block * 2)) as link:
+        link.reset()
+        link.stats()
+        assert link.counters.stale_replies >= 3
+
+
+# --- boards that do not do what they should -----------------------------------------------------
+
+
+def test_a_silent_board_is_named_within_the_time_given(make_board):
+    board = make_board(to_board=lambda _: b"")
+    began = time.monotonic()
+    with (
+        open_link(board, timeout_s=0.1, retries=2) as link,
+        pytest.raises(
+            LinkError, match=r"silent at 115200 baud \(HELLO sent 12 times.*nothing came"
+        ),
+    ):
+        link.hello()
+    assert time.monotonic() - began < 1.0
+
+
+def test_a_board_that_is_still_starting_is_waited_for(make_board):
+    starts_at = time.monotonic() + 0.3
+    board = make_board(to_board=lambda block: block if time.monotonic() > starts_at else b"")
+    with open_link(board, timeout_s=0.4) as link:
+        assert link.hello().board_name == "fake"
+
+
+def test_babble_is_told_from_silence(make_board):
+    board = make_board(to_host=lambda _: b"\x55" * 100)
+    with open_link(board) as link, pytest.raises(LinkError, match="bytes came but no valid"):
+        link.hello()
+
+
+def test_a_board_that_falls_silent_ends_the_stream(make_board):
+    board = make_board()
+    samples, stamps = record(5_000, 50)
+    with open_link(board, timeout_s=0.1) as link:
+        link.reset()
+        stream = link.stream(samples, stamps)
+        first = next(stream)
+        board.to_board = lambda _: b""
+        with pytest.raises(LinkError, match="DATA sent 3 times"):
+            list(stream)
+    assert first == decisions(samples, stamps)[0]
+
+
+def test_a_board_with_another_model_is_refused(make_board):
+    with (
+        open_link(make_board()) as link,
+        pytest.raises(LinkError, match=r"runs model toy 000102.*"),
+    ):
+        link.hello(bytes(32))
+
+
+def test_a_board_with_another_protocol_is_refused(make_board):
+    with (
+        open_link(make_board(info={"protocol": 3})) as link,
+        pytest.raises(LinkError, match="protocol version 3, this tool version 2"),
+    ):
+        link.hello()
+
+
+def test_a_board_that_was_reset_is_noticed(make_board):
+    board = make_board()
+    samples, stamps = record(5_000, 50)
+    with open_link(board) as link:
+        link.reset()
+        stream = link.stream(samples, stamps)
+        next(stream)
+        board.reboot()
+        with pytest.raises(LinkError, match=r"expects request 0 and got DATA .*was reset"):
+            list(stream)
+        link.hello()  # a new session works
+        link.reset()
+        assert list(link.stream(samples, stamps)) == decisions(samples, stamps)
+
+
+def test_a_fault_is_told_though_it_cuts_a_reply(make_board):
+    board = make_board()
+    board.faults_at = 1_000
+    samples, stamps = record(5_000, 50)
+    with open_link(board) as link:
+        link.reset()
+        with pytest.raises(LinkError, match=r"stopped: HardFault at 0x08000124.*UNALIGNED"):
+            list(link.stream(samples, stamps))
+
+
+def test_an_unreadable_firmware_file_does_not_hide_the_fault(make_board, tmp_path):
+    board = make_board()
+    board.faults_at = 0
+    with open_link(board, elf=tmp_path / "gone.elf") as link:
+        link.reset()
+        with pytest.raises(LinkError, match="HardFault at 0x08000124"):
+            list(link.stream(*record(100, 1)))
+
+
+def test_a_refused_request_is_named_and_the_next_one_works(make_board):
+    with open_link(make_board()) as link:
+        with pytest.raises(LinkError, match="refused TRACE: BAD_ARGUMENT: no such operator"):
+            link.trace(21, bytes(fake.STATE_BYTES))
+        assert len(link.get_state()) == fake.STATE_BYTES
+
+
+def test_a_lost_connection_is_named_with_the_diagnosis(make_board):
+    board = make_board(is_pty=False)
+    board.hangs_up_at = 1_000
+    samples, stamps = record(5_000, 50)
+    with open_link(board, diagnose=lambda: "PC 0x08000000: all over") as link:
+        link.reset()
+        with pytest.raises(LinkError, match="process ended: PC 0x08000000: all over"):
+            list(link.stream(samples, stamps))
+
+
+@pytest.mark.parametrize("is_pty", [False, True])
+def test_a_lost_connection_without_diagnosis_is_named(make_board, is_pty):
+    board = make_board(is_pty=is_pty)
+    board.hangs_up_at = 0
+    with open_link(board) as link:
+        link.reset()
+        with pytest.raises(LinkError, match="connection was lost"):
+            list(link.stream(*record(100, 1)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "reply", "action"),
+    [
+        (Kind.DATA, Results(0, ()).encode(), lambda link: list(link.stream(*record(100, 1)))),
+        (Kind.DATA, Results(0, (), True).encode(), lambda link: list(link.stream(*record(100, 1)))),
+        (Kind.DATA, Results(101).encode(), lambda link: list(link.stream(*record(100, 1)))),
+        (Kind.GET_STATE, b"\0\0", lambda link: link.get_state()),
+        (Kind.TRACE, Trace(9, b"").encode(), lambda link: link.trace(1, bytes(fake.STATE_BYTES))),
+    ],
+)
+def test_an_answer_that_leads_nowhere_is_an_error_not_a_loop(make_board, kind, reply, action):
+    board = make_board()
+    board.answers[kind] = reply
+    with open_link(board) as link:
+        link.reset()
+        with pytest.raises(LinkError, match="firmware is faulty"):
+            action(link)
+
+
+# --- baud ---------------------------------------------------------------------------------------
+
+
+def test_a_rate_that_works_is_kept(make_board):
+    board = make_board()
+    with open_link(board) as link:
+        link.hello()
+        assert link.set_baud(921_600) == 921_600
+        assert list(link.stream(*record(100, 1)))
+
+
+def test_a_rate_that_fails_is_given_up(make_board):
+    board = make_board()
+    board.deaf_baud = 921_600
+    samples, stamps = record(500, 5)
+    with open_link(board) as link:
+        link.hello()
+        assert link.set_baud(921_600) == 115_200
+        link.reset()
+        assert list(link.stream(samples, stamps)) == decisions(samples, stamps)
+
+
+# --- what the caller can get wrong --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("frames", "events", "message"),
+    [
+        (np.zeros((10, 3), np.int16), [], r"shape \(10, 3\).*2 channels"),
+        (np.zeros((10, 2), np.float32), [], "type float32"),
+        (np.zeros(10, np.int16), [], r"shape \(10,\)"),
+        (np.zeros((10, 2), np.int16), [5, 4], "descend"),
+        (np.zeros((10, 2), np.int16), [10], "event at sample 10, but the samples sent are 0 to 9"),
+        (np.zeros((10, 2), np.int16), [-1], "event at sample -1"),
+        (np.zeros((10, 2), np.int16), [3] * 400, "thin the events out"),
+    ],
+)
+def test_a_recording_that_does_not_fit_the_model_is_refused(make_board, frames, events, message):
+    with open_link(make_board()) as link, pytest.raises(LinkError, match=message):
+        list(link.stream(frames, events))
+
+
+def test_a_state_of_another_model_is_refused(make_board):
+    with open_link(make_board()) as link, pytest.raises(LinkError, match="2500"):
+        link.set_state(b"short")
+
+
+def test_detail_is_refused_where_the_firmware_has_none(make_board):
+    with (
+        open_link(make_board(info={"detail_supported": False})) as link,
+        pytest.raises(LinkError, match="diagnostic"),
+    ):
+        link.reset(detail=True)
+
+
+def test_a_port_that_is_not_there_is_named():
+    with pytest.raises(LinkError, match=r"/dev/ttyNONE0: no such port"):
+        Link("/dev/ttyNONE0")
+
+
+def test_a_file_is_no_port(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"")
+    with pytest.raises(LinkError, match="busy or no serial port"):
+        Link(str(path))
+
+
+def test_a_closed_tcp_port_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(LinkError, match="nothing answers there"):
+        Link(f"socket://127.0.0.1:{port}")
+
+
+def test_a_port_in_use_is_named(make_board):
+    board = make_board()
+    with open_link(board), pytest.raises(LinkError, match="busy"):
+        open_link(board)
+
+
+def test_ports_can_be_listed():
+    assert isinstance(find_ports(), tuple)

@@ -1,0 +1,202 @@
+"""Many operators in one C program: compiled once, fed from a tape, compared with the reference."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lnn_edge.codegen.kernels import Kernel
+from lnn_edge.codegen.render import C_TYPES, OperatorCode, render_operator
+from lnn_edge.files import resources
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from tests.support import arm_core
+from tests.support.host_c import SANITIZERS, WARNINGS
+
+HEAD = """#include <stdint.h>
+#include "lnn_dsp.h"
+#include "lnn_fixed.h"
+
+void run(const uint8_t *in, uint8_t *out);
+
+static const uint8_t *source;
+static uint8_t *target;
+
+static void take(uint8_t *to, const uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+    {
+        to[i] = *source++;
+    }
+}
+
+static void give(const uint8_t *from, const uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+    {
+        *target++ = from[i];
+    }
+}
+"""
+HOST_MAIN = """#include <stdint.h>
+#include <stdio.h>
+
+void run(const uint8_t *in, uint8_t *out);
+static uint8_t in[64 << 20];
+static uint8_t out[64 << 20];
+
+int main(int argc, char **argv)
+{
+    (void) argc;
+    FILE *const from = fopen(argv[1], "rb");
+    FILE *const to = fopen(argv[2], "wb");
+    (void) !fread(in, 1, sizeof in, from);
+    run(in, out);
+    (void) fwrite(out, 1, OUTPUT_BYTES, to);
+    (void) fclose(from);
+    (void) fclose(to);
+    return 0;
+}
+"""
+ITEM = {"int8": "<i1", "int16": "<i2", "uint16": "<u2", "int32": "<i4", "uint32": "<u4"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operator, the kernel to test and its inputs, (N, *shape) each."""
+
+    op: AbstractOp
+    kernel: Kernel
+    inputs: tuple[np.ndarray, ...]
+
+    @property
+    def trials(self) -> int:
+        """Number of runs."""
+        return len(self.inputs[0]) if self.inputs else 1
+
+    @property
+    def expected(self) -> tuple[np.ndarray, ...]:
+        """What the reference says, (N, *shape) each."""
+        outputs = self.op.reference(*self.inputs)
+        return outputs if self.inputs else tuple(y[None] for y in outputs)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Cases and how their bytes follow each other."""
+
+    cases: tuple[Case, ...]
+
+    def tape(self) -> bytes:
+        """Return the inputs, case after case, trial after trial."""
+        return b"".join(self._rows(c.inputs, c.op.inputs, c.trials) for c in self.cases)
+
+    def expected(self) -> bytes:
+        """Return what the C must write."""
+        return b"".join(self._rows(c.expected, c.op.outputs, c.trials) for c in self.cases)
+
+    @staticmethod
+    def _rows(arrays: tuple[np.ndarray, ...], tensors: tuple[QTensor, ...], trials: int) -> bytes:
+        if not arrays:
+            return b""
+        parts = [
+            np.ascontiguousarray(a.astype(ITEM[t.dtype])).view(np.uint8).reshape(trials, -1)
+            for a, t in zip(arrays, tensors, strict=True)
+        ]
+        return np.concatenate(parts, axis=1).tobytes()
+
+    def source(self) -> str:
+        """Return the C program."""
+        parts = [HEAD]
+        parts += [_case_source(i, case) for i, case in enumerate(self.cases)]
+        loop = "    for (uint32_t n = 0; n < {}U; n++)\n    {{\n        trial_{}();\n    }}"
+        calls = [loop.format(case.trials, i) for i, case in enumerate(self.cases)]
+        body = "\n".join(calls)
+        parts.append(
+            "void run(const uint8_t *in, uint8_t *out)\n{\n    source = in;\n    target = out;\n"
+            f"{body}\n}}\n"
+        )
+        return "\n".join(parts)
+
+    def first_difference(self, got: bytes) -> str:
+        """Return where the output differs, or an empty text."""
+        at = 0
+        for case in self.cases:
+            expected = self._rows(case.expected, case.op.outputs, case.trials)
+            part, at = got[at : at + len(expected)], at + len(expected)
+            if part != expected:
+                bad = next(
+                    i for i in range(len(expected)) if part[i : i + 1] != expected[i : i + 1]
+                )
+                row = bad // (len(expected) // case.trials)
+                return f"{case.op.kind} {case.op.name} ({case.kernel.name}), trial {row}"
+        return "" if len(got) == at else f"{len(got)} bytes, needed {at}"
+
+
+def _case_source(index: int, case: Case) -> str:
+    op, kernel = case.op, case.kernel
+    names = {label: f"c{index}_{label}" for label in kernel.pack(op)}
+    body = render_operator(OperatorCode(op, kernel, f"case_{index}", names, ()))
+    memory = _memory(case)
+    parameters = ", ".join(f"{ctype} *restrict {name}" for ctype, name, _ in memory)
+    arguments = ", ".join(f"{name}_{index}" for _, name, _ in memory)
+    lines = [_constant(names[label], array) for label, array in kernel.pack(op).items()]
+    for ctype, name, size in memory:
+        lines.append(f"_Alignas(8) static {ctype.removeprefix('const ')} {name}_{index}[{size}];")
+    lines.append(f"static __attribute__((noipa)) void case_{index}({parameters})\n{{")
+    lines += [body.strip(), "}", f"static LNN_NOINLINE void trial_{index}(void)\n{{"]
+    for name in (f"x{i}_{index}" for i in range(len(op.inputs))):
+        lines.append(f"    take((uint8_t *) {name}, sizeof {name});")
+    lines.append(f"    case_{index}({arguments});")
+    for name in (f"y{i}_{index}" for i in range(len(op.outputs))):
+        lines.append(f"    give((const uint8_t *) {name}, sizeof {name});")
+    return "\n".join([*lines, "}"])
+
+
+def _constant(name: str, array: np.ndarray) -> str:
+    values = ", ".join(map(str, array.ravel().tolist()))
+    return f"_Alignas(4) static const {C_TYPES[str(array.dtype)]} {name}[] = {{{values}}};"
+
+
+def _memory(case: Case) -> list[tuple[str, str, int]]:
+    """Return (C type, parameter, elements): each its own array, so overruns are seen."""
+    op, rows = case.op, []
+    rows += [(f"const {C_TYPES[t.dtype]}", f"x{i}", t.size) for i, t in enumerate(op.inputs)]
+    rows += [(C_TYPES[t.dtype], f"y{i}", t.size) for i, t in enumerate(op.outputs)]
+    if case.kernel.scratch(op):
+        rows.append(("int16_t", "scratch", case.kernel.scratch(op) // 2))
+    return rows
+
+
+def run_on_host(batch: Batch, folder: Path) -> bytes:
+    """Compile with sanitizers and run."""
+    folder.mkdir(exist_ok=True)
+    (folder / "batch.c").write_text(batch.source())
+    (folder / "main.c").write_text(HOST_MAIN)
+    (folder / "in").write_bytes(batch.tape())
+    command = ["gcc", *WARNINGS, *SANITIZERS, f"-DOUTPUT_BYTES={len(batch.expected())}"]
+    command += [f"-I{runtime()}", str(folder / "batch.c"), str(folder / "main.c")]
+    program = folder / "batch"
+    done = subprocess.run(
+        [*command, "-o", str(program)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    ran = subprocess.run(
+        [program, folder / "in", folder / "out"], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return (folder / "out").read_bytes()
+
+
+def link_for_arm(batch: Batch, core: str, folder: Path) -> arm_core.Program:
+    """Compile for a Cortex-M."""
+    folder.mkdir(exist_ok=True)
+    (folder / "batch.c").write_text(batch.source())
+    return arm_core.link(core, folder, [folder / "batch.c"], [runtime()])
+
+
+def runtime() -> Path:
+    """Return the folder of the runtime headers."""
+    return resources.path("firmware") / "runtime"

@@ -1,0 +1,29 @@
+"""Beats run side by side equal beats that are streamed one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lnn_edge.graph.sim.predict import run_decisions
+from lnn_edge.graph.sim.stream import Stream
+from tests.support.recordings import invented
+from tests.support.toy import toy_graph
+
+
+def test_batched_beats_equal_streamed_beats() -> None:
+    graph = toy_graph()
+    recordings = [invented("a", 40, 1), invented("b", 25, 2)]
+    together = run_decisions(graph, recordings, ("scores", "h_next", "dt"))
+    for recording, beats in zip(recordings, together, strict=True):
+        streamed = list(Stream(graph).run(recording.adc, recording.beats))
+        assert [d.stamp for d in streamed] == beats.stamps.tolist()
+        for name in ("scores", "h_next", "dt"):
+            expected = np.stack([d.values[name] for d in streamed])
+            assert np.array_equal(expected, beats.values[name])
+
+
+def test_labels_follow_their_beats() -> None:
+    recording = invented("a", 30, 3)
+    (beats,) = run_decisions(toy_graph(), [recording], ("scores",))
+    label_of = dict(zip(recording.beats.tolist(), recording.labels.tolist(), strict=True))
+    assert beats.labels.tolist() == [label_of[t] for t in beats.stamps.tolist()]

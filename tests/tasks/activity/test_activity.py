@@ -1,0 +1,190 @@
+"""Human activity, the second task, down the whole line on generated motion."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lnn_edge.build.project import open_project
+from lnn_edge.codegen.render import export
+from lnn_edge.data.activity_run import CLASSES, RATE_HZ, SCALES, ActivityRun
+from lnn_edge.data.registry import load_dataset
+from lnn_edge.data.synthetic_activity import generate, names_of
+from lnn_edge.device.board import load_board
+from lnn_edge.errors import DataError, UsageError
+from lnn_edge.files.shipped import shipped_graph
+from lnn_edge.graph.file import load_graph
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.quantize.trained import quantize
+from lnn_edge.report import write_report
+from lnn_edge.report.facts import Prediction
+from lnn_edge.report.motion import draw_run
+from lnn_edge.tasks.metrics.single_label import evaluate_scores, integer_scores
+from lnn_edge.tasks.registry import make_network
+from lnn_edge.train.augment import augment
+from lnn_edge.train.checkpoint import Trained, float_scores, prepare
+from lnn_edge.train.loop import train
+from lnn_edge.train.recipe import MotionAugmentation, Recipe, load_recipe, recipe_of
+from lnn_edge.verify.verify import verify_project
+from tests.support.projects import needs_arm_gcc
+
+RUNS = [generate(person, 60) for person in (1, 2, 3)]
+
+
+@pytest.fixture(scope="module", params=["har-demo", "har-convlstm-cfc"])
+def recipe(request: pytest.FixtureRequest) -> Recipe:
+    """A recipe in miniature."""
+    plan = load_recipe(request.param)
+    training = replace(plan.training, epochs=2, batch_size=8, sequence_length=20)
+    filters = 4 if plan.network == "har-convlstm-cfc" else [4, 4, 4]
+    small = {**plan.model, "window": 64, "hop": 16, "filters": filters}
+    small |= {"embedding_size": 8, "hidden_size": 6}
+    return replace(plan, training=training, model=small)
+
+
+@pytest.fixture(scope="module")
+def trained(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train(recipe, RUNS[:2], RUNS[2:], tmp_path_factory.mktemp("har"), seed=0)
+
+
+@pytest.fixture(scope="module")
+def graph(trained: Trained) -> QGraph:
+    return quantize(trained, RUNS[:2])
+
+
+def test_the_integers_decide_as_the_network_does(trained: Trained, graph: QGraph) -> None:
+    sequences = prepare(trained.network, RUNS)
+    real = float_scores(trained.network, sequences)
+    found, integer = integer_scores(graph, RUNS)
+    assert [s.stamps.tolist() for s in sequences] == [s.stamps.tolist() for s in found]
+    for wanted, got in zip(real, integer, strict=True):
+        error = graph.output.dequantize(got) - wanted
+        assert np.sqrt(np.mean(error**2)) < 0.02 * np.ptp(wanted)
+    assert evaluate_scores(found, integer, graph.classes).n == sum(
+        len(r.window_starts) for r in RUNS
+    )
+
+
+def test_decisions_come_at_the_stated_rate(graph: QGraph) -> None:
+    (first, *_), _ = integer_scores(graph, RUNS)
+    assert first.stamps[0] == 63  # the first whole window
+    assert set(np.diff(first.stamps)) == {16}
+    assert graph.metadata["sample_rate_hz"] == RATE_HZ
+
+
+@pytest.mark.target
+@needs_arm_gcc
+@pytest.mark.parametrize(
+    ("link", "board"), [("host", "stm32f746"), ("virtual", "stm32f746"), ("qemu", "stm32f405")]
+)
+def test_every_link_decides_bit_by_bit_alike(
+    link: str, board: str, graph: QGraph, tmp_path: Path
+) -> None:
+    export(graph, load_board(board), tmp_path / "firmware")
+    run = generate(4, 12)
+    result = verify_project(open_project(tmp_path / "firmware"), link, [run])
+    assert (result.steps, result.mismatches) == ((600 - 64) // 16 + 1, 0)
+    assert result.judged is not None
+    assert result.judged.n == len(run.window_starts)
+
+
+@pytest.mark.target
+@needs_arm_gcc
+def test_a_state_larger_than_a_usual_frame_is_compared_whole(tmp_path: Path) -> None:
+    plan = load_recipe("har-convlstm-cfc")
+    plan = replace(plan, training=replace(plan.training, epochs=1, sequence_length=5, burn_in=1))
+    graph = quantize(train(plan, RUNS[:1], (), tmp_path / "model", seed=0), RUNS[:1])
+    assert sum(s.tensor.bytes for s in graph.deciding_stage.states) > 2000
+    export(graph, load_board("stm32f746"), tmp_path / "firmware")
+    result = verify_project(open_project(tmp_path / "firmware"), "virtual", [generate(4, 8)])
+    assert (result.steps, result.mismatches) == ((400 - 128) // 32 + 1, 0)
+
+
+def test_a_report_shows_motion(graph: QGraph, tmp_path: Path) -> None:
+    export(graph, load_board("stm32f746"), tmp_path / "firmware")
+    page = write_report(tmp_path / "firmware", tmp_path / "report.html").read_text()
+    assert "windows right" in page
+    assert "Run p09" in page
+    assert "felt by nobody" in page
+
+
+def test_a_strip_shades_where_the_model_is_wrong_and_nothing_else() -> None:
+    run = generate(5, 60)
+    stamps = range(0, len(run.frames), 16)
+    right = {t: int(run.labels[t]) for t in stamps if run.labels[t] >= 0}
+    inside = int(run.window_starts[4]) + 64
+    wrong = {**right, inside // 16 * 16: (int(run.labels[inside]) + 1) % len(CLASSES)}
+    pattern = r'class="wrong-band"[^>]*? width="([\d.]+)"'
+    pages = [draw_run(Prediction(run, decided), run) for decided in (right, wrong)]
+    widths = [sum(map(float, re.findall(pattern, page))) for page in pages]
+    sixteen = 16 / RATE_HZ * (1160 - 54) / 60
+    assert widths[1] - widths[0] == pytest.approx(sixteen, abs=0.5)
+
+
+def test_a_model_is_not_judged_by_labels_of_another_task(graph: QGraph) -> None:
+    with pytest.raises(DataError, match=r"labelled N, S, V, F and the model tells walking"):
+        integer_scores(graph, load_dataset("excerpts"))
+    with pytest.raises(DataError, match=r"labelled walking.*and the model tells N, S, V, F"):
+        integer_scores(load_graph(shipped_graph()), RUNS)
+
+
+@pytest.mark.parametrize("variant", ["state_reset", "encoder_only"])
+def test_an_ablation_trains_and_is_not_lowered(
+    variant: str, recipe: Recipe, tmp_path: Path
+) -> None:
+    plan = replace(recipe, model={**recipe.model, "variant": variant})
+    made = train(plan, RUNS[:1], (), tmp_path, seed=0)
+    with pytest.raises(UsageError, match=f"variant {variant} cannot be lowered"):
+        quantize(made, RUNS[:1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"window": 8}, "does not fit"),
+        ({"hop": 0}, "at least 1"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"filters": [3]}, "one entry per layer"),
+    ],
+)
+def test_impossible_sizes_are_named(change: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_network("har-cfc", {**load_recipe("har-cfc").model, **change})
+
+
+def test_a_beats_augmentation_is_none_of_motion() -> None:
+    values = {
+        "name": "x",
+        "network": "har-cfc",
+        "dataset": "uci_har",
+        "model": {},
+        "training": vars(load_recipe("har-cfc").training),
+        "augmentation": {"rhythm": 0.1},
+    }
+    with pytest.raises(UsageError, match="augmentation: unknown key 'rhythm'"):
+        recipe_of(values, "mine")
+
+
+def test_a_turned_phone_feels_the_same_strength() -> None:
+    window = torch.from_numpy(RUNS[0].frames[:640].reshape(2, 5, 64, 6) * np.array(SCALES)).float()
+    plan = MotionAugmentation(rotation=0.5, amplitude=0.0, offset=0.0, noise=0.0)
+    turned = augment({"window": window}, plan)["window"]
+    for sensor in (slice(0, 3), slice(3, 6)):
+        before, after = window[..., sensor].norm(dim=-1), turned[..., sensor].norm(dim=-1)
+        assert torch.allclose(before, after, atol=1e-5)
+    assert not torch.allclose(window, turned, atol=0.05)
+
+
+def test_generated_motion_is_the_same_each_time_and_has_every_class() -> None:
+    (first,) = load_dataset("synthetic-activity", records=["p01"])
+    assert isinstance(first, ActivityRun)
+    assert np.array_equal(first.frames, generate(1).frames)
+    assert set(first.window_labels.tolist()) == set(range(len(CLASSES)))
+    gravity = np.linalg.norm(first.frames[:, :3] * SCALES[0], axis=1)
+    assert np.median(gravity) == pytest.approx(1, abs=0.05)
+    assert not set(names_of("test")) & set(names_of("develop"))

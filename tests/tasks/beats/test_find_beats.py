@@ -1,0 +1,252 @@
+"""Models that find beats themselves: on recordings, in trouble, in generated C."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnn_edge.codegen.kernels import Core
+from lnn_edge.codegen.render import generate, render_model
+from lnn_edge.data.recording import Recording, match_beats
+from lnn_edge.errors import UsageError
+from lnn_edge.files import resources
+from lnn_edge.files.shipped import shipped_graph
+from lnn_edge.graph.file import load_graph, save_graph
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.pipeline import Pipeline
+from lnn_edge.graph.sim.batch import run_input_stage, stamps_of_events
+from lnn_edge.graph.sim.stream import Stream
+from lnn_edge.graph.stage import EventTrigger, InputTrigger, Ring, Stage
+from lnn_edge.tasks.beats.find_beats import detector_stage, detector_times, find_beats
+from tests.support import arm_core
+from tests.support.host_c import compile_model, record_items, run_c, run_reference
+from tests.support.recordings import mitdb_record
+from tests.support.toy import toy_every_graph, toy_graph
+
+TOLERANCE_S = 0.15
+LEARNING_S = 3.0
+NO_EVENTS = np.zeros(0, np.int64)
+
+
+def detector(rate: int) -> Pipeline:
+    """Return a pipeline that does nothing but find beats."""
+    times = detector_times(rate)
+    frame = QTensor("adc", (2,), "int16", 1 / 200, role="input")
+    stage, source = detector_stage(Stage("sample", InputTrigger(frame, "samples")), frame, times)
+    window = QTensor("window", (2, 2), "int16", 1 / 200, role="input")
+    dt = QTensor("dt", (1,), "uint16", 1 / rate, 0, 1, 9999, "input")
+    trigger = EventTrigger("samples", window, dt, None, 100, 1, 1, 0, 8, source)
+    ring = Ring("samples", frame, times.longest_delay + 3)
+    return Pipeline((stage, Stage("decide", trigger)), (ring,))
+
+
+Found = tuple[np.ndarray, np.ndarray]
+
+
+def find(recordings: dict[str, np.ndarray], rate: int = 360) -> dict[str, Found]:
+    """Return stamps and delays of the beats in frames (N, 2) of recordings, run side by side."""
+    pipeline = detector(rate)
+    trigger = pipeline.deciding_trigger
+    assert isinstance(trigger, EventTrigger)
+    results = run_input_stage(pipeline, [f.astype(np.int16) for f in recordings.values()])
+    events = [stamps_of_events(trigger, NO_EVENTS, values) for values in results]
+    return {n: (e.stamps, e.known - e.stamps) for n, e in zip(recordings, events, strict=True)}
+
+
+def beats_of(times: np.ndarray, length: int, width: float = 4.0, height: float = 200) -> np.ndarray:
+    """Return a lead with spikes as wide as R waves, and waves as wide as T waves behind them."""
+    t = np.arange(length)
+    ecg = np.zeros(length)
+    for peak in times:
+        ecg += height * np.exp(-(((t - peak) / width) ** 2))
+        ecg += 0.25 * height * np.exp(-(((t - peak - 100) / 25) ** 2))
+    return ecg
+
+
+def two_leads(lead: np.ndarray, seed: int = 0, noise: float = 2.0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    leads = np.stack((lead, 0.5 * lead), axis=1) + rng.normal(0, noise, (len(lead), 2))
+    return (leads + 1024).round().astype(np.int16)
+
+
+def assert_found(found: np.ndarray, beats: np.ndarray, rate: int = 360) -> None:
+    """Every beat after the learning is found, and nothing else."""
+    beats = beats[beats > LEARNING_S * rate]
+    found = found[found > LEARNING_S * rate]
+    stamp, beat = match_beats(beats, found, round(0.02 * rate))
+    assert len(found) == len(stamp)  # none is false
+    assert len(beats) == len(beat)
+
+
+ANNOTATED = ("100", "118", "208", "217")
+
+
+@pytest.fixture(scope="module")
+def annotated() -> dict[str, tuple[Recording, Found]]:
+    """A minute of each record, and what is found in it."""
+    records = {name: mitdb_record(name).cut(0, 60 * 360) for name in ANNOTATED}
+    found = find({name: record.adc for name, record in records.items()})
+    return {name: (records[name], found[name]) for name in ANNOTATED}
+
+
+@pytest.mark.parametrize("name", ANNOTATED)
+def test_it_finds_the_annotated_beats(
+    name: str, annotated: dict[str, tuple[Recording, Found]]
+) -> None:
+    record, (found, delays) = annotated[name]
+    stamp, beat = match_beats(record.beats, found, round(TOLERANCE_S * 360))
+    after_learning = record.beats > 3 * 360
+    missed = np.setdiff1d(np.flatnonzero(after_learning), beat)
+    assert len(missed) <= 1
+    assert len(found) - len(stamp) <= 1
+    assert delays.max() <= detector_times(360).longest_delay + 1
+    assert (np.diff(found) > 0).all()
+
+
+def steady(rate: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return frames and beats of half a minute."""
+    beats = np.arange(rate // 2, 30 * rate, round(0.8 * rate))
+    return two_leads(beats_of(beats, 31 * rate, 0.011 * rate)), beats
+
+
+def odd_leads(change: str) -> np.ndarray:
+    frames = two_leads(beats_of(EVEN, 7300)).astype(np.int64)
+    if change == "upside down":
+        frames = 2048 - frames
+    if change == "tiny":
+        frames = two_leads(beats_of(EVEN, 7300, height=30), noise=0.5)
+    if "flat" in change:
+        frames[:, int(change.startswith("other"))] = 1024
+    return frames
+
+
+def sudden_loss() -> np.ndarray:
+    lead = beats_of(LOSING[:12], 7300) + beats_of(LOSING[12:], 7300, height=70)
+    return two_leads(lead)
+
+
+def burst_and_silence() -> np.ndarray:
+    frames = two_leads(beats_of(BROKEN, 13300)).astype(np.int64)
+    frames[4500:5000] += np.random.default_rng(3).integers(-900, 900, (500, 2))
+    return frames
+
+
+CHANGES = ("upside down", "one lead flat", "other lead flat", "tiny")
+EVEN, LOSING = np.arange(200, 7000, 280), np.arange(200, 7000, 300)
+BROKEN = np.concatenate((np.arange(200, 4000, 280), np.arange(9000, 13000, 280)))
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Found]:
+    """What is found in the invented recordings at 360 Hz."""
+    recordings = {change: odd_leads(change) for change in CHANGES}
+    recordings |= {"360 Hz": steady(360)[0], "sudden loss": sudden_loss()}
+    recordings |= {"burst": burst_and_silence(), "nothing": np.full((8000, 2), 1024)}
+    return find(recordings)
+
+
+@pytest.mark.parametrize("rate", [250, 360, pytest.param(500, marks=pytest.mark.slow)])
+def test_any_sampling_rate_will_do(rate: int, found: dict[str, Found]) -> None:
+    frames, beats = steady(rate)
+    name = f"{rate} Hz"
+    every = found if rate == 360 else find({name: frames}, rate)
+    assert_found(every[name][0], beats, rate)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_leads_may_be_odd(change: str, found: dict[str, Found]) -> None:
+    assert_found(found[change][0], EVEN)
+
+
+def test_a_pause_and_a_sudden_loss_of_height_are_searched_back(found: dict[str, Found]) -> None:
+    stamps, delays = found["sudden loss"]
+    assert_found(stamps, LOSING)
+    assert delays.max() > 250  # by a search back
+
+
+def test_it_goes_on_after_a_burst_of_noise_and_after_silence(found: dict[str, Found]) -> None:
+    stamps, _ = found["burst"]
+    assert_found(stamps[stamps > 9000 + 360 * 3], BROKEN[BROKEN > 9000 + 360 * 3])
+
+
+def test_nothing_is_found_where_nothing_is(found: dict[str, Found]) -> None:
+    assert len(found["nothing"][0]) == 0
+
+
+def test_a_model_that_finds_its_beats_decides_as_generated_c_does(tmp_path: Path) -> None:
+    graph = find_beats(toy_graph())
+    path = tmp_path / "model.qgraph"
+    save_graph(graph, path)
+    assert load_graph(path).stages[0].outputs == graph.stages[0].outputs
+    beats = np.arange(200, 4000, 280)
+    frames = two_leads(beats_of(beats, 4600))
+    items = [*record_items(frames, NO_EVENTS), ("G", None)]
+    items[2500:2500] = [("E", 2000), ("S", 40)]  # an event from outside is refused; lost frames
+    expected = run_reference(graph, items)
+    assert expected.count(b"D") >= 6
+    assert run_c(compile_model(graph, tmp_path), items) == expected
+
+
+def test_generated_c_finds_what_the_simulator_finds(tmp_path: Path) -> None:
+    """Beats of all heights and distances, a pause, and a burst that saturates."""
+    rng = np.random.default_rng(5)
+    beats = np.cumsum(rng.integers(60, 400, 30))
+    lead = sum(
+        beats_of(beats[i : i + 1], 8000, height=h) for i, h in enumerate(rng.integers(40, 300, 30))
+    )
+    frames = two_leads(np.asarray(lead), noise=6).astype(np.int64)
+    frames[6500:6900] += rng.integers(-30000, 30000, (400, 2))
+    graph = find_beats(toy_graph())
+    items = [*record_items(frames.astype(np.int16), NO_EVENTS), ("G", None)]
+    expected = run_reference(graph, items)
+    assert expected.count(b"D") >= 10
+    assert run_c(compile_model(graph, tmp_path), items) == expected
+
+
+FEED = """
+#include "toy.h"
+void run(const uint8_t *in, uint8_t *out)
+{
+    static toy_ctx_t ctx;
+    toy_reset(&ctx);
+    for (uint32_t i = 0; i < FRAMES; i++)
+    {
+        (void) toy_push_frame(&ctx, (const int16_t *) (const void *) &in[4 * i]);
+    }
+    out[0] = 0;
+}
+"""
+
+
+@pytest.mark.target
+def test_a_state_that_is_updated_in_place_is_not_copied_onto_itself(tmp_path: Path) -> None:
+    """The detector's state of 184 words: its copy alone would take 738 instructions a sample."""
+    arm_core.require_emulator()
+    graph, runtime = find_beats(toy_graph()), resources.path("firmware") / "runtime"
+    for name, text in render_model(generate(graph, Core("cortex-m7", dsp=True))).items():
+        (tmp_path / name).write_text(text)
+    frames = two_leads(beats_of(np.arange(200, 2000, 280), 2000))
+    (tmp_path / "feed.c").write_text(FEED.replace("FRAMES", str(len(frames))))
+    sources = [*tmp_path.glob("*.c"), *runtime.glob("*.c")]
+    program = arm_core.link("cortex-m7", tmp_path, sources, [tmp_path, runtime])
+    done = arm_core.run(program, frames.astype("<i2").tobytes(), 1, count=True)
+    (spent,) = (n for name, n in done.instructions.items() if name.endswith("_r_peaks"))
+    assert spent / len(frames) < 200
+
+
+def test_the_shipped_model_finds_its_beats() -> None:
+    graph = find_beats(load_graph(shipped_graph()))
+    beats = np.arange(200, 4000, 280)
+    stream = Stream(graph)
+    decisions = list(stream.run(two_leads(beats_of(beats, 4700))))
+    stamp, _ = match_beats(beats, np.array([d.stamp for d in decisions]), 8)
+    assert len(stamp) == len(decisions) >= len(beats) - 5  # the first are learned from
+    assert stream.counters.events_rejected == 0
+
+
+@pytest.mark.parametrize("make", [toy_every_graph, lambda: find_beats(toy_graph())])
+def test_a_model_without_events_from_outside_is_refused(make: object) -> None:
+    with pytest.raises(UsageError, match="takes no events from outside"):
+        find_beats(make())  # type: ignore[operator]

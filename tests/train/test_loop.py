@@ -1,0 +1,155 @@
+"""Training learns, resumes exactly, and its files are checked when they are read."""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lnn_edge.errors import DataError, UsageError
+from lnn_edge.quantize.trained import quantize
+from lnn_edge.tasks.metrics.single_label import evaluate_scores, integer_scores
+from lnn_edge.train.checkpoint import Trained, float_scores, load_trained, prepare, save_trained
+from lnn_edge.train.loop import EpochReport, train
+from lnn_edge.train.recipe import Recipe, builtin_recipes, load_recipe
+from tests.support.recordings import invented
+
+RECORDINGS = [invented("a", 120, 1), invented("b", 120, 2)]
+HELD_OUT = [invented("c", 120, 3)]
+
+
+def short_recipe(epochs: int) -> Recipe:
+    recipe = load_recipe("ecg-beats-demo")
+    return replace(recipe, training=replace(recipe.training, epochs=epochs, batch_size=4))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    recipe = short_recipe(40)
+    slow = replace(recipe.training, average_decay=0.9)
+    return train(replace(recipe, training=slow), RECORDINGS, HELD_OUT, folder, seed=1)
+
+
+def test_training_learns_early_and_wide_beats(trained: Trained) -> None:
+    sequences = prepare(trained.network, HELD_OUT)
+    scores = float_scores(trained.network, sequences)
+    assert evaluate_scores(sequences, scores, trained.network.classes).accuracy > 0.9
+
+
+def test_integers_decide_as_floats_do(trained: Trained) -> None:
+    graph = quantize(trained, RECORDINGS)
+    _, integers = integer_scores(graph, HELD_OUT)
+    (floats,) = float_scores(trained.network, prepare(trained.network, HELD_OUT))
+    error = graph.output.dequantize(integers[0]) - floats
+    assert np.abs(error).max() < 0.1 * np.abs(floats).max()
+    assert (integers[0].argmax(1) == floats.argmax(1)).mean() > 0.98
+
+
+def test_the_card_and_the_graph_say_what_was_not_learned(trained: Trained, tmp_path: Path) -> None:
+    """The invented recordings have no F."""
+    labels = np.concatenate([r.labels for r in RECORDINGS])
+    assert set(labels.tolist()) == {0, 1, 2}
+    assert trained.card.unlearned == ("F",)
+    assert quantize(trained, RECORDINGS).contract.unlearned == ("F",)
+    card = replace(trained.card, unlearned=None)  # as it was written before
+    save_trained(tmp_path, trained.network, card)
+    assert "unlearned" not in (tmp_path / "model.toml").read_text()
+    assert "unlearned" not in quantize(load_trained(tmp_path), RECORDINGS).metadata
+
+
+def test_an_interrupted_training_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    recipe = short_recipe(3)
+    train(recipe, RECORDINGS, [], whole, seed=5)
+
+    class Interrupt(Exception):
+        pass
+
+    def stop(report: EpochReport) -> None:
+        if report.epoch == 2:
+            raise Interrupt
+
+    with pytest.raises(Interrupt):
+        train(recipe, RECORDINGS, [], parts, seed=5, on_epoch=stop)
+    assert not (parts / "model.safetensors").exists()
+    train(recipe, RECORDINGS, [], parts, seed=5)
+    names = ("model.safetensors", "model.toml")
+    assert all((whole / n).read_bytes() == (parts / n).read_bytes() for n in names)
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    def stop(_report: EpochReport) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(short_recipe(2), RECORDINGS, [], tmp_path, seed=5, on_epoch=stop)
+    with pytest.raises(DataError, match="another training"):
+        train(short_recipe(2), RECORDINGS, [], tmp_path, seed=6)
+    (tmp_path / "checkpoint.pt").write_bytes(b"PK nonsense")
+    with pytest.raises(DataError, match="damaged"):
+        train(short_recipe(2), RECORDINGS, [], tmp_path, seed=5)
+
+
+def test_training_leaves_the_global_generator_alone(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    train(short_recipe(1), RECORDINGS, [], tmp_path, seed=0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    train(short_recipe(1), RECORDINGS, [], tmp_path, seed=0)
+    weights = tmp_path / "model.safetensors"
+    good = weights.read_bytes()
+    weights.write_bytes(good[:-5])
+    with pytest.raises(DataError, match="damaged"):
+        load_trained(tmp_path)
+    weights.unlink()
+    with pytest.raises(DataError, match="lnn-edge train"):
+        load_trained(tmp_path)
+    weights.write_bytes(good)
+    card = tmp_path / "model.toml"
+    card.write_text(card.read_text().replace("format = 1", "format = 9"))
+    with pytest.raises(DataError, match="format 9"):
+        load_trained(tmp_path)
+
+
+def test_a_weight_that_is_no_number_is_named(trained: Trained, tmp_path: Path) -> None:
+    network = copy.deepcopy(trained.network)
+    name, weight = next(iter(network.named_parameters()))
+    weight.data.view(-1)[0] = float("nan")
+    save_trained(tmp_path, network, trained.card)
+    with pytest.raises(DataError, match=rf"model.safetensors: {re.escape(name)} holds 1 NaN"):
+        load_trained(tmp_path)
+
+
+def test_no_or_short_recordings_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "new"
+    with pytest.raises(DataError, match="no recordings"):
+        train(short_recipe(1), [], [], folder, seed=0)
+    with pytest.raises(DataError, match="sequence_length"):
+        train(short_recipe(1), [invented("s", 20, 1)], [], folder, seed=0)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", builtin_recipes())
+def test_built_in_recipes_load(name: str) -> None:
+    assert load_recipe(name).training.epochs > 0
+
+
+def test_wrong_recipes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="ecg-beats-cfc"):
+        load_recipe("ecg-beat-cfc")
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "x"\nepochs = 3\n')
+    with pytest.raises(UsageError, match="unknown key 'epochs'"):
+        load_recipe(str(path))
+    path.write_text("name = \n")
+    with pytest.raises(UsageError, match="not valid TOML"):
+        load_recipe(str(path))
