@@ -175,7 +175,10 @@ def test_another_lead_than_the_learned_one_is_said(
     warning = "warning: the model learned from lead {} and is fed ECG2\n"
     outcome = call("evaluate", *given, "--json")
     assert (json.loads(outcome.out)["lead"], outcome.err) == ("ECG2", warning.format("MLII"))
-    for arguments in (("evaluate", learned_from_ecg1), ("quantize", learned_from_ecg1)):
+    for arguments in (
+        ("evaluate", learned_from_ecg1),
+        ("quantize", learned_from_ecg1, "--force"),
+    ):
         outcome = call(*arguments, *given)
         assert (outcome.code, outcome.err) == (0, warning.format("ECG1"))
     call_json("export", learned_from_ecg1, "--board", "stm32f746", "-o", tmp_path / "firmware")

@@ -142,6 +142,7 @@ def test_the_published_preprocessing_is_chosen_and_refused(trained: Path, tmp_pa
     outcome = call("evaluate", folder / "model.qgraph", *options)
     assert outcome.code == 2
     assert "has its own, in integers; judge the folder of a trained model" in outcome.err
-    outcome = call("train", "ecg-beats-demo", "--dataset", "synthetic", *options[2:], "-o", folder)
+    other = ("ecg-beats-demo", "--dataset", "synthetic", *options[2:], "-o", tmp_path / "beats")
+    outcome = call("train", *other)
     assert outcome.code == 2
     assert "the network reads none; take ccfc" in outcome.err
