@@ -2,7 +2,7 @@
  * @file lnn_fixed.h
  * @brief Integer arithmetic of generated models.
  *
- * Twin of lnn_edge/fixed.py, function for function. There is one rounding rule:
+ * Twin of lnn_edge/graph/fixed.py, function for function. There is one rounding rule:
  * round half up of acc * M, rounded once. No option changes a result.
  */
 #ifndef LNN_FIXED_H

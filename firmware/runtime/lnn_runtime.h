@@ -2,7 +2,7 @@
  * @file lnn_runtime.h
  * @brief Rings of samples, the event queue and the firing on frames: what joins the stages of a generated model.
  *
- * Twin of lnn_edge/stream.py. The memory is the caller's; nothing here allocates.
+ * Twin of lnn_edge/graph/sim/. The memory is the caller's; nothing here allocates.
  */
 #ifndef LNN_RUNTIME_H
 #define LNN_RUNTIME_H

@@ -2,7 +2,7 @@
  * @file lnn_state.h
  * @brief The blob that a model's state is kept in, and whether a state is one that the model can be in.
  *
- * Twin of Stream.state_blob in lnn_edge/stream.py. Format: docs/graph.md.
+ * Twin of Stream.state_blob in lnn_edge/graph/sim/stream.py. Format: docs/graph.md.
  */
 #ifndef LNN_STATE_H
 #define LNN_STATE_H

@@ -9,7 +9,9 @@ import pytest
 
 from lnn_edge.codegen.kernels import HOST, KERNELS, Core, select
 from lnn_edge.codegen.kernels.rows import BLOCK, PAIR_LIMIT, SPAN, byte_rows, pair_rows
+from lnn_edge.files import resources
 from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops import OPERATORS
 from lnn_edge.graph.ops.conv import Conv1d
 from lnn_edge.graph.ops.conv2d import Conv2d, geometry_of
 from lnn_edge.graph.ops.linear import Linear
@@ -27,6 +29,13 @@ CONV_SIZES = (  # frames, channels, kernel size, filters, stride
     (9, 3, 2, 5, 3),
     (5, 1, 1, 2, 4),
 )
+
+
+@pytest.mark.parametrize("kind", OPERATORS)
+def test_every_operator_has_a_portable_kernel_and_its_template(kind: str) -> None:
+    assert "portable" in [kernel.name for kernel in KERNELS[kind]]
+    folder = resources.path("templates") / "ops"
+    assert all((folder / kernel.template).is_file() for kernel in KERNELS[kind])
 
 
 def linear(columns: int, rows: int, dtype: str, weight: np.ndarray | None = None) -> Linear:

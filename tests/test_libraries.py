@@ -1,0 +1,45 @@
+"""A library is imported where its work is done and nowhere else, so that commands start fast."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.places import ROOT
+
+PACKAGE = ROOT / "lnn_edge"
+FILES = sorted(PACKAGE.rglob("*.py"))
+ROOMS_OF = {
+    "torch": {"nn", "quantize", "tasks", "train"},
+    "h5py": {"data", "nn"},
+    "safetensors": {"nn", "train"},
+    "jinja2": {"codegen"},
+    "serial": {"device"},
+    "wfdb": {"data"},
+    "click": {"cli"},
+    "rich": {"cli"},
+    "unicorn": {"device"},
+    "sklearn": {"tasks"},
+}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_libraries_stay_in_their_rooms(path: Path) -> None:
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+        for library in (name.split(".")[0] for name in names):
+            assert room in ROOMS_OF.get(library, {room}), f"{path} imports {library}"
+
+
+@pytest.mark.parametrize("module", ["codegen.render", "build.cmake", "verify.verify", "report"])
+def test_the_way_from_graph_to_report_needs_no_torch(module: str) -> None:
+    code = f"import sys, lnn_edge.{module}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
