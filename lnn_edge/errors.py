@@ -39,3 +39,7 @@ class MissingToolError(LnnEdgeError):
 
 class UsageError(LnnEdgeError):
     """The request itself makes no sense."""
+
+
+class LayerError(UsageError):
+    """A module holds something that has no place on a device; the message names its line."""

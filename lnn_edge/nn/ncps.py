@@ -75,7 +75,7 @@ def import_ncps(path: Path, options: ImportOptions) -> tuple[CellModel, CellCard
         raise UsageError(f"dt is {options.dt} s, needed is a positive, finite one, or input")
     file = read_ncps(path)
     try:
-        sizes, model = _model(path, file, options)
+        sizes, model = model_of(path, file, options)
     except (KeyError, IndexError, RuntimeError) as error:  # weights of other names or shapes
         reason = " ".join(str(error).split())
         raise DataError(f"{path} is no cell that is known here ({reason})") from None
@@ -86,7 +86,8 @@ def import_ncps(path: Path, options: ImportOptions) -> tuple[CellModel, CellCard
     return model.eval(), card
 
 
-def _model(path: Path, file: NcpsFile, options: ImportOptions) -> tuple[CellSizes, CellModel]:
+def model_of(path: Path, file: NcpsFile, options: ImportOptions) -> tuple[CellSizes, CellModel]:
+    """Return sizes and model of arrays that are read; path stands in messages only."""
     kind = _kind(path, file.arrays)
     options = _agreed(path, file, kind, options)
     wiring = _wiring(path, file, kind, options.wiring)

@@ -1,0 +1,124 @@
+"""Which axis of each value is time: found by running a graph, not by rules for operators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from lnn_edge.errors import LayerError
+from lnn_edge.nn.trace import where
+
+Values = dict[str, Any]
+"""What nodes computed, by name."""
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Axes of a value.
+
+    Attributes:
+        names: "B", "T", "BT" (both in one), or a size that varies with neither.
+        lengths: Of the axis that is time, in the run of the whole length and in a shorter one.
+    """
+
+    names: tuple[str | int, ...]
+    lengths: tuple[int, int]
+
+    @property
+    def static(self) -> tuple[int, ...]:
+        """Sizes of one element in time."""
+        return tuple(n for n in self.names if isinstance(n, int))
+
+    @property
+    def time(self) -> int | None:
+        """Place of the axis that is time and nothing else."""
+        return self.names.index("T") if "T" in self.names else None
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes as a device sees them: one sequence, one step."""
+        return tuple(n if isinstance(n, int) else 1 for n in self.names)
+
+
+def find_axes(traced: fx.GraphModule, inputs: Sequence[Tensor]) -> Mapping[str, Axes]:
+    """Return the axes of every node's value.
+
+    The graph runs on (1, T), (2, T) and (1, 0.8 T): an axis is what its length varies with.
+
+    Args:
+        traced: See trace.
+        inputs: Of forward, (N, T, ...) each.
+
+    Raises:
+        LayerError: forward works for one length only, or a value has no batch axis.
+    """
+    length = inputs[0].shape[1]
+    shorter = max(1, length - max(1, length // 5))
+    one = [x[:1] for x in inputs]
+    runs = [run_nodes(traced, *one), run_nodes(traced, *(torch.cat((x, x)) for x in one))]
+    try:
+        runs.append(run_nodes(traced, *(x[:, :shorter] for x in one)))
+    except LayerError as error:
+        raise LayerError(
+            f"{error}; forward works for {length} frames only: give hop= for a window that moves, "
+            "or cut windows with x.unfold(1, length, hop)"
+        ) from None
+    axes = {}
+    for node in traced.graph.nodes:
+        values = [_first(run[node.name]) for run in runs]
+        if isinstance(values[0], Tensor) and node.op != "get_attr":
+            axes[node.name] = _axes_of(node, values)
+    return axes
+
+
+def run_nodes(traced: fx.GraphModule, *inputs: Tensor) -> Values:
+    """Return the value of every node.
+
+    Raises:
+        LayerError: A node fails; names its line.
+    """
+    recorder = _Recorder(traced)
+    with torch.no_grad():
+        recorder.run(*inputs)
+    return recorder.seen
+
+
+def _first(value: Any) -> Any:
+    """Return what a layer returns first."""
+    return value[0] if isinstance(value, tuple) and value else value
+
+
+def _axes_of(node: fx.Node, values: Sequence[Tensor]) -> Axes:
+    names: list[str | int] = []
+    lengths = (0, 0)
+    if len({v.ndim for v in values}) > 1:
+        raise LayerError(f"{where(node)}: the number of axes varies with the length; needed is one")
+    for whole, twice, short in zip(*(v.shape for v in values), strict=True):
+        name = ("B" if whole != twice else "") + ("T" if whole != short else "")
+        names.append(name or whole)
+        lengths = (whole, short) if "T" in name else lengths
+    if not any("B" in str(name) for name in names):
+        raise LayerError(
+            f"{where(node)}: the result {tuple(names)} has no batch axis; each sequence must be "
+            "computed by itself"
+        )
+    return Axes(tuple(names), lengths)
+
+
+class _Recorder(fx.Interpreter):
+    def __init__(self, traced: fx.GraphModule) -> None:
+        super().__init__(traced)
+        self.seen: Values = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        try:
+            value = super().run_node(n)
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            reason = " ".join(str(error).split("While executing")[0].split())
+            raise LayerError(f"{where(n)}: {reason}") from None
+        self.seen[n.name] = value
+        return value

@@ -1,0 +1,480 @@
+"""When each value of a traced module exists on a device: stages joined by rings.
+
+After n frames the newest streamed output is the last element of forward on those n frames. A layer
+that reads several elements in time (a convolution, a pooling, unfold) fires in a stage of its own,
+on a ring that holds what it reads; all others run in the stage of what they read.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, fx, nn
+from torch.nn import functional
+
+from lnn_edge.errors import LayerError
+from lnn_edge.nn.axes import Axes, find_axes
+from lnn_edge.nn.recurrent import Recurrent
+from lnn_edge.nn.trace import where
+
+OVER_TIME = (nn.Conv1d, nn.Conv2d, nn.AvgPool1d, nn.MaxPool1d)
+
+
+@dataclass
+class Read:
+    """What one node reads of a ring: elements [newest - lag - size + 1, newest - lag].
+
+    Attributes:
+        size: Elements from the first to the last that is read.
+        after: The newest element that result 0 needs.
+        dilation: Elements from one tap of a kernel to the next.
+        lag: Elements between the newest and the last that is read.
+        step: Elements from one to the next of a view.
+    """
+
+    size: int
+    after: int
+    dilation: int = 1
+    lag: int = 0
+    step: int = 1
+
+
+@dataclass
+class PlannedStage:
+    """What runs when `hop` more elements of a ring have come.
+
+    Attributes:
+        index: Of the stage; 0 runs at every frame.
+        source: Node whose values the ring holds.
+        hop: Elements from one run to the next.
+        parent: Index of the stage that computes the source; -1 for frames.
+        reads: By the name of the node that reads the ring.
+        nodes: What runs, in order.
+    """
+
+    index: int
+    source: fx.Node
+    hop: int
+    parent: int
+    reads: dict[str, Read] = field(default_factory=dict)
+    nodes: list[fx.Node] = field(default_factory=list)
+
+    @property
+    def after(self) -> int:
+        """The newest element that the first run needs, from 0."""
+        return max((read.after for read in self.reads.values()), default=0)
+
+    @property
+    def length(self) -> int:
+        """Elements of the ring."""
+        return max((read.lag + read.size for read in self.reads.values()), default=1)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When one value exists.
+
+    Attributes:
+        stage: Index of its stage.
+        shift: Element m is element m + shift of what the stage computes.
+        pad: Zeros before element 0.
+        tail: Last elements of forward that look beyond the end; below 0: that forward leaves out.
+        stride: Elements of the stage from one to the next.
+    """
+
+    stage: int
+    shift: int = 0
+    pad: int = 0
+    tail: int = 0
+    stride: int = 1
+
+    @property
+    def is_view(self) -> bool:
+        """Whether its elements are those of the stage at other places."""
+        return bool(self.shift or self.pad) or self.stride > 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A traced module with its stages.
+
+    Attributes:
+        traced: The graph.
+        axes: Of values, by node name.
+        timings: Of values, by node name.
+        stages: All that were opened; the road to the outputs is `road`.
+        outputs: By name.
+        spans: Of causal convolutions: elements that their kernel spans, the past is a state.
+        at_rest: Names of recurrent layers that start anew at every element.
+    """
+
+    traced: fx.GraphModule
+    axes: Mapping[str, Axes]
+    timings: Mapping[str, Timing]
+    stages: Sequence[PlannedStage]
+    outputs: Mapping[str, fx.Node]
+    spans: Mapping[str, int]
+    at_rest: frozenset[str]
+
+    @property
+    def last(self) -> PlannedStage:
+        """The stage of the outputs."""
+        return self.stages[self.timings[next(iter(self.outputs.values())).name].stage]
+
+    @property
+    def road(self) -> tuple[PlannedStage, ...]:
+        """Stages from the frames to the outputs; each reads the one before."""
+        road = [self.last]
+        while road[0].parent >= 0:
+            road.insert(0, self.stages[road[0].parent])
+        return tuple(road)
+
+    @property
+    def pace(self) -> tuple[int, int]:
+        """Frames to the first output, and from one to the next."""
+        first = hop = 1
+        for stage in self.road[1:]:
+            first, hop = first + hop * stage.after, hop * stage.hop
+        return first, hop
+
+    def layer_of(self, node: fx.Node) -> nn.Module | None:
+        """Return the layer that a node calls."""
+        return layer_of(self.traced, node)
+
+
+def make_plan(traced: fx.GraphModule, inputs: Sequence[Tensor]) -> Plan:
+    """Return when what runs.
+
+    Args:
+        traced: See trace.
+        inputs: Of forward, (N, T, ...) each.
+
+    Raises:
+        LayerError: A layer needs frames that have not come, or two values never meet.
+    """
+    return _Planner(traced, find_axes(traced, inputs)).plan()
+
+
+def layer_of(traced: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    """Return the layer that a node calls."""
+    return traced.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+def number(value: Any) -> Any:
+    """Return a number, one that forward computes from shapes as it was in the examples."""
+    return value.meta["example"] if isinstance(value, fx.Node) else value
+
+
+def time_key(node: fx.Node, axes: Axes) -> Any:
+    """Return by what an index takes of time; slice(None) is all of it."""
+    keys = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
+    if any(key is Ellipsis for key in keys):
+        at = next(i for i, key in enumerate(keys) if key is Ellipsis)
+        free = len(axes.names) - len(keys) + 1
+        keys = (*keys[:at], *[slice(None)] * free, *keys[at + 1 :])
+    if axes.time is None or axes.time >= len(keys):
+        return slice(None)
+    return keys[axes.time]
+
+
+class _Planner:
+    def __init__(self, traced: fx.GraphModule, axes: Mapping[str, Axes]) -> None:
+        self.traced, self.axes = traced, axes
+        self.timings: dict[str, Timing] = {}
+        self.spans: dict[str, int] = {}
+        self.at_rest: set[str] = set()
+        self._shown: dict[str, fx.Node] = {}  # by the name of a view of time
+        first = next(n for n in traced.graph.nodes if n.op == "placeholder")
+        self.stages = [PlannedStage(0, first, 1, -1)]
+
+    def plan(self) -> Plan:
+        outputs: dict[str, fx.Node] = {}
+        for node in self.traced.graph.nodes:
+            if node.op == "output":
+                outputs = _outputs_of(node)
+            elif node.name in self.axes:
+                self.timings[node.name] = self._time(node)
+        for stage in self.stages:
+            for read in stage.reads.values():
+                read.lag = stage.after - read.after
+        self._check_outputs(outputs)
+        rests = frozenset(self.at_rest)
+        return Plan(self.traced, self.axes, self.timings, self.stages, outputs, self.spans, rests)
+
+    def _check_outputs(self, outputs: Mapping[str, fx.Node]) -> None:
+        for node in outputs.values():
+            if node.name not in self.timings:
+                raise LayerError(f"{where(node)}: an output that no input reaches")
+        if len({self.timings[n.name].stage for n in outputs.values()}) > 1:
+            lines = "; ".join(map(where, outputs.values()))
+            raise LayerError(f"outputs come at different rates ({lines}); make two models of them")
+        for node in outputs.values():
+            timing = self.timings[node.name]
+            if timing.tail > 0:
+                raise LayerError(
+                    f"{where(node)}: the last {timing.tail} results of forward look beyond the "
+                    "newest frame; pad on the left only: F.pad(x, (k - 1, 0))"
+                )
+            if timing.is_view:
+                self._settle(node, timing)
+
+    def _time(self, node: fx.Node) -> Timing:
+        if node.op == "placeholder":
+            self.stages[0].nodes.append(node)
+            return Timing(0)
+        before = [a for a in node.all_input_nodes if a.name in self.timings]
+        if not before:
+            raise LayerError(f"{where(node)}: a constant that is no layer's weight")
+        for rule in (self._over_time, self._pad, self._index, self._unfold, self._whole_record):
+            timing = rule(node, before[0])
+            if timing is not None:
+                return timing
+        return self._pointwise(node, before)
+
+    def _pointwise(self, node: fx.Node, before: Sequence[fx.Node]) -> Timing:
+        """A layer that treats every element alike; what it reads must exist in one stage."""
+        self._check_restart(node, self.axes[before[0].name].names)
+        here = [self._settled(b) for b in before]
+        if len({t.stage for t in here}) > 1:
+            names = " and ".join(b.name for b in before)
+            raise LayerError(
+                f"{where(node)}: joins {names}, which exist at different times; a skip over a "
+                "layer with a window must be cut to the same element, x[:, k - 1:]"
+            )
+        self.stages[here[0].stage].nodes.append(node)
+        tails = [t.tail for t in here]
+        tail = min(tails, key=lambda t: (t > 0, t)) if min(tails) < 0 else max(tails)
+        return Timing(here[0].stage, tail=tail)
+
+    def _check_restart(self, node: fx.Node, names: tuple[str | int, ...]) -> None:
+        if not isinstance(layer_of(self.traced, node), Recurrent):
+            return
+        if names[:2] == ("BT", 1):
+            self.at_rest.add(node.name)
+        elif "BT" in names:
+            raise LayerError(
+                f"{where(node)}: the layer would start anew in every window; run it behind the "
+                "windows, on (B, windows, features)"
+            )
+
+    def _settled(self, node: fx.Node) -> Timing:
+        timing = self.timings[node.name]
+        return self._settle(node, timing) if timing.is_view else timing
+
+    def _settle(self, node: fx.Node, timing: Timing) -> Timing:
+        """Give a view that is read element by element a stage: a window of one, with a lag."""
+        if timing.pad:
+            raise LayerError(f"{where(node)}: padding over time that no convolution reads")
+        made = self._pushed_back(node, timing)
+        if made is None:
+            read = Read(1, timing.shift)
+            made = self._open(node, self._origin(node), timing.stride, read)
+        made = Timing(made.stage, tail=-(-timing.tail // timing.stride))
+        self.timings[node.name] = made
+        self._shown.pop(node.name, None)
+        return made
+
+    def _pushed_back(self, node: fx.Node, timing: Timing) -> Timing | None:
+        """Let the windows of a shifted value begin later, where nobody else reads them."""
+        stage = self.stages[self.timings[self._origin(node).name].stage]
+        if stage.index == 0 or timing.stride > 1:
+            return None
+        seen, left = {node}, [node]
+        while left:
+            current = left.pop()
+            is_kept = isinstance(layer_of(self.traced, current), Recurrent)
+            if is_kept or not set(current.users) <= seen | set(node.users):
+                return None
+            if current.name in stage.reads:
+                continue
+            fresh = {n for n in current.all_input_nodes if n.name in self.timings} - seen
+            seen |= fresh
+            left += fresh
+        for n in seen:
+            if n.name in stage.reads:
+                stage.reads[n.name].after += timing.shift
+        stage.nodes.append(node)
+        return Timing(stage.index)
+
+    def _origin(self, node: fx.Node) -> fx.Node:
+        """Return the node whose values a view shows."""
+        while node.name in self._shown:
+            node = self._shown[node.name]
+        return node
+
+    def _open(self, node: fx.Node, source: fx.Node, hop: int, read: Read) -> Timing:
+        """Put the reader of a ring into the stage that reads it at this rate."""
+        for stage in self.stages[1:]:
+            if stage.source is source and stage.hop == hop:
+                break
+        else:
+            parent = self.timings[source.name].stage
+            stage = PlannedStage(len(self.stages), source, hop, parent)
+            self.stages.append(stage)
+        stage.reads[node.name] = read
+        stage.nodes.append(node)
+        return Timing(stage.index)
+
+    def _over_time(self, node: fx.Node, x: fx.Node) -> Timing | None:
+        layer, axes = layer_of(self.traced, node), self.axes[x.name]
+        if not isinstance(layer, OVER_TIME) or axes.time is None:
+            return None
+        if isinstance(layer, nn.Conv2d) or axes.time != 2:
+            raise LayerError(
+                f"{where(node)}: time is axis {axes.time} here; needed (B, channels, time): "
+                "transpose(1, 2) before the layer"
+            )
+        timing = self.timings[x.name]
+        stride, span, dilation = (_one(v) for v in _geometry(layer))
+        is_causal = self._is_causal(node, layer, timing, span)
+        if is_causal and span > 1:
+            return self._causal(node, x, span, _padding(layer))
+        if span == stride == 1 and not timing.is_view:
+            return self._pointwise(node, [x])
+        reach = (span - 1) * timing.stride
+        read = Read(reach + 1, timing.shift + reach, dilation * timing.stride, 0, timing.stride)
+        made = self._open(node, self._origin(x), stride * timing.stride, read)
+        return Timing(made.stage, tail=-(-timing.tail // stride))
+
+    def _is_causal(self, node: fx.Node, layer: Any, timing: Timing, span: int) -> bool:
+        """Return whether a kernel begins before the record, in zeros.
+
+        Raises:
+            LayerError: It looks into the future, or its padding is one that no ring holds.
+        """
+        left = _padding(layer) + timing.pad
+        is_plain = isinstance(layer, nn.Conv1d) and layer.padding_mode == "zeros"
+        if left == 0:
+            return False
+        if left != span - 1 or _one(layer.stride) > 1 or not is_plain:
+            raise LayerError(
+                f"{where(node)}: padding {layer.padding} (with {timing.pad} before) of a kernel "
+                f"over {span} frames looks into the future, or begins before the record in a way "
+                f"that no ring holds; take padding=0, or F.pad(x, ({span - 1}, 0)) before a "
+                "stride of 1"
+            )
+        return True
+
+    def _causal(self, node: fx.Node, x: fx.Node, span: int, padding: int) -> Timing:
+        """The last elements are a state that starts at zero; nothing waits."""
+        base = x.all_input_nodes[0] if x.target is functional.pad else x
+        timing = self._settled(base)
+        self.spans[node.name] = span
+        self.stages[timing.stage].nodes.append(node)
+        return Timing(timing.stage, tail=timing.tail + padding)
+
+    def _pad(self, node: fx.Node, x: fx.Node) -> Timing | None:
+        if node.target is not functional.pad:
+            return None
+        axes, pads = self.axes[x.name], list(node.args[1])  # type: ignore[arg-type]
+        pairs = [tuple(map(number, pads[i : i + 2])) for i in range(0, len(pads), 2)]
+        place = None if axes.time is None else len(axes.names) - 1 - axes.time
+        others = [pair for i, pair in enumerate(pairs) if i != place and pair != (0, 0)]
+        if place is None or place >= len(pairs) or others:
+            raise LayerError(f"{where(node)}: pads another axis than time; needed is time alone")
+        left, right = pairs[place]
+        mode = node.kwargs.get("mode", node.args[2] if len(node.args) > 2 else "constant")
+        value = node.kwargs.get("value", node.args[3] if len(node.args) > 3 else 0)
+        if left < 0 or right or mode != "constant" or value:
+            raise LayerError(
+                f"{where(node)}: pads frames that have not come, or no zeros; needed is "
+                "F.pad(x, (k - 1, 0))"
+            )
+        timing = self.timings[x.name]
+        if timing.stride > 1:
+            timing = self._settle(x, timing)
+        self._shown[node.name] = x
+        return Timing(timing.stage, timing.shift, timing.pad + left, timing.tail)
+
+    def _index(self, node: fx.Node, x: fx.Node) -> Timing | None:
+        axes = self.axes[x.name]
+        if node.target is not operator.getitem or axes.time is None:
+            return None
+        key, timing = time_key(node, axes), self.timings[x.name]
+        if key == slice(None) or isinstance(layer_of(self.traced, x), Recurrent):
+            return None
+        if key == -1:
+            return self._newest(node, x, timing)
+        if not isinstance(key, slice):
+            raise LayerError(
+                f"{where(node)}: step {key} of a sequence; a device has the newest only: [:, -1]"
+            )
+        start, stop, step = (number(v) for v in (key.start or 0, key.stop or 0, key.step or 1))
+        if start < 0 or stop > 0:
+            raise LayerError(
+                f"{where(node)}: cuts time; needed is a start from 0 on or an end below 0, as in "
+                "[:, 4:] or [:, :-4]"
+            )
+        if step > 1 and timing.stride > 1:
+            raise LayerError(f"{where(node)}: takes steps of steps; take one [:, ::{step}]")
+        self._shown[node.name] = x
+        shift = timing.shift + start * timing.stride
+        return Timing(timing.stage, shift, timing.pad, timing.tail + stop, timing.stride * step)
+
+    def _newest(self, node: fx.Node, x: fx.Node, timing: Timing) -> Timing:
+        if timing.tail:
+            side = "beyond" if timing.tail > 0 else "behind"
+            raise LayerError(
+                f"{where(node)}: the last step is {abs(timing.tail)} frames {side} the newest; cut "
+                "or pad at the start only"
+            )
+        return self._pointwise(node, [x])
+
+    def _unfold(self, node: fx.Node, x: fx.Node) -> Timing | None:
+        axes = self.axes[x.name]
+        if node.target != "unfold" or axes.time is None:
+            return None
+        axis, size, hop = map(number, node.args[1:])
+        if axis % len(axes.names) != axes.time:
+            raise LayerError(f"{where(node)}: unfolds another axis than time")
+        timing = self.timings[x.name]
+        if timing.pad:
+            raise LayerError(f"{where(node)}: padding over time that no convolution reads")
+        reach = (size - 1) * timing.stride
+        read = Read(reach + 1, timing.shift + reach, step=timing.stride)
+        return self._open(node, self._origin(x), hop * timing.stride, read)
+
+    def _whole_record(self, node: fx.Node, x: fx.Node) -> Timing | None:
+        """Refuse what reads a whole record at once."""
+        time, after = self.axes[x.name].time, self.axes[node.name]
+        is_reader = node.target is operator.getitem
+        is_reader |= isinstance(layer_of(self.traced, node), Recurrent)
+        if time is None or after.time is not None or is_reader or "BT" in after.names:
+            return None
+        raise LayerError(
+            f"{where(node)}: the mean, sum or other reading of a whole record has no end on a "
+            "device; take the last step, x[:, -1], or windows, x.unfold(1, length, hop)"
+        )
+
+
+def _geometry(layer: Any) -> tuple[Any, int, Any]:
+    """Return stride, elements that the kernel spans, dilation."""
+    dilation = _one(getattr(layer, "dilation", 1))
+    return layer.stride, dilation * (_one(layer.kernel_size) - 1) + 1, dilation
+
+
+def _padding(layer: Any) -> int:
+    """Return zeros on each side; -1 for "same", of which half lies in the future."""
+    if isinstance(layer.padding, str):
+        return 0 if layer.padding == "valid" else -1
+    return int(_one(layer.padding))
+
+
+def _one(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) else value
+
+
+def _outputs_of(node: fx.Node) -> dict[str, fx.Node]:
+    """Return what forward returns, by name."""
+    value: Any = node.args[0]
+    if isinstance(value, fx.Node):
+        return {"output": value}
+    found = dict(value) if isinstance(value, dict) else {n.name: n for n in value}
+    if not found or not all(isinstance(n, fx.Node) for n in found.values()):
+        raise LayerError(
+            "forward returns something else than tensors; return one, several, or a dict"
+        )
+    return found

@@ -1,0 +1,159 @@
+"""Plan and ranges -> integer graph: a stage for each planned one, rings between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from torch import fx
+
+from lnn_edge.errors import LayerError
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.elementwise import Concat
+from lnn_edge.graph.ops.slice import Slice
+from lnn_edge.graph.passes.constants import fold_constants
+from lnn_edge.graph.pipeline import Pipeline
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.scales import Ranges
+from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage
+from lnn_edge.nn.timing import Plan, PlannedStage
+from lnn_edge.quantize.lowering import Lowering, Value
+from lnn_edge.quantize.rules import RULES
+
+Facts = Mapping[str, object]
+"""Metadata of a graph."""
+
+
+def lower(plan: Plan, ranges: Ranges, frame: QTensor, name: str, facts: Facts) -> QGraph:
+    """Return the integer graph of a plan that reads frames.
+
+    Args:
+        plan: See timing.make_plan.
+        ranges: See observe.observe.
+        frame: Format of a frame, elapsed time behind the channels where forward reads it.
+        name: C prefix.
+        facts: Metadata.
+
+    Raises:
+        LayerError: A layer has no operator, or numbers lie where it cannot read them.
+        QuantizationError: A value never varied in the calibration, or a proof fails.
+    """
+    lowering, road = Lowering(plan, ranges, RULES), plan.road
+    if len(road) == 1:
+        stages, rings = _at_every_frame(lowering, frame)
+    else:
+        stages, rings = _staged(lowering, frame)
+    return fold_constants(QGraph(tuple(stages), tuple(rings), name, dict(facts)))
+
+
+def lower_behind(plan: Plan, ranges: Ranges, front: Pipeline, name: str, facts: Facts) -> QGraph:
+    """Return the integer graph of a plan that reads the outputs of an integer front end.
+
+    Args:
+        plan: Its inputs have the names of tensors of the front end's last stage.
+        ranges: See observe.observe.
+        front: Stages that need no training.
+        name: C prefix.
+        facts: Metadata.
+
+    Raises:
+        LayerError: As lower, or an input has another name, or a layer reads several elements.
+    """
+    if len(plan.road) > 1:
+        raise LayerError(
+            "behind a front end every layer runs once a decision; none may read several of them"
+        )
+    lowering, deciding = Lowering(plan, ranges, RULES), front.deciding_stage
+    known = {t.name: t for t in (*deciding.inputs, *deciding.outputs)}
+    for place in _inputs_of(plan):
+        tensor = known.get(str(place.target))
+        if tensor is None:
+            raise LayerError(
+                f"forward reads {place.target!r}; the front end gives {', '.join(known)}"
+            )
+        places = np.arange(tensor.size).reshape(plan.axes[place.name].static)
+        lowering.values[place.name] = Value(tensor, places)
+    lowering.run(plan.last, None)
+    outputs = (_output(lowering),)
+    stage = replace(
+        deciding,
+        ops=(*deciding.ops, *lowering.ops),
+        states=(*deciding.states, *lowering.states),
+        outputs=outputs,
+        probes=deciding.outputs,
+    )
+    return fold_constants(QGraph((*front.preparing_stages, stage), front.rings, name, dict(facts)))
+
+
+def _inputs_of(plan: Plan) -> list[fx.Node]:
+    return [n for n in plan.traced.graph.nodes if n.op == "placeholder"]
+
+
+def _at_every_frame(lowering: Lowering, frame: QTensor) -> tuple[list[Stage], list[Ring]]:
+    """Return the stages of a model that decides at every frame."""
+    window = replace(frame, name="window", shape=(1, frame.size))
+    places = _inputs_of(lowering.plan)
+    size = lowering.plan.axes[places[0].name].static[-1]
+    lowering.values[places[0].name] = Value(window, np.arange(size))
+    take = []
+    if len(places) > 1:
+        lowering.clock = QTensor("dt", (1,), "uint16", window.scales[-1], 0, 0, 65535)
+        take.append(Slice.quantize("take_dt", window, lowering.clock, size))
+        lowering.values[places[1].name] = Value.of(lowering.clock)
+    lowering.run(lowering.plan.last, None)
+    outputs, ops = (_output(lowering),), (*take, *lowering.ops)
+    trigger = EveryTrigger("frames", window, 1, 1)
+    step = Stage("step", trigger, ops, tuple(lowering.states), outputs)
+    return [Stage("take", InputTrigger(frame, "frames")), step], [Ring("frames", frame, 1)]
+
+
+def _staged(lowering: Lowering, frame: QTensor) -> tuple[list[Stage], list[Ring]]:
+    """Return the stages of a model with windows over time."""
+    plan, road = lowering.plan, lowering.plan.road
+    places = _inputs_of(plan)
+    if len(places) > 1:
+        raise LayerError(
+            "elapsed time as an input of a model with windows: the times of a window would have to "
+            "be summed, which no operator does; give a constant dt"
+        )
+    lowering.values[places[0].name] = Value(frame, np.arange(frame.size))
+    lowering.run(road[0], None)
+    passed = _passed(lowering, road[1])
+    stages = [_stage(lowering, InputTrigger(frame, _ring(road[1])), passed, "take")]
+    rings = []
+    for stage, child in zip(road[1:], [*road[2:], None], strict=True):
+        rings.append(Ring(_ring(stage), passed, stage.length))
+        shape = (stage.length, *passed.shape)
+        window = replace(passed, name=f"w_{passed.name}", shape=shape)
+        lowering.run(stage, window)
+        trigger = EveryTrigger(_ring(stage), window, stage.hop, stage.after + 1)
+        passed = _output(lowering) if child is None else _passed(lowering, child)
+        name = "step" if child is None else f"make_{child.source.name}"
+        stages.append(_stage(lowering, trigger, passed, name))
+    return stages, rings
+
+
+def _stage(
+    lowering: Lowering, trigger: InputTrigger | EveryTrigger, passed: QTensor, name: str
+) -> Stage:
+    outputs = () if passed.role == "input" else (passed,)
+    return Stage(name, trigger, tuple(lowering.ops), tuple(lowering.states), outputs)
+
+
+def _ring(stage: PlannedStage) -> str:
+    return f"r_{stage.source.name}"
+
+
+def _passed(lowering: Lowering, child: PlannedStage) -> QTensor:
+    """Return the tensor that a stage passes on to the next."""
+    tensor: QTensor = lowering.values[child.source.name].tensor
+    return tensor
+
+
+def _output(lowering: Lowering) -> QTensor:
+    """Return one int16 vector: several outputs lie one behind the other."""
+    parts = tuple(lowering.vector(n, "int16") for n in lowering.plan.outputs.values())
+    if len(parts) == 1:
+        return parts[0]
+    return lowering.emit(Concat.join("outputs_op", parts, "outputs"))

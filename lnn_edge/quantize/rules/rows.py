@@ -1,0 +1,270 @@
+"""Linear layers and convolutions, with the batch norm and activation behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import fx, nn
+from torch.nn import functional
+
+from lnn_edge.errors import LayerError
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.conv import Conv1d
+from lnn_edge.graph.ops.conv2d import Conv2d, geometry_of
+from lnn_edge.graph.ops.elementwise import Concat, Requantize
+from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.slice import Slice
+from lnn_edge.graph.scales import rectified, symmetric
+from lnn_edge.graph.stage import State
+from lnn_edge.nn.timing import Read
+from lnn_edge.nn.trace import where
+from lnn_edge.quantize.lowering import (
+    Lowering,
+    Rule,
+    Value,
+    as_array,
+    cut_off_negative,
+    parameters_of,
+)
+from lnn_edge.quantize.rules.activations import (
+    activation_of,
+    input_of,
+    output_of,
+    table_of,
+    table_op,
+)
+from lnn_edge.quantize.rules.views import NOTHING
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A matrix or convolution that still needs the format of what it gives.
+
+    Attributes:
+        make: Returns the operator of an output format.
+        shape: Of the output.
+        places: Of its numbers, in torch's shape.
+    """
+
+    make: Callable[[QTensor], AbstractOp]
+    shape: tuple[int, ...]
+    places: np.ndarray
+
+
+def rows(lowering: Lowering, node: fx.Node) -> None:
+    """Emit a Linear, Conv1d or Conv2d and what it takes in behind it."""
+    end, weight, bias = _with_norm(lowering, node)
+    act = activation_of(lowering, end)
+    form = _form(lowering, node, weight, bias)
+    last = end if act is None else act
+    value = _emit(lowering, node, last, act, form)
+    between = node
+    while True:
+        lowering.values[between.name] = value
+        if between is last:
+            return
+        between = next(iter(between.users))
+
+
+def _with_norm(lowering: Lowering, node: fx.Node) -> tuple[fx.Node, np.ndarray, np.ndarray]:
+    """Return the last of the nodes that scale and shift the result alone, weights and bias."""
+    weight, bias = parameters_of(lowering.layer(node))
+    while len(node.users) == 1 and node not in lowering.plan.outputs.values():
+        user = next(iter(node.users))
+        norm = lowering.layer(user)
+        if isinstance(norm, BATCH_NORMS):
+            gain, shift = gain_and_shift(norm)
+            weight = weight * gain.reshape(-1, *[1] * (weight.ndim - 1))
+            bias = bias * gain + shift
+        elif lowering.key(user) not in NOTHING and not lowering.is_view_of_time(user):
+            break
+        node = user
+    return node, weight, bias
+
+
+def gain_and_shift(norm: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a batch norm in evaluation multiplies and adds, per channel."""
+    gain = 1 / np.sqrt(as_array(norm.running_var) + norm.eps)
+    if norm.affine:
+        gain = gain * as_array(norm.weight)
+    shift = -as_array(norm.running_mean) * gain
+    return gain, shift + as_array(norm.bias) if norm.affine else shift
+
+
+def _form(lowering: Lowering, node: fx.Node, weight: np.ndarray, bias: np.ndarray) -> _Form:
+    name, layer = f"{lowering.name(node)}_op", lowering.layer(node)
+    read = lowering.read(node)
+    if read is not None or node.name in lowering.plan.spans:
+        weight = _dense(weight, layer.groups)
+        if read is None:
+            x, matrix = _past(lowering, node, weight)
+        else:
+            x, matrix = _of_ring(lowering, node, weight, read)
+        return _matrix(name, x, matrix, bias)
+    value = lowering.value(node.args[0])
+    if isinstance(layer, nn.Linear) or value.places.ndim == 1:
+        if value.places.ndim != 1:
+            raise LayerError(
+                f"{where(node)}: a Linear on each row of {value.places.shape}; take a Conv1d of "
+                "kernel size 1"
+            )
+        matrix = weight.reshape(len(weight), -1)
+        return _matrix(name, value.tensor, _scattered(matrix, value), bias)
+    weight = _dense(weight, layer.groups)
+    make = _conv1d if isinstance(layer, nn.Conv1d) else _conv2d
+    return make(lowering, node, value, weight, bias)
+
+
+def _emit(
+    lowering: Lowering, node: fx.Node, last: fx.Node, act: fx.Node | None, form: _Form
+) -> Value:
+    """Emit a form with its activation in the format that its readers want."""
+    name, wide = lowering.name(last), lowering.is_wide(last)
+    table = None if act is None else table_of(lowering, act)
+    if act is not None and table is not None:
+        pre = input_of(lowering, act, f"{name}_pre", form.shape)
+        y = output_of(lowering, act, form.shape)
+        lowering.emit(form.make(pre))
+        lowering.emit(table_op(name, pre, y, table))
+        return Value(y, form.places)
+    if act is not None and not wide:
+        y = rectified(name, form.shape, lowering.bounds(last)[1])
+    else:
+        y = symmetric(name, form.shape, "int16" if wide else "int8", lowering.bound(last))
+        y = y if act is None else cut_off_negative(y)
+    lowering.emit(form.make(y))
+    return Value(y, form.places)
+
+
+def _matrix(name: str, x: QTensor, weight: np.ndarray, bias: np.ndarray) -> _Form:
+    size = len(weight)
+    return _Form(lambda y: Linear.quantize(name, x, y, weight, bias), (size,), np.arange(size))
+
+
+def _scattered(weight: np.ndarray, value: Value) -> np.ndarray:
+    """Return rows on the memory of a value from rows on torch's order."""
+    matrix = np.zeros((len(weight), value.tensor.size))
+    np.add.at(matrix.T, value.places, weight.T)
+    return matrix
+
+
+def _of_ring(
+    lowering: Lowering, node: fx.Node, weight: np.ndarray, read: Read
+) -> tuple[QTensor, np.ndarray]:
+    """Return a convolution over time, one result: what it reads of the ring, and its rows."""
+    window, source = lowering.window, lowering.source
+    assert window is not None
+    size = source.tensor.size
+    first = window.shape[0] - read.lag - read.size
+    matrix = np.zeros((len(weight), window.size))
+    for k in range(weight.shape[2]):
+        matrix[:, source.places + size * (first + k * read.dilation)] += weight[:, :, k]
+    is_simple = len(window.scales) == 1 and window.zero_points == (0,)
+    if (first == 0 and read.lag == 0) or not is_simple:
+        return window, matrix
+    name = f"{lowering.name(node)}_part"
+    part = replace(window, name=name, shape=(size * read.size,), role="scratch")
+    lowering.emit(Slice.quantize(f"cut_{name}", window, part, size * first))
+    return part, matrix[:, size * first : size * (first + read.size)]
+
+
+def _past(lowering: Lowering, node: fx.Node, weight: np.ndarray) -> tuple[QTensor, np.ndarray]:
+    """Return a causal convolution: its last elements are states that start at zero."""
+    given: Any = node.args[0]
+    base = given.all_input_nodes[0] if given.target is functional.pad else given
+    span, dilation = lowering.plan.spans[node.name], lowering.layer(node).dilation[0]
+    x, name = lowering.vector(base, "int8"), lowering.name(node)
+    past = [replace(x, name=f"{name}_past{i}", role="scratch") for i in range(span - 1, 0, -1)]
+    taps = [*past, x]
+    for old, newer in zip(past, taps[1:], strict=True):
+        update = replace(old, name=f"{old.name}_next")
+        lowering.emit(Requantize.quantize(f"shift_{old.name}", newer, update))
+        lowering.states.append(State(old, update, x.zero_points[0]))
+    join = lowering.emit(Concat.join(f"{name}_taps", tuple(taps[::dilation]), f"{name}_z"))
+    return join, np.concatenate([weight[:, :, k] for k in range(weight.shape[2])], 1)
+
+
+def _conv1d(
+    lowering: Lowering, node: fx.Node, value: Value, weight: np.ndarray, bias: np.ndarray
+) -> _Form:
+    """Return a convolution over the frames of a window."""
+    layer = lowering.layer(node)
+    if layer.padding != (0,) or layer.dilation != (1,):
+        raise LayerError(f"{where(node)}: padding or dilation inside a window has no operator")
+    channels, frames = value.places.shape
+    ours = np.arange(channels * frames).reshape(frames, channels).T
+    x = _laid_out(lowering, node, (frames, channels), ours)
+    stride, filters = layer.stride[0], len(weight)
+    results = (frames - weight.shape[2]) // stride + 1
+    name = f"{lowering.name(node)}_op"
+    return _Form(
+        lambda y: Conv1d.quantize(name, x, y, weight, bias, stride),
+        (results, filters),
+        np.arange(results * filters).reshape(results, filters).T,
+    )
+
+
+def _conv2d(
+    lowering: Lowering, node: fx.Node, value: Value, weight: np.ndarray, bias: np.ndarray
+) -> _Form:
+    """Return a convolution over an image, channels last."""
+    layer = lowering.layer(node)
+    if layer.dilation != (1, 1):
+        raise LayerError(f"{where(node)}: dilation inside a window has no operator")
+    channels, height, width = value.places.shape
+    size = (height, width)
+    ours = np.arange(value.places.size).reshape(height, width, channels).transpose(2, 0, 1)
+    x = _laid_out(lowering, node, (height, width, channels), ours)
+    geometry = geometry_of(size, layer.kernel_size, layer.stride, "valid")
+    if layer.padding not in ((0, 0), "valid"):
+        if isinstance(layer.padding, str):
+            raise LayerError(f"{where(node)}: padding 'same'; give it in numbers")
+        sides = zip(size, layer.padding, layer.kernel_size, layer.stride, strict=True)
+        output = tuple((n + 2 * p - k) // s + 1 for n, p, k, s in sides)
+        geometry = replace(geometry, before=layer.padding, output=output)
+    shape = (*geometry.output, len(weight))
+    name, kernel = f"{lowering.name(node)}_op", weight.transpose(2, 3, 1, 0)
+    return _Form(
+        lambda y: Conv2d.quantize(name, x, y, kernel, bias, geometry),
+        shape,
+        np.arange(int(np.prod(shape))).reshape(shape).transpose(2, 0, 1),
+    )
+
+
+def _laid_out(
+    lowering: Lowering, node: fx.Node, shape: tuple[int, ...], places: np.ndarray
+) -> QTensor:
+    """Return the tensor in the shape that a convolution reads, channels last.
+
+    Raises:
+        LayerError: Its numbers lie in another order.
+    """
+    value = lowering.value(node.args[0])
+    if value.places.size != value.tensor.size or not np.array_equal(value.places, places):
+        raise LayerError(
+            f"{where(node)}: a convolution over numbers that do not lie frame by frame"
+        )
+    if value.tensor.shape == shape:
+        return value.tensor
+    y = replace(value.tensor, name=f"{lowering.name(node)}_image", shape=shape, role="scratch")
+    return lowering.emit(Requantize.quantize(f"reshape_{y.name}", value.tensor, y))
+
+
+def _dense(weight: np.ndarray, groups: int) -> np.ndarray:
+    """Return a grouped kernel as one that reads every channel, zeros between."""
+    if groups == 1:
+        return weight
+    outputs, inputs = weight.shape[:2]
+    whole = np.zeros((outputs, inputs * groups, *weight.shape[2:]))
+    for o in range(outputs):
+        group = o // (outputs // groups)
+        whole[o, group * inputs : (group + 1) * inputs] = weight[o]
+    return whole
+
+
+RULES: dict[Any, Rule] = dict.fromkeys((nn.Linear, nn.Conv1d, nn.Conv2d), Rule(rows))
