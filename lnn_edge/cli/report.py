@@ -89,6 +89,7 @@ def show_report(report: Report) -> None:
         out.print(f"{link_words(x)}: counted{of_step}: {clock_words(x)}")
         for sentence in cost_sentences(x):
             out.print(sentence)
+    _show_outputs(report)
     if report.build:
         used = report.build.used
         regions = [(r.name, used.get(r.name, 0), r.size) for r in report.project.board.memory]
@@ -103,6 +104,20 @@ def show_report(report: Report) -> None:
         unit = report.words.unit
         title = f"integer model, {report.evaluation.n} {unit} of the embedded recordings"
         out.print(table(title, ("class", unit, "Se", "PPV", "F1"), rows))
+
+
+def _show_outputs(report: Report) -> None:
+    """Print what was seen of each output, where there are several."""
+    from lnn_edge.report.words import link_words
+
+    rows = [
+        (seen.name, link_words(link), seen.mismatches, seen.error or "not known")
+        for link in report.links
+        for seen in link.outputs
+    ]
+    if report.project.graph.heads and rows:
+        columns = ("output", "link", "mismatches", "against the model in real numbers")
+        console().print(table("outputs", columns, rows))
 
 
 def _show_operators(build: BuildFacts, profiled: LinkFacts) -> None:

@@ -70,13 +70,14 @@ def command(
     from lnn_edge.data.registry import SHOWN, load_dataset
     from lnn_edge.errors import UsageError
     from lnn_edge.graph.sim.batch import decision_inputs
+    from lnn_edge.verify.values import takes_recordings
     from lnn_edge.verify.verify import verify_project, write_verification
 
     opened = open_project(project)
-    if input_path is None and not opened.graph.classes:
+    if input_path is None and not takes_recordings(opened.graph):
         raise UsageError(
-            f"{project} holds a model of values, which no recording is labelled for; give --input "
-            "X.npy with sequences of frames"
+            f"{project} holds a model that no recording is labelled for; give --input X.npy with "
+            "sequences of frames"
         )
     if input_path is not None and lead is not None:
         raise UsageError(f"--lead {lead} is of recordings, --input of frames; leave one out")
@@ -147,9 +148,14 @@ def show_verification(result: Verification) -> None:
     for cost in (result.decision_cost, result.largest_call):
         if cost:
             out.print(cost.sentence)
-    if result.float_error:
-        out.print(f"against the model in real numbers: {error_text(result.float_error)}")
-    elif result.judged is None:
+    is_several = len(result.outputs) > 1
+    for check in result.outputs:
+        named = f"output {check.output.name}, " if is_several else ""
+        if is_several and check.mismatches:
+            out.print(f"{named}{check.mismatches} mismatches")
+        if check.float_error:
+            out.print(f"{named}against the model in real numbers: {error_text(check.float_error)}")
+    if result.judged is None and not any(check.float_error for check in result.outputs):
         out.print("against the model in real numbers: not known, the project holds none")
     if result.is_invented:
         out.print("no accuracy: the recordings are generated and the model learned from others")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lnn_edge.graph.contract import Contract
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.r_peaks import RPeaks
+from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.stage import EventTrigger, Stage
 
@@ -16,10 +17,10 @@ MOST_FORMULAS = 4  # of a state's elements, one by one
 
 @dataclass(frozen=True)
 class Number:
-    """One number of a frame or of the output.
+    """One number of a frame or of the output vector.
 
     Attributes:
-        name: Lead, axis, class, or its place.
+        name: Lead, axis, or its place.
         unit: Of its real value; "real" where it is not recorded.
         step: Real value of one step.
         zero: Integer that means 0.
@@ -90,16 +91,25 @@ class Header:
         return any(channel.unit == "real" for channel in self.channels)
 
     @property
-    def outputs(self) -> tuple[Number, ...]:
-        """Scores or values, in order."""
-        output, word = self.graph.output, "score" if self.classes else "value"
-        names = self.contract.classes or tuple(map(str, range(output.size)))
-        return tuple(_number_of(output, i, name, "real", word) for i, name in enumerate(names))
+    def elements(self) -> tuple[Number, ...]:
+        """Of the output vector, in order."""
+        vector = self.graph.output
+        return tuple(_number_of(vector, i, str(i), "real", "value") for i in range(vector.size))
+
+    def formula(self, output: Output) -> str:
+        """Return the real value of the elements of an output."""
+        return _formula(output.kind.removesuffix("s"), 0, output.scale)
 
     @property
-    def output_formula(self) -> str:
-        """Real value of the outputs, once if they are alike."""
-        return ", ".join(dict.fromkeys(output.formula for output in self.outputs))
+    def class_type(self) -> str:
+        """Type in C of the places of the classes."""
+        return f"{self.graph.name}_class{self._of_scores}_t"
+
+    @property
+    def _of_scores(self) -> str:
+        """What tells the scores from other outputs in a name of C."""
+        scores = self.graph.scores
+        return f"_{scores.name}" if scores and self.graph.heads else ""
 
     @property
     def classes(self) -> tuple[ClassConstant, ...]:
@@ -108,7 +118,7 @@ class Header:
         words = [re.sub("[^A-Za-z0-9]", "_", name).upper() for name in names]
         if len(set(words)) < len(words):
             words = [f"{word}_{index}" for index, word in enumerate(words)]
-        prefix = f"{self.graph.name.upper()}_CLASS_"
+        prefix = f"{self.graph.name}_class{self._of_scores}_".upper()
         pairs = zip(words, names, strict=True)
         return tuple(ClassConstant(prefix + w, name, name not in unlearned) for w, name in pairs)
 
@@ -211,7 +221,11 @@ def _counted(count: int, what: str) -> str:
 def _number_of(tensor: QTensor, index: int, name: str, unit: str, word: str) -> Number:
     step = tensor.scales[index % len(tensor.scales)]
     zero = tensor.zero_points[index % len(tensor.zero_points)]
-    return Number(name, unit, step, zero, f"{_shifted(word, zero)} * {step!r}")
+    return Number(name, unit, step, zero, _formula(word, zero, step))
+
+
+def _formula(word: str, zero: int, step: float) -> str:
+    return f"{_shifted(word, zero)} * {step!r}"
 
 
 def _shown(value: float) -> str:

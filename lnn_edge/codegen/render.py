@@ -318,6 +318,8 @@ def _check_distinct(graph: QGraph, symbols: Sequence[str]) -> None:
     """Refuse names that are different in the graph and alike in C."""
     own = {f"{graph.name}_{verb}" for verb in (*VERBS, "trace", "sha256")}
     scope = [*symbols, *own, *(f"run_{stage.name}" for stage in graph.stages)]
+    access = ("output", "dequantize_output")
+    scope += [f"{graph.name}_{what}_{head.name}" for head in graph.heads for what in access]
     rings = (f"{ring.name}_{what}" for ring in graph.rings for what in ("ring", "frames"))
     states = (state.tensor.name for state in graph.states)
     members = [*states, *rings, "padding", "events", "due", "counters", "stamps"]
@@ -326,7 +328,7 @@ def _check_distinct(graph: QGraph, symbols: Sequence[str]) -> None:
         if twice:
             raise GraphError(
                 f"{twice[0]} would be two things in the C of {graph.name}; rename the model or one "
-                "of its stages, rings, operators or states"
+                "of its stages, rings, operators, states or outputs"
             )
 
 

@@ -26,7 +26,7 @@ class Contract:
     """The part of the metadata that has a meaning. None and empty: not recorded.
 
     Attributes:
-        classes: Names of the outputs; none where they are values and no scores.
+        classes: Names of the scores; none where no output is scores.
         task: What the classes are of.
         sample_rate_hz: Frames a second.
         leads: Names of the channels of a frame.

@@ -115,12 +115,18 @@ def warnings(
 ) -> list[str]:
     """Return what a user must know before the integers stand for the model, a sentence each."""
     found = [f"little is left of {r}" for r in resolutions if r.is_poor]
-    if float_error and float_error["rmse"] > MOST_ERROR * float_error["range"]:
-        found.append(
-            f"the integers do not follow the model: {error_text(float_error)}; quantize on "
-            "sequences like those that it will see, without values that mean nothing"
-        )
-    return found
+    return [*found, *error_warnings(float_error)]
+
+
+def error_warnings(float_error: Mapping[str, float] | None, output: str = "") -> list[str]:
+    """Return a sentence if the integers of an output do not follow the model; see output_error."""
+    if float_error is None or float_error["rmse"] <= MOST_ERROR * float_error["range"]:
+        return []
+    where = f"output {output}: " if output else ""
+    return [
+        f"{where}the integers do not follow the model: {error_text(float_error)}; quantize on "
+        "sequences like those that it will see, without values that mean nothing"
+    ]
 
 
 def error_text(float_error: Mapping[str, float]) -> str:
@@ -128,6 +134,20 @@ def error_text(float_error: Mapping[str, float]) -> str:
     rmse, most, span = (float_error[key] for key in ("rmse", "max_abs", "range"))
     share = f" ({rmse / span:.2%} of it)" if span else ""
     return f"RMSE {rmse:.3g}, at most {most:.3g}, of outputs that span {span:.3g}{share}"
+
+
+def output_errors(graph: QGraph, q: np.ndarray, wanted: np.ndarray) -> dict[str, dict[str, float]]:
+    """Return output_error of each output by its name.
+
+    Args:
+        graph: The model.
+        q: Integers of its output vector, (..., O).
+        wanted: The real values of the same, (..., O).
+    """
+    return {
+        output.name: output_error(output.dequantize(output.part(q)), output.part(wanted))
+        for output in graph.outputs
+    }
 
 
 def output_error(got: np.ndarray, wanted: np.ndarray) -> dict[str, float]:

@@ -11,7 +11,7 @@ import json
 import math
 import zipfile
 import zlib
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -24,6 +24,7 @@ from lnn_edge.files.write import write_whole
 from lnn_edge.graph.fixed import RANGES
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops import OPERATORS
+from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.stage import (
     DecidingTrigger,
@@ -35,7 +36,7 @@ from lnn_edge.graph.stage import (
     State,
 )
 
-FORMAT = 1
+OLDEST_FORMAT, FORMAT = 1, 2  # the second has several outputs; one alone is written in the first
 _TRIGGER_KINDS: dict[str, type[InputTrigger | DecidingTrigger]] = {
     "input": InputTrigger,
     "event": EventTrigger,
@@ -134,8 +135,9 @@ def _check_format(document: Any) -> None:
         raise GraphError(
             f"graph format {version}, this lnn-edge reads up to {FORMAT}; upgrade lnn-edge"
         )
-    if version < FORMAT:
-        raise GraphError(f"graph format {version}, needed {FORMAT}; quantize the model again")
+    needed = FORMAT if document.get("outputs") else OLDEST_FORMAT
+    if version < needed:
+        raise GraphError(f"graph format {version}, needed {needed}; quantize the model again")
 
 
 def _check_numbers(node: Any, key: str = "") -> None:
@@ -180,7 +182,7 @@ def _encode(graph: QGraph) -> tuple[dict[str, Any], dict[str, bytes]]:
     for ring in graph.rings:
         tensors[ring.frame.name] = ring.frame
     document = {
-        "format": FORMAT,
+        "format": FORMAT if graph.heads else OLDEST_FORMAT,
         "name": graph.name,
         "metadata": graph.metadata,
         "tensors": {t.name: _encode_tensor(t) for t in tensors.values()},
@@ -188,6 +190,8 @@ def _encode(graph: QGraph) -> tuple[dict[str, Any], dict[str, bytes]]:
         "stages": stages,
         "constants": {name: hashlib.sha256(data).hexdigest() for name, data in arrays.items()},
     }
+    if graph.heads:
+        document["outputs"] = [{**asdict(o), "scale": float(o.scale)} for o in graph.heads]
     return document, arrays
 
 
@@ -287,7 +291,8 @@ def _decode(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> QGraph:
         _make(Ring, "ring", {**ring, "frame": tensors[ring["frame"]]}) for ring in document["rings"]
     )
     stages = tuple(_decode_stage(s, tensors, arrays) for s in document["stages"])
-    return QGraph(stages, rings, document["name"], document["metadata"])
+    heads = tuple(_make(Output, "output", head) for head in document.get("outputs", ()))
+    return QGraph(stages, rings, document["name"], document["metadata"], heads)
 
 
 def _decode_stage(

@@ -11,6 +11,7 @@ from lnn_edge.errors import GraphError
 from lnn_edge.files.names import check_model_name
 from lnn_edge.graph.contract import Contract, contract_of
 from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.output import Output, OutputKind, check_outputs
 from lnn_edge.graph.pipeline import Pipeline
 
 
@@ -21,10 +22,12 @@ class QGraph(Pipeline):
     Attributes:
         name: Prefix of every C symbol.
         metadata: JSON values: those of Contract, and where the model comes from.
+        heads: The parts of the output vector where it is several outputs; none where it is one.
     """
 
     name: str
     metadata: dict[str, object]
+    heads: tuple[Output, ...] = ()
 
     def __post_init__(self) -> None:
         """Check name, stages, output and what the metadata say of them."""
@@ -33,22 +36,29 @@ class QGraph(Pipeline):
         outputs = self.deciding_stage.outputs
         if len(outputs) != 1 or outputs[0].dtype != "int16" or len(outputs[0].shape) != 1:
             raise GraphError(f"{self.name}: needed one int16 vector as output")
-        if len(set(outputs[0].scales)) > 1 or set(outputs[0].zero_points) != {0}:
+        self._check_output(outputs[0])
+        contract = self.contract
+        check_outputs(self.outputs, self.output, contract.classes)
+        for key, names in (("leads", contract.leads), ("units", contract.units)):
+            if len(names) not in (0, self.frame.size):
+                raise GraphError(
+                    f"metadata: {len(names)} {key} for {self.frame.name} of {self.frame.size} "
+                    "elements; name each of them"
+                )
+
+    def _check_output(self, output: QTensor) -> None:
+        if len(self.heads) == 1:
+            raise GraphError(
+                f"{self.name}: {self.heads[0].name} is the only output; leave heads out, and it is "
+                f"named {output.name}"
+            )
+        is_mixed = len(set(output.scales)) > 1 and not self.heads
+        if is_mixed or set(output.zero_points) != {0}:
             raise GraphError(
                 f"{self.name}: the output needs one scale and zero point 0, so that the largest "
                 "score is the largest integer; requantize it"
+                + (", or name its parts as heads" if is_mixed else "")
             )
-        contract = self.contract
-        for key, names, tensor in (
-            ("classes", contract.classes, self.output),
-            ("leads", contract.leads, self.frame),
-            ("units", contract.units, self.frame),
-        ):
-            if len(names) not in (0, tensor.size):
-                raise GraphError(
-                    f"metadata: {len(names)} {key} for {tensor.name} of {tensor.size} elements; "
-                    "name each of them"
-                )
 
     @property
     def contract(self) -> Contract:
@@ -57,10 +67,24 @@ class QGraph(Pipeline):
 
     @property
     def output(self) -> QTensor:
-        """The model's output, int16 scores of its classes or values."""
+        """The vector that holds all outputs, int16."""
         return self.deciding_stage.outputs[0]
 
     @property
+    def outputs(self) -> tuple[Output, ...]:
+        """The parts of that vector, in order; one has the name of the vector."""
+        if self.heads:
+            return self.heads
+        vector = self.output
+        kind: OutputKind = "scores" if self.classes else "values"
+        return (Output(vector.name, 0, vector.size, vector.scales[0], kind),)
+
+    @property
+    def scores(self) -> Output | None:
+        """The output whose elements are the classes; None where there are none."""
+        return next((o for o in self.outputs if o.kind == "scores"), None)
+
+    @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the outputs, from the metadata; none where they are values, not scores."""
+        """Names of the scores, from the metadata; none where no output is scores."""
         return self.contract.classes

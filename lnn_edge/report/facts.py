@@ -20,6 +20,7 @@ from lnn_edge.data.recording import Recording, learned_lead
 from lnn_edge.device.counters import DecisionCost, LargestCall
 from lnn_edge.errors import UsageError
 from lnn_edge.files.names import shown
+from lnn_edge.graph.fidelity import error_text
 from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.sim.predict import LabelledSignal
 from lnn_edge.report.task import TaskWords, task_words
@@ -31,6 +32,21 @@ RESAMPLES = 1000
 _EMULATED = ("host", "virtual", "qemu")  # shown first, in this order
 
 Facts = TypeVar("Facts")
+
+
+@dataclass(frozen=True)
+class OutputFacts:
+    """What a verification saw of one output.
+
+    Attributes:
+        name: Of the output.
+        mismatches: Decisions in which any bit of it differs.
+        error: How far it is from the model in real numbers, in words; None where nobody knows.
+    """
+
+    name: str
+    mismatches: int
+    error: str | None
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,7 @@ class LinkFacts:
         decision_cost: What a decision takes, None without a counter.
         largest_call: The most that a sample took, None without a counter.
         functions: Instructions retired in each function over all steps; empty if not counted.
+        outputs: What it saw of each output; empty if it was made before outputs had names.
     """
 
     link: str
@@ -74,6 +91,7 @@ class LinkFacts:
     decision_cost: DecisionCost | None
     largest_call: LargestCall | None
     functions: dict[str, int]
+    outputs: tuple[OutputFacts, ...]
 
     @property
     def kind(self) -> str:
@@ -300,14 +318,14 @@ def _fits(project: Project, recordings: Sequence[LabelledSignal]) -> bool:
 
 
 def _findings(project: Project, recordings: Sequence[LabelledSignal]) -> tuple[RecordFindings, ...]:
-    graph = project.graph
-    if not _fits(project, recordings) or graph.metadata.get("task") != FINDINGS:
+    graph, decided = project.graph, project.graph.scores
+    if not decided or not _fits(project, recordings) or graph.metadata.get("task") != FINDINGS:
         return ()
     sequences, scores = integer_scores(graph, recordings)
     return tuple(
         RecordFindings(
             r,
-            tuple((1 / (1 + np.exp(-graph.output.dequantize(v.mean(0))))).tolist()),
+            tuple((1 / (1 + np.exp(-decided.dequantize(v.mean(0))))).tolist()),
             tuple(s.labels[0].tolist()),
         )
         for r, s, v in zip(recordings, sequences, scores, strict=True)
@@ -344,7 +362,14 @@ def _link(document: Any) -> LinkFacts:
         DecisionCost(**document["decision_cost"]) if document["decision_cost"] else None,
         LargestCall(**document["largest_call"]) if document["largest_call"] else None,
         {name: int(n) for name, n in (document["instructions_by_function"] or {}).items()},
+        tuple(map(_output, document.get("outputs", ()))),
     )
+
+
+def _output(document: Any) -> OutputFacts:
+    error = document["float_error"]
+    words = None if error is None else error_text({key: float(error[key]) for key in error})
+    return OutputFacts(str(document["name"]), int(document["mismatches"]), words)
 
 
 def _place(first: Any) -> str:

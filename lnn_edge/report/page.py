@@ -64,6 +64,7 @@ def _parts(report: Report) -> Iterator[Html]:
     yield from _header(report)
     for title, content in (
         ("Verification", _verification(report)),
+        ("Outputs", _outputs(report)),
         ("Accuracy", _accuracy(report)),
         (report.words.heading, _strips(report)),
         ("Memory", _memory(report)),
@@ -159,6 +160,34 @@ def _link_row(link: LinkFacts) -> tuple[Html, ...]:
         cell(count_words(link)),
         cell(time_words(link)),
     )
+
+
+def _outputs(report: Report) -> Iterator[Html]:
+    columns = ("output", "kind", "classes", "elements", "real value of a step", "mismatches")
+    caption = "Parts of the vector of integers that every decision gives"
+    yield table(caption, columns, _output_rows(report), words=3)
+    for link in report.links:
+        for seen in link.outputs:
+            if seen.error:
+                yield paragraph(
+                    f"{seen.name} on {link_words(link)}, against the model in real numbers: "
+                    f"{seen.error}."
+                )
+
+
+def _output_rows(report: Report) -> Iterator[tuple[Html, ...]]:
+    graph = report.project.graph
+    for output in graph.outputs:
+        seen = [s for link in report.links for s in link.outputs if s.name == output.name]
+        wrong = sum(s.mismatches for s in seen)
+        yield (
+            text(output.name),
+            cell(output.kind, "word"),
+            cell(", ".join(graph.classes) if output.kind == "scores" else "", "word"),
+            cell(f"{output.first} to {output.end - 1}" if output.size > 1 else output.first),
+            cell(f"{output.scale:.6g}"),
+            cell(f"{wrong:,}", f"number {BAD if wrong else GOOD}") if seen else cell("not known"),
+        )
 
 
 def _accuracy(report: Report) -> Iterator[Html]:

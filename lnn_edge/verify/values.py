@@ -1,4 +1,4 @@
-"""A model of values on sequences of real frames: every bit of it, and its error in real numbers."""
+"""A model on sequences of real frames: every bit of it, and its error in real numbers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from lnn_edge.build.project import Project
 from lnn_edge.device.protocol import ResultRecord
 from lnn_edge.errors import VerificationError
-from lnn_edge.graph.fidelity import channel_resolutions, output_error, warnings
+from lnn_edge.graph.fidelity import channel_resolutions, error_warnings, output_errors, warnings
+from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.nn.cell_files import is_cell_folder
-from lnn_edge.verify.verify import Signal, Verification, verify_signals
+from lnn_edge.verify.verify import OutputCheck, Signal, Verification, verify_signals
 
 Runs = Sequence[Sequence[ResultRecord]]
 
@@ -32,14 +33,14 @@ def verify_values(
         on_step: Called after each decision.
 
     Returns:
-        The verification, with float_error (rmse and max_abs of the device's outputs against the
-        model in real numbers) where the project holds that model, and warnings.
+        The verification, with float_error (rmse and max_abs of each of the device's outputs against
+        the model in real numbers) where the project holds that model, and warnings.
 
     Raises:
         VerificationError: The model takes something else.
     """
     graph = project.graph
-    if graph.classes or frames.shape[-1] != graph.frame.size:
+    if takes_recordings(graph) or frames.shape[-1] != graph.frame.size:
         raise VerificationError(
             f"model {graph.name} takes recordings, or frames of {graph.frame.size} channels; the "
             f"input has {frames.shape[-1]}: give what this model was made for"
@@ -48,25 +49,35 @@ def verify_values(
     signals = [Signal(f"sequence {i}", sequence) for i, sequence in enumerate(quantized)]
     runs: list[Runs] = []
     result = verify_signals(project, spec, signals, on_step, runs.append)
-    error = None
     if is_cell_folder(project.folder / "float"):
-        error = _float_error(project, frames, runs[0])
-    return replace(result, float_error=error, resolution_warnings=_warnings(project, frames, error))
+        errors = _float_errors(project, frames, runs[0])
+        checks = (replace(c, float_error=errors[c.output.name]) for c in result.outputs)
+        result = replace(result, outputs=tuple(checks))
+    return replace(result, resolution_warnings=_warnings(graph, frames, result.outputs))
 
 
-def _warnings(
-    project: Project, frames: np.ndarray, error: dict[str, float] | None
-) -> tuple[str, ...]:
-    held = channel_resolutions(project.graph, frames)
+def takes_recordings(graph: QGraph) -> bool:
+    """Tell whether a model is fed samples of recordings of its task, and not real values."""
+    contract = graph.contract
+    return bool(graph.classes) and (contract.task is not None or contract.adc_gain is not None)
+
+
+def _warnings(graph: QGraph, frames: np.ndarray, outputs: Sequence[OutputCheck]) -> tuple[str, ...]:
+    held = channel_resolutions(graph, frames)
     outside = round(sum(r.clipped for r in held) * frames[..., 0].size)
     told = (
         f"{outside} of {frames.size} values are outside the range of the calibration data and "
         "saturate"
     )
-    return (*((told,) if outside else ()), *warnings(held, error))
+    lost = [
+        sentence
+        for check in outputs
+        for sentence in error_warnings(check.float_error, check.output.name if graph.heads else "")
+    ]
+    return (*((told,) if outside else ()), *warnings(held, None), *lost)
 
 
-def _float_error(project: Project, frames: np.ndarray, runs: Runs) -> dict[str, float]:
+def _float_errors(project: Project, frames: np.ndarray, runs: Runs) -> dict[str, dict[str, float]]:
     """Compare the decisions with the same steps of the model in real numbers."""
     from lnn_edge.nn.cell_folder import load_cell
     from lnn_edge.nn.cell_model import run_real
@@ -74,6 +85,5 @@ def _float_error(project: Project, frames: np.ndarray, runs: Runs) -> dict[str, 
     model, _ = load_cell(project.folder / "float")
     wanted = run_real(model, frames)
     pairs = [(r, e[r.stamp]) for run, e in zip(runs, wanted, strict=True) for r in run]
-    got = project.graph.output.dequantize(np.array([r.outputs for r, _ in pairs]))
-    real = np.array([expected for _, expected in pairs])
-    return output_error(got, real)
+    got = np.array([r.outputs for r, _ in pairs])
+    return output_errors(project.graph, got, np.array([expected for _, expected in pairs]))

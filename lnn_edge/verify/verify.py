@@ -31,6 +31,7 @@ from lnn_edge.errors import DataError, VerificationError
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.graph.sim.stream import Decision, Stream, state_layout, unpack
@@ -99,6 +100,27 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class OutputCheck:
+    """What was seen of one output.
+
+    Attributes:
+        output: Where it lies, and what it means.
+        mismatches: Decisions in which any bit of it differs.
+        float_error: rmse and max_abs of it against the model in real numbers, and the range of the
+            latter; None without it.
+    """
+
+    output: Output
+    mismatches: int
+    float_error: dict[str, float] | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return JSON values."""
+        checked = {"mismatches": self.mismatches, "float_error": self.float_error}
+        return {**asdict(self.output), **checked}
+
+
+@dataclass(frozen=True)
 class Verification:
     """Outcome of a verification; to_json gives verify.json.
 
@@ -115,8 +137,7 @@ class Verification:
         core_clock_hz: As the device reports it.
         counts: Per step, in the unit of clock_source.
         judged: Accuracy of the device's decisions, None without labels.
-        float_error: rmse and max_abs of the outputs against the model in real numbers, and the
-            range of the latter; None without it.
+        outputs: What was seen of each output.
         firmware_sha256: Hash of the image that the project's build gave for this link; None where
             it is not what a board on a serial port runs.
         built: Why it was built first; None if a fresh build lay there.
@@ -149,7 +170,7 @@ class Verification:
     core_clock_hz: int
     counts: Spread | None
     judged: Figures | None
-    float_error: dict[str, float] | None = None
+    outputs: tuple[OutputCheck, ...] = ()
     firmware_sha256: str | None = None
     built: str | None = None
     lead: str | None = None
@@ -164,6 +185,11 @@ class Verification:
     functions: dict[str, int] | None = None
     trained_on: Overlap | None = None
     is_invented: bool = False
+
+    @property
+    def float_error(self) -> dict[str, float] | None:
+        """That of the only output; None without it, and where there are several."""
+        return self.outputs[0].float_error if len(self.outputs) == 1 else None
 
     @property
     def is_exact(self) -> bool:
@@ -229,6 +255,7 @@ class Verification:
             "trained_on": self.trained_on and self.trained_on.to_json(),
             "is_invented": self.is_invented,
             "float_error": self.float_error,
+            "outputs": [checked.to_json() for checked in self.outputs],
             "firmware_sha256": self.firmware_sha256,
             "built": self.built,
             "lead": self.lead,
@@ -278,6 +305,13 @@ class _Step:
             return False
         same = a.stamp == b.stamp and tuple(a.outputs.tolist()) == b.outputs
         return same and a.probes == b.probes and a.state == b.state
+
+    def agrees_in(self, output: Output) -> bool:
+        """Whether both sides decided, and alike in one output."""
+        if self.expected is None or self.got is None:
+            return False
+        expected, got = self.expected.outputs, np.array(self.got.outputs, np.int64)
+        return np.array_equal(output.part(expected), output.part(got))
 
 
 def verify(
@@ -333,6 +367,7 @@ def verify(
         info.core_clock_hz,
         _spread(info, steps),
         judge(decided),
+        outputs=tuple(_check_output(output, steps) for output in graph.outputs),
         wrong_counters=exchange.wrong_counters,
         clock_warnings=info.clock_warnings,
         has_clock=has_clock,
@@ -513,6 +548,10 @@ def _run(stream: Stream, signal: Signal, link: Link) -> Iterator[_Step]:
         yield _Step(signal.name, index, a, b)
 
 
+def _check_output(output: Output, steps: Sequence[_Step]) -> OutputCheck:
+    return OutputCheck(output, sum(not step.agrees_in(output) for step in steps))
+
+
 def _spread(info: Info, steps: Sequence[_Step]) -> Spread | None:
     counts = [s.got.cycles for s in steps if s.got is not None]
     if info.clock_source == "none" or not counts:
@@ -525,6 +564,9 @@ def label_judge(graph: QGraph, recordings: Sequence[LabelledSignal]) -> Judge:
 
     Recordings of another task are not judged.
     """
+    names, decided = graph.classes, graph.scores
+    if decided is None or any(r.classes[: len(names)] != names for r in recordings):
+        return lambda _: None
 
     def judge(runs: Sequence[Sequence[ResultRecord]]) -> Figures | None:
         sequences, scores = [], []
@@ -534,15 +576,14 @@ def label_judge(graph: QGraph, recordings: Sequence[LabelledSignal]) -> Judge:
             name, patient = recording.name, recording.patient
             sequences.append(DecisionSequence(name, patient, stamps, labels, {}))
             shape = (len(run), graph.output.size)
-            scores.append(np.array([r.outputs for r in run], np.int64).reshape(shape))
+            outputs = np.array([r.outputs for r in run], np.int64).reshape(shape)
+            scores.append(decided.part(outputs))
         try:
-            return judge_scores(sequences, scores, graph.classes)
+            return judge_scores(sequences, scores, names)
         except DataError:  # too few labels for a figure; the bits are proved all the same
             return None
 
-    names = graph.classes
-    fits = bool(names) and all(r.classes[: len(names)] == names for r in recordings)
-    return judge if fits else lambda _: None
+    return judge
 
 
 def _locate(graph: QGraph, step: _Step, open_trace: OpenTrace | None) -> Mismatch:

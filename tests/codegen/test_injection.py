@@ -45,7 +45,7 @@ from tests.support.forgery import (
     renamed,
     schema,
 )
-from tests.support.toy import toy_source_graph, toy_staged_graph
+from tests.support.toy import toy_heads_graph, toy_source_graph, toy_staged_graph
 
 
 def an_operator_of_each_kind() -> dict[str, AbstractOp]:
@@ -126,13 +126,14 @@ def attack(graph: QGraph, folder: Path, select: Callable[[Way], bool]) -> None:
 
 def test_every_class_of_a_graph_is_attacked() -> None:
     known = schema(QGraph, set()) | {EventTrigger, EveryTrigger, InputTrigger}
-    graphs = [toy_source_graph(), toy_staged_graph(), *map(with_operator, EACH_OPERATOR.values())]
+    toys = (toy_source_graph(), toy_staged_graph(), toy_heads_graph())
+    graphs = [*toys, *map(with_operator, EACH_OPERATOR.values())]
     assert known - {AbstractOp} == set().union(*(instances(graph, set()) for graph in graphs))
     assert {f.name for f in fields(Contract)} <= METADATA.keys()
     assert any(is_text(text) for text in TEXTS if MARK in text)  # or nothing would be tried
 
 
-@pytest.mark.parametrize("make", [toy_source_graph, toy_staged_graph])
+@pytest.mark.parametrize("make", [toy_source_graph, toy_staged_graph, toy_heads_graph])
 def test_no_field_of_a_graph_reaches_its_code(make: Callable[[], QGraph], tmp_path: Path) -> None:
     graph = make()
     attack(graph, tmp_path, lambda path: path[0] not in ("metadata", "constants"))

@@ -15,7 +15,7 @@ from lnn_edge.graph.sim.queues import MOST_AHEAD
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.graph.stage import InputTrigger, Ring, Stage
 from tests.support.host_c import compile_model, record_items, run_c, run_reference
-from tests.support.toy import motion, toy_every_graph, toy_graph
+from tests.support.toy import motion, toy_every_graph, toy_graph, toy_heads_graph
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +172,15 @@ def test_a_stage_that_fires_on_frames_is_bit_exact(
     expected = run_reference(toy_every_graph(), items)
     assert expected.count(b"D") > 700
     assert run_c(every_program, items) == expected
+
+
+@pytest.mark.parametrize(("low", "high"), [(-4000, 4000), (-32768, 32767), (0, 0)])
+def test_several_outputs_are_bit_exact(low: int, high: int, tmp_path: Path) -> None:
+    graph = toy_heads_graph()
+    items = [*record_items(motion(9, 800, low, high), np.array([])), ("G", None)]
+    expected = run_reference(graph, items)
+    assert expected.count(b"D") > 190
+    assert run_c(compile_model(graph, tmp_path), items) == expected
 
 
 def lean(graph: QGraph) -> QGraph:

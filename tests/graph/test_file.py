@@ -20,7 +20,7 @@ import pytest
 
 from lnn_edge.errors import GraphError
 from lnn_edge.files.shipped import shipped_graph
-from lnn_edge.graph.file import FORMAT, graph_sha256, load_graph, save_graph
+from lnn_edge.graph.file import FORMAT, OLDEST_FORMAT, graph_sha256, load_graph, save_graph
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.window import MeanAbs
 from lnn_edge.graph.qgraph import QGraph
@@ -278,10 +278,12 @@ def test_two_members_of_one_name_are_refused(members: Members, tmp_path: Path) -
     ("document", "sentence"),
     [
         ({"format": FORMAT + 1}, f"graph format {FORMAT + 1}, this lnn-edge reads up to {FORMAT}"),
-        ({"format": FORMAT - 1}, f"graph format {FORMAT - 1}, needed {FORMAT}"),
+        ({"format": OLDEST_FORMAT - 1}, f"graph format 0, needed {OLDEST_FORMAT}"),
+        ({"format": 1, "outputs": [{}]}, "graph format 1, needed 2; quantize the model again"),
         ({"format": "1"}, "no format number"),
         ({}, "no format number"),
         ([], "no format number"),
+        ({"format": OLDEST_FORMAT}, "malformed graph (KeyError('constants'))"),
         ({"format": FORMAT}, "malformed graph (KeyError('constants'))"),
     ],
 )

@@ -19,6 +19,7 @@ from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.template import EMPTY as NO_TEMPLATE
 from lnn_edge.graph.ops.template import TemplateDistance
 from lnn_edge.graph.ops.window import Center, Decimate, MeanAbs, MeanPool
+from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.stage import EventTrigger, EveryTrigger, InputTrigger, Ring, Stage, State
 
@@ -174,6 +175,30 @@ def toy_every_graph(hop: int = 4, first: int = 6, ring_length: int = 11) -> QGra
     )
     metadata = {"sample_rate_hz": 50, "classes": ["A", "B", "C"], "leads": ["x", "y", "z"]}
     return QGraph(stages, (Ring("samples", frame, ring_length),), "toy_every", metadata)
+
+
+def toy_heads_graph() -> QGraph:
+    """Return a model of three outputs, each in its own step, on one gated recurrent step.
+
+    gait tells three classes apart, pose gives two values, strides the log odds of one thing.
+    """
+    base, rng = toy_every_graph(), np.random.default_rng(5)
+    stage = base.deciding_stage
+    *ops, head = stage.ops
+    h = head.inputs[0]
+    heads = (
+        Output("gait", 0, 3, 8 * Q15, "scores"),
+        Output("pose", 3, 2, 1 / 1000, "values"),
+        Output("strides", 5, 1, 0.01, "logits"),
+    )
+    for o in heads:
+        y = QTensor(f"{o.name}_head", (o.size,), "int16", o.scale)
+        weight = rng.normal(0, 0.7, (o.size, h.size))
+        ops.append(Linear.quantize(f"{o.name}_linear", h, y, weight, rng.normal(0, 0.2, o.size)))
+    join = Concat.join("join_heads", tuple(op.outputs[0] for op in ops[-3:]), "all_heads")
+    last = replace(stage, ops=(*ops, join), outputs=join.outputs)
+    metadata = base.metadata | {"classes": ["still", "walk", "run"]}
+    return QGraph((base.stages[0], last), base.rings, "toy_heads", metadata, heads)
 
 
 def motion(seed: int, count: int, low: int = -4000, high: int = 4000) -> np.ndarray:

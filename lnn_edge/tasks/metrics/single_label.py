@@ -84,7 +84,8 @@ def integer_scores(
     """Run an integer model over recordings; return the decisions and their scores (D, classes)."""
     check_classes(graph.classes, recordings)
     sequences = run_decisions(graph, recordings, (graph.output.name,))
-    return sequences, [s.values[graph.output.name] for s in sequences]
+    assert graph.scores is not None  # since it has classes
+    return sequences, [graph.scores.part(s.values[graph.output.name]) for s in sequences]
 
 
 def check_classes(classes: Sequence[str], recordings: Sequence[LabelledSignal]) -> None:

@@ -1,0 +1,125 @@
+"""Named parts of a model's output vector: where each lies, and what its integers mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from lnn_edge.errors import GraphError
+from lnn_edge.files.names import check_name, shown
+from lnn_edge.graph.ir import QTensor
+
+OutputKind = Literal["scores", "logits", "values"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """Elements [first, first + size) of the output vector. real = scale * q
+
+    Attributes:
+        name: C identifier, unique in its graph whatever its case.
+        first: Index of its first element.
+        size: Number of its elements.
+        scale: Real value of one step, of all its elements; zero is 0.
+        kind: "scores": one per class of the graph, decided as its contract says; "logits": log odds
+            that no contract decides; "values": real numbers.
+
+    Raises:
+        GraphError: One of these makes no sense.
+    """
+
+    name: str
+    first: int
+    size: int
+    scale: float
+    kind: OutputKind
+
+    def __post_init__(self) -> None:
+        """Check what does not depend on the graph."""
+        check_name("output", self.name)
+        if self.first < 0 or self.size < 1:
+            raise GraphError(
+                f"output {self.name}: first {self.first}, size {self.size}; needed are at least 0 "
+                "and at least 1"
+            )
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise GraphError(
+                f"output {self.name}: scale {self.scale} must be positive and finite; requantize it"
+            )
+        if self.kind not in get_args(OutputKind):
+            raise GraphError(
+                f"output {self.name}: kind {shown(repr(self.kind))}, needed one of "
+                f"{', '.join(get_args(OutputKind))}"
+            )
+
+    @property
+    def end(self) -> int:
+        """Index behind its last element."""
+        return self.first + self.size
+
+    def part(self, outputs: np.ndarray) -> np.ndarray:
+        """Return its elements (..., size) of output vectors (..., O)."""
+        return outputs[..., self.first : self.end]
+
+    def dequantize(self, q: np.ndarray) -> np.ndarray:
+        """Return real values of its integers."""
+        return np.asarray(q * self.scale)
+
+
+def check_outputs(outputs: Sequence[Output], vector: QTensor, classes: Sequence[str]) -> None:
+    """Check that outputs are the parts of a vector.
+
+    Raises:
+        GraphError: Two have one name, they overlap or leave elements out, one has several scales,
+            or the classes are not those of one output of scores.
+    """
+    names: set[str] = set()
+    at = 0
+    for output in outputs:
+        if output.name.upper() in names:  # macros are in capitals
+            raise GraphError(f"two outputs are named {output.name} in C; rename one")
+        names.add(output.name.upper())
+        if output.first != at:
+            raise GraphError(
+                f"output {output.name} begins at element {output.first}, needed is {at}; let "
+                "outputs lie one after the other, without overlap or gap"
+            )
+        at = output.end
+        _check_scale(output, vector)
+    if at != vector.size:
+        raise GraphError(
+            f"outputs end at element {at}, {vector.name} has {vector.size}; let them fill it"
+        )
+    _check_classes([o for o in outputs if o.kind == "scores"], classes)
+
+
+def _check_scale(output: Output, vector: QTensor) -> None:
+    scales = set(output.part(np.broadcast_to(vector.scales, vector.shape)).tolist())
+    if len(scales) > 1:
+        raise GraphError(
+            f"output {output.name} has {len(scales)} scales, needed is one; requantize it"
+        )
+    if scales - {output.scale}:
+        raise GraphError(
+            f"output {output.name} has scale {output.scale}, its elements of {vector.name} have "
+            f"{min(scales)}; give theirs"
+        )
+
+
+def _check_classes(scores: Sequence[Output], classes: Sequence[str]) -> None:
+    if len(scores) > 1:
+        raise GraphError(
+            f"outputs {', '.join(o.name for o in scores)} are scores, needed is one at most; call "
+            "the others logits"
+        )
+    if classes and not scores:
+        raise GraphError("metadata: classes are named and no output is scores; let one be")
+    if scores and scores[0].size != len(classes):
+        raise GraphError(
+            f"metadata: {len(classes)} classes for {scores[0].name} of {scores[0].size} elements; "
+            "name each of them, or call the output logits"
+        )
