@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from lnn_edge.errors import LayerError
 from lnn_edge.nn.axes import run_nodes
+from lnn_edge.nn.endings import ENDINGS
 from lnn_edge.nn.recurrent import Recurrent
 from lnn_edge.nn.timing import Plan, PlannedStage, number, time_key
 from lnn_edge.nn.trace import where
@@ -34,13 +35,14 @@ def prove(module: nn.Module, plan: Plan, inputs: Sequence[Tensor]) -> float:
     with torch.no_grad():
         wanted = _tensors(copy.deepcopy(module).cpu().float().eval()(*inputs))
         traced = _tensors(plan.traced(*inputs))
-    for theirs, ours in zip(wanted, traced, strict=True):
-        if theirs.shape != ours.shape or _difference(ours, theirs) > CLOSE:
+    for theirs, scores, ending in zip(wanted, traced, plan.endings, strict=True):
+        ours = ENDINGS[ending][1](scores) if ending else scores
+        if _difference(ours.flatten(), theirs.float().flatten()) > CLOSE:
             raise LayerError(
                 f"the traced layers differ from forward by {_difference(ours, theirs):.3g}; one of "
                 "them has a form that is not known here"
             )
-    return max(_error(plan, name, inputs, w) for name, w in zip(plan.outputs, wanted, strict=True))
+    return max(_error(plan, name, inputs, w) for name, w in zip(plan.outputs, traced, strict=True))
 
 
 def stream(plan: Plan, inputs: Sequence[Tensor]) -> dict[str, Tensor]:

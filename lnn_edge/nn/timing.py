@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from lnn_edge.errors import LayerError
 from lnn_edge.nn.axes import Axes, find_axes
+from lnn_edge.nn.endings import cut_endings
 from lnn_edge.nn.recurrent import Recurrent
 from lnn_edge.nn.trace import where
 
@@ -109,6 +110,7 @@ class Plan:
         outputs: By name.
         spans: Of causal convolutions: elements that their kernel spans, the past is a state.
         at_rest: Names of recurrent layers that start anew at every element.
+        endings: What forward computes of each output besides; see endings.cut_endings.
     """
 
     traced: fx.GraphModule
@@ -118,6 +120,7 @@ class Plan:
     outputs: Mapping[str, fx.Node]
     spans: Mapping[str, int]
     at_rest: frozenset[str]
+    endings: Sequence[str]
 
     @property
     def last(self) -> PlannedStage:
@@ -155,7 +158,8 @@ def make_plan(traced: fx.GraphModule, inputs: Sequence[Tensor]) -> Plan:
     Raises:
         LayerError: A layer needs frames that have not come, or two values never meet.
     """
-    return _Planner(traced, find_axes(traced, inputs)).plan()
+    endings = cut_endings(traced)
+    return _Planner(traced, find_axes(traced, inputs)).plan(endings)
 
 
 def layer_of(traced: fx.GraphModule, node: fx.Node) -> nn.Module | None:
@@ -190,7 +194,7 @@ class _Planner:
         first = next(n for n in traced.graph.nodes if n.op == "placeholder")
         self.stages = [PlannedStage(0, first, 1, -1)]
 
-    def plan(self) -> Plan:
+    def plan(self, endings: Sequence[str]) -> Plan:
         outputs: dict[str, fx.Node] = {}
         for node in self.traced.graph.nodes:
             if node.op == "output":
@@ -202,7 +206,7 @@ class _Planner:
                 read.lag = stage.after - read.after
         self._check_outputs(outputs)
         rests = frozenset(self.at_rest)
-        return Plan(self.traced, self.axes, self.timings, self.stages, outputs, self.spans, rests)
+        return Plan(self.traced, self.axes, self.timings, self.stages, outputs, self.spans, rests, endings)
 
     def _check_outputs(self, outputs: Mapping[str, fx.Node]) -> None:
         for node in outputs.values():

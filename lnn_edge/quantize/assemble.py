@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from torch import fx
@@ -12,6 +13,7 @@ from lnn_edge.errors import LayerError
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.elementwise import Concat
 from lnn_edge.graph.ops.slice import Slice
+from lnn_edge.graph.output import Output, OutputKind
 from lnn_edge.graph.passes.constants import fold_constants
 from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
@@ -44,7 +46,7 @@ def lower(plan: Plan, ranges: Ranges, frame: QTensor, name: str, facts: Facts) -
         stages, rings = _at_every_frame(lowering, frame)
     else:
         stages, rings = _staged(lowering, frame)
-    return fold_constants(QGraph(tuple(stages), tuple(rings), name, dict(facts)))
+    return _graph(lowering, stages, rings, name, facts)
 
 
 def lower_behind(plan: Plan, ranges: Ranges, front: Pipeline, name: str, facts: Facts) -> QGraph:
@@ -84,6 +86,24 @@ def lower_behind(plan: Plan, ranges: Ranges, front: Pipeline, name: str, facts: 
         probes=deciding.outputs,
     )
     return fold_constants(QGraph((*front.preparing_stages, stage), front.rings, name, dict(facts)))
+
+
+def _graph(
+    lowering: Lowering, stages: Sequence[Stage], rings: Sequence[Ring], name: str, facts: Facts
+) -> QGraph:
+    """Return the graph, its outputs named where they are several."""
+    vector, plan, heads, first = stages[-1].outputs[0], lowering.plan, [], 0
+    classes: Any = facts.get("classes", ())
+    endings = [ending for ending in plan.endings if ending]
+    known = {**facts, "endings": list(plan.endings)} if endings else dict(facts)
+    for output, node in plan.outputs.items():
+        size = int(np.prod(plan.axes[node.name].static))
+        has_scores = classes and len(classes) == size and not any(h.kind == "scores" for h in heads)
+        kind: OutputKind = "scores" if has_scores else "values"
+        heads.append(Output(output, first, size, vector.scales[first % len(vector.scales)], kind))
+        first += size
+    several = tuple(heads) if len(heads) > 1 else ()
+    return fold_constants(QGraph(tuple(stages), tuple(rings), name, known, several))
 
 
 def _inputs_of(plan: Plan) -> list[fx.Node]:
