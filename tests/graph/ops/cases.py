@@ -275,7 +275,7 @@ def make_leaky_average(draw: Source) -> LeakyAverage:
 
 
 def make_lut(draw: Source) -> Lut:
-    name = pick(draw, *FUNCTIONS)
+    name = pick(draw, *(f for f in FUNCTIONS if f not in STEEPEST))
     shape = (draw.integer(1, 9),)
     if name == "log2":
         low = draw.integer(20, 60)
@@ -294,6 +294,21 @@ def make_lut(draw: Source) -> Lut:
     x = QTensor("x", shape, dtype, power(draw, 0, 3.5) / TOPS[dtype])
     wide = QTensor("y", shape, "int16", top * 1.0001 / 32767)
     y = wide if draw.integer(0, 1) else QTensor("y", shape, "int8", top * 1.01 / 127)
+    return Lut.quantize("lut", x, y, name, 0 if dtype == "int8" else draw.integer(5, 9))
+
+
+STEEPEST = {"relu6": 1.0, "leaky_relu": 1.0, "elu": 1.0, "hardswish": 1.5, "softplus": 1.0}
+
+
+def make_unbounded_lut(draw: Source) -> Lut:
+    """Functions that follow x, most of them made of pieces; some meet on an entry."""
+    name, shape = pick(draw, *STEEPEST), (draw.integer(1, 9),)
+    dtype, most = pick(draw, "int8", "int16"), power(draw, 0, 4)
+    zero = draw.integer(-128, 127) if dtype == "int8" else 0
+    x = QTensor("x", shape, dtype, most / TOPS[dtype], zero)
+    top = (STEEPEST[name] * x.magnitude * x.scales[0] + 1.0) * 1.001
+    wide = pick(draw, "int8", "int16")
+    y = QTensor("y", shape, wide, top / TOPS[wide])
     return Lut.quantize("lut", x, y, name, 0 if dtype == "int8" else draw.integer(5, 9))
 
 
@@ -413,6 +428,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "leaky_average": make_leaky_average,
     "linear": make_linear,
     "lut": make_lut,
+    "lut.unbounded": make_unbounded_lut,
     "mean_abs": make_mean_abs,
     "mean_pool": make_mean_pool,
     "mix": make_mix,
@@ -428,6 +444,12 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "time_gate": make_time_gate,
     "unfold": make_unfold,
 }
+"""By kind of operator, or `kind.form` where a kind has further forms."""
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of operator that a maker makes."""
+    return name.partition(".")[0]
 
 
 def wide_operators() -> dict[str, list[AbstractOp]]:

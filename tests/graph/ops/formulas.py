@@ -37,6 +37,16 @@ BENDS = {  # largest |f''|
     "steep_hard_sigmoid": 0.0,
     "silu": 0.5,
     "gelu": np.sqrt(2 / np.pi),
+    "relu6": 0.0,
+    "leaky_relu": 0.0,
+    "elu": 1.0,  # below 0
+    "hardswish": 1 / 3,
+    "softplus": 1 / 4,
+}
+KINKS = {  # where the slope jumps, and by how much
+    "relu6": ((0.0, 1.0), (6.0, 1.0)),
+    "leaky_relu": ((0.0, 0.99),),
+    "hardswish": ((-3.0, 0.5), (3.0, 0.5)),
 }
 
 
@@ -92,6 +102,11 @@ def lut(op: AbstractOp, x: np.ndarray) -> Reals:
         "exp": lambda v: np.exp2(v / np.log(2)),
         "silu": lambda v: v / (1 + np.exp(-v)),
         "gelu": lambda v: v * ndtr(v),
+        "relu6": lambda v: np.minimum(np.maximum(v, 0), 6),
+        "leaky_relu": lambda v: np.where(v > 0, v, 0.01 * v),
+        "elu": lambda v: np.where(v > 0, v, np.exp(np.minimum(v, 0)) - 1),
+        "hardswish": lambda v: v * np.minimum(np.maximum(v + 3, 0), 6) / 6,
+        "softplus": lambda v: np.logaddexp(v, 0),
     }
     return (functions[op.function](x),)
 
@@ -283,7 +298,11 @@ def _lut_bound(op: Lut) -> float:
     if bend is None:  # log2
         bend = 1 / (np.log(2) * (x.qmin * x.scales[0]) ** 2)
     step = x.scales[0] * (1 << op.step_bits)
-    return float(1.0 + step**2 * bend / (8 * y.scales[0]))
+    curved = step**2 * bend / 8
+    for place, jump in KINKS.get(op.function, ()):
+        part = (place / x.scales[0] + x.zero_points[0] - x.qmin) / (1 << op.step_bits) % 1.0
+        curved += step * jump * part * (1 - part)
+    return float(1.0 + curved / y.scales[0])
 
 
 def _unfold_bound(op: Unfold) -> float:

@@ -11,7 +11,7 @@ from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.conv import Conv1d
 from lnn_edge.graph.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
 from lnn_edge.graph.ops.linear import Linear
-from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.ops.lut import FUNCTIONS, Lut
 from lnn_edge.graph.ops.rows import AbstractRowOp
 
 onnx = pytest.importorskip("onnx")
@@ -140,6 +140,31 @@ def test_tables_follow_torch_at_every_input(
     (got,) = Lut.quantize("table", x, y, name, step_bits).reference(q)
     wanted = getattr(torch, name)(torch.from_numpy(x.dequantize(q))).numpy()
     assert np.abs(y.dequantize(got) - wanted).max() <= limit * y.scales[0]
+
+
+@pytest.mark.parametrize("name", ["relu6", "leaky_relu", "elu", "hardswish", "softplus"])
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_tables_follow_torch_where_functions_bend(name: str, dtype: str) -> None:
+    """Half a step at every int8; pieces that meet on entries of an int16 table err one step."""
+    low, high = fixed.RANGES[dtype]
+    x = QTensor("x", (high - low + 1,), dtype, 3 / 32 if dtype == "int8" else 3 / 8192)
+    y = QTensor("y", x.shape, "int16", 1 / 2048)
+    q = np.arange(low, high + 1)
+    (got,) = Lut.quantize("table", x, y, name, 0 if dtype == "int8" else 7).reference(q)
+    wanted = getattr(torch.nn.functional, name)(torch.from_numpy(x.dequantize(q))).numpy()
+    curved = (
+        (128 * x.scales[0]) ** 2
+        * {"elu": 1.0, "hardswish": 1 / 3, "softplus": 1 / 4}.get(name, 0.0)
+        / 8
+    )
+    limit = 0.5 * y.scales[0] if dtype == "int8" else y.scales[0] + curved
+    assert np.abs(y.dequantize(got) - wanted).max() <= limit * (1 + 1e-6)
+
+
+def test_hard_sigmoid_is_that_of_torch() -> None:
+    x = np.linspace(-5, 5, 101)
+    wanted = torch.nn.functional.hardsigmoid(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(FUNCTIONS["hard_sigmoid"](x), wanted, atol=1e-15)
 
 
 def test_leaky_average_follows_lfilter_without_a_dead_zone() -> None:
