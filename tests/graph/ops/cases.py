@@ -123,6 +123,37 @@ def make_requantize(draw: Source) -> Requantize:
     return Requantize.quantize("requantize", x, wider)
 
 
+def with_formats(draw: Source, tensor: QTensor) -> QTensor:
+    """Return a tensor whose channels differ in scale, zero point or both."""
+    channels, choice = tensor.shape[-1], draw.integer(0, 3)
+    scales = tuple((tensor.scales[0] * 3.0 ** -(np.arange(channels) % 3)).tolist())
+    points = tuple(np.resize([tensor.zero_points[0], 3, 17], channels).tolist())
+    return replace(
+        tensor,
+        scale=scales if choice != 1 else tensor.scale,
+        zero_point=points if choice in (1, 2) else tensor.zero_point,
+    )
+
+
+def make_requantize_by_elements(draw: Source) -> Requantize:
+    """Formats that differ along the last axis of either side, often in another shape."""
+    rows, channels = draw.integer(1, 4), draw.integer(1, 5)
+    shapes = ((rows, channels), (rows * channels,), (channels, rows), (1, rows, channels))
+    x = QTensor("x", shapes[draw.integer(0, 1)], pick(draw, "int8", "int16"), 2.0**-7)
+    dtype = pick(draw, "int8", "int16", "uint16")
+    scale = 2.0**-7 * x.magnitude / TOPS[dtype] * power(draw, -3, 3)
+    y = QTensor("y", shapes[draw.integer(0, 3)], dtype, scale)
+    return Requantize.quantize("requantize", with_formats(draw, x), with_formats(draw, y))
+
+
+def make_slice_of_elements(draw: Source) -> Slice:
+    shape = (draw.integer(1, 3), draw.integer(1, 6))
+    x = QTensor("x", shape, pick(draw, "int8", "int16"), 2.0**-12, draw.integer(-9, 9))
+    y = QTensor("y", (draw.integer(1, x.size),), "int16", 2.0**-12 * power(draw, -3, 9))
+    first = draw.integer(0, x.size - y.size)
+    return Slice.quantize("slice", with_formats(draw, x), with_formats(draw, y), first)
+
+
 def real_synapses(draw: Source, inputs: int, neurons: int, step: float) -> RealSynapses:
     """Return synapses whose conductances are shares that leave something for a leak."""
     rng = np.random.default_rng(draw.integer(0, 1 << 30))
@@ -437,7 +468,9 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "relax": make_relax,
     "remember": make_remember,
     "requantize": make_requantize,
+    "requantize.elements": make_requantize_by_elements,
     "slice": make_slice,
+    "slice.elements": make_slice_of_elements,
     "stft_magnitude": make_stft_magnitude,
     "synapses": make_synapses,
     "template_distance": make_template_distance,

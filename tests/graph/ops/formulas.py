@@ -157,8 +157,8 @@ def template_distance(op: AbstractOp, x: np.ndarray, state: np.ndarray) -> Reals
 
 def slice_of(op: AbstractOp, x: np.ndarray) -> Reals:
     assert isinstance(op, Slice)
-    flat = x.reshape(*x.shape[:-2], -1)
-    return (flat[..., op.first : op.first + op.outputs[0].size],)
+    flat = x.reshape(len(x), -1)
+    return (flat[:, op.first : op.first + op.outputs[0].size],)
 
 
 def biquads(op: AbstractOp, x: np.ndarray, state: np.ndarray) -> Reals:
@@ -235,7 +235,7 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "normalize": normalize,
     "relax": relax,
     "remember": lambda op, c, f, i, g: (f * c + g * i,),
-    "requantize": lambda op, x: (x,),
+    "requantize": lambda op, x: (x.reshape(len(x), *op.outputs[0].shape),),
     "slice": slice_of,
     "stft_magnitude": stft_magnitude,
     "synapses": synapses,

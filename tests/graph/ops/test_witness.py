@@ -9,10 +9,12 @@ from scipy import signal
 from lnn_edge.graph import fixed
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.conv import Conv1d
+from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.lut import FUNCTIONS, Lut
 from lnn_edge.graph.ops.rows import AbstractRowOp
+from lnn_edge.graph.ops.slice import Slice
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -118,6 +120,32 @@ def test_conv1d_equals_qlinearconv(taps: int, stride: int) -> None:
     frames = np.arange(y.shape[0])[:, None] * stride + np.arange(taps)
     columns = values[:, frames, :].reshape(20, y.shape[0], -1)
     agree(op, columns, op.reference(values)[0], theirs.transpose(0, 2, 1))
+
+
+def test_requantize_by_channels_equals_quantizelinear() -> None:
+    """ONNX Runtime divides in float32 and rounds half to even: equal but next to a tie."""
+    rng = np.random.default_rng(2)
+    x = QTensor("x", (40, 4), "int16", (0.001, 0.003, 0.0002, 0.01), (5, 0, -900, 7))
+    y = QTensor("y", (160,), "int8", tuple(np.resize([0.0973, 0.711, 0.0313], 160).tolist()), 9)
+    values = rng.integers(-9000, 9000, (50, 40, 4))
+    (got,) = Requantize.quantize("formats", x, y).reference(values)
+    real = x.dequantize(values).reshape(50, 160)
+    wanted = run_onnx(
+        "QuantizeLinear",
+        {
+            "x": real.astype(np.float32),
+            "y_scale": np.float32(y.scales),
+            "y_zero": np.full(160, 9, np.int8),
+        },
+        axis=1,
+    )
+    exact = real / np.asarray(y.scales)
+    clear = np.abs(exact - np.floor(exact) - 0.5) > NEAR_TIE
+    assert clear.mean() > 0.99
+    np.testing.assert_array_equal(got[clear], wanted[clear])
+    part = Slice.quantize("part", x, QTensor("z", (6,), "int16", 0.001, 40), 2)
+    nearest = part.outputs[0].quantize(x.dequantize(values).reshape(50, 160)[:, 2:8])
+    np.testing.assert_array_equal(part.reference(values)[0], nearest)
 
 
 @pytest.mark.parametrize(
