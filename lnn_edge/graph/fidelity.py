@@ -100,13 +100,11 @@ def channel_resolutions(graph: QGraph, frames: np.ndarray) -> tuple[Resolution, 
 def _elements(op: Slice) -> list[tuple[int, QTensor]]:
     """Return index in the frame and format of each element that is read."""
     y = op.outputs[0]
-    scales = np.broadcast_to(y.scales, y.shape).tolist()
+    scales, zeros = (np.broadcast_to(v, y.shape).tolist() for v in (y.scales, y.zero_points))
+    names = [y.name if y.name == "dt" else f"channel{i}" for i in range(y.size)]
     return [
-        (
-            op.first + i,
-            replace(y, name=y.name if y.name == "dt" else f"channel{i}", shape=(1,), scale=scale),
-        )
-        for i, scale in enumerate(scales)
+        (op.first + i, replace(y, name=name, shape=(1,), scale=scale, zero_point=zero))
+        for i, (name, scale, zero) in enumerate(zip(names, scales, zeros, strict=True))
     ]
 
 

@@ -1,4 +1,4 @@
-"""Writes vectors/<operator>.npz: operators, inputs and outputs that must never change.
+"""Writes vectors/<operator>[.<form>].npz: operators, inputs and outputs that must never change.
 
 `python -m tests.support.make_vectors` after a deliberate change of meaning; the diff then shows
 which operators changed.
@@ -61,13 +61,13 @@ def _tuple(value: Any) -> Any:
 
 
 def make_vectors(folder: Path) -> None:
-    """Write one file per operator."""
-    for kind, make in MAKERS.items():
+    """Write one file per operator and form."""
+    for name, make in MAKERS.items():
         arrays: Arrays = {}
         for seed in SEEDS:
             op = make(Seeded(seed))
             arrays |= pack(op, stress_inputs(op, 6, seed), str(seed))
-        np.savez_compressed(folder / f"{kind}.npz", **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

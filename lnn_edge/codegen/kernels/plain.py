@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from lnn_edge.codegen.kernels.kernel import Constants, Kernel, portable
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops.biquad import Biquads
 from lnn_edge.graph.ops.constant import Constant
 from lnn_edge.graph.ops.decay import Decay, Relax
 from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.ops.rescale import AbstractRescale
 from lnn_edge.graph.ops.template import TemplateDistance
 
 
@@ -33,6 +36,19 @@ def pack_value(op: AbstractOp) -> Constants:
     """Return the elements in the type of the output."""
     assert isinstance(op, Constant)
     return {"value": op.value.astype(op.outputs[0].dtype)}
+
+
+def pack_formats(op: AbstractOp) -> Constants:
+    """Return of zero points and factors those that differ from element to element."""
+    assert isinstance(op, AbstractRescale)
+    x, y = op.inputs[0], op.outputs[0]
+    arrays = {
+        "zero_x": op.zero_points_of_x.astype(x.dtype),
+        "zero_y": op.zero_points_of_y.astype(y.dtype),
+        "multiplier": op.multipliers.astype(np.int32),
+        "shift": op.shifts.astype(np.int8),
+    }
+    return {k: v[: op.period] for k, v in arrays.items() if (v != v[0]).any()}
 
 
 def pack_rate(op: AbstractOp) -> Constants:
@@ -66,8 +82,8 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "r_peaks": (portable("r_peaks.c.j2", in_place=True),),
     "relax": (portable("relax.c.j2", pack_relaxation),),
     "remember": (portable("remember.c.j2"),),
-    "requantize": (portable("requantize.c.j2"),),
-    "slice": (portable("slice.c.j2"),),
+    "requantize": (portable("requantize.c.j2", pack_formats),),
+    "slice": (portable("slice.c.j2", pack_formats),),
     "template_distance": (portable("template_distance.c.j2", pack_segments),),
     "time_gate": (portable("time_gate.c.j2"),),
 }

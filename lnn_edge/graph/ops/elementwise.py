@@ -11,40 +11,32 @@ from array_api_compat import array_namespace
 from lnn_edge.graph import fixed
 from lnn_edge.graph.fixed import Array
 from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.rescale import AbstractRescale, quantize_factors
 
 Q15_ONE = 1 << 15
 
 
 @dataclass(frozen=True, eq=False)
-class Requantize(AbstractOp):
-    """y = x in another format: saturate(requantize(x - zx, multiplier, shift) + zy)."""
+class Requantize(AbstractRescale):
+    """y = x in another format, and in another shape of the same size.
+
+    y_i = saturate(requantize(x_i - zx, multiplier, shift) + zy); arithmetic of AbstractRescale.
+    """
 
     kind: ClassVar[str] = "requantize"
-    multiplier: int
-    shift: int
 
     @classmethod
     def quantize(cls, name: str, x: QTensor, y: QTensor) -> Requantize:
-        """Take the factor from the two scales."""
-        return cls(name, (x,), (y,), *fixed.quantize_multiplier(x.scales[0] / y.scales[0]))
+        """Take the factors from the scales."""
+        return cls(name, (x,), (y,), *quantize_factors(x, y))
 
     def check(self) -> None:
-        """Check shapes and the range of the shifted value."""
+        """Check sizes and the range of the shifted value."""
         x, y = self.inputs[0], self.outputs[0]
-        self.require(x.shape == y.shape, f"shapes {x.shape} and {y.shape} differ")
-        self.require_factor(self.multiplier, self.shift)
-        self.require_bound(x.magnitude << self.shift, "shifted input")
-
-    def reference(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return x in the format of y, exactly."""
-        (x,), y = inputs, self.outputs[0]
-        acc = x - self.inputs[0].zero_points[0]
-        q = fixed.requantize(acc, self.multiplier, self.shift) + y.zero_points[0]
-        return (fixed.saturate(q, y.qmin, y.qmax),)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return x."""
-        return inputs
+        self.require(x.size == y.size, f"sizes of {x.shape} and {y.shape} differ")
+        self.check_factors()
+        if max(len(set(t.scales)) for t in (x, y)) > 1:
+            self.check_in_step()
 
 
 @dataclass(frozen=True, eq=False)

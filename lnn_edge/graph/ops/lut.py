@@ -65,6 +65,32 @@ def gelu(x: Array) -> Array:
     return 0.5 * x * (1.0 + error)
 
 
+def relu6(x: Array) -> Array:
+    """Return x limited to [0, 6]."""
+    return x.clip(0, 6)
+
+
+def leaky_relu(x: Array) -> Array:
+    """Return x above 0, x / 100 below (the slope of torch)."""
+    return x.clip(0, None) + 0.01 * x.clip(None, 0)
+
+
+def elu(x: Array) -> Array:
+    """Return x above 0, exp(x) - 1 below."""
+    return x.clip(0, None) + array_namespace(x).expm1(x.clip(None, 0))
+
+
+def hardswish(x: Array) -> Array:
+    """Return x hard_sigmoid(x)."""
+    return x * hard_sigmoid(x)
+
+
+def softplus(x: Array) -> Array:
+    """Return log(1 + exp(x)), without overflow."""
+    xp = array_namespace(x)
+    return x.clip(0, None) + xp.log1p(xp.exp(-abs(x)))
+
+
 FUNCTIONS: dict[str, RealFunction] = {
     "sigmoid": sigmoid,
     "tanh": tanh,
@@ -75,6 +101,11 @@ FUNCTIONS: dict[str, RealFunction] = {
     "exp": exp,
     "silu": silu,
     "gelu": gelu,
+    "relu6": relu6,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
+    "hardswish": hardswish,
+    "softplus": softplus,
 }
 
 
@@ -89,6 +120,9 @@ class Lut(AbstractOp):
     y = saturate(interpolate(x, table, x.qmin, step_bits), qmin, qmax); see fixed.interpolate.
     step_bits = 0 holds every value (int8: 256 entries) and is exact to half an LSB; otherwise the
     error against f is at most 1 LSB + (2**step_bits * x.scale)**2 * max|f''| / (8 * y.scale) LSB.
+    Where f bends sharply by b (its slope left and right, say of leaky_relu at 0) between two
+    entries, 2**step_bits * x.scale * |b| / (4 * y.scale) LSB join; on an entry none do. So straight
+    pieces that meet on entries are exact to 1 LSB: choose x.qmin, or x.scale, for that.
 
     Attributes:
         table: In the output's dtype, ((x.qmax - x.qmin) >> step_bits) + 2 entries (one less without

@@ -72,7 +72,10 @@ class _Head:
         for op in stage.ops:
             if isinstance(op, Conv2d) and op.inputs == (window,) and _runs_along(op):
                 paces.add((op.kernel_size[0], op.strides[0]))
-            elif not (isinstance(op, ELEMENTWISE) and all(t.name in along for t in op.inputs)):
+            elif not (
+                isinstance(op, ELEMENTWISE)
+                and all(t.name in along and t.shape == op.outputs[0].shape for t in op.inputs)
+            ):
                 continue
             ops.append(op)
             along.update({t.name: t for t in op.outputs})

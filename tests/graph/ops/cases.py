@@ -123,6 +123,37 @@ def make_requantize(draw: Source) -> Requantize:
     return Requantize.quantize("requantize", x, wider)
 
 
+def with_formats(draw: Source, tensor: QTensor) -> QTensor:
+    """Return a tensor whose channels differ in scale, zero point or both."""
+    channels, choice = tensor.shape[-1], draw.integer(0, 3)
+    scales = tuple((tensor.scales[0] * 3.0 ** -(np.arange(channels) % 3)).tolist())
+    points = tuple(np.resize([tensor.zero_points[0], 3, 17], channels).tolist())
+    return replace(
+        tensor,
+        scale=scales if choice != 1 else tensor.scale,
+        zero_point=points if choice in (1, 2) else tensor.zero_point,
+    )
+
+
+def make_requantize_by_elements(draw: Source) -> Requantize:
+    """Formats that differ along the last axis of either side, often in another shape."""
+    rows, channels = draw.integer(1, 4), draw.integer(1, 5)
+    shapes = ((rows, channels), (rows * channels,), (channels, rows), (1, rows, channels))
+    x = QTensor("x", shapes[draw.integer(0, 1)], pick(draw, "int8", "int16"), 2.0**-7)
+    dtype = pick(draw, "int8", "int16", "uint16")
+    scale = 2.0**-7 * x.magnitude / TOPS[dtype] * power(draw, -3, 3)
+    y = QTensor("y", shapes[draw.integer(0, 3)], dtype, scale)
+    return Requantize.quantize("requantize", with_formats(draw, x), with_formats(draw, y))
+
+
+def make_slice_of_elements(draw: Source) -> Slice:
+    shape = (draw.integer(1, 3), draw.integer(1, 6))
+    x = QTensor("x", shape, pick(draw, "int8", "int16"), 2.0**-12, draw.integer(-9, 9))
+    y = QTensor("y", (draw.integer(1, x.size),), "int16", 2.0**-12 * power(draw, -3, 9))
+    first = draw.integer(0, x.size - y.size)
+    return Slice.quantize("slice", with_formats(draw, x), with_formats(draw, y), first)
+
+
 def real_synapses(draw: Source, inputs: int, neurons: int, step: float) -> RealSynapses:
     """Return synapses whose conductances are shares that leave something for a leak."""
     rng = np.random.default_rng(draw.integer(0, 1 << 30))
@@ -275,7 +306,7 @@ def make_leaky_average(draw: Source) -> LeakyAverage:
 
 
 def make_lut(draw: Source) -> Lut:
-    name = pick(draw, *FUNCTIONS)
+    name = pick(draw, *(f for f in FUNCTIONS if f not in STEEPEST))
     shape = (draw.integer(1, 9),)
     if name == "log2":
         low = draw.integer(20, 60)
@@ -294,6 +325,21 @@ def make_lut(draw: Source) -> Lut:
     x = QTensor("x", shape, dtype, power(draw, 0, 3.5) / TOPS[dtype])
     wide = QTensor("y", shape, "int16", top * 1.0001 / 32767)
     y = wide if draw.integer(0, 1) else QTensor("y", shape, "int8", top * 1.01 / 127)
+    return Lut.quantize("lut", x, y, name, 0 if dtype == "int8" else draw.integer(5, 9))
+
+
+STEEPEST = {"relu6": 1.0, "leaky_relu": 1.0, "elu": 1.0, "hardswish": 1.5, "softplus": 1.0}
+
+
+def make_unbounded_lut(draw: Source) -> Lut:
+    """Functions that follow x, most of them made of pieces; some meet on an entry."""
+    name, shape = pick(draw, *STEEPEST), (draw.integer(1, 9),)
+    dtype, most = pick(draw, "int8", "int16"), power(draw, 0, 4)
+    zero = draw.integer(-128, 127) if dtype == "int8" else 0
+    x = QTensor("x", shape, dtype, most / TOPS[dtype], zero)
+    top = (STEEPEST[name] * x.magnitude * x.scales[0] + 1.0) * 1.001
+    wide = pick(draw, "int8", "int16")
+    y = QTensor("y", shape, wide, top / TOPS[wide])
     return Lut.quantize("lut", x, y, name, 0 if dtype == "int8" else draw.integer(5, 9))
 
 
@@ -413,6 +459,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "leaky_average": make_leaky_average,
     "linear": make_linear,
     "lut": make_lut,
+    "lut.unbounded": make_unbounded_lut,
     "mean_abs": make_mean_abs,
     "mean_pool": make_mean_pool,
     "mix": make_mix,
@@ -421,13 +468,21 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "relax": make_relax,
     "remember": make_remember,
     "requantize": make_requantize,
+    "requantize.elements": make_requantize_by_elements,
     "slice": make_slice,
+    "slice.elements": make_slice_of_elements,
     "stft_magnitude": make_stft_magnitude,
     "synapses": make_synapses,
     "template_distance": make_template_distance,
     "time_gate": make_time_gate,
     "unfold": make_unfold,
 }
+"""By kind of operator, or `kind.form` where a kind has further forms."""
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of operator that a maker makes."""
+    return name.partition(".")[0]
 
 
 def wide_operators() -> dict[str, list[AbstractOp]]:

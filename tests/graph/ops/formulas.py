@@ -37,6 +37,16 @@ BENDS = {  # largest |f''|
     "steep_hard_sigmoid": 0.0,
     "silu": 0.5,
     "gelu": np.sqrt(2 / np.pi),
+    "relu6": 0.0,
+    "leaky_relu": 0.0,
+    "elu": 1.0,  # below 0
+    "hardswish": 1 / 3,
+    "softplus": 1 / 4,
+}
+KINKS = {  # where the slope jumps, and by how much
+    "relu6": ((0.0, 1.0), (6.0, 1.0)),
+    "leaky_relu": ((0.0, 0.99),),
+    "hardswish": ((-3.0, 0.5), (3.0, 0.5)),
 }
 
 
@@ -92,6 +102,11 @@ def lut(op: AbstractOp, x: np.ndarray) -> Reals:
         "exp": lambda v: np.exp2(v / np.log(2)),
         "silu": lambda v: v / (1 + np.exp(-v)),
         "gelu": lambda v: v * ndtr(v),
+        "relu6": lambda v: np.minimum(np.maximum(v, 0), 6),
+        "leaky_relu": lambda v: np.where(v > 0, v, 0.01 * v),
+        "elu": lambda v: np.where(v > 0, v, np.exp(np.minimum(v, 0)) - 1),
+        "hardswish": lambda v: v * np.minimum(np.maximum(v + 3, 0), 6) / 6,
+        "softplus": lambda v: np.logaddexp(v, 0),
     }
     return (functions[op.function](x),)
 
@@ -142,8 +157,8 @@ def template_distance(op: AbstractOp, x: np.ndarray, state: np.ndarray) -> Reals
 
 def slice_of(op: AbstractOp, x: np.ndarray) -> Reals:
     assert isinstance(op, Slice)
-    flat = x.reshape(*x.shape[:-2], -1)
-    return (flat[..., op.first : op.first + op.outputs[0].size],)
+    flat = x.reshape(len(x), -1)
+    return (flat[:, op.first : op.first + op.outputs[0].size],)
 
 
 def biquads(op: AbstractOp, x: np.ndarray, state: np.ndarray) -> Reals:
@@ -220,7 +235,7 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "normalize": normalize,
     "relax": relax,
     "remember": lambda op, c, f, i, g: (f * c + g * i,),
-    "requantize": lambda op, x: (x,),
+    "requantize": lambda op, x: (x.reshape(len(x), *op.outputs[0].shape),),
     "slice": slice_of,
     "stft_magnitude": stft_magnitude,
     "synapses": synapses,
@@ -283,7 +298,11 @@ def _lut_bound(op: Lut) -> float:
     if bend is None:  # log2
         bend = 1 / (np.log(2) * (x.qmin * x.scales[0]) ** 2)
     step = x.scales[0] * (1 << op.step_bits)
-    return float(1.0 + step**2 * bend / (8 * y.scales[0]))
+    curved = step**2 * bend / 8
+    for place, jump in KINKS.get(op.function, ()):
+        part = (place / x.scales[0] + x.zero_points[0] - x.qmin) / (1 << op.step_bits) % 1.0
+        curved += step * jump * part * (1 - part)
+    return float(1.0 + curved / y.scales[0])
 
 
 def _unfold_bound(op: Unfold) -> float:

@@ -13,7 +13,7 @@ from lnn_edge.graph.fixed import quantize_multiplier
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops import OPERATORS
 from lnn_edge.graph.ops.linear import Linear
-from tests.graph.ops.cases import MAKERS, Seeded
+from tests.graph.ops.cases import MAKERS, Seeded, kind_of
 
 Change = Callable[[AbstractOp], AbstractOp]
 
@@ -174,10 +174,18 @@ BAD: list[tuple[str, Change, str]] = [
     ("remember", with_fields(fraction_bits=31), "15 to 30"),
     ("requantize", with_output(0, shape=(99,)), "differ"),
     ("requantize", with_fields(shift=25), "shifted input can reach"),
+    ("requantize", with_fields(shift=np.zeros(1, np.int8)), "needed int32 and int8"),
+    ("requantize.elements", cast("multiplier", np.int64), "needed int32 and int8"),
+    ("requantize.elements", with_fields(multiplier=np.ones(77, np.int32)), "a divisor of"),
+    ("requantize.elements", filled("multiplier", 0), "multiplier 0, shift"),
+    ("requantize.elements", filled("shift", 31), "shift 31"),
+    ("requantize.elements", filled("shift", 30), "shifted input can reach"),
+    ("requantize.elements", scaled("multiplier", 2), "the factors are not those of the scales"),
     ("slice", with_fields(first=99), "elements 99 to"),
     ("slice", with_fields(first=-1), "elements -1 to"),
     ("slice", with_output(0, shape=(1, 1)), "needed a vector"),
-    ("slice", with_input(0, zero_point=1), "zero point must be 0"),
+    ("slice", with_input(0, scale=0.5), "the factors are not those of the scales"),
+    ("slice.elements", with_input(0, scale=0.5), "the factors are not those of the scales"),
     ("slice", with_fields(shift=25), "shifted input can reach"),
     ("stft_magnitude", with_input(0, shape=(99, 1)), "needed a power of two from 16 to 1024"),
     ("stft_magnitude", with_input(0, shape=(2048, 1)), "needed a power of two"),
@@ -243,15 +251,15 @@ BAD: list[tuple[str, Change, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "change", "message"), BAD)
-def test_bad_construction_is_named(kind: str, change: Change, message: str) -> None:
-    op = MAKERS[kind](Seeded(1))
-    with pytest.raises(GraphError, match=f"^{kind} {op.name}: .*{message}"):
+@pytest.mark.parametrize(("name", "change", "message"), BAD)
+def test_bad_construction_is_named(name: str, change: Change, message: str) -> None:
+    op = MAKERS[name](Seeded(1))
+    with pytest.raises(GraphError, match=f"^{op.kind} {op.name}: .*{message}"):
         change(op)
 
 
 def test_every_operator_refuses_something() -> None:
-    assert {kind for kind, _, _ in BAD} == OPERATORS.keys()
+    assert {kind_of(name) for name, _, _ in BAD} == OPERATORS.keys()
 
 
 @pytest.mark.parametrize("factor", [{"multiplier": 0}, {"multiplier": 1 << 31}, {"shift": -1}])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops import OPERATORS
 from lnn_edge.graph.ops.linear import Linear
-from tests.graph.ops.cases import MAKERS, Seeded, make_linear, stress_inputs
+from tests.graph.ops.cases import MAKERS, Seeded, kind_of, make_linear, stress_inputs
 from tests.graph.ops.formulas import FORMULAS, bound
 
 SLACK = 1e-6  # of a step: float64 has its own rounding
@@ -39,7 +39,7 @@ QUICK = settings(
 
 
 def test_every_operator_has_a_maker_and_a_formula() -> None:
-    assert MAKERS.keys() == OPERATORS.keys() == FORMULAS.keys() | set(RULES)
+    assert set(map(kind_of, MAKERS)) == OPERATORS.keys() == FORMULAS.keys() | set(RULES)
 
 
 def inputs_without_empty_states(op: AbstractOp, seed: int) -> tuple[np.ndarray, ...]:
@@ -54,14 +54,14 @@ EMPTY_KINDS = ("biquads", "leaky_average", "template_distance")
 RULES = ("r_peaks",)  # no formula: rules on integers, tested as behaviour in test_r_peaks.py
 
 
-@pytest.mark.parametrize("kind", [k for k in MAKERS if k not in RULES])
+@pytest.mark.parametrize("name", [n for n in MAKERS if n not in RULES])
 @QUICK
 @given(data=st.data())
-def test_integers_stay_within_the_bound(kind: str, data: st.DataObject) -> None:
-    op = MAKERS[kind](Drawn(data))
+def test_integers_stay_within_the_bound(name: str, data: st.DataObject) -> None:
+    op = MAKERS[name](Drawn(data))
     inputs = inputs_without_empty_states(op, data.draw(st.integers(0, 1000)))
     reals = tuple(t.dequantize(x) for t, x in zip(op.inputs, inputs, strict=True))
-    wanted = FORMULAS[kind](op, *reals)
+    wanted = FORMULAS[op.kind](op, *reals)
     for y, got, real, limit in zip(
         op.outputs, op.reference(*inputs), wanted, bound(op), strict=True
     ):
@@ -72,14 +72,14 @@ def test_integers_stay_within_the_bound(kind: str, data: st.DataObject) -> None:
         assert error.max() <= limit + SLACK
 
 
-@pytest.mark.parametrize("kind", [k for k in MAKERS if k not in RULES])
-def test_real_is_the_formula(kind: str) -> None:
+@pytest.mark.parametrize("name", [n for n in MAKERS if n not in RULES])
+def test_real_is_the_formula(name: str) -> None:
     """Training differentiates real(); it must be what the second writing of the formula says."""
-    op = MAKERS[kind](Seeded(4))
+    op = MAKERS[name](Seeded(4))
     inputs = inputs_without_empty_states(op, 0)
     reals = tuple(t.dequantize(x) for t, x in zip(op.inputs, inputs, strict=True))
     for y, mine, theirs in zip(
-        op.outputs, op.real(*reals), FORMULAS[kind](op, *reals), strict=True
+        op.outputs, op.real(*reals), FORMULAS[op.kind](op, *reals), strict=True
     ):
         low, high = (y.dequantize(np.full(y.shape, q)) for q in (y.qmin, y.qmax))
         np.testing.assert_allclose(

@@ -8,24 +8,24 @@ import numpy as np
 import pytest
 from array_api_compat import array_namespace
 
-from lnn_edge.graph.ops import OPERATORS
+from tests.graph.ops.cases import MAKERS, kind_of
 from tests.support.make_vectors import FOLDER, SEEDS, make_vectors, unpack
 
 
-@pytest.mark.parametrize("kind", OPERATORS)
-def test_reference_gives_the_stored_bits(kind: str) -> None:
-    with np.load(FOLDER / f"{kind}.npz", allow_pickle=False) as arrays:
+@pytest.mark.parametrize("name", MAKERS)
+def test_reference_gives_the_stored_bits(name: str) -> None:
+    with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as arrays:
         for seed in SEEDS:
-            op, inputs, expected = unpack(kind, dict(arrays), str(seed))
+            op, inputs, expected = unpack(kind_of(name), dict(arrays), str(seed))
             for got, wanted in zip(op.reference(*inputs), expected, strict=True):
                 np.testing.assert_array_equal(got, wanted)
 
 
-@pytest.mark.parametrize("kind", [k for k in OPERATORS if k != "constant"])  # it reads nothing
-def test_reference_is_the_same_in_torch(kind: str) -> None:
+@pytest.mark.parametrize("name", [n for n in MAKERS if n != "constant"])  # it reads nothing
+def test_reference_is_the_same_in_torch(name: str) -> None:
     torch = pytest.importorskip("torch")
-    with np.load(FOLDER / f"{kind}.npz", allow_pickle=False) as arrays:
-        op, inputs, expected = unpack(kind, dict(arrays), str(SEEDS[0]))
+    with np.load(FOLDER / f"{name}.npz", allow_pickle=False) as arrays:
+        op, inputs, expected = unpack(kind_of(name), dict(arrays), str(SEEDS[0]))
     outputs = op.reference(*(torch.from_numpy(x) for x in inputs))
     for got, wanted in zip(outputs, expected, strict=True):
         assert array_namespace(got).__name__.endswith("torch")

@@ -9,10 +9,12 @@ from scipy import signal
 from lnn_edge.graph import fixed
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.conv import Conv1d
+from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
 from lnn_edge.graph.ops.linear import Linear
-from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.ops.lut import FUNCTIONS, Lut
 from lnn_edge.graph.ops.rows import AbstractRowOp
+from lnn_edge.graph.ops.slice import Slice
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -120,6 +122,32 @@ def test_conv1d_equals_qlinearconv(taps: int, stride: int) -> None:
     agree(op, columns, op.reference(values)[0], theirs.transpose(0, 2, 1))
 
 
+def test_requantize_by_channels_equals_quantizelinear() -> None:
+    """ONNX Runtime divides in float32 and rounds half to even: equal but next to a tie."""
+    rng = np.random.default_rng(2)
+    x = QTensor("x", (40, 4), "int16", (0.001, 0.003, 0.0002, 0.01), (5, 0, -900, 7))
+    y = QTensor("y", (160,), "int8", tuple(np.resize([0.0973, 0.711, 0.0313], 160).tolist()), 9)
+    values = rng.integers(-9000, 9000, (50, 40, 4))
+    (got,) = Requantize.quantize("formats", x, y).reference(values)
+    real = x.dequantize(values).reshape(50, 160)
+    wanted = run_onnx(
+        "QuantizeLinear",
+        {
+            "x": real.astype(np.float32),
+            "y_scale": np.float32(y.scales),
+            "y_zero": np.full(160, 9, np.int8),
+        },
+        axis=1,
+    )
+    exact = real / np.asarray(y.scales)
+    clear = np.abs(exact - np.floor(exact) - 0.5) > NEAR_TIE
+    assert clear.mean() > 0.99
+    np.testing.assert_array_equal(got[clear], wanted[clear])
+    part = Slice.quantize("part", x, QTensor("z", (6,), "int16", 0.001, 40), 2)
+    nearest = part.outputs[0].quantize(x.dequantize(values).reshape(50, 160)[:, 2:8])
+    np.testing.assert_array_equal(part.reference(values)[0], nearest)
+
+
 @pytest.mark.parametrize(
     ("name", "dtype", "step_bits", "limit"),
     [
@@ -140,6 +168,31 @@ def test_tables_follow_torch_at_every_input(
     (got,) = Lut.quantize("table", x, y, name, step_bits).reference(q)
     wanted = getattr(torch, name)(torch.from_numpy(x.dequantize(q))).numpy()
     assert np.abs(y.dequantize(got) - wanted).max() <= limit * y.scales[0]
+
+
+@pytest.mark.parametrize("name", ["relu6", "leaky_relu", "elu", "hardswish", "softplus"])
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_tables_follow_torch_where_functions_bend(name: str, dtype: str) -> None:
+    """Half a step at every int8; pieces that meet on entries of an int16 table err one step."""
+    low, high = fixed.RANGES[dtype]
+    x = QTensor("x", (high - low + 1,), dtype, 3 / 32 if dtype == "int8" else 3 / 8192)
+    y = QTensor("y", x.shape, "int16", 1 / 2048)
+    q = np.arange(low, high + 1)
+    (got,) = Lut.quantize("table", x, y, name, 0 if dtype == "int8" else 7).reference(q)
+    wanted = getattr(torch.nn.functional, name)(torch.from_numpy(x.dequantize(q))).numpy()
+    curved = (
+        (128 * x.scales[0]) ** 2
+        * {"elu": 1.0, "hardswish": 1 / 3, "softplus": 1 / 4}.get(name, 0.0)
+        / 8
+    )
+    limit = 0.5 * y.scales[0] if dtype == "int8" else y.scales[0] + curved
+    assert np.abs(y.dequantize(got) - wanted).max() <= limit * (1 + 1e-6)
+
+
+def test_hard_sigmoid_is_that_of_torch() -> None:
+    x = np.linspace(-5, 5, 101)
+    wanted = torch.nn.functional.hardsigmoid(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(FUNCTIONS["hard_sigmoid"](x), wanted, atol=1e-15)
 
 
 def test_leaky_average_follows_lfilter_without_a_dead_zone() -> None:
