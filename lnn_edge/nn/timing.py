@@ -206,7 +206,9 @@ class _Planner:
                 read.lag = stage.after - read.after
         self._check_outputs(outputs)
         rests = frozenset(self.at_rest)
-        return Plan(self.traced, self.axes, self.timings, self.stages, outputs, self.spans, rests, endings)
+        return Plan(
+            self.traced, self.axes, self.timings, self.stages, outputs, self.spans, rests, endings
+        )
 
     def _check_outputs(self, outputs: Mapping[str, fx.Node]) -> None:
         for node in outputs.values():

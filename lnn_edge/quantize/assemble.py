@@ -85,14 +85,14 @@ def lower_behind(plan: Plan, ranges: Ranges, front: Pipeline, name: str, facts: 
         outputs=outputs,
         probes=deciding.outputs,
     )
-    return fold_constants(QGraph((*front.preparing_stages, stage), front.rings, name, dict(facts)))
+    return _graph(lowering, (*front.preparing_stages, stage), front.rings, name, facts)
 
 
 def _graph(
     lowering: Lowering, stages: Sequence[Stage], rings: Sequence[Ring], name: str, facts: Facts
 ) -> QGraph:
     """Return the graph, its outputs named where they are several."""
-    vector, plan, heads, first = stages[-1].outputs[0], lowering.plan, [], 0
+    vector, plan, heads, first = stages[-1].outputs[0], lowering.plan, list[Output](), 0
     classes: Any = facts.get("classes", ())
     endings = [ending for ending in plan.endings if ending]
     known = {**facts, "endings": list(plan.endings)} if endings else dict(facts)
