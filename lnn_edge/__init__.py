@@ -1,3 +1,288 @@
-"""lnn-edge."""
+"""lnn-edge: liquid neural networks on microcontrollers, proved bit by bit.
+
+    import lnn_edge as le
+
+    graph = le.quantize(module, X, name="gesture", rate_hz=50)
+    project = le.export(graph, board="stm32f746", to="firmware")
+    le.build(project, max_ram=16_384)
+    print(le.verify(project, link="virtual").to_json())
+
+torch is imported by `train`, `quantize` and `nn` alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn as torch_nn
+
+    from lnn_edge.build.cmake import BuildResult
+    from lnn_edge.build.project import Project
+    from lnn_edge.graph.pipeline import Pipeline
+    from lnn_edge.graph.qgraph import QGraph
+    from lnn_edge.report.facts import Report
+    from lnn_edge.tasks.judge import Figures
+    from lnn_edge.verify.verify import Verification
 
 __version__ = "0.1.0"
+__all__ = [
+    "build",
+    "evaluate",
+    "export",
+    "load",
+    "quantize",
+    "report",
+    "simulate",
+    "train",
+    "verify",
+]
+
+
+def load(path: str | Path) -> QGraph:
+    """Return the graph in a file.
+
+    Args:
+        path: A model.qgraph, the folder of one, or the name of a shipped model.
+
+    Raises:
+        GraphError: It is missing, damaged, of a newer format, or fails a proof.
+    """
+    from lnn_edge.files.shipped import graph_path
+    from lnn_edge.graph.file import load_graph
+
+    return load_graph(graph_path(Path(path)))
+
+
+def train(
+    recipe: str,
+    *,
+    to: str | Path,
+    dataset: str | None = None,
+    data_dir: str | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Path:
+    """Train the network of a recipe on its training records; return the folder of the model.
+
+    Args:
+        recipe: Name of a built-in recipe, or a TOML file.
+        to: Folder for weights and card.
+        dataset: Name of a data set or a WFDB folder; None takes that of the recipe.
+        data_dir: Where data sets lie.
+        epochs: None takes those of the recipe.
+        seed: Of weights, batches, augmentation and dropout.
+        device: Of torch.
+
+    Raises:
+        UsageError: The recipe is wrong, or the folder holds another model.
+        DataError: The recordings cannot be read.
+    """
+    from dataclasses import replace
+
+    from lnn_edge.data.registry import find_dataset, load_dataset
+    from lnn_edge.train.loop import train as train_recipe
+    from lnn_edge.train.recipe import load_recipe
+
+    known = load_recipe(recipe)
+    training = replace(known.training, epochs=epochs or known.training.epochs)
+    known = replace(known, dataset=dataset or known.dataset, training=training)
+    split = "develop" if "develop" in find_dataset(known.dataset).splits else "all"
+    recordings = load_dataset(known.dataset, data_dir, split, lead=known.lead or None)
+    train_recipe(known, recordings, (), Path(to), seed=seed, device=device)
+    return Path(to)
+
+
+def quantize(
+    module: torch_nn.Module,
+    data: Any,
+    *,
+    name: str = "model",
+    rate_hz: float | None = None,
+    dt: Literal["input"] | None = None,
+    hop: int | None = None,
+    front: Pipeline | None = None,
+    classes: Sequence[str] = (),
+) -> QGraph:
+    """Return the integer graph of a torch module; see quantize.module.quantize_module.
+
+    Args:
+        module: forward reads (B, T, C) and gives (B, T', K), or (B, K) of the last step.
+        data: Calibration, never of a test set: (N, T, C); (x, dt); or a list of sequences.
+        name: C prefix.
+        rate_hz: Frames a second.
+        dt: "input" where forward reads elapsed times in seconds, (B, T, 1).
+        hop: Frames from one window to the next where forward judges one window.
+        front: Integer front end whose outputs forward reads by name.
+        classes: Names of the outputs where they are scores.
+
+    Raises:
+        LayerError: Something has no place on a device; names the line of forward and the remedy.
+        QuantizationError: The data do not fit, or a value never varies in them.
+    """
+    from lnn_edge.quantize.module import quantize_module
+
+    return quantize_module(
+        module,
+        data,
+        name=name,
+        rate_hz=rate_hz,
+        dt=dt,
+        hop=hop,
+        front=front,
+        classes=classes,
+    )
+
+
+def simulate(graph: QGraph, data: np.ndarray) -> list[np.ndarray]:
+    """Return what a graph decides, bit by bit as a device does.
+
+    Args:
+        graph: A model that needs no events from outside.
+        data: (T, C) or (N, T, C) in real units; what the frame's format does not hold saturates.
+
+    Returns:
+        Of each sequence, which starts from a reset, (D, K) outputs in real units.
+    """
+    from lnn_edge.graph.sim.predict import run_values
+
+    return run_values(graph, data)
+
+
+def evaluate(
+    model: QGraph, dataset: str = "excerpts", *, split: str = "all", data_dir: str | None = None
+) -> Figures:
+    """Compare what a graph decides on labelled recordings with their labels.
+
+    Args:
+        model: A graph of a task.
+        dataset: Name of a data set, or a WFDB folder.
+        split: "train", "test" or "all".
+        data_dir: Where data sets lie.
+
+    Raises:
+        DataError: The recordings cannot be read, or are labelled with other classes.
+    """
+    from lnn_edge.data.registry import load_dataset
+    from lnn_edge.tasks.judge import judge
+    from lnn_edge.tasks.metrics.single_label import integer_scores
+
+    sequences, scores = integer_scores(model, load_dataset(dataset, data_dir, split))
+    return judge(sequences, scores, model.classes)
+
+
+def export(graph: QGraph, *, board: str, to: str | Path, force: bool = False) -> Project:
+    """Write a self-contained firmware project, all of it or nothing.
+
+    Args:
+        graph: The model.
+        board: Name of a board, or its TOML file.
+        to: Folder.
+        force: Whether to replace files there that lnn-edge did not write.
+
+    Raises:
+        BoardError: There is no such board.
+        UsageError: The folder holds something else.
+    """
+    from lnn_edge.build.project import open_project
+    from lnn_edge.codegen.render import export as write
+    from lnn_edge.device.board import load_board
+
+    write(graph, load_board(board), Path(to), force=force)
+    return open_project(Path(to))
+
+
+def build(
+    project: Project | str | Path, *, max_ram: int | None = None, max_flash: int | None = None
+) -> BuildResult:
+    """Build a project's firmware, unless a fresh build of it lies there, and measure it.
+
+    Args:
+        project: Project, or its folder.
+        max_ram: Budget in bytes.
+        max_flash: Budget in bytes.
+
+    Raises:
+        BuildError: It does not build.
+        OverBudgetError: It takes more than its budget.
+        MissingToolError: There is no compiler.
+    """
+    from lnn_edge.build.cmake import build as build_folder
+    from lnn_edge.build.size import Limits
+
+    return build_folder(_folder(project), limits=Limits(max_flash=max_flash, max_ram=max_ram))
+
+
+def verify(
+    project: Project | str | Path, *, link: str = "host", data: np.ndarray | str | None = None
+) -> Verification:
+    """Compare a device with the simulator, bit by bit; what is not built is built first.
+
+    Args:
+        project: Project, or its folder.
+        link: host, virtual, qemu, serial:PORT, or a way to flash: openocd, st-flash, msd.
+        data: (N, T, C) in real units; a data set's name; or None for the sequences that the
+            graph was made from.
+
+    Raises:
+        VerificationError: The data do not fit the model.
+        LinkError, MissingToolError: The device or the compiler cannot be had.
+    """
+    from lnn_edge.build.project import open_project
+    from lnn_edge.data.registry import load_dataset
+    from lnn_edge.verify.values import verify_reference, verify_values
+    from lnn_edge.verify.verify import verify_project
+
+    opened = open_project(_folder(project))
+    if data is None:
+        return verify_reference(opened, link)
+    if isinstance(data, str):
+        return verify_project(opened, link, load_dataset(data, None, "all"), dataset=data)
+    return verify_values(opened, link, data if data.ndim == 3 else data[None])
+
+
+def report(project: Project | str | Path, *, to: str | Path | None = None) -> Report:
+    """Return what is known of a project, and write it as one HTML page.
+
+    Args:
+        project: Project, or its folder.
+        to: The page; None is report.html in the folder.
+    """
+    from lnn_edge.report import collect_embedded, save
+
+    found = collect_embedded(_folder(project))
+    save(found, Path(to) if to is not None else _folder(project) / "report.html")
+    return found
+
+
+def _folder(project: Project | str | Path) -> Path:
+    return Path(project) if isinstance(project, str | Path) else project.folder
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    f"{__name__}.{function.__name__}": function
+    for function in (build, quantize, report, train, verify)
+}
+
+
+class _Room(ModuleType):
+    """A room that has the name of a function: importing it must not hide the function."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return _FUNCTIONS[self.__name__](*args, **kwargs)
+
+
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and value.__name__ in _FUNCTIONS:
+            value.__class__ = _Room
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,11 +61,17 @@ def open_project(folder: Path) -> Project:
         graph_sha256,
         load_graph,
     )
+    from lnn_edge.graph.reference import FILE, read_reference
 
     export, board = _read_export(folder)
     graph = load_graph(folder / "model.qgraph")
-    if graph_sha256(graph) != export.get("model_sha256"):
+    digest = graph_sha256(graph)
+    if digest != export.get("model_sha256"):
         raise UsageError(f"{folder}: model.qgraph is not the graph that was exported; {_AGAIN}")
+    reference = folder / "float" / FILE
+    if reference.is_file():
+        known = read_reference(reference.read_bytes(), str(reference), digest)
+        graph = replace(graph, reference=known)
     return Project(folder, graph, board, export)
 
 

@@ -32,6 +32,7 @@ from lnn_edge.graph.file import graph_bytes, graph_sha256
 from lnn_edge.graph.fixed import RANGES
 from lnn_edge.graph.ir import NO_TOTAL, AbstractOp, QTensor, Run, Total
 from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.reference import FILE as REFERENCE
 from lnn_edge.graph.sim.queues import Counters, make_queue
 from lnn_edge.graph.sim.stream import (
     BLOB_CRC_BYTES,
@@ -450,6 +451,8 @@ def export(
     """
     files = dict(_project_files(graph, board, unlearned))
     files |= {f"float/{name}": data for name, data in (float_model or {}).items()}
+    if graph.reference is not None:
+        files[f"float/{REFERENCE}"] = graph.reference.to_bytes(graph_sha256(graph))
     with alone_in(folder):
         publish(folder, files, "export", last="export.json", force=force)
 

@@ -11,7 +11,7 @@ import json
 import math
 import zipfile
 import zlib
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -26,6 +26,7 @@ from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops import OPERATORS
 from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.reference import read_reference
 from lnn_edge.graph.stage import (
     DecidingTrigger,
     EventTrigger,
@@ -70,9 +71,12 @@ _INTEGERS = range(-(1 << 31), 1 << 32)  # what C holds in 32 bits
 
 
 def save_graph(graph: QGraph, path: Path) -> str:
-    """Write a graph atomically and return its sha256."""
+    """Write a graph atomically, its reference beside it as .npz, and return its sha256."""
+    digest = graph_sha256(graph)
+    if graph.reference is not None:
+        write_whole(path.with_suffix(".npz"), graph.reference.to_bytes(digest))
     write_whole(path, graph_bytes(graph))
-    return graph_sha256(graph)
+    return digest
 
 
 def graph_bytes(graph: QGraph) -> bytes:
@@ -109,12 +113,17 @@ def load_graph(path: Path) -> QGraph:
     try:
         _check_format(document)
         _check_numbers(document)
-        return _decode(document, _constants(document["constants"], files))
+        graph = _decode(document, _constants(document["constants"], files))
     except GraphError as error:
         raise GraphError(f"{path}: {shown(str(error), LONGEST_REASON)}") from None
     except _MALFORMED as error:
         reason = shown(repr(error), LONGEST_REASON)
         raise GraphError(f"{path}: malformed graph ({reason}); quantize the model again") from None
+    beside = path.with_suffix(".npz")
+    if not beside.is_file():
+        return graph
+    reference = read_reference(beside.read_bytes(), str(beside), graph_sha256(graph))
+    return replace(graph, reference=reference)
 
 
 def _members(path: Path) -> dict[str, bytes]:

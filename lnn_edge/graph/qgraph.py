@@ -5,7 +5,8 @@ Simulator, passes, planner, code generator and exporters read this and nothing e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from lnn_edge.errors import GraphError
 from lnn_edge.files.names import check_model_name
@@ -13,6 +14,7 @@ from lnn_edge.graph.contract import Contract, contract_of
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.output import Output, OutputKind, check_outputs
 from lnn_edge.graph.pipeline import Pipeline
+from lnn_edge.graph.reference import Reference
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class QGraph(Pipeline):
         name: Prefix of every C symbol.
         metadata: JSON values: those of Contract, and where the model comes from.
         heads: The parts of the output vector where it is several outputs; none where it is one.
+        reference: Outputs of the model in floating point; no part of the graph's file and hash.
     """
 
     name: str
     metadata: dict[str, object]
     heads: tuple[Output, ...] = ()
+    reference: Reference | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check name, stages, output and what the metadata say of them."""
@@ -59,6 +63,16 @@ class QGraph(Pipeline):
                 "score is the largest integer; requantize it"
                 + (", or name its parts as heads" if is_mixed else "")
             )
+
+    def save(self, path: str | Path) -> None:
+        """Write the graph's file, and its reference beside it as .npz.
+
+        Raises:
+            OSError: A file cannot be written.
+        """
+        from lnn_edge.graph.file import save_graph
+
+        save_graph(self, Path(path))
 
     @property
     def contract(self) -> Contract:

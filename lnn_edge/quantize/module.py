@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
@@ -16,7 +17,8 @@ from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.ranges import Channel, Range, choose_ranges
-from lnn_edge.nn.proof import prove
+from lnn_edge.graph.reference import Reference
+from lnn_edge.nn.proof import prove, stream
 from lnn_edge.nn.recurrent import Recurrent
 from lnn_edge.nn.timing import Plan, make_plan
 from lnn_edge.nn.trace import trace
@@ -27,6 +29,7 @@ from lnn_edge.quantize.rules import RULES
 from lnn_edge.train.checkpoint import one_thread
 
 LONGEST_PROOF = 2000  # frames: each is a step of Python
+MOST_KEPT = 4  # sequences of the reference
 
 
 def quantize_module(
@@ -75,9 +78,11 @@ def quantize_module(
     metadata = {**(facts or {}), **{k: v for k, v in known.items() if v}, "streaming_error": error}
     if front is not None:
         return lower_behind(plan, observe(plan, sequences), front, name, metadata)
+    reference = _reference(plan, sequences)
     if frame is None:
         frame, sequences = _fitted(plan, sequences)
-    return lower(plan, observe(plan, sequences), frame, name, metadata)
+    graph = lower(plan, observe(plan, sequences), frame, name, metadata)
+    return replace(graph, reference=reference)
 
 
 class _Windows(nn.Module):
@@ -146,6 +151,14 @@ def _beginning(plan: Plan, sequence: tuple[Tensor, ...]) -> list[Tensor]:
     first, hop = plan.pace
     length = max(LONGEST_PROOF, first + 4 * hop)
     return [x[:, :length] for x in sequence]
+
+
+def _reference(plan: Plan, sequences: Sequences) -> Reference:
+    """Return the beginnings of a few sequences, and what forward gives for them."""
+    kept = [_beginning(plan, s) for s in sequences[:: -(-len(sequences) // MOST_KEPT)]]
+    frames = [torch.cat(inputs, -1)[0].double().numpy() for inputs in kept]
+    outputs = [torch.cat(tuple(stream(plan, inputs).values()), -1) for inputs in kept]
+    return Reference(tuple(frames), tuple(y.double().numpy() for y in outputs))
 
 
 def _fitted(plan: Plan, sequences: Sequences) -> tuple[QTensor, Sequences]:

@@ -18,6 +18,30 @@ from lnn_edge.verify.verify import OutputCheck, Signal, Verification, verify_sig
 Runs = Sequence[Sequence[ResultRecord]]
 
 
+def verify_reference(
+    project: Project, spec: str, on_step: Callable[[], None] = lambda: None
+) -> Verification:
+    """Verify a project on the sequences of its reference; see verify_values.
+
+    Raises:
+        VerificationError: The project holds none.
+    """
+    graph, reference = project.graph, project.graph.reference
+    if reference is None:
+        raise VerificationError(f"{project.folder} holds no reference; give sequences of frames")
+    signals = [
+        Signal(f"sequence {i}", graph.frame.quantize(frames).astype(np.int16))
+        for i, frames in enumerate(reference.frames)
+    ]
+    runs: list[Runs] = []
+    result = verify_signals(project, spec, signals, on_step, runs.append)
+    got = np.array([record.outputs for run in runs[0] for record in run])
+    errors = output_errors(graph, got, np.concatenate(reference.outputs))
+    checks = tuple(replace(c, float_error=errors[c.output.name]) for c in result.outputs)
+    told = _warnings(graph, np.concatenate(reference.frames), checks)
+    return replace(result, outputs=checks, resolution_warnings=told)
+
+
 def verify_values(
     project: Project,
     spec: str,

@@ -11,10 +11,13 @@ from typing import Protocol
 
 import numpy as np
 
+from lnn_edge.errors import UsageError
 from lnn_edge.graph.pipeline import Pipeline
+from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.sim.batch import decision_inputs, pad
 from lnn_edge.graph.sim.interpreter import Values
+from lnn_edge.graph.stage import EventTrigger
 
 CHUNK = 64  # recordings
 
@@ -91,24 +94,65 @@ def chunks(recordings: Sequence[LabelledSignal]) -> Iterator[list[LabelledSignal
 def _run_chunk(
     pipeline: Pipeline, recordings: Sequence[LabelledSignal], wanted: tuple[str, ...]
 ) -> list[DecisionSequence]:
+    runs = run_records(pipeline, [(r.frames, r.events) for r in recordings], wanted)
+    return [
+        DecisionSequence(r.name, r.patient, stamps, r.labels_at(stamps), values)
+        for r, (stamps, values) in zip(recordings, runs, strict=True)
+    ]
+
+
+def run_records(
+    pipeline: Pipeline,
+    records: Sequence[tuple[np.ndarray, np.ndarray]],
+    wanted: tuple[str, ...],
+) -> list[tuple[np.ndarray, Values]]:
+    """Return stamps (D,) and wanted tensors (D, *shape) of records side by side.
+
+    Args:
+        pipeline: A whole model, or only its front end.
+        records: Frames (N, C) int16 and stamps of events (M,), each from a reset.
+        wanted: Names of the deciding stage's tensors.
+    """
     stage = pipeline.deciding_stage
-    fed = decision_inputs(pipeline, [(r.frames, r.events) for r in recordings])
+    fed = decision_inputs(pipeline, records)
     given = {t.name for t in stage.inputs}
     inside = tuple(name for name in wanted if name not in given)
     values: Values = {}
     if inside:
         most = max(len(stamps) for stamps, _ in fed)
         padded = {name: pad([x[name] for _, x in fed], most) for name in given}
-        state = interpreter.initial_state(stage, (len(recordings),))
+        state = interpreter.initial_state(stage, (len(records),))
         values, _ = interpreter.run_sequence(stage, padded, state, inside)
     return [
-        DecisionSequence(
-            r.name,
-            r.patient,
+        (
             stamps,
-            r.labels_at(stamps),
             {name: v[: len(stamps), i] for name, v in values.items()}
             | {name: inputs[name] for name in wanted if name in given},
         )
-        for i, (r, (stamps, inputs)) in enumerate(zip(recordings, fed, strict=True))
+        for i, (stamps, inputs) in enumerate(fed)
     ]
+
+
+def run_values(graph: QGraph, data: np.ndarray) -> list[np.ndarray]:
+    """Return the outputs (D, K), in real units, of sequences of real frames.
+
+    Args:
+        graph: A model that needs no events from outside.
+        data: (T, C) or (N, T, C); what the frame's format does not hold saturates.
+
+    Raises:
+        UsageError: The model needs events, or frames of other channels.
+    """
+    trigger, channels = graph.deciding_trigger, graph.frame.size
+    if isinstance(trigger, EventTrigger) and trigger.source is None:
+        raise UsageError(f"model {graph.name} fires on events from outside; evaluate recordings")
+    frames = np.asarray(data)
+    if frames.ndim not in (2, 3) or frames.shape[-1] != channels:
+        raise UsageError(
+            f"data have shape {frames.shape}; model {graph.name} needs (T, {channels}) or "
+            f"(N, T, {channels})"
+        )
+    quantized = graph.frame.quantize(frames.reshape(-1, *frames.shape[-2:])).astype(np.int16)
+    no_events = np.zeros(0, np.int64)
+    runs = run_records(graph, [(q, no_events) for q in quantized], (graph.output.name,))
+    return [graph.output.dequantize(values[graph.output.name]) for _, values in runs]

@@ -1,0 +1,74 @@
+"""What a model gives in floating point on a few sequences, kept beside its integers.
+
+So a board's error against the model is told without torch and without the user's own class.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+
+import numpy as np
+
+from lnn_edge.errors import DataError
+
+FILE = "reference.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Sequences of frames, each from a reset, and the outputs of the model in floating point.
+
+    Attributes:
+        frames: (T, C) float64 in real units, of each sequence.
+        outputs: (D, K) float64 of its D decisions, all outputs side by side.
+    """
+
+    frames: tuple[np.ndarray, ...]
+    outputs: tuple[np.ndarray, ...]
+
+    def to_bytes(self, model_sha256: str) -> bytes:
+        """Return an .npz file, the same for the same numbers.
+
+        Args:
+            model_sha256: Hash of the graph that these are of.
+        """
+        buffer = io.BytesIO()
+        arrays = {"model_sha256": np.frombuffer(model_sha256.encode(), np.uint8)}
+        for index, pair in enumerate(zip(self.frames, self.outputs, strict=True)):
+            for kind, array in zip(("frames", "outputs"), pair, strict=True):
+                arrays[f"{kind}{index}"] = np.ascontiguousarray(array, np.float64)
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, array in arrays.items():
+                member = io.BytesIO()
+                np.lib.format.write_array(member, array)
+                info = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+                info.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(info, member.getvalue())
+        return buffer.getvalue()
+
+
+def read_reference(data: bytes, where: str, model_sha256: str) -> Reference:
+    """Return a reference from the bytes of its file.
+
+    Raises:
+        DataError: It is damaged, or of another graph.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            count = len(arrays.files) // 2
+            digest = arrays["model_sha256"].tobytes()
+            frames = [arrays[f"frames{i}"] for i in range(count)]
+            outputs = [arrays[f"outputs{i}"] for i in range(count)]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"{where} is damaged ({error}); quantize the model again") from None
+    if not count or not all(map(_is_table, [*frames, *outputs])):
+        raise DataError(f"{where} holds no sequences of frames; quantize the model again")
+    if digest != model_sha256.encode():
+        raise DataError(f"{where} is of another graph; delete it, or quantize the model again")
+    return Reference(tuple(frames), tuple(outputs))
+
+
+def _is_table(array: np.ndarray) -> bool:
+    return bool(array.ndim == 2 and array.dtype == np.float64 and np.isfinite(array).all())
