@@ -20,13 +20,13 @@ from lnn_edge.graph.ranges import Channel, Range, choose_ranges
 from lnn_edge.graph.reference import Reference
 from lnn_edge.nn.proof import prove, stream
 from lnn_edge.nn.recurrent import Recurrent
+from lnn_edge.nn.threads import one_thread
 from lnn_edge.nn.timing import Plan, make_plan
 from lnn_edge.nn.trace import trace
 from lnn_edge.quantize.assemble import lower, lower_behind
 from lnn_edge.quantize.lowering import HEADROOM, input_format
 from lnn_edge.quantize.observe import Sequences, observe
 from lnn_edge.quantize.rules import RULES
-from lnn_edge.train.checkpoint import one_thread
 
 LONGEST_PROOF = 2000  # frames: each is a step of Python
 MOST_KEPT = 4  # sequences of the reference
@@ -70,12 +70,26 @@ def quantize_module(
         QuantizationError: The data do not fit forward, hold NaN, or never reach a value.
     """
     sequences = _sequences(data, dt is not None or front is not None)
+    known = {"sample_rate_hz": rate_hz, "classes": list(classes)}
+    metadata = {**(facts or {}), **{k: v for k, v in known.items() if v}}
+    with one_thread():  # the proof takes many small steps
+        return _quantized(module, sequences, name, metadata, hop, front, frame)
+
+
+def _quantized(
+    module: nn.Module,
+    sequences: Sequences,
+    name: str,
+    metadata: Mapping[str, object],
+    hop: int | None,
+    front: Pipeline | None,
+    frame: QTensor | None,
+) -> QGraph:
     if hop is not None:
         module, sequences = _sliding(module, sequences, hop)
     plan = make_plan(trace(module, sequences[0]), sequences[0])
     error = 0.0 if front is not None else prove(module, plan, _beginning(plan, sequences[0]))
-    known = {"sample_rate_hz": rate_hz, "classes": list(classes)}
-    metadata = {**(facts or {}), **{k: v for k, v in known.items() if v}, "streaming_error": error}
+    metadata = {**metadata, "streaming_error": error}
     if front is not None:
         return lower_behind(plan, observe(plan, sequences), front, name, metadata)
     reference = _reference(plan, sequences)
@@ -180,8 +194,7 @@ def _fitted(plan: Plan, sequences: Sequences) -> tuple[QTensor, Sequences]:
         Channel(f"channel{i}", partial(_channel, i, dtype if i < size else "dt"), i < size)
         for i in range(frames.shape[-1])
     ]
-    with one_thread():
-        ranges = choose_ranges(partial(_run, plan, size), frames, channels)
+    ranges = choose_ranges(partial(_run, plan, size), frames, channels)
     bounds = [max(-low, high) for low, high in (ranges[c.name] for c in channels)]
     if _needs_one_scale(plan):
         bounds[:size] = [max(bounds[:size])] * size

@@ -12,7 +12,6 @@ from lnn_edge.graph.scales import Ranges
 from lnn_edge.nn.recurrent import Recurrent
 from lnn_edge.nn.timing import Plan, layer_of
 from lnn_edge.quantize.trained import MARGIN, Calibration
-from lnn_edge.train.checkpoint import one_thread
 
 Sequences = Sequence[tuple[Tensor, ...]]
 """Inputs of forward, (1, T, ...) each, of every sequence."""
@@ -26,7 +25,7 @@ def observe(plan: Plan, sequences: Sequences) -> Ranges:
     """
     inside, ends = Calibration(), Calibration()
     outputs = {node.name for node in plan.outputs.values()}
-    with torch.no_grad(), one_thread():
+    with torch.no_grad():
         for inputs in sequences:
             _Observer(plan.traced, inside, ends, outputs).run(*inputs)
     return {**inside.ranges(), **{name: _whole(parts) for name, parts in ends.values.items()}}

@@ -23,7 +23,8 @@ from lnn_edge.graph.scales import Ranges
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.nn.model import AbstractStreamNet
-from lnn_edge.train.checkpoint import Trained, facts_of, one_thread, prepare, real_inputs
+from lnn_edge.nn.threads import one_thread
+from lnn_edge.train.checkpoint import Trained, facts_of, prepare, real_inputs
 
 REPORT = "quantize.json"  # beside the graph
 MOST_RECORDINGS = 2000  # to calibrate on: more change no range and fill the memory

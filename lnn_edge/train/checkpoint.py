@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -25,6 +24,7 @@ from lnn_edge.files.write import write_together
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, run_decisions
 from lnn_edge.nn.model import AbstractStreamNet
+from lnn_edge.nn.threads import one_thread
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.recipe import Preprocessing, Recipe, recipe_of
 
@@ -148,17 +148,6 @@ def _recipe(values: object, where: str) -> Recipe:
         return recipe_of(values, f"{where}: recipe")
     except UsageError as error:
         raise DataError(str(error)) from None
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread: steps this small lose more to waiting than they gain."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def prepare(

@@ -19,6 +19,7 @@ from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import REMEDY, write_whole
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.nn.model import AbstractStreamNet
+from lnn_edge.nn.threads import one_thread
 from lnn_edge.tasks.judge import Figures, judge
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.augment import augment
@@ -30,7 +31,6 @@ from lnn_edge.train.checkpoint import (
     ModelCard,
     Trained,
     float_scores,
-    one_thread,
     prepare,
     save_trained,
 )

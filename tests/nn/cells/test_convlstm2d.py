@@ -15,8 +15,8 @@ from lnn_edge.graph.scales import symmetric
 from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.stage import InputTrigger, Stage
 from lnn_edge.nn.cells.convlstm2d import ConvLstm2d, ConvLstm2dConfig
+from lnn_edge.nn.threads import one_thread
 from lnn_edge.quantize.trained import Calibration
-from lnn_edge.train.checkpoint import one_thread
 from tests.support.places import SUPPORT
 
 KERAS = SUPPORT / "keras" / "convlstm2d.npz"

@@ -24,7 +24,7 @@ from lnn_edge.nn.cells.wirings import (
     ncp,
     random_wiring,
 )
-from lnn_edge.train.checkpoint import one_thread
+from lnn_edge.nn.threads import one_thread
 
 BATCH = 3
 PUBLISHED = LtcConfig()

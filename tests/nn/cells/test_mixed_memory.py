@@ -16,7 +16,7 @@ from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.stage import InputTrigger, Stage
 from lnn_edge.nn.cells.cfc import CfcConfig
 from lnn_edge.nn.cells.mixed_memory import PUBLISHED, MixedMemory, Place
-from lnn_edge.train.checkpoint import one_thread
+from lnn_edge.nn.threads import one_thread
 
 INPUT, HIDDEN, UNITS, BATCH, STEPS = 5, 7, 16, 3, 2000
 DT = QTensor("dt", (1,), "uint16", 1 / 360, 0, 36, 1080, "input")

@@ -25,7 +25,7 @@ from lnn_edge.nn.cells.wirings import (
     ncp,
     random_wiring,
 )
-from lnn_edge.train.checkpoint import one_thread
+from lnn_edge.nn.threads import one_thread
 
 STEPS, BATCH = 2000, 3
 DT = QTensor("dt", (1,), "uint16", 1 / 360, 0, 36, 1080, "input")
