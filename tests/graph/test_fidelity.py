@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lnn_edge.graph.fidelity import (
+    channel_resolutions,
     error_text,
     error_warnings,
     output_error,
@@ -16,8 +17,9 @@ from lnn_edge.graph.fidelity import (
     warnings,
 )
 from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.sim.stream import Stream
-from tests.support.toy import motion, toy_heads_graph
+from tests.support.toy import motion, toy_every_graph, toy_heads_graph
 
 STEPS = QTensor("x", (1,), "int8", 0.5, 0, -100, 100)
 
@@ -82,6 +84,16 @@ def test_each_output_is_as_far_off_as_its_own_step() -> None:
     assert list(found) == ["gait", "pose", "strides"]
     for output in graph.outputs:
         assert 0 < found[output.name]["max_abs"] <= 0.51 * output.scale
+
+
+def test_what_is_read_of_a_window_is_no_channel() -> None:
+    """Element 20 of 8 frames of 3 channels is in none of the channels 0 to 2."""
+    graph = toy_every_graph()
+    y = replace(graph.output, name="last", shape=(2,), scale=1 / 1000)
+    read = Slice.quantize("read", graph.deciding_trigger.window, y, 20)
+    stage = replace(graph.deciding_stage, ops=(read,), states=(), outputs=(y,), probes=())
+    values = replace(graph, stages=(graph.stages[0], stage), metadata={})
+    assert channel_resolutions(values, np.zeros((2, 9, 3))) == ()
 
 
 def test_the_output_that_does_not_follow_is_named() -> None:
