@@ -29,7 +29,7 @@ from lnn_edge.verify.verify import (
 from tests.cli.command import call, call_json
 from tests.support.projects import needs_arm_gcc
 from tests.support.toy import motion, toy_every_graph, toy_heads_graph
-from tests.support.walks import walks
+from tests.support.walks import Walk, walks
 from tests.verify.test_verify import FakeLink, damaged
 
 GRAPH = toy_heads_graph()
@@ -217,6 +217,25 @@ def test_the_page_shows_each_output(project: Path) -> None:
     assert '3 to 4</td><td class="number">0.001</td>' in row[:200]
     assert f'<td class="number bad">{result.mismatches}</td>' in row[:260]
     assert "pose on board on a serial port (X), against the model in real numbers: RMSE 0.5" in page
+
+
+class Examined(Walk):
+    """A record of which it is known that both findings are present."""
+
+    def labels_at(self, stamps: np.ndarray) -> np.ndarray:
+        return np.ones((len(stamps), 2), np.int64)
+
+
+def test_findings_behind_other_outputs_have_their_own_probabilities(tmp_path: Path) -> None:
+    gait, pose, strides = GRAPH.heads
+    heads = (replace(gait, kind="values"), replace(pose, kind="scores"), strides)
+    metadata = {**GRAPH.metadata, "classes": ["AF", "PVC"], "task": "findings"}
+    export(replace(GRAPH, heads=heads, metadata=metadata), load_board("stm32f746"), tmp_path / "fw")
+    record = Examined("a", motion(0, 90), classes=("AF", "PVC"))
+    (found,) = collect(tmp_path / "fw", [record]).findings
+    mean = np.mean([d.outputs[3:5] for d in Stream(GRAPH).run(record.frames)], axis=0)
+    assert found.probabilities == pytest.approx(1 / (1 + np.exp(-mean * 0.001)))
+    assert found.known == (1, 1)
 
 
 def read_link(path: Path) -> object:
