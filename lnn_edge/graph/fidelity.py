@@ -83,11 +83,13 @@ def _bits(values: np.ndarray, held: np.ndarray) -> float | None:
 
 
 def channel_resolutions(graph: QGraph, frames: np.ndarray) -> tuple[Resolution, ...]:
-    """Return what a model of values reads of each channel of real frames (..., C).
+    """Return what a model that decides on single frames reads of each channel of them (..., C).
 
-    Their names are channel0, channel1..., that of elapsed time is dt.
+    Their names are channel0, channel1..., that of elapsed time is dt. Of another model nothing.
     """
     window = graph.deciding_stage.inputs[0]
+    if graph.prepares or window.shape[0] > 1:
+        return ()
     slices = [op for op in graph.deciding_stage.ops if isinstance(op, Slice)]
     return tuple(
         resolution(tensor.name, tensor, frames[..., index])

@@ -7,8 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lnn_edge.graph.fidelity import error_text, output_error, resolution, warnings
+from lnn_edge.graph.fidelity import (
+    channel_resolutions,
+    error_text,
+    error_warnings,
+    output_error,
+    output_errors,
+    resolution,
+    warnings,
+)
 from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.slice import Slice
+from lnn_edge.graph.sim.stream import Stream
+from tests.support.toy import motion, toy_every_graph, toy_heads_graph
 
 STEPS = QTensor("x", (1,), "int8", 0.5, 0, -100, 100)
 
@@ -54,3 +65,39 @@ def test_integers_that_do_not_follow_the_model_are_warned_of() -> None:
     assert said.startswith("the integers do not follow the model: RMSE 2.29, at most 4, of outputs")
     assert "(57.28% of it)" in said
     assert error_text(output_error(wanted * 0 + 1, wanted * 0)).endswith("that span 0")
+
+
+def test_each_output_is_as_far_off_as_its_own_step() -> None:
+    """Float64 sums of each head's own weights are the witness; steps differ by a factor of 40."""
+    graph = toy_heads_graph()
+    decisions = list(Stream(graph).run(motion(1, 400, -1000, 1000)))
+    heads = {op.name: op for op in graph.deciding_stage.ops}
+    wanted = []
+    for output in graph.outputs:
+        head = heads[f"{output.name}_linear"]
+        unit = head.multiplier / 2.0 ** (32 - head.shift.astype(float)) * output.scale  # type: ignore[attr-defined]
+        rows = np.array([d.values[head.inputs[0].name] for d in decisions])
+        wanted.append((rows @ head.weight.T.astype(float) + head.bias) * unit)  # type: ignore[attr-defined]
+    found = output_errors(
+        graph, np.array([d.outputs for d in decisions]), np.concatenate(wanted, axis=1)
+    )
+    assert list(found) == ["gait", "pose", "strides"]
+    for output in graph.outputs:
+        assert 0 < found[output.name]["max_abs"] <= 0.51 * output.scale
+
+
+def test_what_is_read_of_a_window_is_no_channel() -> None:
+    """Element 20 of 8 frames of 3 channels is in none of the channels 0 to 2."""
+    graph = toy_every_graph()
+    y = replace(graph.output, name="last", shape=(2,), scale=1 / 1000)
+    read = Slice.quantize("read", graph.deciding_trigger.window, y, 20)
+    stage = replace(graph.deciding_stage, ops=(read,), states=(), outputs=(y,), probes=())
+    values = replace(graph, stages=(graph.stages[0], stage), metadata={})
+    assert channel_resolutions(values, np.zeros((2, 9, 3))) == ()
+
+
+def test_the_output_that_does_not_follow_is_named() -> None:
+    far = output_error(np.zeros(2), np.array([0.0, 4.0]))
+    (said,) = error_warnings(far, "pose")
+    assert said.startswith("output pose: the integers do not follow the model: RMSE 2.83")
+    assert error_warnings(None, "pose") == []

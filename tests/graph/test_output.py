@@ -90,8 +90,8 @@ def test_each_output_has_the_real_values_of_its_own_head() -> None:
             "outputs end at element 7, all_heads has 6",
         ),
         (
-            lambda: with_heads(GAIT, POSE, replace(STRIDES, name="POSE")),
-            "two outputs are named POSE in C; rename one",
+            lambda: with_heads(GAIT, POSE, replace(STRIDES, name="Pose")),
+            "two outputs are named Pose in C; rename one",
         ),
         (
             lambda: with_heads(GAIT, replace(POSE, size=3)),
