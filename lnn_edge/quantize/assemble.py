@@ -140,16 +140,16 @@ def _staged(lowering: Lowering, frame: QTensor) -> tuple[list[Stage], list[Ring]
     lowering.values[places[0].name] = Value(frame, np.arange(frame.size))
     lowering.run(road[0], None)
     passed = _passed(lowering, road[1])
-    stages = [_stage(lowering, InputTrigger(frame, _ring(road[1])), passed, "take")]
+    stages = [_stage(lowering, InputTrigger(frame, _ring(lowering, road[1])), passed, "take")]
     rings = []
     for stage, child in zip(road[1:], [*road[2:], None], strict=True):
-        rings.append(Ring(_ring(stage), passed, stage.length))
+        rings.append(Ring(_ring(lowering, stage), passed, stage.length))
         shape = (stage.length, *passed.shape)
         window = replace(passed, name=f"w_{passed.name}", shape=shape)
         lowering.run(stage, window)
-        trigger = EveryTrigger(_ring(stage), window, stage.hop, stage.after + 1)
+        trigger = EveryTrigger(_ring(lowering, stage), window, stage.hop, stage.after + 1)
         passed = _output(lowering) if child is None else _passed(lowering, child)
-        name = "step" if child is None else f"make_{child.source.name}"
+        name = "step" if child is None else f"make_{lowering.name(child.source)}"
         stages.append(_stage(lowering, trigger, passed, name))
     return stages, rings
 
@@ -161,8 +161,8 @@ def _stage(
     return Stage(name, trigger, tuple(lowering.ops), tuple(lowering.states), outputs)
 
 
-def _ring(stage: PlannedStage) -> str:
-    return f"r_{stage.source.name}"
+def _ring(lowering: Lowering, stage: PlannedStage) -> str:
+    return f"r_{lowering.name(stage.source)}"
 
 
 def _passed(lowering: Lowering, child: PlannedStage) -> QTensor:

@@ -6,15 +6,17 @@ view (transpose, flatten, a slice) moves nothing: the next matrix takes its colu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, Literal
 
 import numpy as np
 from torch import fx, nn
 
 from lnn_edge.errors import LayerError, QuantizationError
-from lnn_edge.files.names import KEYWORDS
+from lnn_edge.files.names import name_fault
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.ops.slice import Slice
@@ -86,6 +88,7 @@ class Lowering:
         self.states: list[State] = []
         self.window: QTensor | None = None
         self._rules = rules
+        self._names = _identifiers(node.name for node in plan.traced.graph.nodes)
         self._stage = plan.stages[0]
         self._narrowed: dict[tuple[str, str, bytes], QTensor] = {}
 
@@ -124,7 +127,7 @@ class Lowering:
 
     def name(self, node: fx.Node) -> str:
         """Return the name of a node as an identifier in C."""
-        return f"{node.name}_" if node.name in KEYWORDS else node.name
+        return self._names[node.name]
 
     def read(self, node: fx.Node) -> Read | None:
         """Return what a node reads of the stage's ring, if it does."""
@@ -251,6 +254,18 @@ class Lowering:
         if set(tensor.zero_points) != {0}:
             top = tensor.qmax - tensor.zero_points[0]
         return symmetric(name, (len(places),), dtype, top * float(scales[0]))
+
+
+def _identifiers(names: Iterable[str]) -> dict[str, str]:
+    """Return an identifier of C for each name of a node; no two are alike."""
+    found: dict[str, str] = {}
+    for name in names:
+        plain = re.sub("_+", "_", name).strip("_") or "value"
+        plain = f"v_{plain}" if name_fault(plain) else plain
+        taken = set(found.values())
+        numbers = (f"{plain}_{i}" for i in count(2))
+        found[name] = plain if plain not in taken else next(n for n in numbers if n not in taken)
+    return found
 
 
 def input_format(name: str, scales: np.ndarray, dtype: str) -> QTensor:

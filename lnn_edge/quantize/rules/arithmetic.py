@@ -77,6 +77,9 @@ def _two(lowering: Lowering, node: fx.Node, refusal: str) -> tuple[Value, Value]
             f"{where(node)}: joins shapes {a.places.shape} and {b.places.shape}; needed are equal "
             "ones"
         )
+    if a.tensor.shape != b.tensor.shape:
+        vectors = (lowering.vector(n, "int16") for n in nodes)  # type: ignore[arg-type]
+        a, b = (Value(v, np.arange(v.size).reshape(a.places.shape)) for v in vectors)
     return a, b
 
 

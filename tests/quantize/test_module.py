@@ -1,0 +1,207 @@
+"""Any torch module as integers: what it decides, and what the C decides, against its forward."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import lnn_edge as le
+from lnn_edge.errors import LayerError, QuantizationError
+from lnn_edge.graph.file import graph_sha256
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.stream import Stream
+from lnn_edge.nn.proof import CLOSE
+from lnn_edge.quantize.lowering import Rule
+from lnn_edge.quantize.rules import RULES, register
+from lnn_edge.quantize.rules.activations import relu
+from tests.support.host_c import compile_model, run_c, run_reference
+from tests.support.modules import MODULES, Net, TimedCfc, make_module
+from tests.support.random_modules import RandomModule
+from tests.support.signals import sines
+
+X = sines(6, 96, 6, 1)
+
+
+def rows_of(module: nn.Module, *inputs: np.ndarray) -> np.ndarray:
+    """Return forward's outputs (N, K) of one sequence, several side by side."""
+    with torch.no_grad():
+        value: Any = module(*(torch.from_numpy(x)[None] for x in inputs))
+    parts = list(value.values()) if isinstance(value, dict) else [value]
+    return torch.cat([p.reshape(-1, p.shape[-1]) for p in parts], -1).double().numpy()
+
+
+def error_of(graph: QGraph, wanted: np.ndarray, frames: np.ndarray) -> float:
+    """Return the RMSE of the integers, relative to the span of what forward gives."""
+    got = le.simulate(graph, frames)[0]
+    got = got[-1:] if len(wanted) == 1 else got[: len(wanted)]
+    assert got.shape == wanted.shape
+    return float(np.sqrt(np.mean((got - wanted) ** 2)) / np.ptp(wanted))
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n != "softmax"])
+def test_integers_follow_forward(name: str) -> None:
+    module = make_module(name)
+    graph = le.quantize(module, X, name="net", rate_hz=50)
+    assert float(str(graph.metadata["streaming_error"])) < CLOSE
+    wanted = rows_of(module, X[2])
+    if len(wanted) > 1:
+        assert error_of(graph, wanted, X[2]) < 0.01
+    else:
+        span = np.ptp(np.concatenate([rows_of(module, x[:n]) for x in X for n in (60, 80, 96)]))
+        got = le.simulate(graph, X[2])[0][-1]
+        assert np.sqrt(np.mean((got - wanted[0]) ** 2)) < 0.01 * span
+
+
+def test_elapsed_time_is_the_last_channel() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = TimedCfc()
+    x = X[..., :3]
+    dt = np.random.default_rng(0).uniform(0.5, 1.5, (*x.shape[:2], 1)).astype(np.float32)
+    graph = le.quantize(module, (x, dt), name="net", dt="input")
+    assert graph.frame.size == 4
+    wanted = rows_of(module, x[1], dt[1])
+    assert error_of(graph, wanted, np.concatenate((x[1], dt[1]), -1)) < 0.01
+
+
+def test_a_module_of_one_window_moves_over_the_stream() -> None:
+    module = Net(
+        lambda s, x: s.head(functional.relu(s.conv(x.transpose(1, 2))).flatten(1)),
+        conv=nn.Conv1d(6, 8, 5, 2),
+        head=nn.Linear(8 * 14, 3),
+    )
+    windows = X[:, :32]
+    graph = le.quantize(module, windows, name="net", hop=8)
+    got = le.simulate(graph, X[0])[0]
+    wanted = np.concatenate([rows_of(module, X[0, i : i + 32]) for i in range(0, 65, 8)])
+    assert got.shape == wanted.shape
+    assert np.sqrt(np.mean((got - wanted) ** 2)) < 0.02 * np.ptp(wanted)
+
+
+@pytest.mark.parametrize(
+    "name", ["cfc", "conv_wired", "lstm2", "window_ltc", "two_heads", "tcn", "two_lengths"]
+)
+def test_c_decides_as_the_simulator_does(name: str, tmp_path: Path) -> None:
+    graph = le.quantize(make_module(name), X, name="net")
+    program = compile_model(graph, tmp_path)
+    rng = np.random.default_rng(3)
+    for frames in (graph.frame.quantize(X[0]), rng.integers(-32768, 32767, (96, 6))):
+        items = [("F", f) for f in frames.astype(np.int16)]
+        assert run_c(program, items) == run_reference(graph, items)
+
+
+def test_outputs_have_names_and_classes() -> None:
+    graph = le.quantize(make_module("two_heads"), X, name="net", classes=["a", "b", "c", "d"])
+    assert [(o.name, o.size, o.kind) for o in graph.outputs] == [
+        ("kind", 4, "scores"),
+        ("rate", 1, "values"),
+    ]
+    assert graph.classes == ("a", "b", "c", "d")
+
+
+def test_a_softmax_at_the_end_stays_away() -> None:
+    module = make_module("softmax")
+    graph = le.quantize(module, X, name="net")
+    got = le.simulate(graph, X[2])[0]
+    soft = np.exp(got) / np.exp(got).sum(-1, keepdims=True)
+    wanted = rows_of(module, X[2])
+    assert np.abs(soft - wanted).max() < 0.02
+    assert graph.metadata["endings"] == ["softmax"]
+
+
+def test_the_module_is_left_as_it_is() -> None:
+    module = make_module("weight_norm").train()
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    le.quantize(module, X, name="net")
+    assert module.training
+    assert {k: v.tolist() for k, v in before.items()} == {
+        k: v.tolist() for k, v in module.state_dict().items()
+    }
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_modules_are_right_or_refused(seed: int, tmp_path: Path) -> None:
+    """Where a module is accepted, forward, simulator and C agree."""
+    module, x = RandomModule(seed), sines(4, 160, 6, 1)
+    with suppress(LayerError, QuantizationError):
+        graph = le.quantize(module, x, name="net")
+        assert_right(graph, module, x)
+        if seed % 6 == 0:
+            items = [("F", f) for f in graph.frame.quantize(x[0, :80]).astype(np.int16)]
+            assert run_c(compile_model(graph, tmp_path), items) == run_reference(graph, items)
+        return
+    with pytest.raises((LayerError, QuantizationError), match="|".join(REASONS)):
+        le.quantize(module, x, name="net")
+
+
+def assert_right(graph: QGraph, module: RandomModule, x: np.ndarray) -> None:
+    wanted = rows_of(module, x[1])
+    got = le.simulate(graph, x[1])[0]
+    got = got[-1:] if module.is_last else got[: len(wanted)]
+    assert got.shape == wanted.shape
+    span = np.ptp(np.concatenate([rows_of(module, s) for s in x]))
+    assert np.sqrt(np.mean((got - wanted) ** 2)) < 0.03 * span
+
+
+REASONS = (
+    "frame by frame",
+    "no range was observed",
+    "takes steps of steps",
+    "exist at different times",
+    "lie apart in memory",
+    "look beyond the newest frame",
+)
+
+
+class Swish6(nn.Module):
+    """A layer of another package."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x)
+
+
+def test_layers_of_other_packages_are_registered() -> None:
+    module = Net(lambda s, x: s.b(s.act(s.a(x))), a=nn.Linear(6, 8), b=nn.Linear(8, 3))
+    module.act = Swish6()
+    register(Swish6, Rule(relu))
+    try:
+        graph = le.quantize(module, X, name="net")
+    finally:
+        del RULES[Swish6]
+    assert error_of(graph, rows_of(module, X[2]), X[2]) < 0.01
+
+
+def test_a_graph_and_its_reference_are_read_back(tmp_path: Path) -> None:
+    graph = le.quantize(make_module("cfc"), X, name="net")
+    graph.save(tmp_path / "net.qgraph")
+    again = le.load(tmp_path / "net.qgraph")
+    assert graph_sha256(again) == graph_sha256(graph)
+    assert again.reference is not None
+    assert graph.reference is not None
+    for a, b in zip(again.reference.outputs, graph.reference.outputs, strict=True):
+        np.testing.assert_array_equal(a, b)
+    streamed = [d.outputs for d in Stream(graph).run(graph.frame.quantize(X[0]).astype(np.int16))]
+    np.testing.assert_array_equal(
+        graph.output.dequantize(np.stack(streamed)), le.simulate(graph, X[0])[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ([], "hold no sequence"),
+        (np.full((2, 40, 6), np.nan), "NaN or infinite"),
+        ([np.zeros(6)], "needed is \\(frames, channels\\)"),
+        ((X, X[..., :1]), "give dt='input'"),
+    ],
+)
+def test_wrong_calibration_data_are_named(data: Any, sentence: str) -> None:
+    with pytest.raises(QuantizationError, match=sentence):
+        le.quantize(make_module("gelu"), data, name="net")

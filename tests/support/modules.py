@@ -1,0 +1,250 @@
+"""Networks as a user writes them; nothing here knows of lnn-edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from ncps.torch import LTC, CfC
+from ncps.wirings import AutoNCP
+from torch import Tensor, nn
+from torch.nn import functional
+
+CHANNELS = 6
+Forward = Callable[[Any, Tensor], Any]
+
+
+class Net(nn.Module):
+    """forward is a function of the module and x."""
+
+    def __init__(self, function: Forward, **layers: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        for name, layer in layers.items():
+            setattr(self, name, layer)
+        self.eval()
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(self, x)
+
+
+class TimedCfc(nn.Module):
+    """Elapsed time is an input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.head = CfC(3, 16, backbone_units=24), nn.Linear(16, 2)
+        self.eval()
+
+    def forward(self, x: Tensor, dt: Tensor) -> Tensor:
+        y, _ = self.rnn(x, timespans=dt)
+        return self.head(y)  # type: ignore[no-any-return]
+
+
+def _wired(s: Any, x: Tensor) -> Tensor:
+    z = functional.relu(s.norm1(s.conv1(x.transpose(1, 2))))
+    z = functional.relu(s.norm2(s.conv2(z)))
+    return s.head(s.rnn(z.transpose(1, 2))[0])
+
+
+def _stacked(s: Any, x: Tensor) -> Tensor:
+    u, _ = s.a(x)
+    v, _ = s.b(u)
+    return s.head(u + v)
+
+
+def _last_of_lstm(s: Any, x: Tensor) -> Tensor:
+    _, (h, _) = s.rnn(x)
+    return s.head(h[-1])
+
+
+def _windows(s: Any, x: Tensor) -> Tensor:
+    w = x.unfold(1, 32, 8)
+    n = w.shape[:2]
+    z = w.flatten(0, 1).transpose(1, 2).unsqueeze(1)
+    z = functional.relu(s.conv2(functional.relu(s.conv1(z))))
+    z = torch.tanh(s.embed(z.flatten(1))).reshape(*n, -1)
+    return s.rnn(z)[0]
+
+
+def _two_heads(s: Any, x: Tensor) -> dict[str, Tensor]:
+    z = functional.relu(s.conv(x.mT)).mT
+    y, _ = s.rnn(z)
+    return {"kind": s.kind(y), "rate": s.rate(y)}
+
+
+def _tcn(s: Any, x: Tensor) -> Tensor:
+    z = s.enter(x).transpose(1, 2)
+    y = functional.relu(s.c1(functional.pad(z, (2, 0))))
+    y = functional.relu(s.c2(y)[..., :-4])
+    return s.head((y + z).transpose(1, 2))
+
+
+def _two_lengths(s: Any, x: Tensor) -> Tensor:
+    z = x.transpose(1, 2)
+    short = functional.relu(s.short(z))[..., 2:]
+    y = torch.cat((short, functional.relu(s.long(z)), z[..., 4:]), 1)
+    return s.head(y.transpose(1, 2))
+
+
+def _pooled(s: Any, x: Tensor) -> Tensor:
+    z = torch.tanh(s.conv(s.pool(x.transpose(1, 2))))
+    y, _ = s.rnn(z.transpose(1, 2)[:, ::2])
+    return s.head(y[:, -1])
+
+
+def _at_rest(s: Any, x: Tensor) -> Tensor:
+    w = x.unfold(1, 32, 16)
+    n = w.shape[:2]
+    e = functional.relu(s.dense(functional.relu(s.conv(w.flatten(0, 1))).flatten(1)))
+    return s.rnn(e.unsqueeze(1))[0][:, 0].reshape(*n, -1)
+
+
+def _mean_of_windows(s: Any, x: Tensor) -> Tensor:
+    z = functional.relu(s.conv(x.unfold(1, 24, 8).flatten(0, 1)))
+    return s.head(z.mean(-1)).reshape(x.shape[0], -1, 3)
+
+
+def _recurrent(s: Any, x: Tensor) -> Tensor:
+    return s.head(s.rnn(x)[0])
+
+
+def _cfc(outputs: int = 3, **form: Any) -> Net:
+    size = form.pop("units", 12)
+    return Net(_recurrent, rnn=CfC(CHANNELS, size, **form), head=nn.Linear(size, outputs))
+
+
+MODULES: dict[str, Callable[[], nn.Module]] = {
+    "cfc": lambda: _cfc(4, units=24, backbone_units=32),
+    "conv_wired": lambda: Net(
+        _wired,
+        conv1=nn.Conv1d(6, 12, 5, stride=2),
+        norm1=nn.BatchNorm1d(12),
+        conv2=nn.Conv1d(12, 16, 3, stride=2),
+        norm2=nn.BatchNorm1d(16),
+        rnn=CfC(16, AutoNCP(20, 5, seed=1)),
+        head=nn.Linear(5, 4),
+    ),
+    "stacked": lambda: Net(
+        _stacked,
+        a=CfC(6, 16, backbone_units=24),
+        b=CfC(16, 16, backbone_units=24),
+        head=nn.Linear(16, 4),
+    ),
+    "lstm2": lambda: Net(
+        _last_of_lstm, rnn=nn.LSTM(6, 16, 2, batch_first=True), head=nn.Linear(16, 4)
+    ),
+    "gru": lambda: Net(
+        lambda s, x: s.head(s.rnn(x)[0][:, -1]),
+        rnn=nn.GRU(6, 16, batch_first=True),
+        head=nn.Linear(16, 4),
+    ),
+    "window_ltc": lambda: Net(
+        _windows,
+        conv1=nn.Conv2d(1, 4, (5, 3), (2, 1)),
+        conv2=nn.Conv2d(4, 8, (5, 3), (2, 1)),
+        embed=nn.Linear(80, 12),
+        rnn=LTC(12, AutoNCP(16, 4, seed=2)),
+    ),
+    "two_heads": lambda: Net(
+        _two_heads,
+        conv=nn.Conv1d(6, 8, 3),
+        rnn=CfC(8, 16, backbone_units=24),
+        kind=nn.Linear(16, 4),
+        rate=nn.Linear(16, 1),
+    ),
+    "tcn": lambda: Net(
+        _tcn,
+        enter=nn.Linear(6, 8),
+        c1=nn.Conv1d(8, 8, 3),
+        c2=nn.Conv1d(8, 8, 3, dilation=2, padding=4),
+        head=nn.Linear(8, 4),
+    ),
+    "two_lengths": lambda: Net(
+        _two_lengths,
+        short=nn.Conv1d(6, 8, 3),
+        long=nn.Conv1d(6, 8, 5),
+        head=nn.Linear(22, 4),
+    ),
+    "pooled": lambda: Net(
+        _pooled,
+        pool=nn.AvgPool1d(4, 2),
+        conv=nn.Conv1d(6, 8, 3),
+        rnn=nn.GRU(8, 12, batch_first=True),
+        head=nn.Linear(12, 4),
+    ),
+    "at_rest": lambda: Net(
+        _at_rest,
+        conv=nn.Conv1d(6, 8, 5, 2),
+        dense=nn.Linear(112, 12),
+        rnn=CfC(12, AutoNCP(16, 4, seed=3)),
+    ),
+    "mean_of_windows": lambda: Net(_mean_of_windows, conv=nn.Conv1d(6, 8, 5), head=nn.Linear(8, 3)),
+    "mixed_memory": lambda: _cfc(mixed_memory=True, backbone_units=16),
+    "no_gate": lambda: _cfc(
+        mode="no_gate", activation="silu", backbone_layers=2, backbone_units=16
+    ),
+    "pure": lambda: _cfc(mode="pure", backbone_units=16),
+    "projected": lambda: Net(
+        lambda s, x: s.rnn(x)[0], rnn=CfC(6, 12, proj_size=3, backbone_units=16)
+    ),
+    "state": lambda: Net(
+        lambda s, x: s.head(s.rnn(x)[1]), rnn=CfC(6, 12, backbone_units=16), head=nn.Linear(12, 3)
+    ),
+    "last_step": lambda: _cfc(return_sequences=False, backbone_units=16),
+    "ltc": lambda: Net(_recurrent, rnn=LTC(6, 8), head=nn.Linear(8, 3)),
+    "gru2_without_bias": lambda: Net(
+        _recurrent, rnn=nn.GRU(6, 10, 2, bias=False, batch_first=True), head=nn.Linear(10, 3)
+    ),
+    "gelu": lambda: Net(
+        lambda s, x: s.b(functional.gelu(s.a(x))), a=nn.Linear(6, 16), b=nn.Linear(16, 3)
+    ),
+    "gated": lambda: Net(
+        lambda s, x: s.head(torch.tanh(s.a(x)) * torch.sigmoid(s.b(x))),
+        a=nn.Linear(6, 8),
+        b=nn.Linear(6, 8),
+        head=nn.Linear(8, 3),
+    ),
+    "depthwise": lambda: Net(
+        lambda s, x: s.head(functional.relu(s.point(s.depth(x.mT))).mT),
+        depth=nn.Conv1d(6, 6, 5, groups=6),
+        point=nn.Conv1d(6, 8, 1),
+        head=nn.Linear(8, 3),
+    ),
+    "residual_stride": lambda: Net(
+        lambda s, x: s.head(functional.relu(s.conv(x.mT) + s.skip(x.mT[..., 2:-2])).mT),
+        conv=nn.Conv1d(6, 8, 5, 2),
+        skip=nn.Conv1d(6, 8, 1, 2),
+        head=nn.Linear(8, 3),
+    ),
+    "two_rates": lambda: Net(
+        lambda s, x: s.head(s.b(functional.relu(s.conv(s.a(x)[0].mT)).mT)[0]),
+        a=CfC(6, 8, backbone_units=12),
+        conv=nn.Conv1d(8, 8, 4, 4),
+        b=CfC(8, 8, backbone_units=12),
+        head=nn.Linear(8, 3),
+    ),
+    "weight_norm": lambda: Net(
+        lambda s, x: s.head(torch.tanh(s.a(x))),
+        a=nn.utils.parametrizations.weight_norm(nn.Linear(6, 8)),
+        head=nn.Linear(8, 3),
+    ),
+    "softmax": lambda: Net(
+        lambda s, x: torch.softmax(s.head(s.rnn(x)[0]), -1),
+        rnn=nn.GRU(6, 10, batch_first=True),
+        head=nn.Linear(10, 3),
+    ),
+}
+
+
+def make_module(name: str) -> nn.Module:
+    """Return a network with the same weights every time, batch norms that have seen data."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = MODULES[name]()
+        for layer in module.modules():
+            if isinstance(layer, nn.BatchNorm1d):
+                layer.running_mean.uniform_(-0.3, 0.3)  # type: ignore[union-attr]
+                layer.running_var.uniform_(0.5, 2.0)  # type: ignore[union-attr]
+    return module.eval()
