@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -272,7 +272,7 @@ def _array(name: str, data: bytes) -> np.ndarray:
 
 def _make(cls: type[_T], where: str, values: dict[str, Any]) -> _T:
     """Return cls(**values), each value of the type that the class names; lists become tuples."""
-    hints = tables.hints_of(cls)
+    hints = tables.hints_of(cast(type, cls))
     return cls(
         **{k: tables.convert(hints[k], v, f"{where}: {k}", GraphError) for k, v in values.items()}
     )
