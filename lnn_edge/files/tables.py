@@ -7,6 +7,7 @@ import typing
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any, Literal, TypeVar, Union
 
 from lnn_edge.errors import LnnEdgeError
@@ -38,9 +39,15 @@ def build(cls: type[T], values: Any, where: str, error: type[LnnEdgeError]) -> T
     missing = sorted(set(needed) - values.keys())
     if missing:
         raise error(f"{where}: key {missing[0]!r} is missing")
-    hints = typing.get_type_hints(cls)
+    hints = hints_of(typing.cast(type, cls))
     converted = {k: convert(hints[k], v, f"{where}: {k}", error) for k, v in values.items()}
     return cls(**converted)
+
+
+@cache
+def hints_of(cls: type) -> Mapping[str, Any]:
+    """Return the types that the fields of a class ask for; they are the same in every file."""
+    return typing.get_type_hints(cls)
 
 
 def convert(hint: Any, value: Any, where: str, error: type[LnnEdgeError]) -> Any:

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -285,7 +285,7 @@ def _array(name: str, data: bytes) -> np.ndarray:
 
 def _make(cls: type[_T], where: str, values: dict[str, Any]) -> _T:
     """Return cls(**values), each value of the type that the class names; lists become tuples."""
-    hints = get_type_hints(cls)
+    hints = tables.hints_of(cast(type, cls))
     return cls(
         **{k: tables.convert(hints[k], v, f"{where}: {k}", GraphError) for k, v in values.items()}
     )

@@ -9,6 +9,7 @@ import pytest
 from lnn_edge.graph.file import save_graph
 from lnn_edge.train.recipe import FOLDER
 from tests.cli.command import call_json
+from tests.support.once import once
 from tests.support.projects import pretend_build
 from tests.support.toy import toy_graph
 
@@ -37,23 +38,29 @@ def write_recipe(path: Path, **changes: str) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds the synthetic set."""
-    folder = tmp_path_factory.mktemp("data")
+def fetch_synthetic(folder: Path) -> Path:
     facts = call_json("data", "fetch", "synthetic", "--data-dir", folder)
     assert facts == {"name": "synthetic", "folder": str(folder / "synthetic")}
     return folder
 
 
 @pytest.fixture(scope="session")
-def trained(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data_dir() -> Path:
+    """A folder that holds the synthetic set."""
+    return once("data", fetch_synthetic)
+
+
+@pytest.fixture(scope="session")
+def trained(data_dir: Path) -> Path:
     """A model trained for one epoch and quantized; copy it to change it."""
-    folder = tmp_path_factory.mktemp("trained")
-    recipe = write_recipe(folder / "tiny.toml")
-    call_json("train", recipe, "--data-dir", data_dir, "-o", folder / "model")
-    call_json("quantize", folder / "model", "--data-dir", data_dir)
-    return folder / "model"
+
+    def train(folder: Path) -> Path:
+        recipe = write_recipe(folder / "tiny.toml")
+        call_json("train", recipe, "--data-dir", data_dir, "-o", folder / "model")
+        call_json("quantize", folder / "model", "--data-dir", data_dir)
+        return folder / "model"
+
+    return once("trained", train)
 
 
 @pytest.fixture(scope="session")

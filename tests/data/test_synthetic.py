@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +20,19 @@ from lnn_edge.data.wfdb_folder import read_folder, read_record
 from lnn_edge.data.wfdb_writer import write_record
 from lnn_edge.errors import DataError, UsageError
 from tests.cli.command import tree, untouched
+from tests.support.once import once
 
 STEADY = RhythmTraits(75.0, 0.04, 0.5, 0.0, 0.0, 0.0, (0.0, 0.0))
 
 
-@pytest.fixture(scope="module")
-def recordings(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recording, ...]:
-    folder = tmp_path_factory.mktemp("synthetic") / "set"
+def default_set(folder: Path) -> tuple[Recording, ...]:
     synthetic.write_dataset(folder)
     return read_folder(folder)
+
+
+@pytest.fixture(scope="module")
+def recordings() -> tuple[Recording, ...]:
+    return once("synthetic", default_set)
 
 
 def test_waves_solve_the_equations_of_mcsharry() -> None:
@@ -185,6 +190,9 @@ def test_default_set_is_generated_where_it_is_absent_or_stale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_short = partial(synthetic.write_dataset, duration_s=10.0)
+    monkeypatch.setattr(synthetic, "write_dataset", write_short)
+    monkeypatch.setattr(synthetic, "DURATION_S", 10.0)
     names = [r.name for r in load_dataset("synthetic", split="test")]
     assert names == list(synthetic.TEST)
     folder = tmp_path / "cache" / "lnn-edge" / "synthetic"

@@ -7,13 +7,14 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lnn_edge.device.board import list_boards, load_board
 from lnn_edge.device.link import Link, Port
-from lnn_edge.device.runners import AbstractRunner, Image, make_runner
+from lnn_edge.device.runners import AbstractRunner, Image, make_runner, msd
 from lnn_edge.device.runners import host as host_runner
 from lnn_edge.device.runners import probe as probe_runner
 from lnn_edge.device.runners import process as board_process
@@ -48,7 +49,7 @@ def is_alive(pid):
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60  # a hang, not a slow machine
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -115,12 +116,14 @@ def test_a_program_runs_until_the_runner_is_left(host):
     assert not is_alive(pid)
 
 
-def test_a_program_that_does_not_want_to_end_is_ended(host, monkeypatch):
+def test_a_program_that_does_not_want_to_end_is_ended(host, tmp_path, monkeypatch):
     monkeypatch.setattr(board_process, "_POLITE_S", 0.2)
+    deaf = tmp_path / "deaf"
     runner, pid = host(
-        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(flush=True)\ntime.sleep(60)"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(flush=True)\n"
+        f"open({str(deaf)!r}, 'w').close()\ntime.sleep(60)"
     )
-    time.sleep(0.2)
+    wait_for(deaf.exists)
     runner.close()
     assert not is_alive(pid)
 
@@ -418,7 +421,7 @@ def test_the_volume_gets_the_image(firmware, tmp_path):
 
 
 def test_the_probe_can_refuse_the_image(firmware, tmp_path):
-    runner, volume = probe(firmware, tmp_path, patience_s=10)
+    runner, volume = probe(firmware, tmp_path, patience_s=60)
 
     def refuse():
         wait_for((volume / "firmware.bin").exists)
@@ -431,22 +434,23 @@ def test_the_probe_can_refuse_the_image(firmware, tmp_path):
     thread.join()
 
 
-def test_a_volume_that_comes_back_clean_ends_the_wait(firmware, tmp_path):
-    runner, volume = probe(firmware, tmp_path, patience_s=60)
+def test_a_volume_that_comes_back_clean_ends_the_wait(firmware, tmp_path, monkeypatch):
+    runner, volume = probe(firmware, tmp_path)
     (volume / "FAIL.TXT").write_text("of an earlier image")
+    steps = iter(["stays", "goes", "is away", "comes back"])
+    looks = []
 
-    def remount():
-        wait_for((volume / "firmware.bin").exists)
-        volume.rename(tmp_path / "away")
-        time.sleep(0.3)
-        volume.mkdir()
+    def remount(_seconds):
+        looks.append(next(steps))
+        if looks[-1] == "goes":
+            volume.rename(tmp_path / "away")
+        if looks[-1] == "comes back":
+            volume.mkdir()
 
-    thread = threading.Thread(target=remount)
-    thread.start()
-    began = time.monotonic()
+    clock = SimpleNamespace(monotonic=lambda: 0.0, sleep=remount)  # patience never ends
+    monkeypatch.setattr(msd, "time", clock)
     runner.flash(firmware)
-    thread.join()
-    assert time.monotonic() - began < 10
+    assert looks[-1] == "comes back"
 
 
 def test_a_volume_that_is_not_mounted_is_named(firmware, tmp_path):

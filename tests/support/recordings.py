@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,20 @@ def invented(name: str, beats: int, seed: int) -> Recording:
     )
 
 
+def mitdb_folder() -> Path:
+    """Return where MIT-BIH may lie."""
+    return Path(os.environ.get("LNN_EDGE_DATA", "")) / "mitdb"
+
+
+def has_mitdb(names: Iterable[str]) -> bool:
+    """Tell whether records of MIT-BIH are at hand."""
+    place = mitdb_folder()
+    return place.is_absolute() and all((place / f"{name}.hea").is_file() for name in names)
+
+
 def mitdb_record(name: str) -> Recording:
     """Return a record of MIT-BIH in the models' contract; skip the test where there is none."""
-    place = os.environ.get("LNN_EDGE_DATA")
-    if not place or not (Path(place) / "mitdb" / f"{name}.hea").is_file():
+    if not has_mitdb([name]):
         pytest.skip("needs MIT-BIH in LNN_EDGE_DATA/mitdb")
-    record = mitdb.read(Path(place) / "mitdb", name)
+    record = mitdb.read(mitdb_folder(), name)
     return record.to_contract("MLII" if "MLII" in record.leads else record.leads[0])

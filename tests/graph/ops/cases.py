@@ -581,9 +581,9 @@ def stress_inputs(op: AbstractOp, trials: int, seed: int) -> tuple[np.ndarray, .
     if not op.inputs:
         return ()
     if isinstance(op, RPeaks):
-        quiet = tuple(v // 64 for v in random_inputs(op, trials, seed)[:2])
-        parts = [random_inputs(op, trials, seed)]
-        return tuple(np.concatenate(v) for v in zip(*parts, (*quiet, parts[0][2]), strict=True))
+        x, z, state = random_inputs(op, trials, seed)
+        quiet = (x // 64, z // 64, state)
+        return tuple(np.concatenate(v) for v in zip((x, z, state), quiet, strict=True))
     parts = [random_inputs(op, trials, seed), _small_inputs(op, trials, seed)]
     fixed = [(low, high, min(max(0, low), high)) for low, high in limits(op)]
     for choice in np.ndindex(*(3,) * len(fixed)):
