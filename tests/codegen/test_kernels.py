@@ -11,7 +11,8 @@ from lnn_edge.codegen.kernels import HOST, KERNELS, Core, select
 from lnn_edge.codegen.kernels.rows import BLOCK, PAIR_LIMIT, SPAN, byte_rows, pair_rows
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.conv import Conv1d
-from lnn_edge.graph.ops.conv2d import Conv2d, geometry_of
+from lnn_edge.graph.ops.conv2d import Conv2d
+from lnn_edge.graph.ops.geometry import geometry_of
 from lnn_edge.graph.ops.linear import Linear
 from tests.graph.ops.batch import Batch, Case, link_for_arm, run_on_host
 from tests.support import arm_core

@@ -65,6 +65,7 @@ def pack_relaxation(op: AbstractOp) -> Constants:
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
     "add": (portable("add.c.j2"),),
+    "average_pool": (portable("average_pool.c.j2"),),
     "biquads": (portable("biquads.c.j2", pack_sections, in_place=True),),
     "center": (portable("center.c.j2"),),
     "concat": (portable("concat.c.j2"),),
@@ -75,6 +76,7 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "gated_sum": (portable("gated_sum.c.j2"),),
     "leaky_average": (portable("leaky_average.c.j2"),),
     "lut": (portable("lut.c.j2", pack_table),),
+    "max_pool": (portable("max_pool.c.j2"),),
     "mean_abs": (portable("mean_abs.c.j2"),),
     "mean_pool": (portable("mean_pool.c.j2"),),
     "mix": (portable("mix.c.j2"),),

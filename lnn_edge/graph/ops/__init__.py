@@ -12,6 +12,7 @@ from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.ops.normalize import Normalize
+from lnn_edge.graph.ops.pool import AveragePool, MaxPool
 from lnn_edge.graph.ops.r_peaks import RPeaks
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.stft import StftMagnitude
@@ -24,6 +25,7 @@ OPERATORS: dict[str, type[AbstractOp]] = {
     op.kind: op
     for op in (
         Add,
+        AveragePool,
         Biquads,
         Center,
         Concat,
@@ -37,6 +39,7 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         LeakyAverage,
         Linear,
         Lut,
+        MaxPool,
         MeanAbs,
         MeanPool,
         Mix,

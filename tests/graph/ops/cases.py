@@ -15,14 +15,16 @@ from lnn_edge.graph.ops import biquad, leaky, template
 from lnn_edge.graph.ops.biquad import Biquads, biquad_state
 from lnn_edge.graph.ops.constant import Constant
 from lnn_edge.graph.ops.conv import Conv1d
-from lnn_edge.graph.ops.conv2d import Conv2d, geometry_of
+from lnn_edge.graph.ops.conv2d import Conv2d
 from lnn_edge.graph.ops.decay import Decay, Relax
 from lnn_edge.graph.ops.elementwise import Add, Concat, GatedSum, Mix, Requantize, TimeGate
+from lnn_edge.graph.ops.geometry import Geometry, Pair, geometry_of
 from lnn_edge.graph.ops.leaky import LeakyAverage
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.lut import FUNCTIONS, HARD_BOUNDS, Lut
 from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.ops.normalize import Normalize
+from lnn_edge.graph.ops.pool import AveragePool, MaxPool
 from lnn_edge.graph.ops.r_peaks import RPeaks, RPeakTimes, r_peak_state
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.stft import StftMagnitude
@@ -383,6 +385,38 @@ def make_mean_pool(draw: Source) -> MeanPool:
     return MeanPool.quantize("mean_pool", x, y)
 
 
+def pool_shapes(
+    draw: Source,
+) -> tuple[tuple[int, ...], tuple[int, ...], Geometry]:
+    """Return shapes of x and y, and how a kernel leads from one to the other."""
+    size, channels = (draw.integer(1, 6), draw.integer(1, 6)), draw.integer(1, 4)
+    if draw.integer(0, 1):
+        size = (1, size[1])
+    kernel = (draw.integer(1, size[0]), draw.integer(1, size[1]))
+    strides = (draw.integer(1, 3), draw.integer(1, 3))
+    margins = (draw.integer(0, kernel[0] // 2), draw.integer(0, kernel[1] // 2))
+    paddings: tuple[str | Pair, ...] = ("valid", "same", margins)
+    geometry = geometry_of(size, kernel, strides, paddings[draw.integer(0, 2)])
+    shapes = (*size, channels), (*geometry.output, channels)
+    if size[0] == 1 and draw.integer(0, 1):
+        return shapes[0][1:], shapes[1][1:], geometry
+    return *shapes, geometry
+
+
+def make_max_pool(draw: Source) -> MaxPool:
+    shape, pooled, geometry = pool_shapes(draw)
+    x = asymmetric(draw, "x", shape, power(draw, -8, 0))
+    y = QTensor("y", pooled, x.dtype, x.scale, x.zero_point)
+    return MaxPool.quantize("max_pool", x, y, geometry)
+
+
+def make_average_pool(draw: Source) -> AveragePool:
+    shape, pooled, geometry = pool_shapes(draw)
+    x = asymmetric(draw, "x", shape, power(draw, -8, 0))
+    y = asymmetric(draw, "y", pooled, x.scales[0] * x.magnitude / 128 * power(draw, -2, 1))
+    return AveragePool.quantize("average_pool", x, y, geometry)
+
+
 def make_template_distance(draw: Source) -> TemplateDistance:
     lengths = [draw.integer(1, 8) for _ in range(draw.integer(1, 3))]
     edges, channels = [0, *np.cumsum(lengths).tolist()], draw.integer(1, 3)
@@ -446,6 +480,7 @@ def make_r_peaks(draw: Source) -> RPeaks:
 
 MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "add": make_add,
+    "average_pool": make_average_pool,
     "biquads": make_biquads,
     "center": make_center,
     "concat": make_concat,
@@ -460,6 +495,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "linear": make_linear,
     "lut": make_lut,
     "lut.unbounded": make_unbounded_lut,
+    "max_pool": make_max_pool,
     "mean_abs": make_mean_abs,
     "mean_pool": make_mean_pool,
     "mix": make_mix,
@@ -518,9 +554,12 @@ def operators_on_channels() -> list[AbstractOp]:
     weight, bias = rng.normal(0, 1, (5, 3, 5)), rng.normal(0, 1, 5)
     flat = QTensor("y", (5,), "int16", 0.01)
     part = QTensor("z", (3,), "int8", scales, points)
+    geometry = geometry_of((1, 11), (1, 3), (1, 2), (0, 1))
+    pooled = QTensor("y", (6, 3), "int8", scales, points)
     return [
         Conv1d.quantize("conv1d", x, y, weight, bias, 2),
         Linear.quantize("linear", part, flat, rng.normal(0, 1, (5, 3)), bias),
+        MaxPool.quantize("max_pool", x, pooled, geometry),
         Concat.join("concat", (part, QTensor("w", (2,), "int8", 0.3, -1)), "y"),
     ]
 

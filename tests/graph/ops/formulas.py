@@ -17,6 +17,7 @@ from lnn_edge.graph.ops.decay import Decay, Relax
 from lnn_edge.graph.ops.leaky import LeakyAverage
 from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.normalize import Normalize
+from lnn_edge.graph.ops.pool import AbstractPool
 from lnn_edge.graph.ops.rows import AbstractRowOp
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.stft import StftMagnitude
@@ -88,6 +89,25 @@ def conv2d(op: AbstractOp, x: np.ndarray) -> Reals:
         window = padded[..., top : top + taps.shape[1], left : left + taps.shape[2], :]
         y[..., r, c, :] = np.einsum("oijk,...ijk->...o", taps, window) + bias
     return (y,)
+
+
+def pooled(reduce: Callable[..., np.ndarray], padding: float) -> Callable[..., Reals]:
+    """Return the pooling that reduces each patch of a padded image."""
+
+    def formula(op: AbstractOp, x: np.ndarray) -> Reals:
+        assert isinstance(op, AbstractPool)
+        y, (down, right) = op.outputs[0], op.kernel_size
+        rows, columns, channels = (1, *y.shape)[-3:]
+        x = x.reshape(len(x), *(1, *op.inputs[0].shape)[-3:])
+        margins = [(b, k) for b, k in zip(op.before, op.kernel_size, strict=True)]
+        x = np.pad(x, [(0, 0), *margins, (0, 0)], constant_values=padding)
+        made = np.zeros((len(x), rows, columns, channels))
+        for r, c in np.ndindex(rows, columns):
+            top, left = r * op.strides[0], c * op.strides[1]
+            made[:, r, c] = reduce(x[:, top : top + down, left : left + right], axis=(1, 2))
+        return (made.reshape(len(x), *y.shape),)
+
+    return formula
 
 
 def lut(op: AbstractOp, x: np.ndarray) -> Reals:
@@ -216,6 +236,7 @@ def unfold(
 
 FORMULAS: dict[str, Callable[..., Reals]] = {
     "add": lambda op, a, b: (a + b,),
+    "average_pool": pooled(np.mean, 0.0),
     "biquads": biquads,
     "center": lambda op, x: (x - x.mean(axis=-2, keepdims=True),),
     "concat": lambda op, *parts: (np.concatenate(parts, axis=-1),),
@@ -229,6 +250,7 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "leaky_average": leaky_average,
     "linear": linear,
     "lut": lut,
+    "max_pool": pooled(np.max, -np.inf),
     "mean_abs": lambda op, x: (np.abs(x).mean(axis=-2),),
     "mean_pool": lambda op, x: (x.mean(axis=-2),),
     "mix": lambda op, a, b, gate: ((1 - gate) * a + gate * b,),
@@ -275,6 +297,7 @@ def bound(op: AbstractOp) -> tuple[float, ...]:
         "constant": 0.0,
         "add": ROUNDING + 2 * MULTIPLIER,
         "concat": 0.0,
+        "max_pool": 0.0,
         "remember": ROUNDING,
         "time_gate": ROUNDING + 2 * MULTIPLIER,
     }

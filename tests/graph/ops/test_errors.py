@@ -71,6 +71,14 @@ BAD: list[tuple[str, Change, str]] = [
     ("add", with_output(0, shape=(99,)), "alike"),
     ("add", with_input(0, zero_point=1), "zero points must be 0"),
     ("add", with_fields(shifts=(0, 20)), "shifted input can reach"),
+    ("average_pool", with_output(0, shape=(99,)), r"\(frames, channels\)"),
+    ("average_pool", with_fields(before=(99, 0)), "do not map"),
+    ("average_pool", with_fields(strides=(1, 0)), "do not map"),
+    ("average_pool", with_fields(shift=30), "sum can reach"),
+    ("max_pool", with_input(0, shape=(2, 2, 77)), r"\(frames, channels\)"),
+    ("max_pool", with_fields(kernel_size=(0, 1)), "do not map"),
+    ("max_pool", with_output(0, scale=77.0), "same dtype, scale and zero point"),
+    ("max_pool", with_output(0, qmin=0), "are copied to"),
     ("biquads", with_input(0, dtype="int8", qmin=-128, qmax=127), "int16 vectors"),
     ("biquads", with_input(1, shape=(9, 9, 3)), "state int32"),
     ("biquads", with_input(1, qmin=-5), "the state must hold"),
@@ -266,6 +274,7 @@ def test_every_operator_refuses_something() -> None:
 @pytest.mark.parametrize(
     "kind",
     [
+        "average_pool",
         "center",
         "decay",
         "decimate",

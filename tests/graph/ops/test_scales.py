@@ -14,8 +14,9 @@ from lnn_edge.graph.fixed import RANGES
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops import OPERATORS
 from lnn_edge.graph.ops.conv import Conv1d
-from lnn_edge.graph.ops.conv2d import Conv2d, geometry_of
+from lnn_edge.graph.ops.conv2d import Conv2d
 from lnn_edge.graph.ops.elementwise import Add
+from lnn_edge.graph.ops.geometry import geometry_of
 from lnn_edge.graph.ops.lut import Lut
 from tests.graph.ops import cases
 from tests.graph.ops.cases import MAKERS, Seeded, operators_on_channels

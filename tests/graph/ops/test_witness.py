@@ -10,9 +10,11 @@ from lnn_edge.graph import fixed
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.conv import Conv1d
 from lnn_edge.graph.ops.elementwise import Requantize
+from lnn_edge.graph.ops.geometry import geometry_of
 from lnn_edge.graph.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.lut import FUNCTIONS, Lut
+from lnn_edge.graph.ops.pool import AveragePool, MaxPool
 from lnn_edge.graph.ops.rows import AbstractRowOp
 from lnn_edge.graph.ops.slice import Slice
 
@@ -193,6 +195,26 @@ def test_hard_sigmoid_is_that_of_torch() -> None:
     x = np.linspace(-5, 5, 101)
     wanted = torch.nn.functional.hardsigmoid(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(FUNCTIONS["hard_sigmoid"](x), wanted, atol=1e-15)
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+@pytest.mark.parametrize("ways", [(2, 2, 0), (3, 2, 1), (5, 3, 2), (3, 1, 1)])
+def test_pools_follow_torch(axes: int, ways: tuple[int, int, int]) -> None:
+    """Kernel, stride and padding: padding never wins, and counts in a mean."""
+    rng, size = np.random.default_rng(ways[0]), (1, 23) if axes == 1 else (11, 13)
+    first = ways if axes == 2 else (1, 1, 0)
+    geometry = geometry_of(size, *zip(first, ways, strict=True))
+    x = QTensor("x", (*size, 3)[-1 - axes :], "int8", 0.05, -7)
+    q = rng.integers(-128, 128, (4, *x.shape))
+    q[0] = -128  # where zeros of padding would win
+    channels_first = torch.from_numpy(np.moveaxis(x.dequantize(q), -1, 1))
+    for kind in ("max", "avg"):
+        theirs = getattr(torch.nn.functional, f"{kind}_pool{axes}d")(channels_first, *ways)
+        wanted = np.moveaxis(theirs.numpy(), 1, -1)
+        y = QTensor("y", wanted.shape[1:], "int8", 0.05, -7)
+        make = MaxPool.quantize if kind == "max" else AveragePool.quantize
+        error = np.abs(y.dequantize(make("pool", x, y, geometry).reference(q)[0]) - wanted)
+        assert error.max() <= (1e-9 if kind == "max" else 0.5 * 0.05 + 1e-9)
 
 
 def test_leaky_average_follows_lfilter_without_a_dead_zone() -> None:
