@@ -11,6 +11,7 @@ from lnn_edge.graph.ops.constant import Constant
 from lnn_edge.graph.ops.decay import Decay, Relax
 from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.rescale import AbstractRescale
+from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.template import TemplateDistance
 
 
@@ -51,6 +52,14 @@ def pack_formats(op: AbstractOp) -> Constants:
     return {k: v[: op.period] for k, v in arrays.items() if (v != v[0]).any()}
 
 
+def pack_scale(op: AbstractOp) -> Constants:
+    """Return weights, biases with the zero points folded in, and factors."""
+    assert isinstance(op, Scale)
+    bias = op.folded_bias.astype(np.int32)
+    constants = {"weight": op.weight, "bias": bias, "multiplier": op.multiplier}
+    return {**constants, "shift": op.shift} if op.shift.any() else constants
+
+
 def pack_rate(op: AbstractOp) -> Constants:
     """Return the rates as they are."""
     assert isinstance(op, Decay)
@@ -85,6 +94,7 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "relax": (portable("relax.c.j2", pack_relaxation),),
     "remember": (portable("remember.c.j2"),),
     "requantize": (portable("requantize.c.j2", pack_formats),),
+    "scale": (portable("scale.c.j2", pack_scale),),
     "slice": (portable("slice.c.j2", pack_formats),),
     "template_distance": (portable("template_distance.c.j2", pack_segments),),
     "time_gate": (portable("time_gate.c.j2"),),

@@ -14,6 +14,7 @@ from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.ops.normalize import Normalize
 from lnn_edge.graph.ops.pool import AveragePool, MaxPool
 from lnn_edge.graph.ops.r_peaks import RPeaks
+from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.stft import StftMagnitude
 from lnn_edge.graph.ops.synapse import Synapses
@@ -48,6 +49,7 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         Relax,
         Remember,
         Requantize,
+        Scale,
         Slice,
         StftMagnitude,
         Synapses,

@@ -26,6 +26,7 @@ from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.ops.normalize import Normalize
 from lnn_edge.graph.ops.pool import AveragePool, MaxPool
 from lnn_edge.graph.ops.r_peaks import RPeaks, RPeakTimes, r_peak_state
+from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.stft import StftMagnitude
 from lnn_edge.graph.ops.synapse import SHARE, RealSynapses, Synapses
@@ -123,6 +124,17 @@ def make_requantize(draw: Source) -> Requantize:
     x, y = formats
     wider = QTensor("y", shape, y.dtype, y.scales[0] * power(draw, -3, 4), y.zero_point)
     return Requantize.quantize("requantize", x, wider)
+
+
+def make_scale(draw: Source) -> Scale:
+    """Gains of both signs and none; some offsets are far beyond the gains."""
+    shape = tuple(draw.integer(1, 5) for _ in range(draw.integer(1, 3)))
+    x = asymmetric(draw, "x", shape, power(draw, -8, 0))
+    y = asymmetric(draw, "y", shape, power(draw, -8, 0))
+    gain = normal(draw, shape[-1:]) * y.scales[0] * y.magnitude / (x.scales[0] * x.magnitude)
+    offset = normal(draw, shape[-1:]) * y.scales[0] * y.magnitude * power(draw, -8, 2)
+    gain[draw.integer(0, 9) :] = 0.0
+    return Scale.quantize("scale", x, y, gain, offset)
 
 
 def with_formats(draw: Source, tensor: QTensor) -> QTensor:
@@ -505,6 +517,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "remember": make_remember,
     "requantize": make_requantize,
     "requantize.elements": make_requantize_by_elements,
+    "scale": make_scale,
     "slice": make_slice,
     "slice.elements": make_slice_of_elements,
     "stft_magnitude": make_stft_magnitude,
@@ -555,11 +568,13 @@ def operators_on_channels() -> list[AbstractOp]:
     flat = QTensor("y", (5,), "int16", 0.01)
     part = QTensor("z", (3,), "int8", scales, points)
     geometry = geometry_of((1, 11), (1, 3), (1, 2), (0, 1))
+    scaled = QTensor("y", x.shape, "int16", (0.001, 0.01, 0.0001), 5)
     pooled = QTensor("y", (6, 3), "int8", scales, points)
     return [
         Conv1d.quantize("conv1d", x, y, weight, bias, 2),
         Linear.quantize("linear", part, flat, rng.normal(0, 1, (5, 3)), bias),
         MaxPool.quantize("max_pool", x, pooled, geometry),
+        Scale.quantize("scale", x, scaled, np.array([1.0, -0.2, 30.0]), np.array([0.3, 5.0, -2.0])),
         Concat.join("concat", (part, QTensor("w", (2,), "int8", 0.3, -1)), "y"),
     ]
 

@@ -19,6 +19,7 @@ from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.normalize import Normalize
 from lnn_edge.graph.ops.pool import AbstractPool
 from lnn_edge.graph.ops.rows import AbstractRowOp
+from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.stft import StftMagnitude
 from lnn_edge.graph.ops.synapse import ARGUMENT, SHARE, TOTAL, AbstractSynapseOp, Synapses
@@ -108,6 +109,12 @@ def pooled(reduce: Callable[..., np.ndarray], padding: float) -> Callable[..., R
         return (made.reshape(len(x), *y.shape),)
 
     return formula
+
+
+def scale(op: AbstractOp, x: np.ndarray) -> Reals:
+    assert isinstance(op, Scale)
+    unit = op.multiplier * 2.0 ** (op.shift.astype(float) - 32) * np.asarray(op.outputs[0].scales)
+    return ((op.weight * (x / np.asarray(op.inputs[0].scales)) + op.bias) * unit,)
 
 
 def lut(op: AbstractOp, x: np.ndarray) -> Reals:
@@ -258,6 +265,7 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "relax": relax,
     "remember": lambda op, c, f, i, g: (f * c + g * i,),
     "requantize": lambda op, x: (x.reshape(len(x), *op.outputs[0].shape),),
+    "scale": scale,
     "slice": slice_of,
     "stft_magnitude": stft_magnitude,
     "synapses": synapses,
@@ -275,7 +283,7 @@ GATE_ERROR = 0.5 * ARGUMENT.scales[0] / 4 * 32768 + float(
 
 def bound(op: AbstractOp) -> tuple[float, ...]:
     """Return the largest error of each output in its own steps (docs/numerics.md)."""
-    if isinstance(op, AbstractRowOp | Normalize):
+    if isinstance(op, AbstractRowOp | Normalize | Scale):
         return (ROUNDING,)  # the integers mean exactly these weights, this quotient
     if isinstance(op, Lut):
         return (_lut_bound(op),)

@@ -16,6 +16,7 @@ from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.lut import FUNCTIONS, Lut
 from lnn_edge.graph.ops.pool import AveragePool, MaxPool
 from lnn_edge.graph.ops.rows import AbstractRowOp
+from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.slice import Slice
 
 onnx = pytest.importorskip("onnx")
@@ -215,6 +216,25 @@ def test_pools_follow_torch(axes: int, ways: tuple[int, int, int]) -> None:
         make = MaxPool.quantize if kind == "max" else AveragePool.quantize
         error = np.abs(y.dequantize(make("pool", x, y, geometry).reference(q)[0]) - wanted)
         assert error.max() <= (1e-9 if kind == "max" else 0.5 * 0.05 + 1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_scale_follows_batch_norm_of_torch(dtype: str) -> None:
+    """Half a step and a quarter, also where the mean is 2,667 times the deviation."""
+    rng, top = np.random.default_rng(5), fixed.RANGES[dtype][1]
+    mean, variance = np.array([0.1, -8000.0, 3.0, 0.0]), np.array([2.0, 9.0, 1e-4, 5.0])
+    gain, offset = np.array([1.0, -0.7, 2.0, 0.0]), np.array([0.0, 0.5, -1.0, 0.25])
+    scales = tuple((np.array([3.0, 10000.0, 3.1, 1.0]) / 32767).tolist())
+    x, y = QTensor("x", (9, 4), "int16", scales, 3), QTensor("y", (9, 4), dtype, 4 / top)
+    factor = gain / np.sqrt(variance + 1e-5)
+    op = Scale.quantize("norm", x, y, factor, offset - mean * factor)
+    q = x.quantize(rng.normal(mean, np.sqrt(variance), (200, 9, 4)))
+    real = torch.from_numpy(x.dequantize(q).reshape(-1, 4))
+    way = (torch.from_numpy(v) for v in (mean, variance, gain, offset))
+    wanted = torch.nn.functional.batch_norm(real, *way).numpy().reshape(q.shape)
+    wanted = wanted.clip(*(v * y.scales[0] for v in (y.qmin, y.qmax)))
+    error = np.abs(y.dequantize(op.reference(q)[0]) - wanted) / y.scales[0]
+    assert error.max() <= 0.5 + 0.25
 
 
 def test_leaky_average_follows_lfilter_without_a_dead_zone() -> None:
