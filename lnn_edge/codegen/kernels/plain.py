@@ -89,6 +89,7 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "mean_abs": (portable("mean_abs.c.j2"),),
     "mean_pool": (portable("mean_pool.c.j2"),),
     "mix": (portable("mix.c.j2"),),
+    "multiply": (portable("multiply.c.j2"),),
     "normalize": (portable("normalize.c.j2"),),
     "r_peaks": (portable("r_peaks.c.j2", in_place=True),),
     "relax": (portable("relax.c.j2", pack_relaxation),),
@@ -96,6 +97,7 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "requantize": (portable("requantize.c.j2", pack_formats),),
     "scale": (portable("scale.c.j2", pack_scale),),
     "slice": (portable("slice.c.j2", pack_formats),),
+    "subtract": (portable("add.c.j2"),),
     "template_distance": (portable("template_distance.c.j2", pack_segments),),
     "time_gate": (portable("time_gate.c.j2"),),
 }

@@ -6,13 +6,22 @@ from lnn_edge.graph.ops.constant import Constant
 from lnn_edge.graph.ops.conv import Conv1d
 from lnn_edge.graph.ops.conv2d import Conv2d
 from lnn_edge.graph.ops.decay import Decay, Relax
-from lnn_edge.graph.ops.elementwise import Add, Concat, GatedSum, Mix, Requantize, TimeGate
+from lnn_edge.graph.ops.elementwise import (
+    Add,
+    Concat,
+    GatedSum,
+    Mix,
+    Requantize,
+    Subtract,
+    TimeGate,
+)
 from lnn_edge.graph.ops.leaky import LeakyAverage
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.ops.normalize import Normalize
 from lnn_edge.graph.ops.pool import AveragePool, MaxPool
+from lnn_edge.graph.ops.product import Multiply
 from lnn_edge.graph.ops.r_peaks import RPeaks
 from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.slice import Slice
@@ -44,6 +53,7 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         MeanAbs,
         MeanPool,
         Mix,
+        Multiply,
         Normalize,
         RPeaks,
         Relax,
@@ -52,6 +62,7 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         Scale,
         Slice,
         StftMagnitude,
+        Subtract,
         Synapses,
         TemplateDistance,
         TimeGate,

@@ -17,7 +17,15 @@ from lnn_edge.graph.ops.constant import Constant
 from lnn_edge.graph.ops.conv import Conv1d
 from lnn_edge.graph.ops.conv2d import Conv2d
 from lnn_edge.graph.ops.decay import Decay, Relax
-from lnn_edge.graph.ops.elementwise import Add, Concat, GatedSum, Mix, Requantize, TimeGate
+from lnn_edge.graph.ops.elementwise import (
+    Add,
+    Concat,
+    GatedSum,
+    Mix,
+    Requantize,
+    Subtract,
+    TimeGate,
+)
 from lnn_edge.graph.ops.geometry import Geometry, Pair, geometry_of
 from lnn_edge.graph.ops.leaky import LeakyAverage
 from lnn_edge.graph.ops.linear import Linear
@@ -25,6 +33,7 @@ from lnn_edge.graph.ops.lut import FUNCTIONS, HARD_BOUNDS, Lut
 from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.ops.normalize import Normalize
 from lnn_edge.graph.ops.pool import AveragePool, MaxPool
+from lnn_edge.graph.ops.product import Multiply
 from lnn_edge.graph.ops.r_peaks import RPeaks, RPeakTimes, r_peak_state
 from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.slice import Slice
@@ -231,6 +240,20 @@ def make_add(draw: Source) -> Add:
     if draw.integer(0, 1):
         y = QTensor("y", shape, "int16", y.scale, 0, 0)
     return Add.quantize("add", a, b, y)
+
+
+def make_subtract(draw: Source) -> Subtract:
+    add = make_add(draw)
+    return Subtract.quantize("subtract", *add.inputs, *add.outputs)
+
+
+def make_multiply(draw: Source) -> Multiply:
+    """Two of a shape, or channels times every frame."""
+    shape = tuple(draw.integer(1, 4) for _ in range(draw.integer(1, 3)))
+    a = asymmetric(draw, "a", shape, power(draw, -8, 0))
+    b = asymmetric(draw, "b", shape if draw.integer(0, 1) else shape[-1:], power(draw, -8, 0))
+    top = a.scales[0] * a.magnitude * b.scales[0] * b.magnitude * power(draw, -3, 1)
+    return Multiply.quantize("multiply", a, b, asymmetric(draw, "y", shape, top / 128))
 
 
 def make_slice(draw: Source) -> Slice:
@@ -511,6 +534,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "mean_abs": make_mean_abs,
     "mean_pool": make_mean_pool,
     "mix": make_mix,
+    "multiply": make_multiply,
     "normalize": make_normalize,
     "r_peaks": make_r_peaks,
     "relax": make_relax,
@@ -521,6 +545,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "slice": make_slice,
     "slice.elements": make_slice_of_elements,
     "stft_magnitude": make_stft_magnitude,
+    "subtract": make_subtract,
     "synapses": make_synapses,
     "template_distance": make_template_distance,
     "time_gate": make_time_gate,

@@ -159,6 +159,11 @@ def normalize(op: AbstractOp, x: np.ndarray, amplitude: np.ndarray) -> Reals:
     return (x / np.maximum(amplitude, floor)[..., None, :],)
 
 
+def multiply(op: AbstractOp, a: np.ndarray, b: np.ndarray) -> Reals:
+    frames = a.reshape(len(a), -1, b[0].size)
+    return ((frames * b.reshape(len(b), 1, -1)).reshape(a.shape),)
+
+
 def decimate(op: AbstractOp, x: np.ndarray) -> Reals:
     assert isinstance(op, Decimate)
     starts = range(0, x.shape[-2], op.factor)
@@ -261,6 +266,7 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "mean_abs": lambda op, x: (np.abs(x).mean(axis=-2),),
     "mean_pool": lambda op, x: (x.mean(axis=-2),),
     "mix": lambda op, a, b, gate: ((1 - gate) * a + gate * b,),
+    "multiply": multiply,
     "normalize": normalize,
     "relax": relax,
     "remember": lambda op, c, f, i, g: (f * c + g * i,),
@@ -268,6 +274,7 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "scale": scale,
     "slice": slice_of,
     "stft_magnitude": stft_magnitude,
+    "subtract": lambda op, a, b: (a - b,),
     "synapses": synapses,
     "template_distance": template_distance,
     "time_gate": lambda op, a, b, dt: (a * dt + b,),
@@ -304,6 +311,7 @@ def bound(op: AbstractOp) -> tuple[float, ...]:
     special = {
         "constant": 0.0,
         "add": ROUNDING + 2 * MULTIPLIER,
+        "subtract": ROUNDING + 2 * MULTIPLIER,
         "concat": 0.0,
         "max_pool": 0.0,
         "remember": ROUNDING,

@@ -9,12 +9,13 @@ from scipy import signal
 from lnn_edge.graph import fixed
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.conv import Conv1d
-from lnn_edge.graph.ops.elementwise import Requantize
+from lnn_edge.graph.ops.elementwise import Requantize, Subtract
 from lnn_edge.graph.ops.geometry import geometry_of
 from lnn_edge.graph.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.lut import FUNCTIONS, Lut
 from lnn_edge.graph.ops.pool import AveragePool, MaxPool
+from lnn_edge.graph.ops.product import Multiply
 from lnn_edge.graph.ops.rows import AbstractRowOp
 from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.slice import Slice
@@ -235,6 +236,29 @@ def test_scale_follows_batch_norm_of_torch(dtype: str) -> None:
     wanted = wanted.clip(*(v * y.scales[0] for v in (y.qmin, y.qmax)))
     error = np.abs(y.dequantize(op.reference(q)[0]) - wanted) / y.scales[0]
     assert error.max() <= 0.5 + 0.25
+
+
+def test_products_and_differences_are_those_of_torch() -> None:
+    """A gated linear unit and a squeeze-and-excite: half a step, and a quarter a factor."""
+    rng = np.random.default_rng(9)
+    a, y = QTensor("a", (7, 4), "int16", 3e-4), QTensor("y", (7, 4), "int16", 9e-4)
+    gate, channels = (
+        QTensor("g", (7, 4), "int8", 1 / 256, -128),
+        QTensor("c", (4,), "int8", 0.01, -90),
+    )
+    q, less = (rng.integers(-32768, 32768, (50, 7, 4)) for _ in "ab")
+    g, c = rng.integers(-127, 128, (50, 7, 4)), rng.integers(-128, 128, (50, 4))
+    real = [
+        torch.from_numpy(t.dequantize(v)) for t, v in ((a, q), (a, less), (gate, g), (channels, c))
+    ]
+    glu = torch.nn.functional.glu(torch.cat([real[0], torch.logit(real[2])], -1))
+    for op, inputs, wanted in (
+        (Multiply.quantize("glu", a, gate, y), (q, g), glu),
+        (Multiply.quantize("excite", a, channels, y), (q, c), real[0] * real[3][:, None, :]),
+        (Subtract.quantize("difference", a, a, y), (q, less), torch.sub(real[0], real[1])),
+    ):
+        error = np.abs(y.dequantize(op.reference(*inputs)[0]) - wanted.numpy()) / y.scales[0]
+        assert error.max() <= 0.5 + 2 * 0.25 + 1e-6
 
 
 def test_leaky_average_follows_lfilter_without_a_dead_zone() -> None:
