@@ -123,6 +123,26 @@ def make_conv1d(draw: Source) -> Conv1d:
     return Conv1d.quantize("conv1d", x, y, weight, bias, stride)
 
 
+def make_walking_conv1d(draw: Source) -> Conv1d:
+    """Padding, dilation and groups, each in some."""
+    groups, padding = draw.integer(1, 3), draw.integer(0, 2)
+    channels, filters = groups * draw.integer(1, 4), groups * draw.integer(1, 4)
+    taps, stride, dilation = draw.integer(1, 4), draw.integer(1, 3), draw.integer(1, 3)
+    reach = (taps - 1) * dilation
+    frames, before = reach + draw.integer(1, 6), (0, reach, reach // 2)[padding]
+    x = asymmetric(draw, "x", (frames, channels), power(draw, -8, 0))
+    if not padding and draw.integer(0, 1):
+        x = replace(x, scale=tuple((x.scales[0] / np.arange(1, channels + 1)).tolist()))
+        points = tuple(np.resize([x.zero_points[0], 5, -7], channels).tolist())
+        x = replace(x, zero_point=points)
+    weight = normal(draw, (filters, channels // groups, taps))
+    length = (frames + before + (padding == 2) * before - reach - 1) // stride + 1
+    y = row_output(draw, x, weight, (length, filters))
+    bias = normal(draw, (filters,)) * y.scales[0] * 16
+    way = {"before": before, "dilation": dilation, "groups": groups}
+    return Conv1d.quantize("conv1d", x, y, weight, bias, stride, **way)
+
+
 def make_requantize(draw: Source) -> Requantize:
     shape = tuple(draw.integer(1, 5) for _ in range(draw.integer(1, 2)))
     formats = []
@@ -231,6 +251,27 @@ def make_conv2d(draw: Source) -> Conv2d:
     rows = weight.reshape(-1, filters).T
     y = row_output(draw, x, rows, (*geometry.output, filters))
     return Conv2d.quantize("conv2d", x, y, weight, normal(draw, (filters,)), geometry)
+
+
+def make_walking_conv2d(draw: Source) -> Conv2d:
+    """Dilation and groups, each in some; often a filter a channel."""
+    groups = draw.integer(1, 3)
+    own, filters = draw.integer(1, 2), groups * draw.integer(1, 3)
+    taps, dilation = (
+        (draw.integer(1, 3), draw.integer(1, 3)),
+        (draw.integer(1, 2), draw.integer(1, 2)),
+    )
+    reach = [(k - 1) * d for k, d in zip(taps, dilation, strict=True)]
+    size = (reach[0] + draw.integer(1, 4), reach[1] + draw.integer(1, 4))
+    paddings: tuple[str | Pair, ...] = ("valid", "same", (reach[0], reach[1] // 2))
+    strides = (draw.integer(1, 2), draw.integer(1, 2))
+    geometry = geometry_of(size, taps, strides, paddings[draw.integer(0, 2)], dilation)
+    x = asymmetric(draw, "x", (*size, groups * own), power(draw, -10, 0))
+    weight = normal(draw, (*taps, own, filters))
+    y = row_output(draw, x, weight.reshape(-1, filters).T, (*geometry.output, filters))
+    return Conv2d.quantize(
+        "conv2d", x, y, weight, normal(draw, (filters,)), geometry, groups=groups
+    )
 
 
 def make_add(draw: Source) -> Add:
@@ -521,7 +562,9 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "concat": make_concat,
     "constant": make_constant,
     "conv1d": make_conv1d,
+    "conv1d.walk": make_walking_conv1d,
     "conv2d": make_conv2d,
+    "conv2d.walk": make_walking_conv2d,
     "decay": make_decay,
     "decimate": make_decimate,
     "gate": make_gate,

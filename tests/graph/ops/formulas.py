@@ -11,8 +11,7 @@ from scipy.special import ndtr
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops import biquad, template
 from lnn_edge.graph.ops.biquad import Biquads
-from lnn_edge.graph.ops.conv import Conv1d
-from lnn_edge.graph.ops.conv2d import Conv2d
+from lnn_edge.graph.ops.convolution import AbstractConvolution
 from lnn_edge.graph.ops.decay import Decay, Relax
 from lnn_edge.graph.ops.leaky import LeakyAverage
 from lnn_edge.graph.ops.lut import Lut
@@ -67,29 +66,26 @@ def linear(op: AbstractOp, x: np.ndarray) -> Reals:
     return (np.einsum("oi,...i->...o", weight, x) + bias,)
 
 
-def conv1d(op: AbstractOp, x: np.ndarray) -> Reals:
-    assert isinstance(op, Conv1d)
-    weight, bias = _rows(op)
-    taps = weight.reshape(len(bias), op.kernel_size, -1)
-    frames = range(0, x.shape[-2] - op.kernel_size + 1, op.stride)
-    y = [np.einsum("okc,...kc->...o", taps, x[..., t : t + op.kernel_size, :]) for t in frames]
-    return (np.stack(y, axis=-2) + bias,)
-
-
-def conv2d(op: AbstractOp, x: np.ndarray) -> Reals:
-    assert isinstance(op, Conv2d)
-    weight, bias = _rows(op)
-    taps = weight.reshape(len(bias), *op.kernel_size, -1)
-    rows, columns = op.outputs[0].shape[:2]
-    x = x.reshape(len(x), *op.image)
-    margins = [(b, k) for b, k in zip(op.before, op.kernel_size, strict=True)]
-    padded = np.pad(x, [*[(0, 0)] * (x.ndim - 3), *margins, (0, 0)])
-    y = np.zeros((*x.shape[:-3], rows, columns, len(bias)))
-    for r, c in np.ndindex(rows, columns):
-        top, left = r * op.strides[0], c * op.strides[1]
-        window = padded[..., top : top + taps.shape[1], left : left + taps.shape[2], :]
-        y[..., r, c, :] = np.einsum("oijk,...ijk->...o", taps, window) + bias
-    return (y,)
+def convolution(op: AbstractOp, x: np.ndarray) -> Reals:
+    """One filter and position at a time, each over the channels of its group."""
+    assert isinstance(op, AbstractConvolution)
+    x_of, y, g = op.inputs[0], op.outputs[0], op.walk.geometry
+    unit = op.multiplier * 2.0 ** (op.shift.astype(float) - 32) * y.scales[0]
+    image, (rows, columns, filters) = (1, *x_of.shape)[-3:], (1, *y.shape)[-3:]
+    steps = np.broadcast_to(x_of.scales, image[2])
+    x = x.reshape(len(x), *image) / steps
+    margins = [(b, k * d) for b, k, d in zip(g.before, g.kernel_size, g.dilation, strict=True)]
+    x = np.pad(x, [(0, 0), *margins, (0, 0)])
+    own, made = image[2] // op.groups, np.zeros((len(x), rows, columns, filters))
+    for r, c, o in np.ndindex(rows, columns, filters):
+        first = o * op.groups // filters * own
+        taps = op.weight[o].reshape(*g.kernel_size, own)
+        total = op.bias[o]
+        for i, j in np.ndindex(*g.kernel_size):
+            at = r * g.strides[0] + i * g.dilation[0], c * g.strides[1] + j * g.dilation[1]
+            total = total + x[:, at[0], at[1], first : first + own] @ taps[i, j]
+        made[:, r, c, o] = total * unit[o]
+    return (made.reshape(len(x), *y.shape),)
 
 
 def pooled(reduce: Callable[..., np.ndarray], padding: float) -> Callable[..., Reals]:
@@ -253,8 +249,8 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "center": lambda op, x: (x - x.mean(axis=-2, keepdims=True),),
     "concat": lambda op, *parts: (np.concatenate(parts, axis=-1),),
     "constant": lambda op: (op.outputs[0].dequantize(op.value),),
-    "conv1d": conv1d,
-    "conv2d": conv2d,
+    "conv1d": convolution,
+    "conv2d": convolution,
     "decay": decay,
     "decimate": decimate,
     "gate": lambda op, x, gate: (gate * x,),

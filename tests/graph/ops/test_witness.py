@@ -9,6 +9,7 @@ from scipy import signal
 from lnn_edge.graph import fixed
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.conv import Conv1d
+from lnn_edge.graph.ops.conv2d import Conv2d
 from lnn_edge.graph.ops.elementwise import Requantize, Subtract
 from lnn_edge.graph.ops.geometry import geometry_of
 from lnn_edge.graph.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
@@ -236,6 +237,41 @@ def test_scale_follows_batch_norm_of_torch(dtype: str) -> None:
     wanted = wanted.clip(*(v * y.scales[0] for v in (y.qmin, y.qmax)))
     error = np.abs(y.dequantize(op.reference(q)[0]) - wanted) / y.scales[0]
     assert error.max() <= 0.5 + 0.25
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize(("padding", "dilation", "stride"), [(0, 1, 1), (2, 2, 1), (1, 3, 2)])
+@pytest.mark.parametrize("axes", [1, 2])
+def test_convolutions_in_groups_follow_torch(
+    axes: int, padding: int, dilation: int, stride: int, groups: int
+) -> None:
+    """The integers are those of torch on the weights that they mean: half a step."""
+    rng = np.random.default_rng(groups)
+    x = QTensor("x", (11, 13, 6)[-1 - axes :], "int8", 0.05, -7)
+    weight, bias = rng.normal(0, 1, (12, 6 // groups, *(3,) * axes)), rng.normal(0, 1, 12)
+    q = rng.integers(-128, 128, (3, *x.shape))
+    options = {"padding": padding, "dilation": dilation, "stride": stride, "groups": groups}
+    first = torch.from_numpy(np.moveaxis(x.dequantize(q), -1, 1))
+    convolve = getattr(torch.nn.functional, f"conv{axes}d")
+    length = [(n + 2 * padding - 2 * dilation - 1) // stride + 1 for n in x.shape[:-1]]
+    y = QTensor("y", (*length, 12), "int8", 0.1, 4)
+    op: Conv1d | Conv2d
+    if axes == 1:
+        way = {"before": padding, "dilation": dilation, "groups": groups}
+        op = Conv1d.quantize("conv", x, y, weight, bias, stride, **way)
+    else:
+        pairs = [(n, n) for n in (3, stride, padding, dilation)]
+        geometry = geometry_of((11, 13), *pairs)  # type: ignore[arg-type]
+        keras = weight.transpose(2, 3, 1, 0)
+        op = Conv2d.quantize("conv", x, y, keras, bias, geometry, groups=groups)
+    unit = op.multiplier * 2.0 ** (op.shift.astype(float) - 32) * y.scales[0]
+    taps = np.moveaxis(op.weight.reshape(12, *(3,) * axes, -1), -1, 1) / x.scales[0]
+    meant = taps * unit.reshape(12, *(1,) * (axes + 1))
+    assert np.abs(meant - weight).max() <= (unit / x.scales[0]).max() / 2 * (1 + 1e-9)
+    theirs = convolve(first, torch.from_numpy(meant), torch.from_numpy(op.bias * unit), **options)
+    wanted = np.moveaxis(theirs.numpy(), 1, -1).clip(*y.dequantize(np.array([-128, 127])))
+    error = np.abs(y.dequantize(op.reference(q)[0]) - wanted)
+    assert error.max() <= 0.5 * y.scales[0] * (1 + 1e-6)
 
 
 def test_products_and_differences_are_those_of_torch() -> None:
