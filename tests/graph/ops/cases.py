@@ -126,7 +126,7 @@ def make_conv1d(draw: Source) -> Conv1d:
 def make_walking_conv1d(draw: Source) -> Conv1d:
     """Padding, dilation and groups, each in some."""
     groups, padding = draw.integer(1, 3), draw.integer(0, 2)
-    channels, filters = groups * draw.integer(1, 4), groups * draw.integer(1, 4)
+    channels, filters = groups * draw.integer(1, 12), groups * draw.integer(1, 4)
     taps, stride, dilation = draw.integer(1, 4), draw.integer(1, 3), draw.integer(1, 3)
     reach = (taps - 1) * dilation
     frames, before = reach + draw.integer(1, 6), (0, reach, reach // 2)[padding]
@@ -256,7 +256,7 @@ def make_conv2d(draw: Source) -> Conv2d:
 def make_walking_conv2d(draw: Source) -> Conv2d:
     """Dilation and groups, each in some; often a filter a channel."""
     groups = draw.integer(1, 3)
-    own, filters = draw.integer(1, 2), groups * draw.integer(1, 3)
+    own, filters = draw.integer(1, 6), groups * draw.integer(1, 3)
     taps, dilation = (
         (draw.integer(1, 3), draw.integer(1, 3)),
         (draw.integer(1, 2), draw.integer(1, 2)),
@@ -623,6 +623,33 @@ def wide_operators() -> dict[str, list[AbstractOp]]:
         y = QTensor("y", (*geometry.output, 6), "int8", 0.8, -5)
         weight = rng.normal(0, 1, (3, 3, channels, 6))
         ops["conv2d"].append(Conv2d.quantize("wide", x, y, weight, np.ones(6), geometry))
+    return ops
+
+
+def walking_operators() -> list[AbstractOp]:
+    """Return convolutions whose kernels and groups are larger than those that are drawn."""
+    rng, ops = np.random.default_rng(8), list[AbstractOp]()
+    for dtype, channels, groups, padding, dilation in (
+        ("int8", 12, 2, "valid", (1, 2)),
+        ("int16", 12, 2, "valid", (2, 1)),
+        ("int8", 12, 2, "same", (1, 1)),
+        ("int8", 8, 8, "same", (2, 2)),
+        ("int8", 7, 1, "same", (2, 2)),
+        ("int16", 7, 1, (3, 2), (2, 2)),
+        ("int8", 130, 1, "same", (2, 1)),  # wide
+        ("int16", 130, 1, "valid", (1, 2)),
+    ):
+        x = QTensor("x", (6, 7, channels), dtype, 0.01, 7 if dtype == "int8" else 0, -100, 100)
+        geometry = geometry_of((6, 7), (3, 3), (2, 1), padding, dilation)
+        y, weight = (
+            QTensor("y", (*geometry.output, 8), "int8", 0.3, -5),
+            (3, 3, channels // groups, 8),
+        )
+        ops.append(
+            Conv2d.quantize(
+                "walk", x, y, rng.normal(0, 1, weight), np.ones(8), geometry, groups=groups
+            )
+        )
     return ops
 
 
