@@ -105,7 +105,10 @@ class Walk:
     @property
     def stays_inside(self) -> bool:
         """Whether no position reaches beyond the image."""
-        return bool(self._places[2].all())
+        g = self.geometry
+        sides = zip(self.image, g.kernel_size, g.strides, g.output, g.dilation, strict=False)
+        last = ((out - 1) * s + (k - 1) * d < n for n, k, s, out, d in sides)
+        return g.before == (0, 0) and all(last)
 
     @cached_property
     def _places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -126,6 +129,6 @@ class Walk:
         rows, columns, exists = self._places
         xp = array_namespace(x)
         patches = x[..., rows, columns, :]
-        if not exists.all():
+        if not self.stays_inside:
             patches = xp.where(xp.asarray(exists), patches, xp.full_like(patches, padding))
         return patches.reshape(*x.shape[:-3], *self.geometry.output, -1, self.image[2])

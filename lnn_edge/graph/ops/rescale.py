@@ -39,22 +39,22 @@ class AbstractRescale(AbstractOp):
         """Index of the first element of x that is read."""
         return 0
 
-    @property
+    @cached_property
     def zero_points_of_x(self) -> np.ndarray:
         """Zero point of x, (y.size,) int64."""
         return each(self.inputs[0], "zero_points", self.start, self.outputs[0].size)
 
-    @property
+    @cached_property
     def zero_points_of_y(self) -> np.ndarray:
         """Zero point of y, (y.size,) int64."""
         return each(self.outputs[0], "zero_points", 0, self.outputs[0].size)
 
-    @property
+    @cached_property
     def multipliers(self) -> np.ndarray:
         """Multiplier of each element, (y.size,) int64."""
         return np.resize(self.multiplier, self.outputs[0].size).astype(np.int64)
 
-    @property
+    @cached_property
     def shifts(self) -> np.ndarray:
         """Shift of each element, (y.size,) int64."""
         return np.resize(self.shift, self.outputs[0].size).astype(np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -68,6 +69,11 @@ class Scale(AbstractOp):
             shift.astype(np.int8),
         )
 
+    @cached_property
+    def _wide(self) -> tuple[np.ndarray, ...]:
+        constants = (self.weight, self.folded_bias, self.multiplier, self.shift)
+        return tuple(v.astype(np.int64) for v in constants)
+
     @property
     def zero_points_of_x(self) -> np.ndarray:
         """Zero point of each channel, (C,) int64."""
@@ -105,10 +111,7 @@ class Scale(AbstractOp):
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         """Return g x + b, exactly."""
         (x,), y = inputs, self.outputs[0]
-        weight, bias, multiplier, shift = (
-            fixed.like(x, v.astype(np.int64))
-            for v in (self.weight, self.folded_bias, self.multiplier, self.shift)
-        )
+        weight, bias, multiplier, shift = (fixed.like(x, v) for v in self._wide)
         q = fixed.requantize(weight * x + bias, multiplier, shift)
         return (fixed.saturate(q + y.zero_points[0], y.qmin, y.qmax),)
 
