@@ -12,7 +12,9 @@ from lnn_edge.errors import GraphError, QuantizationError
 from lnn_edge.graph.fixed import quantize_multiplier
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops import OPERATORS
+from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.slice import Slice
 from tests.graph.ops.cases import MAKERS, Seeded, kind_of
 
 Change = Callable[[AbstractOp], AbstractOp]
@@ -286,6 +288,15 @@ def test_bad_construction_is_named(name: str, change: Change, message: str) -> N
     op = MAKERS[name](Seeded(1))
     with pytest.raises(GraphError, match=f"^{op.kind} {op.name}: .*{message}"):
         change(op)
+
+
+def test_elements_that_do_not_exist_are_named_when_they_are_quantized() -> None:
+    x, y = QTensor("x", (4,), "int8"), QTensor("y", (6,), "int8")
+    for first in (0, 3, 99, -1):
+        with pytest.raises(GraphError, match=r"^slice part: elements .* of 4"):
+            Slice.quantize("part", x, y, first)
+    with pytest.raises(GraphError, match=r"^requantize wide: sizes of \(4,\) and \(6,\) differ"):
+        Requantize.quantize("wide", x, y)
 
 
 def test_every_operator_refuses_something() -> None:
