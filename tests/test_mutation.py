@@ -15,7 +15,7 @@ from lnn_edge.graph.fixed import Array
 from tests.codegen import test_stream_c
 from tests.graph.ops import test_exact
 from tests.graph.ops.batch import Batch, Case
-from tests.graph.ops.cases import MAKERS, Seeded, stress_inputs, wide_operators
+from tests.graph.ops.cases import MAKERS, Seeded, kind_of, stress_inputs, wide_operators
 from tests.graph.ops.test_vectors import test_reference_gives_the_stored_bits
 from tests.graph.sim import test_stream_staged
 from tests.support import arm_core
@@ -30,7 +30,7 @@ DSP = Core("cortex-m7", dsp=True)
 FIXED, DUAL = "firmware/runtime/lnn_fixed.h", "firmware/runtime/lnn_dsp.h"
 OPS, RUNTIME = "templates/ops", "firmware/runtime/lnn_runtime.c"
 
-C_MUTATIONS = [  # operator that must notice, file, line, damage
+C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("decimate", FIXED, "product + INT64_C(0x80000000)", "product + INT64_C(0x7FFFFFFF)"),
     ("requantize", FIXED, "(product + INT64_C(0x80000000)) >> 32", "product >> 32"),
     ("linear", FIXED, "(x > high) ? high : x", "(x >= high) ? (high - 1) : x"),
@@ -104,6 +104,19 @@ C_MUTATIONS = [  # operator that must notice, file, line, damage
         "for (int32_t i = 7; i > 0; i--)",
         "for (int32_t i = 7; i > 1; i--)",
     ),
+    ("requantize.elements", f"{OPS}/rescale_each.c.j2", "y0[first + i]", "y0[i]"),
+    ("requantize.elements", f"{OPS}/rescale_each.c.j2", '"%s[i]" % c.zero_y', '"%s[0]" % c.zero_y'),
+    ("slice.elements", f"{OPS}/rescale_each.c.j2", "{{ op.start }} + ", ""),
+    ("max_pool", f"{OPS}/max_pool.c.j2", "{{ x.qmin }}", "0"),
+    ("max_pool", f"{OPS}/pool.c.j2", "(first_column < 0) ? 0 : first_column", "first_column"),
+    ("average_pool", f"{OPS}/average_pool.c.j2", " if x.zero_points[0]", " if false"),
+    ("average_pool", f"{OPS}/pool.c.j2", "i * {{ op.walk.image[1] }} + j", "i + j"),
+    ("scale", f"{OPS}/scale.c.j2", " + {{ c.bias }}[k]", ""),
+    ("multiply", f"{OPS}/multiply.c.j2", "x1[i]", "x1[0]"),
+    ("subtract", f"{OPS}/add.c.j2", "op.sign * ", ""),
+    ("conv1d.walk", f"{OPS}/conv_groups.c.j2", "o / {{ own }} * {{ channels }}", "0"),
+    ("conv2d.walk", f"{OPS}/conv_groups.c.j2", "weight += {{ columns }};", ""),
+    ("conv2d.walk", f"{OPS}/patches.c.j2", '"j * %d" % g.dilation[1]', '"j"'),
 ]
 RUNTIME_MUTATIONS = [  # line of the runtime, damage
     ("% length + length - (ring->frames", "% length + length - 1U - (ring->frames"),
@@ -157,33 +170,33 @@ def damage(sources: Path, file: str, line: str, replacement: str) -> None:
     (sources / file).write_text(text.replace(line, replacement))
 
 
-def small_batch(kind: str) -> Batch:
+def small_batch(name: str) -> Batch:
     cases = []
-    for op in wide_operators().get(kind, []):
+    for op in wide_operators().get(name, []):
         inputs = stress_inputs(op, 4, 0)
-        cases += [Case(op, k, inputs) for k in KERNELS[kind] if k.fits(op, DSP)]
-    for seed in range(6 if kind in ROWS else 16):
-        op = MAKERS[kind](Seeded(seed))
+        cases += [Case(op, k, inputs) for k in KERNELS[op.kind] if k.fits(op, DSP)]
+    for seed in range(6 if name in ROWS else 16):
+        op = MAKERS[name](Seeded(seed))
         inputs = stress_inputs(op, 12, seed)
-        cases += [Case(op, k, inputs) for k in KERNELS[kind] if k.fits(op, DSP)]
+        cases += [Case(op, k, inputs) for k in KERNELS[op.kind] if k.fits(op, DSP)]
     return Batch(tuple(cases))
 
 
-@pytest.mark.parametrize("kind", sorted({m[0] for m in C_MUTATIONS}))
-def test_undamaged_sources_are_green(kind: str, sources: Path) -> None:
+@pytest.mark.parametrize("name", sorted({m[0] for m in C_MUTATIONS}))
+def test_undamaged_sources_are_green(name: str, sources: Path) -> None:
     test_exact.test_host_c_is_bit_exact_and_clean_under_sanitizers(
-        small_batch(kind), sources / "build"
+        small_batch(name), sources / "build"
     )
 
 
-@pytest.mark.parametrize(("kind", "file", "line", "replacement"), C_MUTATIONS)
+@pytest.mark.parametrize(("name", "file", "line", "replacement"), C_MUTATIONS)
 def test_damaged_c_is_seen(
-    kind: str, file: str, line: str, replacement: str, sources: Path
+    name: str, file: str, line: str, replacement: str, sources: Path
 ) -> None:
     damage(sources, file, line, replacement)
-    with pytest.raises(AssertionError, match=f"{kind}|runtime error|AddressSanitizer"):
+    with pytest.raises(AssertionError, match=f"{kind_of(name)}|runtime error|AddressSanitizer"):
         test_exact.test_host_c_is_bit_exact_and_clean_under_sanitizers(
-            small_batch(kind), sources / "build"
+            small_batch(name), sources / "build"
         )
 
 

@@ -245,7 +245,7 @@ def _encode_op(op: AbstractOp, prefix: str, arrays: dict[str, bytes]) -> dict[st
         if isinstance(value, np.ndarray):
             constants[f.name] = f"constants/{prefix}.{f.name}.npy"
             arrays[constants[f.name]] = _npy(value)
-        elif f.name not in _BASE_FIELDS:
+        elif f.name not in _BASE_FIELDS and value != f.default:
             attributes[f.name] = value
     return {
         "kind": op.kind,

@@ -22,6 +22,8 @@ from lnn_edge.errors import GraphError
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import FORMAT, OLDEST_FORMAT, graph_sha256, load_graph, save_graph
 from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.constant import Constant
+from lnn_edge.graph.ops.conv import Conv1d
 from lnn_edge.graph.ops.window import MeanAbs
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import Stream
@@ -128,6 +130,24 @@ def test_a_firing_on_frames_is_stored_under_its_own_kind(tmp_path: Path) -> None
     document["stages"][1]["trigger"]["hop"] = 0
     write_members(path, with_document(read_members(path), document))
     assert "hop 0, first 6; needed" in refusal(path)
+
+
+def test_attributes_at_their_default_are_not_written(tmp_path: Path) -> None:
+    """So graphs of before groups, dilation and padding keep their bytes and their hash."""
+    x, y = QTensor("more", (6, 4), "int8", 0.1), QTensor("made", (6, 4), "int8", 0.1)
+    graph, fill = toy_graph(), Constant.fill("fill", x, 3)
+    for groups, keys in ((1, {"kernel_size", "stride"}), (2, {"kernel_size", "stride", "groups"})):
+        op = Conv1d.quantize(
+            "plain", x, y, np.ones((4, 4 // groups, 1)), np.zeros(4), 1, groups=groups
+        )
+        stage = graph.deciding_stage
+        last = replace(stage, ops=(*stage.ops, fill, op))
+        save_graph(replace(graph, stages=(*graph.preparing_stages, last)), tmp_path / "g.qgraph")
+        written = document_of(read_members(tmp_path / "g.qgraph"))["stages"][-1]["operators"][-1]
+        assert written["attributes"].keys() == keys
+        (*_, read) = load_graph(tmp_path / "g.qgraph").deciding_stage.ops
+        assert isinstance(read, Conv1d)
+        assert (read.groups, read.dilation, read.before) == (groups, 1, 0)
 
 
 def test_the_shipped_file_is_what_this_version_writes(tmp_path: Path) -> None:

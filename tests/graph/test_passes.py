@@ -9,8 +9,9 @@ import pytest
 
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.constant import Constant
-from lnn_edge.graph.ops.conv2d import Conv2d, geometry_of
+from lnn_edge.graph.ops.conv2d import Conv2d
 from lnn_edge.graph.ops.elementwise import Add, Concat, Requantize
+from lnn_edge.graph.ops.geometry import geometry_of
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.memory_cell import Remember
 from lnn_edge.graph.passes.columns import stream_columns

@@ -26,7 +26,8 @@ def pack(op: AbstractOp, inputs: tuple[np.ndarray, ...], prefix: str) -> Arrays:
     """Return an operator with its inputs and outputs as named arrays."""
     values = {f.name: getattr(op, f.name) for f in fields(op)}
     constants = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
-    plain = {k: v for k, v in values.items() if k not in constants}
+    defaults = {f.name: f.default for f in fields(op)}
+    plain = {k: v for k, v in values.items() if k not in constants and v != defaults[k]}
     for key in ("inputs", "outputs"):
         plain[key] = [asdict(t) for t in plain[key]]
     arrays = {f"{prefix}.constant.{k}": v for k, v in constants.items()}

@@ -10,7 +10,7 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     **stft.KERNELS,
     **synapse.KERNELS,
 }
-"""Kernels by operator kind, the preferred one first; the last is portable."""
+"""Kernels by operator kind, the preferred one first; one at least fits every core."""
 
 
 def select(op: AbstractOp, core: Core) -> Kernel:

@@ -11,6 +11,7 @@ from lnn_edge.graph.ops.constant import Constant
 from lnn_edge.graph.ops.decay import Decay, Relax
 from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.rescale import AbstractRescale
+from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.template import TemplateDistance
 
 
@@ -51,6 +52,14 @@ def pack_formats(op: AbstractOp) -> Constants:
     return {k: v[: op.period] for k, v in arrays.items() if (v != v[0]).any()}
 
 
+def pack_scale(op: AbstractOp) -> Constants:
+    """Return weights, biases with the zero points folded in, and factors."""
+    assert isinstance(op, Scale)
+    bias = op.folded_bias.astype(np.int32)
+    constants = {"weight": op.weight, "bias": bias, "multiplier": op.multiplier}
+    return {**constants, "shift": op.shift} if op.shift.any() else constants
+
+
 def pack_rate(op: AbstractOp) -> Constants:
     """Return the rates as they are."""
     assert isinstance(op, Decay)
@@ -65,6 +74,7 @@ def pack_relaxation(op: AbstractOp) -> Constants:
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
     "add": (portable("add.c.j2"),),
+    "average_pool": (portable("average_pool.c.j2"),),
     "biquads": (portable("biquads.c.j2", pack_sections, in_place=True),),
     "center": (portable("center.c.j2"),),
     "concat": (portable("concat.c.j2"),),
@@ -75,15 +85,19 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "gated_sum": (portable("gated_sum.c.j2"),),
     "leaky_average": (portable("leaky_average.c.j2"),),
     "lut": (portable("lut.c.j2", pack_table),),
+    "max_pool": (portable("max_pool.c.j2"),),
     "mean_abs": (portable("mean_abs.c.j2"),),
     "mean_pool": (portable("mean_pool.c.j2"),),
     "mix": (portable("mix.c.j2"),),
+    "multiply": (portable("multiply.c.j2"),),
     "normalize": (portable("normalize.c.j2"),),
     "r_peaks": (portable("r_peaks.c.j2", in_place=True),),
     "relax": (portable("relax.c.j2", pack_relaxation),),
     "remember": (portable("remember.c.j2"),),
     "requantize": (portable("requantize.c.j2", pack_formats),),
+    "scale": (portable("scale.c.j2", pack_scale),),
     "slice": (portable("slice.c.j2", pack_formats),),
+    "subtract": (portable("add.c.j2"),),
     "template_distance": (portable("template_distance.c.j2", pack_segments),),
     "time_gate": (portable("time_gate.c.j2"),),
 }

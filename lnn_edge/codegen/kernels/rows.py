@@ -1,15 +1,18 @@
-"""Kernels of linear and convolutions: plain C, and four rows at a time with SMLAD.
+"""Kernels of linear and convolutions: plain C, and four rows at a time with SMLAD (not of groups).
 
 Where rows are wide, the input is widened and summed a block of columns at a time.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from lnn_edge.codegen.kernels.kernel import Constants, Core, Kernel, always, portable
+from lnn_edge.codegen.kernels.kernel import Constants, Core, Kernel, portable
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops.conv import Conv1d
+from lnn_edge.graph.ops.convolution import AbstractConvolution
 from lnn_edge.graph.ops.rows import AbstractRowOp
 
 BLOCK = 4
@@ -87,14 +90,21 @@ def pack_words(op: AbstractOp) -> Constants:
     return {"words": byte_rows(op.weight), **requantization(op)}
 
 
+def is_grouped(op: AbstractOp) -> bool:
+    """Tell whether filters read a part of the channels each."""
+    return isinstance(op, AbstractConvolution) and op.groups > 1
+
+
 def pays(op: AbstractRowOp) -> bool:
     """Tell whether whole blocks cost less than the plain loop; tiny matrices are mostly padding.
+
+    Groups have no blocks: few of their rows read the same columns.
 
     Counted on Cortex-M7 and M4: 17 instructions a group, about 55 around four rows, against 5 for
     each weight in plain C.
     """
     rows, columns = (-(-n // BLOCK) for n in op.weight.shape)
-    return bool(rows * (17 * columns + 55) < 5 * op.weight.size)
+    return not is_grouped(op) and bool(rows * (17 * columns + 55) < 5 * op.weight.size)
 
 
 def fits_pairs(op: AbstractOp, core: Core) -> bool:
@@ -150,8 +160,34 @@ def widened_bytes(op: AbstractOp) -> int:
 def patch_bytes(op: AbstractOp) -> int:
     """Return the bytes of what a kernel of a convolution sees, in whole groups of columns."""
     assert isinstance(op, AbstractRowOp)
-    groups: int = -(-op.weight.shape[1] // BLOCK)
+    groups: int = -(-op.rows.shape[1] // BLOCK)
     return 2 * BLOCK * groups
+
+
+def seen_bytes(op: AbstractOp) -> int:
+    """Return the bytes of what a grouped kernel sees, where it must be copied."""
+    assert isinstance(op, AbstractConvolution)
+    return 0 if op.walk.stays_inside else patch_bytes(op)
+
+
+def fits_grouped(op: AbstractOp, _core: Core) -> bool:
+    """Fit groups on every core."""
+    return is_grouped(op)
+
+
+def fits_ungrouped(op: AbstractOp, _core: Core) -> bool:
+    """Fit what has no groups on every core."""
+    return not is_grouped(op)
+
+
+def _of_frames(kernel: Kernel, is_contiguous: bool) -> Kernel:
+    """Return a kernel for Conv1d whose columns lie side by side, or do not."""
+
+    def fits(op: AbstractOp, core: Core) -> bool:
+        assert isinstance(op, Conv1d)
+        return op.is_contiguous == is_contiguous and kernel.fits(op, core)
+
+    return replace(kernel, fits=fits)
 
 
 def _block_kernels(kind: str) -> tuple[Kernel, ...]:
@@ -171,13 +207,23 @@ def _row_kernels(kind: str) -> tuple[Kernel, ...]:
     )
 
 
+_GROUPED = Kernel("portable_groups", "conv_groups.c.j2", fits_grouped, pack_portable, seen_bytes)
+_PATCHES = (
+    Kernel("dsp_pairs", "conv2d_dsp.c.j2", fits_pairs, pack_pairs, patch_bytes),
+    Kernel("dsp_words", "conv2d_dsp.c.j2", fits_words, pack_words, patch_bytes),
+    Kernel("portable", "conv2d.c.j2", fits_ungrouped, pack_portable, patch_bytes),
+)
+
 KERNELS: dict[str, tuple[Kernel, ...]] = {
     "linear": (*_block_kernels("linear"), *_row_kernels("linear")),
-    "conv1d": _row_kernels("conv1d"),
+    "conv1d": (
+        *(_of_frames(kernel, True) for kernel in _row_kernels("conv1d")),
+        *(_of_frames(replace(k, name=f"{k.name}_of_patches"), False) for k in _PATCHES),
+        _GROUPED,
+    ),
     "conv2d": (
         *_block_kernels("conv2d"),
-        Kernel("dsp_pairs", "conv2d_dsp.c.j2", fits_pairs, pack_pairs, patch_bytes),
-        Kernel("dsp_words", "conv2d_dsp.c.j2", fits_words, pack_words, patch_bytes),
-        Kernel("portable", "conv2d.c.j2", always, pack_portable, patch_bytes),
+        *_PATCHES,
+        _GROUPED,
     ),
 }

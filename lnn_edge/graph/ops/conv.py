@@ -3,67 +3,72 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
-from lnn_edge.graph.fixed import Array
 from lnn_edge.graph.ir import QTensor
-from lnn_edge.graph.ops.rows import AbstractRowOp, quantize_rows
+from lnn_edge.graph.ops.convolution import AbstractConvolution, quantize_taps
+from lnn_edge.graph.ops.geometry import Geometry, Walk
 
 
 @dataclass(frozen=True, eq=False)
-class Conv1d(AbstractRowOp):
-    """y[t] = W x[t * stride : t * stride + kernel_size] + b, valid padding.
+class Conv1d(AbstractConvolution):
+    """y[t] = sum_k W_k x[t * stride - before + k * dilation] + b, shapes (T, C) -> (T', O).
 
-    Shapes (T, C) -> ((T - kernel_size) // stride + 1, O). Channels last, so the columns of one
-    output frame lie side by side in memory and each frame is a matrix-vector product with
-    K = kernel_size * C; the column of tap k and channel c is k * C + c.
+    Channels last, so without padding, dilation and groups the columns of one output frame lie side
+    by side in memory and each frame is a matrix-vector product with K = kernel_size * C.
+
+    Attributes:
+        kernel_size: Taps.
+        stride: Frames from one output to the next.
+        before: Frames of padding before the first; behind the last as many as y needs.
+        dilation: Frames from tap to tap.
     """
 
     kind: ClassVar[str] = "conv1d"
     kernel_size: int
     stride: int
+    before: int = 0
+    dilation: int = 1
 
     @classmethod
     def quantize(
-        cls, name: str, x: QTensor, y: QTensor, weight: np.ndarray, bias: np.ndarray, stride: int
+        cls,
+        name: str,
+        x: QTensor,
+        y: QTensor,
+        weight: np.ndarray,
+        bias: np.ndarray,
+        stride: int,
+        *,
+        before: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
     ) -> Conv1d:
-        """Quantize real weight (O, C, kernel_size), torch's layout, and bias (O,)."""
-        filters, _, kernel_size = weight.shape
-        rows = weight.transpose(0, 2, 1).reshape(filters, -1)
-        return cls(name, (x,), (y,), *quantize_rows(x, y, rows, bias), kernel_size, stride)
+        """Quantize real weight (O, C / groups, kernel_size), torch's layout, and bias (O,)."""
+        quantized = quantize_taps(x, y, weight.transpose(0, 2, 1), bias, groups)
+        way = weight.shape[2], stride, before, dilation
+        return cls(name, (x,), (y,), *quantized, *way, groups=groups)
+
+    @cached_property
+    def walk(self) -> Walk:
+        """How the kernel moves: a window is an image of one row."""
+        (frames, channels), to = self.inputs[0].shape, self.outputs[0].shape[0]
+        sizes = ((1, self.kernel_size), (1, self.stride), (0, self.before), (1, to))
+        return Walk((1, frames, channels), Geometry(*sizes, (1, self.dilation)))
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the columns of an output frame lie side by side in memory."""
+        return self.groups == 1 and self.dilation == 1 and self.walk.stays_inside
 
     def check(self) -> None:
         """Check shapes and formats, prove the accumulators."""
         x, y = self.inputs[0], self.outputs[0]
         self.require(
-            len(x.shape) == 2 and self.stride >= 1 and 1 <= self.kernel_size <= x.shape[0],
-            f"kernel {self.kernel_size}, stride {self.stride} do not fit an input of {x.shape}",
+            len(x.shape) == len(y.shape) == 2,
+            f"shapes {x.shape} and {y.shape}, needed are frames and channels",
         )
-        frames = (x.shape[0] - self.kernel_size) // self.stride + 1
-        self.require(
-            y.shape == (frames, self.weight.shape[0])
-            and self.weight.shape[1] == self.kernel_size * x.shape[1],
-            f"weight {self.weight.shape} maps {x.shape} to {(frames, self.weight.shape[0])}, "
-            f"not to {y.shape}",
-        )
-        self.check_rows()
-
-    def _columns(self, x: Array) -> Array:
-        frames, taps = self.outputs[0].shape[0], np.arange(self.kernel_size)
-        index = np.arange(frames)[:, None] * self.stride + taps
-        return x[..., index, :].reshape(*x.shape[:-2], frames, -1)
-
-    def reference(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return y (..., T', O) of x (..., T, C), exactly."""
-        return (self.accumulate(self._columns(inputs[0])),)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return the convolution in real numbers, limited to the output's range."""
-        return (self.real_rows(self._columns(inputs[0])),)
-
-    @property
-    def macs(self) -> int:
-        """One per weight and output frame."""
-        return int(self.weight.size) * self.outputs[0].shape[0]
+        self.check_walk()

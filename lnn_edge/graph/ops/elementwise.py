@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -147,20 +147,20 @@ class TimeGate(AbstractOp):
 
 
 @dataclass(frozen=True, eq=False)
-class Add(AbstractOp):
-    """y = a + b, rounded once.
+class AbstractSum(AbstractOp):
+    """y = a + sign b, rounded once.
 
-    y = saturate(((a << s1) * m1 + (b << s2) * m2 + 2**31) >> 32)   (64-bit sum, proved)
+    y = saturate(((a << s1) * m1 + sign (b << s2) * m2 + 2**31) >> 32)   (64-bit sum, proved)
 
     All zero points are 0; a rectifier is the output's qmin = 0.
     """
 
-    kind: ClassVar[str] = "add"
+    sign: ClassVar[int]
     multipliers: tuple[int, int]
     shifts: tuple[int, int]
 
     @classmethod
-    def quantize(cls, name: str, a: QTensor, b: QTensor, y: QTensor) -> Add:
+    def quantize(cls, name: str, a: QTensor, b: QTensor, y: QTensor) -> Self:
         """Take the factors from the scales."""
         m1, s1 = fixed.quantize_multiplier(a.scales[0] / y.scales[0])
         m2, s2 = fixed.quantize_multiplier(b.scales[0] / y.scales[0])
@@ -181,15 +181,31 @@ class Add(AbstractOp):
         self.require(total < 1 << 63, f"64-bit sum can reach {total}")
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return a + b, exactly."""
-        y = self.outputs[0]
-        terms = zip(inputs, self.multipliers, self.shifts, strict=True)
+        """Return a + sign b, exactly."""
+        (a, b), y = inputs, self.outputs[0]
+        terms = zip((a, self.sign * b), self.multipliers, self.shifts, strict=True)
         return (fixed.saturate(fixed.requantize_sum(*terms), y.qmin, y.qmax),)
 
     def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return a + b."""
+        """Return a + sign b."""
         a, b = inputs
-        return (a + b,)
+        return (a + self.sign * b,)
+
+
+@dataclass(frozen=True, eq=False)
+class Add(AbstractSum):
+    """y = a + b; arithmetic of AbstractSum."""
+
+    kind: ClassVar[str] = "add"
+    sign: ClassVar[int] = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Subtract(AbstractSum):
+    """y = a - b; arithmetic of AbstractSum."""
+
+    kind: ClassVar[str] = "subtract"
+    sign: ClassVar[int] = -1
 
 
 def require_gate(op: AbstractOp, gate: QTensor) -> None:

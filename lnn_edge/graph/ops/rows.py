@@ -35,17 +35,22 @@ class AbstractRowOp(AbstractOp):
     multiplier: np.ndarray
     shift: np.ndarray
 
+    @property
+    def rows(self) -> np.ndarray:
+        """Weights over all columns, (O, K)."""
+        return self.weight
+
     @cached_property
     def column_zero_points(self) -> np.ndarray:
         """Zero point of each of the K columns, (K,) int64."""
-        x, columns = self.inputs[0], self.weight.shape[1]
+        x, columns = self.inputs[0], self.rows.shape[1]
         points = np.broadcast_to(np.asarray(x.zero_points, np.int64), (x.shape[-1],))
         return np.tile(points, columns // points.size)
 
     @property
     def folded_bias(self) -> np.ndarray:
         """Bias with the input's zero points folded in, as the C adds it, (O,) int32."""
-        offset = self.weight.astype(np.int64) @ self.column_zero_points
+        offset = self.rows.astype(np.int64) @ self.column_zero_points
         folded: np.ndarray = (self.bias - offset).astype(np.int32)
         return folded
 
@@ -55,7 +60,7 @@ class AbstractRowOp(AbstractOp):
 
     @cached_property
     def _real_weight(self) -> np.ndarray:
-        return self.weight.astype(np.float64)
+        return self.rows.astype(np.float64)
 
     def check_rows(self) -> None:
         """Check formats and prove that no accumulator can overflow."""
@@ -105,8 +110,8 @@ class AbstractRowOp(AbstractOp):
             self.multiplier.astype(float), self.shift.astype(float)
         )
         scales = np.broadcast_to(np.asarray(x.scales), (x.shape[-1],))
-        scales = np.tile(scales, self.weight.shape[1] // scales.size)
-        weight = fixed.like(columns, self.weight * factor[:, None] / scales)
+        scales = np.tile(scales, self.rows.shape[1] // scales.size)
+        weight = fixed.like(columns, self.rows * factor[:, None] / scales)
         acc = columns @ weight.T + fixed.like(columns, self.bias * factor)
         low, high = ((q - y.zero_points[0]) * y.scales[0] for q in (y.qmin, y.qmax))
         return acc.clip(low, high)

@@ -98,7 +98,8 @@ class _Head:
 def _runs_along(op: Conv2d) -> bool:
     """Tell whether a convolution moves along the first axis only."""
     wide = op.kernel_size[1] == op.image[1] and op.outputs[0].shape[1] == 1
-    return wide and op.before == (0, 0) and len(op.inputs[0].shape) == 3
+    plain = (op.before, op.dilation) == ((0, 0), (1, 1))
+    return wide and plain and len(op.inputs[0].shape) == 3
 
 
 def _split(graph: QGraph, stage: Stage, head: _Head) -> QGraph:

@@ -22,15 +22,17 @@ def crop_kernels(graph: QGraph) -> QGraph:
 
 
 def crop_kernel(op: AbstractOp) -> AbstractOp:
-    """Return an operator without taps that see only padding; other operators as they are."""
-    if not isinstance(op, Conv2d):
+    """Return an operator without taps that see only padding.
+
+    Other operators, and kernels with dilation, are returned as they are.
+    """
+    if not isinstance(op, Conv2d) or op.dilation != (1, 1):
         return op
     spans = [_seen(op, axis) for axis in (0, 1)]
     sizes = (len(spans[0]), len(spans[1]))
     if sizes == op.kernel_size:
         return op
-    channels = op.image[2]
-    weight = op.weight.reshape(-1, *op.kernel_size, channels)
+    weight = op.weight.reshape(len(op.weight), *op.kernel_size, -1)
     weight = weight[:, spans[0].start : spans[0].stop, spans[1].start : spans[1].stop]
     return replace(
         op,

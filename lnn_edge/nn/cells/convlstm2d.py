@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.ir import AbstractOp, QTensor
-from lnn_edge.graph.ops.conv2d import Conv2d, Geometry, geometry_of
+from lnn_edge.graph.ops.conv2d import Conv2d
 from lnn_edge.graph.ops.elementwise import Add, Requantize
+from lnn_edge.graph.ops.geometry import Geometry, geometry_of
 from lnn_edge.graph.ops.lut import HARD_BOUNDS, Lut
 from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.scales import Q15, Ranges, range_of, rectified, symmetric, symmetric_of

@@ -9,7 +9,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from lnn_edge.graph.ir import AbstractOp
-from lnn_edge.graph.ops.conv2d import Conv2d, geometry_of
+from lnn_edge.graph.ops.conv2d import Conv2d
+from lnn_edge.graph.ops.geometry import geometry_of
 from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.passes.columns import stream_columns
 from lnn_edge.graph.qgraph import QGraph

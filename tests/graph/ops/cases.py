@@ -15,15 +15,27 @@ from lnn_edge.graph.ops import biquad, leaky, template
 from lnn_edge.graph.ops.biquad import Biquads, biquad_state
 from lnn_edge.graph.ops.constant import Constant
 from lnn_edge.graph.ops.conv import Conv1d
-from lnn_edge.graph.ops.conv2d import Conv2d, geometry_of
+from lnn_edge.graph.ops.conv2d import Conv2d
 from lnn_edge.graph.ops.decay import Decay, Relax
-from lnn_edge.graph.ops.elementwise import Add, Concat, GatedSum, Mix, Requantize, TimeGate
+from lnn_edge.graph.ops.elementwise import (
+    Add,
+    Concat,
+    GatedSum,
+    Mix,
+    Requantize,
+    Subtract,
+    TimeGate,
+)
+from lnn_edge.graph.ops.geometry import Geometry, Pair, geometry_of
 from lnn_edge.graph.ops.leaky import LeakyAverage
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.lut import FUNCTIONS, HARD_BOUNDS, Lut
 from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.ops.normalize import Normalize
+from lnn_edge.graph.ops.pool import AveragePool, MaxPool
+from lnn_edge.graph.ops.product import Multiply
 from lnn_edge.graph.ops.r_peaks import RPeaks, RPeakTimes, r_peak_state
+from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.stft import StftMagnitude
 from lnn_edge.graph.ops.synapse import SHARE, RealSynapses, Synapses
@@ -111,6 +123,26 @@ def make_conv1d(draw: Source) -> Conv1d:
     return Conv1d.quantize("conv1d", x, y, weight, bias, stride)
 
 
+def make_walking_conv1d(draw: Source) -> Conv1d:
+    """Padding, dilation and groups, each in some."""
+    groups, padding = draw.integer(1, 3), draw.integer(0, 2)
+    channels, filters = groups * draw.integer(1, 12), groups * draw.integer(1, 4)
+    taps, stride, dilation = draw.integer(1, 4), draw.integer(1, 3), draw.integer(1, 3)
+    reach = (taps - 1) * dilation
+    frames, before = reach + draw.integer(1, 6), (0, reach, reach // 2)[padding]
+    x = asymmetric(draw, "x", (frames, channels), power(draw, -8, 0))
+    if not padding and draw.integer(0, 1):
+        x = replace(x, scale=tuple((x.scales[0] / np.arange(1, channels + 1)).tolist()))
+        points = tuple(np.resize([x.zero_points[0], 5, -7], channels).tolist())
+        x = replace(x, zero_point=points)
+    weight = normal(draw, (filters, channels // groups, taps))
+    length = (frames + before + (padding == 2) * before - reach - 1) // stride + 1
+    y = row_output(draw, x, weight, (length, filters))
+    bias = normal(draw, (filters,)) * y.scales[0] * 16
+    way = {"before": before, "dilation": dilation, "groups": groups}
+    return Conv1d.quantize("conv1d", x, y, weight, bias, stride, **way)
+
+
 def make_requantize(draw: Source) -> Requantize:
     shape = tuple(draw.integer(1, 5) for _ in range(draw.integer(1, 2)))
     formats = []
@@ -121,6 +153,17 @@ def make_requantize(draw: Source) -> Requantize:
     x, y = formats
     wider = QTensor("y", shape, y.dtype, y.scales[0] * power(draw, -3, 4), y.zero_point)
     return Requantize.quantize("requantize", x, wider)
+
+
+def make_scale(draw: Source) -> Scale:
+    """Gains of both signs and none; some offsets are far beyond the gains."""
+    shape = tuple(draw.integer(1, 5) for _ in range(draw.integer(1, 3)))
+    x = asymmetric(draw, "x", shape, power(draw, -8, 0))
+    y = asymmetric(draw, "y", shape, power(draw, -8, 0))
+    gain = normal(draw, shape[-1:]) * y.scales[0] * y.magnitude / (x.scales[0] * x.magnitude)
+    offset = normal(draw, shape[-1:]) * y.scales[0] * y.magnitude * power(draw, -8, 2)
+    gain[draw.integer(0, 9) :] = 0.0
+    return Scale.quantize("scale", x, y, gain, offset)
 
 
 def with_formats(draw: Source, tensor: QTensor) -> QTensor:
@@ -210,6 +253,27 @@ def make_conv2d(draw: Source) -> Conv2d:
     return Conv2d.quantize("conv2d", x, y, weight, normal(draw, (filters,)), geometry)
 
 
+def make_walking_conv2d(draw: Source) -> Conv2d:
+    """Dilation and groups, each in some; often a filter a channel."""
+    groups = draw.integer(1, 3)
+    own, filters = draw.integer(1, 6), groups * draw.integer(1, 3)
+    taps, dilation = (
+        (draw.integer(1, 3), draw.integer(1, 3)),
+        (draw.integer(1, 2), draw.integer(1, 2)),
+    )
+    reach = [(k - 1) * d for k, d in zip(taps, dilation, strict=True)]
+    size = (reach[0] + draw.integer(1, 4), reach[1] + draw.integer(1, 4))
+    paddings: tuple[str | Pair, ...] = ("valid", "same", (reach[0], reach[1] // 2))
+    strides = (draw.integer(1, 2), draw.integer(1, 2))
+    geometry = geometry_of(size, taps, strides, paddings[draw.integer(0, 2)], dilation)
+    x = asymmetric(draw, "x", (*size, groups * own), power(draw, -10, 0))
+    weight = normal(draw, (*taps, own, filters))
+    y = row_output(draw, x, weight.reshape(-1, filters).T, (*geometry.output, filters))
+    return Conv2d.quantize(
+        "conv2d", x, y, weight, normal(draw, (filters,)), geometry, groups=groups
+    )
+
+
 def make_add(draw: Source) -> Add:
     shape = (draw.integer(1, 4), draw.integer(1, 4))
     a, b = (QTensor(n, shape, "int16", power(draw, -14, -8)) for n in ("a", "b"))
@@ -217,6 +281,20 @@ def make_add(draw: Source) -> Add:
     if draw.integer(0, 1):
         y = QTensor("y", shape, "int16", y.scale, 0, 0)
     return Add.quantize("add", a, b, y)
+
+
+def make_subtract(draw: Source) -> Subtract:
+    add = make_add(draw)
+    return Subtract.quantize("subtract", *add.inputs, *add.outputs)
+
+
+def make_multiply(draw: Source) -> Multiply:
+    """Two of a shape, or channels times every frame."""
+    shape = tuple(draw.integer(1, 4) for _ in range(draw.integer(1, 3)))
+    a = asymmetric(draw, "a", shape, power(draw, -8, 0))
+    b = asymmetric(draw, "b", shape if draw.integer(0, 1) else shape[-1:], power(draw, -8, 0))
+    top = a.scales[0] * a.magnitude * b.scales[0] * b.magnitude * power(draw, -3, 1)
+    return Multiply.quantize("multiply", a, b, asymmetric(draw, "y", shape, top / 128))
 
 
 def make_slice(draw: Source) -> Slice:
@@ -383,6 +461,38 @@ def make_mean_pool(draw: Source) -> MeanPool:
     return MeanPool.quantize("mean_pool", x, y)
 
 
+def pool_shapes(
+    draw: Source,
+) -> tuple[tuple[int, ...], tuple[int, ...], Geometry]:
+    """Return shapes of x and y, and how a kernel leads from one to the other."""
+    size, channels = (draw.integer(1, 6), draw.integer(1, 6)), draw.integer(1, 4)
+    if draw.integer(0, 1):
+        size = (1, size[1])
+    kernel = (draw.integer(1, size[0]), draw.integer(1, size[1]))
+    strides = (draw.integer(1, 3), draw.integer(1, 3))
+    margins = (draw.integer(0, kernel[0] // 2), draw.integer(0, kernel[1] // 2))
+    paddings: tuple[str | Pair, ...] = ("valid", "same", margins)
+    geometry = geometry_of(size, kernel, strides, paddings[draw.integer(0, 2)])
+    shapes = (*size, channels), (*geometry.output, channels)
+    if size[0] == 1 and draw.integer(0, 1):
+        return shapes[0][1:], shapes[1][1:], geometry
+    return *shapes, geometry
+
+
+def make_max_pool(draw: Source) -> MaxPool:
+    shape, pooled, geometry = pool_shapes(draw)
+    x = asymmetric(draw, "x", shape, power(draw, -8, 0))
+    y = QTensor("y", pooled, x.dtype, x.scale, x.zero_point)
+    return MaxPool.quantize("max_pool", x, y, geometry)
+
+
+def make_average_pool(draw: Source) -> AveragePool:
+    shape, pooled, geometry = pool_shapes(draw)
+    x = asymmetric(draw, "x", shape, power(draw, -8, 0))
+    y = asymmetric(draw, "y", pooled, x.scales[0] * x.magnitude / 128 * power(draw, -2, 1))
+    return AveragePool.quantize("average_pool", x, y, geometry)
+
+
 def make_template_distance(draw: Source) -> TemplateDistance:
     lengths = [draw.integer(1, 8) for _ in range(draw.integer(1, 3))]
     edges, channels = [0, *np.cumsum(lengths).tolist()], draw.integer(1, 3)
@@ -446,12 +556,15 @@ def make_r_peaks(draw: Source) -> RPeaks:
 
 MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "add": make_add,
+    "average_pool": make_average_pool,
     "biquads": make_biquads,
     "center": make_center,
     "concat": make_concat,
     "constant": make_constant,
     "conv1d": make_conv1d,
+    "conv1d.walk": make_walking_conv1d,
     "conv2d": make_conv2d,
+    "conv2d.walk": make_walking_conv2d,
     "decay": make_decay,
     "decimate": make_decimate,
     "gate": make_gate,
@@ -460,18 +573,22 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "linear": make_linear,
     "lut": make_lut,
     "lut.unbounded": make_unbounded_lut,
+    "max_pool": make_max_pool,
     "mean_abs": make_mean_abs,
     "mean_pool": make_mean_pool,
     "mix": make_mix,
+    "multiply": make_multiply,
     "normalize": make_normalize,
     "r_peaks": make_r_peaks,
     "relax": make_relax,
     "remember": make_remember,
     "requantize": make_requantize,
     "requantize.elements": make_requantize_by_elements,
+    "scale": make_scale,
     "slice": make_slice,
     "slice.elements": make_slice_of_elements,
     "stft_magnitude": make_stft_magnitude,
+    "subtract": make_subtract,
     "synapses": make_synapses,
     "template_distance": make_template_distance,
     "time_gate": make_time_gate,
@@ -509,6 +626,33 @@ def wide_operators() -> dict[str, list[AbstractOp]]:
     return ops
 
 
+def walking_operators() -> list[AbstractOp]:
+    """Return convolutions whose kernels and groups are larger than those that are drawn."""
+    rng, ops = np.random.default_rng(8), list[AbstractOp]()
+    for dtype, channels, groups, padding, dilation in (
+        ("int8", 12, 2, "valid", (1, 2)),
+        ("int16", 12, 2, "valid", (2, 1)),
+        ("int8", 12, 2, "same", (1, 1)),
+        ("int8", 8, 8, "same", (2, 2)),
+        ("int8", 7, 1, "same", (2, 2)),
+        ("int16", 7, 1, (3, 2), (2, 2)),
+        ("int8", 130, 1, "same", (2, 1)),  # wide
+        ("int16", 130, 1, "valid", (1, 2)),
+    ):
+        x = QTensor("x", (6, 7, channels), dtype, 0.01, 7 if dtype == "int8" else 0, -100, 100)
+        geometry = geometry_of((6, 7), (3, 3), (2, 1), padding, dilation)
+        y, weight = (
+            QTensor("y", (*geometry.output, 8), "int8", 0.3, -5),
+            (3, 3, channels // groups, 8),
+        )
+        ops.append(
+            Conv2d.quantize(
+                "walk", x, y, rng.normal(0, 1, weight), np.ones(8), geometry, groups=groups
+            )
+        )
+    return ops
+
+
 def operators_on_channels() -> list[AbstractOp]:
     """Return operators whose channels differ in scale and zero point."""
     rng = np.random.default_rng(6)
@@ -518,9 +662,14 @@ def operators_on_channels() -> list[AbstractOp]:
     weight, bias = rng.normal(0, 1, (5, 3, 5)), rng.normal(0, 1, 5)
     flat = QTensor("y", (5,), "int16", 0.01)
     part = QTensor("z", (3,), "int8", scales, points)
+    geometry = geometry_of((1, 11), (1, 3), (1, 2), (0, 1))
+    scaled = QTensor("y", x.shape, "int16", (0.001, 0.01, 0.0001), 5)
+    pooled = QTensor("y", (6, 3), "int8", scales, points)
     return [
         Conv1d.quantize("conv1d", x, y, weight, bias, 2),
         Linear.quantize("linear", part, flat, rng.normal(0, 1, (5, 3)), bias),
+        MaxPool.quantize("max_pool", x, pooled, geometry),
+        Scale.quantize("scale", x, scaled, np.array([1.0, -0.2, 30.0]), np.array([0.3, 5.0, -2.0])),
         Concat.join("concat", (part, QTensor("w", (2,), "int8", 0.3, -1)), "y"),
     ]
 

@@ -11,13 +11,14 @@ from scipy.special import ndtr
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops import biquad, template
 from lnn_edge.graph.ops.biquad import Biquads
-from lnn_edge.graph.ops.conv import Conv1d
-from lnn_edge.graph.ops.conv2d import Conv2d
+from lnn_edge.graph.ops.convolution import AbstractConvolution
 from lnn_edge.graph.ops.decay import Decay, Relax
 from lnn_edge.graph.ops.leaky import LeakyAverage
 from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.normalize import Normalize
+from lnn_edge.graph.ops.pool import AbstractPool
 from lnn_edge.graph.ops.rows import AbstractRowOp
+from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.stft import StftMagnitude
 from lnn_edge.graph.ops.synapse import ARGUMENT, SHARE, TOTAL, AbstractSynapseOp, Synapses
@@ -65,29 +66,51 @@ def linear(op: AbstractOp, x: np.ndarray) -> Reals:
     return (np.einsum("oi,...i->...o", weight, x) + bias,)
 
 
-def conv1d(op: AbstractOp, x: np.ndarray) -> Reals:
-    assert isinstance(op, Conv1d)
-    weight, bias = _rows(op)
-    taps = weight.reshape(len(bias), op.kernel_size, -1)
-    frames = range(0, x.shape[-2] - op.kernel_size + 1, op.stride)
-    y = [np.einsum("okc,...kc->...o", taps, x[..., t : t + op.kernel_size, :]) for t in frames]
-    return (np.stack(y, axis=-2) + bias,)
+def convolution(op: AbstractOp, x: np.ndarray) -> Reals:
+    """One filter and position at a time, each over the channels of its group."""
+    assert isinstance(op, AbstractConvolution)
+    x_of, y, g = op.inputs[0], op.outputs[0], op.walk.geometry
+    unit = op.multiplier * 2.0 ** (op.shift.astype(float) - 32) * y.scales[0]
+    image, (rows, columns, filters) = (1, *x_of.shape)[-3:], (1, *y.shape)[-3:]
+    steps = np.broadcast_to(x_of.scales, image[2])
+    x = x.reshape(len(x), *image) / steps
+    margins = [(b, k * d) for b, k, d in zip(g.before, g.kernel_size, g.dilation, strict=True)]
+    x = np.pad(x, [(0, 0), *margins, (0, 0)])
+    own, made = image[2] // op.groups, np.zeros((len(x), rows, columns, filters))
+    for r, c, o in np.ndindex(rows, columns, filters):
+        first = o * op.groups // filters * own
+        taps = op.weight[o].reshape(*g.kernel_size, own)
+        total = op.bias[o]
+        for i, j in np.ndindex(*g.kernel_size):
+            at = r * g.strides[0] + i * g.dilation[0], c * g.strides[1] + j * g.dilation[1]
+            total = total + x[:, at[0], at[1], first : first + own] @ taps[i, j]
+        made[:, r, c, o] = total * unit[o]
+    return (made.reshape(len(x), *y.shape),)
 
 
-def conv2d(op: AbstractOp, x: np.ndarray) -> Reals:
-    assert isinstance(op, Conv2d)
-    weight, bias = _rows(op)
-    taps = weight.reshape(len(bias), *op.kernel_size, -1)
-    rows, columns = op.outputs[0].shape[:2]
-    x = x.reshape(len(x), *op.image)
-    margins = [(b, k) for b, k in zip(op.before, op.kernel_size, strict=True)]
-    padded = np.pad(x, [*[(0, 0)] * (x.ndim - 3), *margins, (0, 0)])
-    y = np.zeros((*x.shape[:-3], rows, columns, len(bias)))
-    for r, c in np.ndindex(rows, columns):
-        top, left = r * op.strides[0], c * op.strides[1]
-        window = padded[..., top : top + taps.shape[1], left : left + taps.shape[2], :]
-        y[..., r, c, :] = np.einsum("oijk,...ijk->...o", taps, window) + bias
-    return (y,)
+def pooled(reduce: Callable[..., np.ndarray], padding: float) -> Callable[..., Reals]:
+    """Return the pooling that reduces each patch of a padded image."""
+
+    def formula(op: AbstractOp, x: np.ndarray) -> Reals:
+        assert isinstance(op, AbstractPool)
+        y, (down, right) = op.outputs[0], op.kernel_size
+        rows, columns, channels = (1, *y.shape)[-3:]
+        x = x.reshape(len(x), *(1, *op.inputs[0].shape)[-3:])
+        margins = [(b, k) for b, k in zip(op.before, op.kernel_size, strict=True)]
+        x = np.pad(x, [(0, 0), *margins, (0, 0)], constant_values=padding)
+        made = np.zeros((len(x), rows, columns, channels))
+        for r, c in np.ndindex(rows, columns):
+            top, left = r * op.strides[0], c * op.strides[1]
+            made[:, r, c] = reduce(x[:, top : top + down, left : left + right], axis=(1, 2))
+        return (made.reshape(len(x), *y.shape),)
+
+    return formula
+
+
+def scale(op: AbstractOp, x: np.ndarray) -> Reals:
+    assert isinstance(op, Scale)
+    unit = op.multiplier * 2.0 ** (op.shift.astype(float) - 32) * np.asarray(op.outputs[0].scales)
+    return ((op.weight * (x / np.asarray(op.inputs[0].scales)) + op.bias) * unit,)
 
 
 def lut(op: AbstractOp, x: np.ndarray) -> Reals:
@@ -130,6 +153,11 @@ def normalize(op: AbstractOp, x: np.ndarray, amplitude: np.ndarray) -> Reals:
     assert isinstance(op, Normalize)
     floor = op.floor * np.asarray(op.inputs[1].scales)
     return (x / np.maximum(amplitude, floor)[..., None, :],)
+
+
+def multiply(op: AbstractOp, a: np.ndarray, b: np.ndarray) -> Reals:
+    frames = a.reshape(len(a), -1, b[0].size)
+    return ((frames * b.reshape(len(b), 1, -1)).reshape(a.shape),)
 
 
 def decimate(op: AbstractOp, x: np.ndarray) -> Reals:
@@ -216,12 +244,13 @@ def unfold(
 
 FORMULAS: dict[str, Callable[..., Reals]] = {
     "add": lambda op, a, b: (a + b,),
+    "average_pool": pooled(np.mean, 0.0),
     "biquads": biquads,
     "center": lambda op, x: (x - x.mean(axis=-2, keepdims=True),),
     "concat": lambda op, *parts: (np.concatenate(parts, axis=-1),),
     "constant": lambda op: (op.outputs[0].dequantize(op.value),),
-    "conv1d": conv1d,
-    "conv2d": conv2d,
+    "conv1d": convolution,
+    "conv2d": convolution,
     "decay": decay,
     "decimate": decimate,
     "gate": lambda op, x, gate: (gate * x,),
@@ -229,15 +258,19 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "leaky_average": leaky_average,
     "linear": linear,
     "lut": lut,
+    "max_pool": pooled(np.max, -np.inf),
     "mean_abs": lambda op, x: (np.abs(x).mean(axis=-2),),
     "mean_pool": lambda op, x: (x.mean(axis=-2),),
     "mix": lambda op, a, b, gate: ((1 - gate) * a + gate * b,),
+    "multiply": multiply,
     "normalize": normalize,
     "relax": relax,
     "remember": lambda op, c, f, i, g: (f * c + g * i,),
     "requantize": lambda op, x: (x.reshape(len(x), *op.outputs[0].shape),),
+    "scale": scale,
     "slice": slice_of,
     "stft_magnitude": stft_magnitude,
+    "subtract": lambda op, a, b: (a - b,),
     "synapses": synapses,
     "template_distance": template_distance,
     "time_gate": lambda op, a, b, dt: (a * dt + b,),
@@ -253,7 +286,7 @@ GATE_ERROR = 0.5 * ARGUMENT.scales[0] / 4 * 32768 + float(
 
 def bound(op: AbstractOp) -> tuple[float, ...]:
     """Return the largest error of each output in its own steps (docs/numerics.md)."""
-    if isinstance(op, AbstractRowOp | Normalize):
+    if isinstance(op, AbstractRowOp | Normalize | Scale):
         return (ROUNDING,)  # the integers mean exactly these weights, this quotient
     if isinstance(op, Lut):
         return (_lut_bound(op),)
@@ -274,7 +307,9 @@ def bound(op: AbstractOp) -> tuple[float, ...]:
     special = {
         "constant": 0.0,
         "add": ROUNDING + 2 * MULTIPLIER,
+        "subtract": ROUNDING + 2 * MULTIPLIER,
         "concat": 0.0,
+        "max_pool": 0.0,
         "remember": ROUNDING,
         "time_gate": ROUNDING + 2 * MULTIPLIER,
     }

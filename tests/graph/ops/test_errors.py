@@ -12,7 +12,9 @@ from lnn_edge.errors import GraphError, QuantizationError
 from lnn_edge.graph.fixed import quantize_multiplier
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops import OPERATORS
+from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.slice import Slice
 from tests.graph.ops.cases import MAKERS, Seeded, kind_of
 
 Change = Callable[[AbstractOp], AbstractOp]
@@ -71,6 +73,14 @@ BAD: list[tuple[str, Change, str]] = [
     ("add", with_output(0, shape=(99,)), "alike"),
     ("add", with_input(0, zero_point=1), "zero points must be 0"),
     ("add", with_fields(shifts=(0, 20)), "shifted input can reach"),
+    ("average_pool", with_output(0, shape=(99,)), r"\(frames, channels\)"),
+    ("average_pool", with_fields(before=(99, 0)), "do not map"),
+    ("average_pool", with_fields(strides=(1, 0)), "do not map"),
+    ("average_pool", with_fields(shift=30), "sum can reach"),
+    ("max_pool", with_input(0, shape=(2, 2, 77)), r"\(frames, channels\)"),
+    ("max_pool", with_fields(kernel_size=(0, 1)), "do not map"),
+    ("max_pool", with_output(0, scale=77.0), "same dtype, scale and zero point"),
+    ("max_pool", with_output(0, qmin=0), "are copied to"),
     ("biquads", with_input(0, dtype="int8", qmin=-128, qmax=127), "int16 vectors"),
     ("biquads", with_input(1, shape=(9, 9, 3)), "state int32"),
     ("biquads", with_input(1, qmin=-5), "the state must hold"),
@@ -98,9 +108,18 @@ BAD: list[tuple[str, Change, str]] = [
     ("concat", with_output(0, shape=(99,), scale=1.0, zero_point=0), "do not make"),
     ("concat", with_input(0, dtype="int32", qmax=5, qmin=0), "do not make"),
     ("concat", with_output(0, qmin=0, qmax=0), "values in .* are copied to"),
-    ("conv1d", with_fields(stride=0), "do not fit"),
-    ("conv1d", with_fields(kernel_size=1000), "do not fit"),
-    ("conv1d", with_output(0, shape=(50, 50)), "maps"),
+    ("conv1d", with_fields(stride=0), "do not map"),
+    ("conv1d", with_fields(kernel_size=1000), "maps"),
+    ("conv1d", with_fields(dilation=0), "do not map"),
+    ("conv1d", with_fields(before=1000), "do not map"),
+    ("conv1d", with_output(0, shape=(50, 50)), "do not map"),
+    ("conv1d", with_output(0, shape=(1, 50)), "maps"),
+    ("conv1d", with_output(0, shape=(50,)), "frames and channels"),
+    ("conv1d.walk", with_fields(groups=5), "5 groups of"),
+    ("conv1d.walk", with_fields(groups=0), "0 groups of"),
+    ("conv1d.walk", with_fields(groups=1), "maps"),
+    ("conv2d", with_fields(dilation=(0, 1)), "do not map"),
+    ("conv2d.walk", with_fields(groups=5), "5 groups of"),
     ("conv1d", filled("weight", -128), r"\[-127, 127\]"),
     ("conv1d", filled("bias", BIG), "accumulator can reach"),
     ("conv1d", filled("shift", 30), "accumulator can reach"),
@@ -156,6 +175,9 @@ BAD: list[tuple[str, Change, str]] = [
     ("mix", with_input(0, zero_point=1), "zero points must be 0"),
     ("mix", with_fields(shift=2), "can reach"),
     ("mix", with_output(0, shape=(99,)), "alike"),
+    ("multiply", with_output(0, shape=(99,)), "needed a and y alike"),
+    ("multiply", with_input(1, shape=(99,)), "as many as a has channels"),
+    ("multiply", with_fields(shift=30), "product can reach"),
     ("normalize", with_fields(floor=0), "at least 1"),
     ("normalize", with_fields(gain=0), "at least 1"),
     ("normalize", with_fields(gain=10**6), "scale 1 / 1000000"),
@@ -181,6 +203,13 @@ BAD: list[tuple[str, Change, str]] = [
     ("requantize.elements", filled("shift", 31), "shift 31"),
     ("requantize.elements", filled("shift", 30), "shifted input can reach"),
     ("requantize.elements", scaled("multiplier", 2), "the factors are not those of the scales"),
+    ("scale", with_output(0, shape=(99,), scale=1.0), "differ"),
+    ("scale", cast("weight", np.int32), "must be int16, int32, int32 and int8"),
+    ("scale", with_fields(bias=np.zeros(77, np.int32)), "of shape"),
+    ("scale", filled("weight", 16385), "weights beyond 16384"),
+    ("scale", filled("bias", BIG), "accumulator can reach"),
+    ("scale", filled("shift", 30), "accumulator can reach"),
+    ("scale", filled("multiplier", 0), "multiplier 0, shift"),
     ("slice", with_fields(first=99), "elements 99 to"),
     ("slice", with_fields(first=-1), "elements -1 to"),
     ("slice", with_output(0, shape=(1, 1)), "needed a vector"),
@@ -205,6 +234,9 @@ BAD: list[tuple[str, Change, str]] = [
     ("stft_magnitude", with_fields(fraction_bits=-1), "needed 0 to 29"),
     ("stft_magnitude", with_fields(fraction_bits=25), "shifted input can reach"),
     ("stft_magnitude", with_fields(fraction_bits=16), "spectrum can reach"),
+    ("subtract", with_output(0, shape=(99,)), "alike"),
+    ("subtract", with_input(1, zero_point=1), "zero points must be 0"),
+    ("subtract", with_fields(shifts=(0, 20)), "shifted input can reach"),
     ("synapses", cast("slope", np.int64), "slope is int64"),
     ("synapses", filled("source", 99), "reads beyond"),
     ("synapses", filled("conductance", 0), "exceeds the conductance"),
@@ -258,6 +290,15 @@ def test_bad_construction_is_named(name: str, change: Change, message: str) -> N
         change(op)
 
 
+def test_elements_that_do_not_exist_are_named_when_they_are_quantized() -> None:
+    x, y = QTensor("x", (4,), "int8"), QTensor("y", (6,), "int8")
+    for first in (0, 3, 99, -1):
+        with pytest.raises(GraphError, match=r"^slice part: elements .* of 4"):
+            Slice.quantize("part", x, y, first)
+    with pytest.raises(GraphError, match=r"^requantize wide: sizes of \(4,\) and \(6,\) differ"):
+        Requantize.quantize("wide", x, y)
+
+
 def test_every_operator_refuses_something() -> None:
     assert {kind_of(name) for name, _, _ in BAD} == OPERATORS.keys()
 
@@ -266,6 +307,7 @@ def test_every_operator_refuses_something() -> None:
 @pytest.mark.parametrize(
     "kind",
     [
+        "average_pool",
         "center",
         "decay",
         "decimate",
@@ -274,6 +316,7 @@ def test_every_operator_refuses_something() -> None:
         "mean_abs",
         "mean_pool",
         "mix",
+        "multiply",
         "requantize",
         "slice",
     ],

@@ -15,6 +15,7 @@ from tests.graph.ops.cases import (
     Seeded,
     operators_on_channels,
     stress_inputs,
+    walking_operators,
     wide_operators,
 )
 from tests.support import arm_core
@@ -29,7 +30,8 @@ def fitting(op: AbstractOp) -> list[Kernel]:
 
 
 def every_case(_folder: Path) -> Batch:
-    wide = [*operators_on_channels(), *(op for ops in wide_operators().values() for op in ops)]
+    wide = [*operators_on_channels(), *walking_operators()]
+    wide += [op for ops in wide_operators().values() for op in ops]
     cases = [Case(op, k, stress_inputs(op, 4, 0)) for op in wide for k in fitting(op)]
     for make in MAKERS.values():
         for seed in SEEDS:

@@ -14,11 +14,12 @@ from lnn_edge.graph.fixed import RANGES
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops import OPERATORS
 from lnn_edge.graph.ops.conv import Conv1d
-from lnn_edge.graph.ops.conv2d import Conv2d, geometry_of
+from lnn_edge.graph.ops.conv2d import Conv2d
 from lnn_edge.graph.ops.elementwise import Add
+from lnn_edge.graph.ops.geometry import geometry_of
 from lnn_edge.graph.ops.lut import Lut
 from tests.graph.ops import cases
-from tests.graph.ops.cases import MAKERS, Seeded, operators_on_channels
+from tests.graph.ops.cases import MAKERS, Seeded, kind_of, operators_on_channels
 from tests.graph.ops.formulas import FORMULAS, bound
 from tests.graph.ops.test_real import RULES, SLACK, inputs_without_empty_states
 
@@ -67,9 +68,9 @@ def changed_operators(op: AbstractOp, what: str) -> Iterator[AbstractOp]:
                 raise
 
 
-def made_operators(kind: str, what: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[AbstractOp]:
+def made_operators(maker: str, what: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[AbstractOp]:
     """Yield operators made anew, factors and weights too, each with one tensor that differs."""
-    like = MAKERS[kind](Seeded(0))
+    like = MAKERS[maker](Seeded(0))
     for name in sorted({t.name for t in (*like.inputs, *like.outputs)}):
 
         def make(*args: object, wanted: str = name, **fields: object) -> QTensor:
@@ -79,7 +80,7 @@ def made_operators(kind: str, what: str, monkeypatch: pytest.MonkeyPatch) -> Ite
         monkeypatch.setattr(cases, "QTensor", make)
         for seed in SEEDS:
             try:
-                yield MAKERS[kind](Seeded(seed))
+                yield MAKERS[maker](Seeded(seed))
             except REFUSED:
                 continue
 
@@ -110,16 +111,16 @@ def differing(op: AbstractOp, what: str) -> set[str]:
 
 
 @pytest.mark.parametrize("what", ["scale", "zero point"])
-@pytest.mark.parametrize("kind", OPERATORS)
+@pytest.mark.parametrize("maker", MAKERS)
 def test_channels_that_differ_are_computed_or_refused(
-    kind: str, what: str, monkeypatch: pytest.MonkeyPatch
+    maker: str, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    declared = OPERATORS[kind].channel_scales
+    declared = OPERATORS[kind_of(maker)].channel_scales
     if what == "zero point":
-        declared = OPERATORS[kind].channel_zero_points
-    changed = (o for s in SEEDS for o in changed_operators(MAKERS[kind](Seeded(s)), what))
+        declared = OPERATORS[kind_of(maker)].channel_zero_points
+    changed = (o for s in SEEDS for o in changed_operators(MAKERS[maker](Seeded(s)), what))
     accepted: set[str] = set()
-    for seed, op in enumerate(chain(changed, made_operators(kind, what, monkeypatch))):
+    for seed, op in enumerate(chain(changed, made_operators(maker, what, monkeypatch))):
         places = differing(op, what)
         if places:
             assert_real(op, seed)
@@ -178,10 +179,10 @@ def test_a_convolution_reads_channels_of_different_steps() -> None:
     assert np.abs(got - wanted).max() <= 0.02 * np.abs(wanted).max()
 
 
-@pytest.mark.parametrize("kind", OPERATORS)
-def test_a_zero_point_is_computed_or_refused(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for seed, op in enumerate(made_operators(kind, "zero", monkeypatch)):
-        if kind in RULES:
+@pytest.mark.parametrize("maker", MAKERS)
+def test_a_zero_point_is_computed_or_refused(maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed, op in enumerate(made_operators(maker, "zero", monkeypatch)):
+        if maker in RULES:
             assert not any(t.zero_points[0] for t in (*op.inputs, *op.outputs))
         elif not (isinstance(op, Lut) and op.step_bits):  # its bound is that of its own range
             assert_real(op, seed)

@@ -9,11 +9,16 @@ from scipy import signal
 from lnn_edge.graph import fixed
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.conv import Conv1d
-from lnn_edge.graph.ops.elementwise import Requantize
+from lnn_edge.graph.ops.conv2d import Conv2d
+from lnn_edge.graph.ops.elementwise import Requantize, Subtract
+from lnn_edge.graph.ops.geometry import geometry_of
 from lnn_edge.graph.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.lut import FUNCTIONS, Lut
+from lnn_edge.graph.ops.pool import AveragePool, MaxPool
+from lnn_edge.graph.ops.product import Multiply
 from lnn_edge.graph.ops.rows import AbstractRowOp
+from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.slice import Slice
 
 onnx = pytest.importorskip("onnx")
@@ -193,6 +198,103 @@ def test_hard_sigmoid_is_that_of_torch() -> None:
     x = np.linspace(-5, 5, 101)
     wanted = torch.nn.functional.hardsigmoid(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(FUNCTIONS["hard_sigmoid"](x), wanted, atol=1e-15)
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+@pytest.mark.parametrize("ways", [(2, 2, 0), (3, 2, 1), (5, 3, 2), (3, 1, 1)])
+def test_pools_follow_torch(axes: int, ways: tuple[int, int, int]) -> None:
+    """Kernel, stride and padding: padding never wins, and counts in a mean."""
+    rng, size = np.random.default_rng(ways[0]), (1, 23) if axes == 1 else (11, 13)
+    first = ways if axes == 2 else (1, 1, 0)
+    geometry = geometry_of(size, *zip(first, ways, strict=True))
+    x = QTensor("x", (*size, 3)[-1 - axes :], "int8", 0.05, -7)
+    q = rng.integers(-128, 128, (4, *x.shape))
+    q[0] = -128  # where zeros of padding would win
+    channels_first = torch.from_numpy(np.moveaxis(x.dequantize(q), -1, 1))
+    for kind in ("max", "avg"):
+        theirs = getattr(torch.nn.functional, f"{kind}_pool{axes}d")(channels_first, *ways)
+        wanted = np.moveaxis(theirs.numpy(), 1, -1)
+        y = QTensor("y", wanted.shape[1:], "int8", 0.05, -7)
+        make = MaxPool.quantize if kind == "max" else AveragePool.quantize
+        error = np.abs(y.dequantize(make("pool", x, y, geometry).reference(q)[0]) - wanted)
+        assert error.max() <= (1e-9 if kind == "max" else 0.5 * 0.05 + 1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_scale_follows_batch_norm_of_torch(dtype: str) -> None:
+    """Half a step and a quarter, also where the mean is 2,667 times the deviation."""
+    rng, top = np.random.default_rng(5), fixed.RANGES[dtype][1]
+    mean, variance = np.array([0.1, -8000.0, 3.0, 0.0]), np.array([2.0, 9.0, 1e-4, 5.0])
+    gain, offset = np.array([1.0, -0.7, 2.0, 0.0]), np.array([0.0, 0.5, -1.0, 0.25])
+    scales = tuple((np.array([3.0, 10000.0, 3.1, 1.0]) / 32767).tolist())
+    x, y = QTensor("x", (9, 4), "int16", scales, 3), QTensor("y", (9, 4), dtype, 4 / top)
+    factor = gain / np.sqrt(variance + 1e-5)
+    op = Scale.quantize("norm", x, y, factor, offset - mean * factor)
+    q = x.quantize(rng.normal(mean, np.sqrt(variance), (200, 9, 4)))
+    real = torch.from_numpy(x.dequantize(q).reshape(-1, 4))
+    way = (torch.from_numpy(v) for v in (mean, variance, gain, offset))
+    wanted = torch.nn.functional.batch_norm(real, *way).numpy().reshape(q.shape)
+    wanted = wanted.clip(*(v * y.scales[0] for v in (y.qmin, y.qmax)))
+    error = np.abs(y.dequantize(op.reference(q)[0]) - wanted) / y.scales[0]
+    assert error.max() <= 0.5 + 0.25
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize(("padding", "dilation", "stride"), [(0, 1, 1), (2, 2, 1), (1, 3, 2)])
+@pytest.mark.parametrize("axes", [1, 2])
+def test_convolutions_in_groups_follow_torch(
+    axes: int, padding: int, dilation: int, stride: int, groups: int
+) -> None:
+    """The integers are those of torch on the weights that they mean: half a step."""
+    rng = np.random.default_rng(groups)
+    x = QTensor("x", (11, 13, 6)[-1 - axes :], "int8", 0.05, -7)
+    weight, bias = rng.normal(0, 1, (12, 6 // groups, *(3,) * axes)), rng.normal(0, 1, 12)
+    q = rng.integers(-128, 128, (3, *x.shape))
+    options = {"padding": padding, "dilation": dilation, "stride": stride, "groups": groups}
+    first = torch.from_numpy(np.moveaxis(x.dequantize(q), -1, 1))
+    convolve = getattr(torch.nn.functional, f"conv{axes}d")
+    length = [(n + 2 * padding - 2 * dilation - 1) // stride + 1 for n in x.shape[:-1]]
+    y = QTensor("y", (*length, 12), "int8", 0.1, 4)
+    op: Conv1d | Conv2d
+    if axes == 1:
+        way = {"before": padding, "dilation": dilation, "groups": groups}
+        op = Conv1d.quantize("conv", x, y, weight, bias, stride, **way)
+    else:
+        pairs = [(n, n) for n in (3, stride, padding, dilation)]
+        geometry = geometry_of((11, 13), *pairs)  # type: ignore[arg-type]
+        keras = weight.transpose(2, 3, 1, 0)
+        op = Conv2d.quantize("conv", x, y, keras, bias, geometry, groups=groups)
+    unit = op.multiplier * 2.0 ** (op.shift.astype(float) - 32) * y.scales[0]
+    taps = np.moveaxis(op.weight.reshape(12, *(3,) * axes, -1), -1, 1) / x.scales[0]
+    meant = taps * unit.reshape(12, *(1,) * (axes + 1))
+    assert np.abs(meant - weight).max() <= (unit / x.scales[0]).max() / 2 * (1 + 1e-9)
+    theirs = convolve(first, torch.from_numpy(meant), torch.from_numpy(op.bias * unit), **options)
+    wanted = np.moveaxis(theirs.numpy(), 1, -1).clip(*y.dequantize(np.array([-128, 127])))
+    error = np.abs(y.dequantize(op.reference(q)[0]) - wanted)
+    assert error.max() <= 0.5 * y.scales[0] * (1 + 1e-6)
+
+
+def test_products_and_differences_are_those_of_torch() -> None:
+    """A gated linear unit and a squeeze-and-excite: half a step, and a quarter a factor."""
+    rng = np.random.default_rng(9)
+    a, y = QTensor("a", (7, 4), "int16", 3e-4), QTensor("y", (7, 4), "int16", 9e-4)
+    gate, channels = (
+        QTensor("g", (7, 4), "int8", 1 / 256, -128),
+        QTensor("c", (4,), "int8", 0.01, -90),
+    )
+    q, less = (rng.integers(-32768, 32768, (50, 7, 4)) for _ in "ab")
+    g, c = rng.integers(-127, 128, (50, 7, 4)), rng.integers(-128, 128, (50, 4))
+    real = [
+        torch.from_numpy(t.dequantize(v)) for t, v in ((a, q), (a, less), (gate, g), (channels, c))
+    ]
+    glu = torch.nn.functional.glu(torch.cat([real[0], torch.logit(real[2])], -1))
+    for op, inputs, wanted in (
+        (Multiply.quantize("glu", a, gate, y), (q, g), glu),
+        (Multiply.quantize("excite", a, channels, y), (q, c), real[0] * real[3][:, None, :]),
+        (Subtract.quantize("difference", a, a, y), (q, less), torch.sub(real[0], real[1])),
+    ):
+        error = np.abs(y.dequantize(op.reference(*inputs)[0]) - wanted.numpy()) / y.scales[0]
+        assert error.max() <= 0.5 + 2 * 0.25 + 1e-6
 
 
 def test_leaky_average_follows_lfilter_without_a_dead_zone() -> None:
