@@ -131,6 +131,12 @@ class Header:
         return min(kept * self.graph.pace(ring)[1], self.pace[1])
 
     @property
+    def zero_readers(self) -> tuple[str, ...]:
+        """Stages whose windows read zeros before the record, and not the first frame."""
+        rings = [ring for ring in self.graph.rings if ring.starts_at_zero]
+        return tuple(stage.name for ring in rings for stage in self.graph.readers(ring))
+
+    @property
     def event_words(self) -> str:
         """The same with its article."""
         return "an R peak" if self.event == "R peak" else "an event"

@@ -40,7 +40,7 @@ from lnn_edge.graph.sim.stream import (
     BLOB_MAGIC,
     state_layout,
 )
-from lnn_edge.graph.stage import EventTrigger, InputTrigger, Stage
+from lnn_edge.graph.stage import EventTrigger, InputTrigger, Ring, Stage
 
 RUNTIME_VERSION = 2
 RING_WORDS = 2  # of lnn_ring_t
@@ -188,6 +188,11 @@ class ModelCode:
         first, hop = graph.pace(graph.ring(graph.deciding_trigger.ring))
         return index if (first, hop) == (1, 1) else Code("%dU + %dU * %s") % (first - 1, hop, index)
 
+    def zero(self, ring: Ring) -> np.ndarray:
+        """Return the frame that means zero as the ring's units of 16 bits."""
+        frame = ring.zero
+        return np.frombuffer(frame.astype(frame.dtype.newbyteorder("<")).tobytes(), "<i2")
+
     @property
     def state_prefix_bytes(self) -> int:
         """Bytes of the state tensors, padded to a word."""
@@ -237,7 +242,8 @@ class ModelCode:
         for ring in graph.rings:
             frame, size = ring.frame, ring.length * ring.frame.size
             runs = (Run(frame.qmin, frame.qmax, size),)
-            tensors.append(LimitedTensor(f"{ring.name}_frames", frame, size, 0, runs, NO_TOTAL))
+            empty = frame.qmin if ring.starts_at_zero else 0  # full of zero points, each in the run
+            tensors.append(LimitedTensor(f"{ring.name}_frames", frame, size, empty, runs, NO_TOTAL))
         return tuple(t for t in tensors if t.is_limited)
 
     @property

@@ -184,11 +184,16 @@ def _encode(graph: QGraph) -> tuple[dict[str, Any], dict[str, bytes]]:
         "name": graph.name,
         "metadata": graph.metadata,
         "tensors": {t.name: _encode_tensor(t) for t in tensors.values()},
-        "rings": [{"name": r.name, "frame": r.frame.name, "length": r.length} for r in graph.rings],
+        "rings": [_encode_ring(ring) for ring in graph.rings],
         "stages": stages,
         "constants": {name: hashlib.sha256(data).hexdigest() for name, data in arrays.items()},
     }
     return document, arrays
+
+
+def _encode_ring(ring: Ring) -> dict[str, Any]:
+    plain = {"name": ring.name, "frame": ring.frame.name, "length": ring.length}
+    return {**plain, "start": ring.start} if ring.starts_at_zero else plain  # absent: the edge
 
 
 def _encode_tensor(tensor: QTensor) -> dict[str, Any]:

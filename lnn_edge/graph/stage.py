@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
 
 from lnn_edge.errors import GraphError
 from lnn_edge.files.names import check_name
@@ -28,27 +31,57 @@ class State:
             raise GraphError(f"state {a.name}: initial value or update leaves its range")
 
 
+Start = Literal["edge", "zero"]
+
+
 @dataclass(frozen=True)
 class Ring:
     """The last `length` frames of a tensor that a stage writes at each step, planned memory.
 
-    Before the first frame the ring is filled with that frame (edge extension), so a window that
-    begins before the record reads the first sample, never an arbitrary zero. Lost frames hold the
-    last sample.
+    Lost frames hold the last frame.
+
+    Attributes:
+        name: C identifier.
+        frame: What is appended at each step.
+        length: In frames.
+        start: What a window reads before the record. "edge": its first frame. "zero": the frame's
+            zero point, the padding of a causal convolution.
     """
 
     name: str
     frame: QTensor
     length: int
+    start: Start = "edge"
 
     def __post_init__(self) -> None:
-        """Check name and size."""
+        """Check name, size and start."""
         check_name("ring", self.name)
+        if self.start not in get_args(Start):
+            raise GraphError(
+                f"ring {self.name}: start {self.start!r}, needed one of {get_args(Start)}"
+            )
         if self.length < 1 or self.bytes > LARGEST_BYTES:
             raise GraphError(
                 f"ring {self.name} has {self.length} frames of {self.frame.bytes} bytes; needed at "
                 f"least 1 frame and at most {LARGEST_BYTES} bytes"
             )
+        low, high = self.frame.qmin, self.frame.qmax
+        if self.starts_at_zero and not all(low <= z <= high for z in self.frame.zero_points):
+            raise GraphError(
+                f"ring {self.name} starts at zero, which {self.frame.name} in [{low}, {high}] "
+                "never is; widen its range or start at the edge"
+            )
+
+    @property
+    def starts_at_zero(self) -> bool:
+        """Whether it is full of zeros before the first frame."""
+        return self.start == "zero"
+
+    @property
+    def zero(self) -> np.ndarray:
+        """The frame that means zero, in the type of the frames."""
+        frame = self.frame
+        return np.broadcast_to(np.array(frame.zero_points, frame.dtype), frame.shape)
 
     @property
     def bytes(self) -> int:

@@ -128,6 +128,14 @@ def test_frames_are_those_of_the_input(name: str, first: int, interval: int) -> 
     assert macros["DECISION_INTERVAL_FRAMES"] == interval
 
 
+def test_what_windows_read_before_the_record_is_said_where_it_is_zero() -> None:
+    graph = toy_staged_graph()
+    assert "read zeros" not in header_of(graph)
+    rings = (graph.rings[0], *(replace(r, start="zero") for r in graph.rings[1:]))
+    said = "Before the first frame the windows of code, decide read zeros."
+    assert said in header_of(replace(graph, rings=rings))
+
+
 @pytest.mark.parametrize("name", [n for n in FIRED_BY_FRAMES if n != "cltc"])  # as ccfc
 def test_a_decision_waits_as_long_as_the_header_says(name: str) -> None:
     graph = FIRED_BY_FRAMES[name]()

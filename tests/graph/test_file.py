@@ -114,6 +114,21 @@ def test_a_graph_comes_back_with_the_same_hash_and_the_same_decisions(
     assert again.deciding_stage.states == graph.deciding_stage.states
 
 
+def test_a_start_at_the_edge_is_stored_as_before(tmp_path: Path) -> None:
+    """The key is absent, so graphs of before keep their hash."""
+    path = tmp_path / "model.qgraph"
+    graph = toy_every_graph()
+    save_graph(graph, path)
+    assert set(document_of(read_members(path))["rings"][0]) == {"name", "frame", "length"}
+    zero = replace(graph, rings=(replace(graph.rings[0], start="zero"),))
+    assert save_graph(zero, path) != graph_sha256(graph)
+    assert load_graph(path).rings == zero.rings
+    document = document_of(read_members(path))
+    document["rings"][0]["start"] = "mirror"
+    message = refusal(write_members(path, with_document(read_members(path), document)))
+    assert "ring: start is 'mirror', needed ('edge', 'zero')" in message
+
+
 def test_a_firing_on_frames_is_stored_under_its_own_kind(tmp_path: Path) -> None:
     path = tmp_path / "model.qgraph"
     save_graph(toy_every_graph(), path)

@@ -110,7 +110,7 @@ def _run_stages_between(pipeline: Pipeline, values: Values) -> np.ndarray:
     }
     for stage in pipeline.preparing_stages[1:]:
         trigger, ring = every_trigger(stage), pipeline.filled_by(stage)
-        windows = _windows(trigger, rings[trigger.ring])
+        windows = _windows(trigger, pipeline.ring(trigger.ring), rings[trigger.ring])
         if stage.states or not len(windows):
             made = _scan(stage, trigger.window.name, windows[:, None], (ring.frame,))
             rings[ring.name] = made[ring.frame.name][:, 0]
@@ -123,20 +123,27 @@ def _run_stages_between(pipeline: Pipeline, values: Values) -> np.ndarray:
     return frames
 
 
-def _windows(trigger: EveryTrigger, frames: np.ndarray) -> np.ndarray:
+def _windows(trigger: EveryTrigger, ring: Ring, frames: np.ndarray) -> np.ndarray:
     """Return the windows of all firings, (M, length, *shape) in the type of the frames."""
     last = np.arange(trigger.first - 1, len(frames), trigger.hop)
-    span = last[:, None] + np.arange(1 - trigger.length, 1)
-    windows: np.ndarray = frames[np.maximum(span, 0)]
-    return windows
+    return _read(ring, frames, last[:, None] + np.arange(1 - trigger.length, 1))
+
+
+def _read(ring: Ring, frames: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return frames of a record by their index; those below 0 are what the ring starts with."""
+    found: np.ndarray = frames[np.maximum(places, 0)]
+    if ring.starts_at_zero:
+        found[places < 0] = ring.zero
+    return found
 
 
 def _every_inputs(
     pipeline: Pipeline, trigger: EveryTrigger, frames: np.ndarray
 ) -> tuple[np.ndarray, Values]:
-    first, hop = pipeline.pace(pipeline.ring(trigger.ring))
+    ring = pipeline.ring(trigger.ring)
+    first, hop = pipeline.pace(ring)
     stamps = first - 1 + hop * np.arange(trigger.first - 1, len(frames), trigger.hop)
-    return stamps, {trigger.window.name: _windows(trigger, frames)}
+    return stamps, {trigger.window.name: _windows(trigger, ring, frames)}
 
 
 def stamps_of_events(trigger: EventTrigger, stamps: np.ndarray, values: Values) -> Events:
@@ -181,7 +188,7 @@ def event_inputs(
     elapsed = np.diff(stamps, prepend=stamps[:1] - trigger.first_dt)[index]
     span = stamps[index][:, None] + np.arange(-trigger.pre, trigger.post)
     inputs = {
-        trigger.window.name: frames[np.maximum(span, 0)],
+        trigger.window.name: _read(ring, frames, span),
         trigger.dt.name: elapsed.clip(trigger.dt.qmin, trigger.dt.qmax)[:, None],
     }
     if trigger.dt_next is not None:

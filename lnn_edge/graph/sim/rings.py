@@ -11,7 +11,9 @@ from lnn_edge.graph.stage import EveryTrigger, Ring
 
 
 class AbstractRingMemory(abc.ABC):
-    """The last frames of a ring; the first one fills it, lost ones repeat the last.
+    """The last frames of a ring; lost ones repeat the last.
+
+    It starts full of zeros, or the first frame fills it.
 
     Attributes:
         frames: Index of the next frame.
@@ -22,8 +24,10 @@ class AbstractRingMemory(abc.ABC):
         self.ring = ring
         self.frames = 0
         self.is_fresh = False
-        self._is_primed = False
+        self._is_primed = ring.starts_at_zero
         self._data = np.zeros((ring.length, *ring.frame.shape), ring.frame.dtype)
+        if ring.starts_at_zero:
+            self._data[:] = ring.zero
 
     @abc.abstractmethod
     def _store(self, frame: np.ndarray) -> None:
@@ -121,7 +125,7 @@ class SlidingRing(AbstractRingMemory):
 
     def skip(self, count: int) -> None:
         """Account for lost frames: the last frame stands in their place, no window is read."""
-        if not self._is_primed:
+        if self.frames == 0 or not self._is_primed:  # all slots are alike
             self.frames += count
             return
         last = self._last
