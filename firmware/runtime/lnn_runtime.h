@@ -71,7 +71,7 @@ typedef struct
 /** @brief When a stage fires that needs no events: on frame n if n + 1 >= first and (n + 1 - first) % hop == 0. */
 typedef struct
 {
-    uint32_t length; /**< frames of the window, the one that it fires on the last */
+    uint32_t length; /**< frames that the window reaches over, the one that it fires on the last */
     uint32_t hop;
     uint32_t first;
     uint32_t ring_length;
@@ -97,6 +97,10 @@ void lnn_ring_skip(lnn_ring_t *ring, int16_t *data, uint32_t length, uint32_t ch
 /** @brief Copy `count` frames from index `first` (modulo 2^32) on. */
 void lnn_ring_slice(const lnn_ring_t *ring, const int16_t *data, uint32_t length, uint32_t channels, uint32_t first,
                     uint32_t count, int16_t *out);
+
+/** @brief Copy `count` frames, `dilation` apart, from index `first` (modulo 2^32) on. */
+void lnn_ring_taps(const lnn_ring_t *ring, const int16_t *data, uint32_t length, uint32_t channels, uint32_t first,
+                   uint32_t dilation, uint32_t count, int16_t *out);
 
 /** @brief Append a frame to a ring that slides: as long as the window of its only reader, which is its memory. */
 void lnn_slide_push(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, uint32_t channels,

@@ -9,7 +9,7 @@ from lnn_edge.graph.contract import Contract
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.r_peaks import RPeaks
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.stage import EventTrigger, Stage
+from lnn_edge.graph.stage import EventTrigger, EveryTrigger, Stage
 
 MOST_FORMULAS = 4  # of a state's elements, one by one
 
@@ -127,7 +127,8 @@ class Header:
         """Frames that may be pushed before a decision is polled, and one more."""
         trigger = self.graph.deciding_trigger
         ring = self.graph.ring(trigger.ring)
-        kept = ring.length - trigger.window.shape[0] + 1
+        assert isinstance(trigger, EveryTrigger)
+        kept = ring.length - trigger.reach + 1
         return min(kept * self.graph.pace(ring)[1], self.pace[1])
 
     @property

@@ -227,6 +227,8 @@ def _encode_trigger(trigger: InputTrigger | DecidingTrigger) -> dict[str, Any]:
     plain = {k: v.name if isinstance(v, QTensor) else v for k, v in values.items()}
     if plain.get("source", "") is None:  # events from outside: said by the key's absence
         del plain["source"]
+    if plain.get("dilation") == 1:
+        del plain["dilation"]
     return {"kind": kind, **plain}
 
 

@@ -108,7 +108,8 @@ class Pipeline:
             return False
         trigger = readers[0].trigger
         assert isinstance(trigger, EveryTrigger)
-        return ring.length == trigger.length > trigger.hop and trigger.first <= ring.length
+        is_window = ring.length == trigger.length == trigger.reach
+        return is_window and trigger.hop < ring.length and trigger.first <= ring.length
 
     def pace(self, ring: Ring) -> tuple[int, int]:
         """Return (first, hop): frame m of a ring is written after first + hop * m input frames."""
@@ -267,7 +268,9 @@ def _check_every(trigger: EveryTrigger, ring: Ring) -> None:
         raise GraphError(
             f"hop {trigger.hop}, first {trigger.first}; needed 1 to 2**31 - 1 frames each"
         )
-    _check_ring(ring, trigger.length)
+    if trigger.dilation < 1:
+        raise GraphError(f"dilation {trigger.dilation}; needed at least 1 frame")
+    _check_ring(ring, trigger.reach)
     _check_window(trigger.window, trigger.length, ring)
 
 

@@ -152,21 +152,29 @@ class EveryTrigger:
 
     Attributes:
         ring: Name of the ring that `window` reads; its frames are counted.
-        window: The last `length` frames, [n + 1 - length, n], shape (length, channels).
+        window: `length` frames, `dilation` apart, n the last: n - (length - 1) * dilation, ..., n;
+            shape (length, channels).
         hop: Frames from one firing to the next.
-        first: Frames up to and with the first that fires; below `length` its window begins before
+        first: Frames up to and with the first that fires; below `reach` its window begins before
             the record.
+        dilation: Frames from one of the window to the next.
     """
 
     ring: str
     window: QTensor
     hop: int
     first: int
+    dilation: int = 1
 
     @property
     def length(self) -> int:
         """Frames of the window."""
         return self.window.shape[0]
+
+    @property
+    def reach(self) -> int:
+        """Frames from the first of the window to the last, both counted."""
+        return (self.length - 1) * self.dilation + 1
 
     @property
     def inputs(self) -> tuple[QTensor, ...]:

@@ -36,6 +36,7 @@ from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.checkpoint import ModelCard, Trained
 from lnn_edge.train.recipe import load_recipe
 from tests.nn.test_cell_model import frames_for, make_model
+from tests.support.causal import Net
 from tests.support.host_c import WARNINGS
 from tests.support.places import SUPPORT
 from tests.support.toy import toy_every_graph, toy_graph, toy_source_graph, toy_staged_graph
@@ -80,6 +81,8 @@ FIRED_BY_FRAMES: dict[str, Callable[[], QGraph]] = {
     "every": toy_every_graph,
     "every, long ring": lambda: toy_every_graph(hop=4, first=9, ring_length=30),
     "staged": toy_staged_graph,
+    "causal": Net(slack=3).graph,
+    "valid": Net(start="edge", thin=2, hop=3).graph,
 }
 FIRED_BY_EVENTS: dict[str, Callable[[], QGraph]] = {
     "ecg-beats-cfc": lambda: shipped("ecg-beats-cfc"),

@@ -23,6 +23,7 @@ from lnn_edge.graph.sim.queues import MOST_AHEAD
 from lnn_edge.graph.sim.stream import BLOB_CRC_BYTES, BLOB_HEAD_BYTES, Stream, state_layout
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.tasks.beats.find_beats import find_beats
+from tests.support.causal import Net
 from tests.support.host_c import SANITIZERS, WARNINGS, compile_model, run_c
 from tests.support.places import SUPPORT
 from tests.support.toy import toy_every_graph, toy_graph, toy_source_graph, toy_staged_graph
@@ -214,6 +215,7 @@ MODELS: dict[str, Callable[[], QGraph]] = {
         toy_staged_graph(),
         rings=tuple(replace(r, start="zero") for r in toy_staged_graph().rings),
     ),
+    "causal": Net().graph,
     "found": lambda: find_beats(toy_graph()),
     "beats": lambda: load_graph(shipped_graph()),
 }

@@ -26,6 +26,7 @@ from lnn_edge.graph.ops.window import MeanAbs
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.graph.stage import Stage
+from tests.support.causal import Net
 from tests.support.toy import toy_every_graph, toy_graph
 
 Members = dict[str, bytes]
@@ -99,7 +100,9 @@ def decisions(graph: QGraph) -> list[tuple[int, bytes, bytes, bytes]]:
     return [(d.stamp, d.outputs.tobytes(), d.probes, d.state) for d in run]
 
 
-@pytest.mark.parametrize("make", [toy_graph, toy_every_graph, lambda: load_graph(shipped_graph())])
+@pytest.mark.parametrize(
+    "make", [toy_graph, toy_every_graph, Net().graph, lambda: load_graph(shipped_graph())]
+)
 def test_a_graph_comes_back_with_the_same_hash_and_the_same_decisions(
     make: Callable[[], QGraph], tmp_path: Path
 ) -> None:
@@ -140,6 +143,9 @@ def test_a_firing_on_frames_is_stored_under_its_own_kind(tmp_path: Path) -> None
         "hop": 4,
         "first": 6,
     }
+    document["stages"][1]["trigger"]["dilation"] = 0
+    write_members(path, with_document(read_members(path), document))
+    assert "dilation 0; needed at least 1 frame" in refusal(path)
     document["stages"][1]["trigger"]["hop"] = 0
     write_members(path, with_document(read_members(path), document))
     assert "hop 0, first 6; needed" in refusal(path)

@@ -126,7 +126,7 @@ def _run_stages_between(pipeline: Pipeline, values: Values) -> np.ndarray:
 def _windows(trigger: EveryTrigger, ring: Ring, frames: np.ndarray) -> np.ndarray:
     """Return the windows of all firings, (M, length, *shape) in the type of the frames."""
     last = np.arange(trigger.first - 1, len(frames), trigger.hop)
-    return _read(ring, frames, last[:, None] + np.arange(1 - trigger.length, 1))
+    return _read(ring, frames, last[:, None] + np.arange(1 - trigger.length, 1) * trigger.dilation)
 
 
 def _read(ring: Ring, frames: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -34,8 +34,8 @@ class AbstractRingMemory(abc.ABC):
         """Put the next frame, whose index is `frames`, into its slot."""
 
     @abc.abstractmethod
-    def window(self, first: int, count: int) -> np.ndarray:
-        """Return frames [first, first + count), int64."""
+    def window(self, first: int, count: int, dilation: int = 1) -> np.ndarray:
+        """Return `count` frames from `first` on, `dilation` apart, int64."""
 
     @property
     @abc.abstractmethod
@@ -76,9 +76,9 @@ class CircularRing(AbstractRingMemory):
         last: np.ndarray = self._data[(self.frames - 1) % self.ring.length]
         return last.copy()
 
-    def window(self, first: int, count: int) -> np.ndarray:
-        """Return frames [first, first + count), int64."""
-        slots = np.arange(first, first + count) % self.ring.length
+    def window(self, first: int, count: int, dilation: int = 1) -> np.ndarray:
+        """Return `count` frames from `first` on, `dilation` apart, int64."""
+        slots = (first + np.arange(count) * dilation) % self.ring.length
         return self._data[slots].astype(np.int64)
 
     def skip(self, count: int) -> None:
@@ -113,9 +113,10 @@ class SlidingRing(AbstractRingMemory):
         last: np.ndarray = self._data[self._slot(self.frames - 1)]
         return last.copy()
 
-    def window(self, first: int, count: int) -> np.ndarray:
+    def window(self, first: int, count: int, dilation: int = 1) -> np.ndarray:
         """Return the whole ring, int64; only after a frame on which the reader fires."""
-        assert (first, count) == (self.frames - self.ring.length, self.ring.length)
+        length = self.ring.length
+        assert (first, count, dilation) == (self.frames - length, length, 1)
         return self._data.astype(np.int64)
 
     def advance(self) -> None:

@@ -20,7 +20,7 @@ from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.sim.interpreter import Values
 from lnn_edge.graph.sim.queues import Counters, make_queue
 from lnn_edge.graph.sim.rings import SlidingRing, make_ring_memory
-from lnn_edge.graph.stage import EventTrigger, Stage, State, every_trigger
+from lnn_edge.graph.stage import EventTrigger, EveryTrigger, Stage, State, every_trigger
 
 BLOB_MAGIC = b"LNN\1"  # the last byte is the version of the layout
 BLOB_HASH_BYTES, BLOB_CRC_BYTES = 8, 4
@@ -89,7 +89,8 @@ class Stream:
             ring = self._rings[trigger.ring]
             if not (ring.is_fresh and trigger.fires_after(ring.frames)):
                 continue
-            window = ring.window(ring.frames - trigger.length, trigger.length)
+            start = ring.frames - trigger.reach
+            window = ring.window(start, trigger.length, trigger.dilation)
             self._prepare(stage, {trigger.window.name: window})
             if isinstance(ring, SlidingRing):
                 ring.advance()
@@ -162,7 +163,8 @@ class Stream:
 
     def _decide(self, before: bytes) -> Decision:
         ring, trigger = self._rings[self._trigger.ring], self._trigger
-        window = ring.window(self._queue.window_start, trigger.window.shape[0])
+        dilation = trigger.dilation if isinstance(trigger, EveryTrigger) else 1
+        window = ring.window(self._queue.window_start, trigger.window.shape[0], dilation)
         index, inputs = self._queue.take()
         inputs[trigger.window.name] = window
         values = self._run(self._stage, inputs)

@@ -1,0 +1,170 @@
+"""Windows whose frames lie apart: simulator, whole records, generated C, torch as the witness."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lnn_edge.codegen.kernels import Core
+from lnn_edge.errors import GraphError
+from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.batch import decision_inputs
+from lnn_edge.graph.sim.queues import Counters
+from lnn_edge.graph.sim.stream import Stream
+from lnn_edge.graph.stage import every_trigger
+from tests.support.causal import Net, real_rows
+from tests.support.host_c import compile_model, record_items, run_c, run_reference
+from tests.support.toy import motion, toy_every_graph
+
+NO_EVENTS = np.zeros(0, np.int64)
+NETS = {
+    "causal": Net(),
+    "valid": Net(start="edge", hop=2),
+    "slow": Net(kernel=2, dilations=(1, 3, 7), thin=2, channels=8),
+    "late": Net(dilations=(4, 3), hop=3, slack=2),
+}
+
+
+@pytest.fixture(scope="module", params=NETS)
+def graph(request: pytest.FixtureRequest) -> QGraph:
+    return NETS[request.param].graph()
+
+
+@pytest.fixture(scope="module")
+def program(graph: QGraph, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_model(graph, tmp_path_factory.mktemp(graph.name))
+
+
+def dilated(length: int, **fields: object) -> QGraph:
+    """The toy that decides on 8 frames, these apart, its ring as long as is said."""
+    graph = toy_every_graph(ring_length=length)
+    trigger = replace(every_trigger(graph.deciding_stage), **fields)  # type: ignore[arg-type]
+    return replace(graph, stages=(graph.stages[0], replace(graph.stages[1], trigger=trigger)))
+
+
+def test_the_window_is_frames_that_lie_apart() -> None:
+    stream, windows = Stream(dilated(22, dilation=3)), {}
+    for index in range(40):
+        stream.push_frame(np.full(3, 100 + index, np.int16))
+        windows |= {d.stamp: d.values["window"][:, 0].tolist() for d in stream.decisions()}
+    assert windows[37] == list(range(116, 138, 3))
+    assert windows[5] == [100] * 6 + [102, 105]  # begins before the record
+
+
+def test_a_window_of_neighbours_is_the_one_of_before() -> None:
+    graph = toy_every_graph()
+    assert dilated(11, dilation=1).deciding_trigger == graph.deciding_trigger
+    assert every_trigger(graph.deciding_stage).reach == 8
+
+
+@pytest.mark.parametrize("lost", [3, 4])
+def test_a_firing_whose_first_tap_has_left_the_ring_is_dropped(lost: int, tmp_path: Path) -> None:
+    graph = dilated(25, dilation=3)
+    items: list[tuple[str, object]] = [("N", f) for f in motion(6, 6)]
+    items += [("S", lost), ("G", None)]
+    expected = run_reference(graph, items)
+    assert expected.startswith(b"D") == (lost < 4)
+    assert run_c(compile_model(graph, tmp_path), items) == expected
+
+
+@pytest.mark.parametrize(("low", "high"), [(-4000, 4000), (-32768, 32767), (0, 0)])
+def test_random_frames_are_bit_exact(graph: QGraph, program: Path, low: int, high: int) -> None:
+    items = [*record_items(motion(1, 300, low, high), NO_EVENTS), ("G", None)]
+    expected = run_reference(graph, items)
+    assert expected.count(b"D") > 40
+    assert run_c(program, [*items, ("R", None), *items]) == expected + expected
+
+
+@pytest.mark.parametrize("lost", [1, 2, 9, 30, 1000])
+@pytest.mark.parametrize("before", [0, 1, 11, 60])
+def test_lost_frames_are_bit_exact(graph: QGraph, program: Path, lost: int, before: int) -> None:
+    frames = motion(2, 120)
+    items = [("F", f) for f in frames[:before]] + [("S", lost), ("G", None)]
+    items += [x for f in frames[before:] for x in (("F", f), ("G", None))]
+    assert run_c(program, items) == run_reference(graph, items)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 13, 100])
+def test_a_state_put_into_another_instance_continues_exactly(
+    graph: QGraph, program: Path, cut: int
+) -> None:
+    stream, frames = Stream(graph), motion(5, 200)
+    list(stream.run(frames[:cut]))
+    rest = [*(("F", f) for f in frames[cut:]), ("G", None)]
+    whole = run_reference(graph, [*(("F", f) for f in frames[:cut]), *rest])
+    assert whole.endswith(run_c(program, [("P", stream.state_blob()), *rest]))
+
+
+def test_whole_records_decide_as_the_stream_does(graph: QGraph) -> None:
+    records = [motion(seed, n) for seed, n in ((3, 150), (4, 3), (5, 61))]
+    found = decision_inputs(graph, [(r, NO_EVENTS) for r in records])
+    for record, (stamps, inputs) in zip(records, found, strict=True):
+        decisions = list(Stream(graph).run(record))
+        assert [d.stamp for d in decisions] == stamps.tolist()
+        for step, decision in enumerate(decisions):
+            for name, values in inputs.items():
+                np.testing.assert_array_equal(values[step], decision.values[name])
+    assert len(found[0][0]) > 20
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_each_layer_is_the_dilated_convolution_of_torch(name: str) -> None:
+    """On its dequantized input, of every frame from the first on, within half a step."""
+    net = replace(NETS[name], hop=1, slack=0)
+    for depth in range(1, len(net.dilations) + 1):
+        graph = replace(net, dilations=net.dilations[:depth]).graph()
+        decisions = list(Stream(graph).run(motion(7, 150)))
+        (window,), conv = graph.deciding_stage.inputs, graph.deciding_stage.ops[0]
+        assert isinstance(conv, Linear)
+        z = window.dequantize(np.stack([d.values[window.name] for d in decisions]))
+        reach = net.reach(depth - 1) - 1
+        weight, bias = real_rows(conv)
+        kernel = torch.from_numpy(weight.reshape(-1, *window.shape).transpose(0, 2, 1))
+        line = torch.nn.functional.pad(torch.from_numpy(z[:, -1].T), (reach, 0))
+        real = torch.nn.functional.conv1d(
+            line[None], kernel, torch.from_numpy(bias), dilation=net.dilations[depth - 1]
+        )[0].T
+        y = conv.outputs[0]
+        found = y.dequantize(np.stack([d.values[y.name] for d in decisions]))
+        expected = real.numpy().clip(0, y.qmax * y.scales[0])
+        whole = 0 if net.start == "zero" else reach  # valid: before them the taps are not at hand
+        assert len(found) > whole + 40
+        error = np.abs(found - expected)[whole:].max()
+        assert error <= y.scales[0] / 2 + 1e-9
+        assert np.abs(found).max() > 50 * y.scales[0]
+
+
+def test_the_kernels_of_a_core_with_dsp_instructions_are_bit_exact(tmp_path: Path) -> None:
+    graph = Net(channels=16).graph()
+    items = [*record_items(motion(1, 200), NO_EVENTS), ("G", None)]
+    program = compile_model(graph, tmp_path, Core("cortex-m7", dsp=True))
+    assert run_c(program, items) == run_reference(graph, items)
+
+
+def test_nothing_is_dropped_at_the_shortest_ring(graph: QGraph) -> None:
+    stream = Stream(graph)
+    list(stream.run(motion(8, 100)))
+    assert stream.counters == Counters()
+
+
+def test_a_dilated_window_does_not_slide() -> None:
+    graph = Net().graph()
+    assert [graph.slides(r) for r in graph.rings] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("length", "dilation", "sentence"),
+    [
+        (21, 3, "ring samples has 21 frames, needed at least 22"),
+        (11, 0, "dilation 0; needed at least 1 frame"),
+        (11, -2, "dilation -2; needed at least 1 frame"),
+    ],
+)
+def test_a_dilation_that_does_not_fit_is_named(length: int, dilation: int, sentence: str) -> None:
+    with pytest.raises(GraphError, match=sentence):
+        dilated(length, dilation=dilation)
