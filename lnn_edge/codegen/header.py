@@ -135,7 +135,8 @@ class Header:
     def zero_readers(self) -> tuple[str, ...]:
         """Stages whose windows read zeros before the record, and not the first frame."""
         rings = [ring for ring in self.graph.rings if ring.starts_at_zero]
-        return tuple(stage.name for ring in rings for stage in self.graph.readers(ring))
+        names = (stage.name for ring in rings for stage in self.graph.readers(ring))
+        return tuple(dict.fromkeys(names))
 
     @property
     def event_words(self) -> str:

@@ -96,7 +96,7 @@ class StageCode:
         operators: In execution order.
         arena: Places of its tensors.
         places: C expression of the memory of each tensor that it reads or writes, by name.
-        is_read_in_turn: Whether another stage before the decision reads the ring that it fills.
+        is_read_in_turn: Whether another stage before the decision counts the frames that it makes.
     """
 
     stage: Stage
@@ -311,7 +311,8 @@ def generate(
             operators.append(OperatorCode(op, kernel, symbol, names, arguments))
             symbols.append(symbol)
         in_turn = stage is not graph.deciding_stage and any(
-            reader is not graph.deciding_stage for reader in graph.readers(graph.filled_by(stage))
+            reader.trigger.ring == graph.filled_by(stage).name
+            for reader in graph.preparing_stages[1:]
         )
         stages.append(StageCode(stage, tuple(operators), arena, places, in_turn))
     _check_distinct(graph, symbols)

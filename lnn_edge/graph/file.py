@@ -33,6 +33,7 @@ from lnn_edge.graph.stage import (
     Ring,
     Stage,
     State,
+    Window,
 )
 
 FORMAT = 1
@@ -229,6 +230,18 @@ def _encode_trigger(trigger: InputTrigger | DecidingTrigger) -> dict[str, Any]:
         del plain["source"]
     if plain.get("dilation") == 1:
         del plain["dilation"]
+    if isinstance(trigger, EveryTrigger):
+        del plain["others"]
+        if trigger.others:
+            plain["others"] = [
+                {
+                    "ring": w.ring,
+                    "frames": w.frames.name,
+                    "length": w.length,
+                    "dilation": w.dilation,
+                }
+                for w in trigger.others
+            ]
     return {"kind": kind, **plain}
 
 
@@ -320,6 +333,10 @@ def _decode_trigger(
     plain = {k: v for k, v in values.items() if k != "kind"}
     for key in plain.keys() & _TRIGGER_TENSORS:
         plain[key] = None if plain[key] is None else tensors[plain[key]]
+    if "others" in plain:
+        plain["others"] = [
+            _make(Window, "window", {**w, "frames": tensors[w["frames"]]}) for w in plain["others"]
+        ]
     return _make(kind, "trigger", plain)
 
 

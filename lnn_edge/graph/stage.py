@@ -90,6 +90,28 @@ class Ring:
 
 
 @dataclass(frozen=True)
+class Window:
+    """Frames of a ring that a stage reads.
+
+    Attributes:
+        ring: Its name.
+        frames: The frames, shape (length, *frame), the newest the last; of one frame also (*frame).
+        length: Frames that are read.
+        dilation: Frames of the ring from one of them to the next.
+    """
+
+    ring: str
+    frames: QTensor
+    length: int = 1
+    dilation: int = 1
+
+    @property
+    def reach(self) -> int:
+        """Frames of the ring from the first that is read to the last, both counted."""
+        return (self.length - 1) * self.dilation + 1
+
+
+@dataclass(frozen=True)
 class InputTrigger:
     """Fires on each frame that arrives.
 
@@ -136,6 +158,11 @@ class EventTrigger:
     source: QTensor | None = None
 
     @property
+    def windows(self) -> tuple[Window, ...]:
+        """What the stage reads of rings."""
+        return (Window(self.ring, self.window, self.pre + self.post),)
+
+    @property
     def inputs(self) -> tuple[QTensor, ...]:
         """Tensors that the run time writes before the stage runs."""
         both = (self.window, self.dt)
@@ -158,6 +185,8 @@ class EveryTrigger:
         first: Frames up to and with the first that fires; below `reach` its window begins before
             the record.
         dilation: Frames from one of the window to the next.
+        others: Further windows: the newest frames that their rings hold when the stage fires. Those
+            rings get a frame whenever `ring` does; theirs may have begun earlier.
     """
 
     ring: str
@@ -165,6 +194,7 @@ class EveryTrigger:
     hop: int
     first: int
     dilation: int = 1
+    others: tuple[Window, ...] = ()
 
     @property
     def length(self) -> int:
@@ -174,12 +204,17 @@ class EveryTrigger:
     @property
     def reach(self) -> int:
         """Frames from the first of the window to the last, both counted."""
-        return (self.length - 1) * self.dilation + 1
+        return self.windows[0].reach
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """What the stage reads of rings, the window whose frames are counted first."""
+        return (Window(self.ring, self.window, self.length, self.dilation), *self.others)
 
     @property
     def inputs(self) -> tuple[QTensor, ...]:
         """Tensors that the run time writes before the stage runs."""
-        return (self.window,)
+        return tuple(window.frames for window in self.windows)
 
     def fires_after(self, frames: int) -> bool:
         """Tell whether the newest of so many frames is one to fire on."""

@@ -81,8 +81,8 @@ FIRED_BY_FRAMES: dict[str, Callable[[], QGraph]] = {
     "every": toy_every_graph,
     "every, long ring": lambda: toy_every_graph(hop=4, first=9, ring_length=30),
     "staged": toy_staged_graph,
-    "causal": Net(slack=3).graph,
-    "valid": Net(start="edge", thin=2, hop=3).graph,
+    "causal": Net(slack=3, skip=1).graph,
+    "valid": Net(start="edge", thin=2, hop=3, skip=3).graph,
 }
 FIRED_BY_EVENTS: dict[str, Callable[[], QGraph]] = {
     "ecg-beats-cfc": lambda: shipped("ecg-beats-cfc"),

@@ -215,7 +215,8 @@ MODELS: dict[str, Callable[[], QGraph]] = {
         toy_staged_graph(),
         rings=tuple(replace(r, start="zero") for r in toy_staged_graph().rings),
     ),
-    "causal": Net().graph,
+    "causal": Net(skip=2).graph,
+    "valid": Net(skip=3, start="edge", thin=2).graph,
     "found": lambda: find_beats(toy_graph()),
     "beats": lambda: load_graph(shipped_graph()),
 }

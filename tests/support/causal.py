@@ -7,22 +7,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.elementwise import Add
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage, Start
+from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage, Start, Window
 
 ADC = 1 / 1000
 
 
 @dataclass(frozen=True)
 class Net:
-    """A stack of convolutions, each y = max(conv(z), 0) with its own dilation.
+    """A stack of convolutions, each y = max(conv(z), 0) with its own dilation, and skips over them.
 
     Attributes:
         inputs: Channels of a frame.
         channels: Of each layer.
         kernel: Taps.
         dilations: One per layer.
+        skip: Layers after which what went into the first of them is added, 0 for never.
         start: "zero", causal: every layer runs on every frame; "edge", valid: a layer waits until
             its window is whole.
         thin: Frames from one that enters to the next.
@@ -34,6 +36,7 @@ class Net:
     channels: int = 6
     kernel: int = 3
     dilations: tuple[int, ...] = (1, 2, 5)
+    skip: int = 0
     start: Start = "zero"
     thin: int = 1
     hop: int = 1
@@ -70,6 +73,7 @@ class _Builder:
         rng = np.random.default_rng(99)
         self.z_real = rng.integers(-4000, 4001, (400, net.inputs)) * ADC
         self.z = self.frame
+        self.frames: list[tuple[QTensor, np.ndarray]] = []  # of each ring z, real values beside it
 
     def graph(self) -> QGraph:
         self._enter()
@@ -99,8 +103,19 @@ class _Builder:
         self._ring(ring, self.z, reach)
         window = self._window(f"taps{layer}", net.kernel)
         first = 1 if net.start == "zero" else reach
-        trigger = EveryTrigger(ring, window, net.hop if is_last else 1, first, net.dilations[layer])
+        self.frames.append((self.z, self.z_real))
         ops: list[AbstractOp] = [self._convolution(layer, window)]
+        others: tuple[Window, ...] = ()
+        if net.skip and (layer + 1) % net.skip == 0:
+            source = layer + 1 - net.skip
+            old, real = self.frames[source]
+            skipped = replace(old, name=f"skip{source}", role="input")
+            others = (Window(f"z{source}", skipped),)
+            new, self.z_real = self.z, self.z_real + real
+            self.z = self._tensor(f"sum{layer}", self.z_real)
+            ops.append(Add.quantize(f"add{layer}", new, skipped, self.z))
+        hop = net.hop if is_last else 1
+        trigger = EveryTrigger(ring, window, hop, first, net.dilations[layer], others)
         if is_last:
             scores = QTensor("scores", (4,), "int16", 1 / 2048)
             weight, bias = net.weights(100, 4, net.channels)
@@ -126,9 +141,12 @@ class _Builder:
         weight, bias = self.net.weights(layer, rows, real.shape[1])
         self.z_real = real @ weight.T + bias
         self.z_real = np.maximum(self.z_real, 0) if relu else self.z_real
-        scale = np.abs(self.z_real).max() * 1.1 / 127
-        self.z = QTensor(name, (rows,), "int8", float(scale), qmin=0 if relu else -128)
+        self.z = self._tensor(name, self.z_real)
+        self.z = replace(self.z, qmin=0) if relu else self.z
         return Linear.quantize(f"{name}_matrix", x, self.z, weight, bias)
+
+    def _tensor(self, name: str, real: np.ndarray) -> QTensor:
+        return QTensor(name, real.shape[1:], "int8", float(np.abs(real).max() * 1.1 / 127))
 
 
 def real_rows(op: Linear) -> tuple[np.ndarray, np.ndarray]:
