@@ -1,23 +1,10 @@
 #include "lnn_runtime.h"
 
-#include "lnn_dsp.h"
-
 static void store(int16_t *data, const uint32_t slot, const uint32_t channels, const int16_t *frame)
 {
     for (uint32_t c = 0; c < channels; c++)
     {
         data[slot * channels + c] = frame[c];
-    }
-}
-
-/* By four, as most of what is copied is no more than a few words long. */
-static void copy(const int16_t *from, const uint32_t channels, int16_t *to)
-{
-    const uint32_t whole = channels / 4U * 4U;
-    lnn_copy(from, (int32_t) (channels / 4U), to);
-    for (uint32_t c = whole; c < channels; c++)
-    {
-        to[c] = from[c];
     }
 }
 
@@ -56,16 +43,11 @@ void lnn_ring_skip(lnn_ring_t *ring, int16_t *data, const uint32_t length, const
     ring->frames += count;
 }
 
-/* Counted back from the newest frame, so that an index before frame 0 wraps to the right slot. */
-static uint32_t slot_back(const lnn_ring_t *ring, const uint32_t length, const uint32_t frame)
-{
-    return (ring->frames % length + length - (ring->frames - frame) % length) % length;
-}
-
 void lnn_ring_slice(const lnn_ring_t *ring, const int16_t *data, const uint32_t length, const uint32_t channels,
                     const uint32_t first, const uint32_t count, int16_t *out)
 {
-    uint32_t slot = slot_back(ring, length, first);
+    /* Counted back from the newest frame, so that an index before frame 0 wraps to the right slot. */
+    uint32_t slot = (ring->frames % length + length - (ring->frames - first) % length) % length;
     for (uint32_t i = 0; i < count; i++)
     {
         for (uint32_t c = 0; c < channels; c++)
@@ -73,18 +55,6 @@ void lnn_ring_slice(const lnn_ring_t *ring, const int16_t *data, const uint32_t 
             out[i * channels + c] = data[slot * channels + c];
         }
         slot = (slot + 1U == length) ? 0U : (slot + 1U);
-    }
-}
-
-void lnn_ring_taps(const lnn_ring_t *ring, const int16_t *data, const uint32_t length, const uint32_t channels,
-                   const uint32_t first, const uint32_t dilation, const uint32_t count, int16_t *out)
-{
-    uint32_t slot = slot_back(ring, length, first);
-    for (uint32_t i = 0; i < count; i++)
-    {
-        copy(&data[slot * channels], channels, &out[i * channels]);
-        slot += dilation; /* less than the length of the ring, if another tap follows */
-        slot -= (slot >= length) ? length : 0U;
     }
 }
 

@@ -98,10 +98,6 @@ void lnn_ring_skip(lnn_ring_t *ring, int16_t *data, uint32_t length, uint32_t ch
 void lnn_ring_slice(const lnn_ring_t *ring, const int16_t *data, uint32_t length, uint32_t channels, uint32_t first,
                     uint32_t count, int16_t *out);
 
-/** @brief Copy `count` frames, `dilation` apart, from index `first` (modulo 2^32) on. */
-void lnn_ring_taps(const lnn_ring_t *ring, const int16_t *data, uint32_t length, uint32_t channels, uint32_t first,
-                   uint32_t dilation, uint32_t count, int16_t *out);
-
 /** @brief Append a frame to a ring that slides: as long as the window of its only reader, which is its memory. */
 void lnn_slide_push(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, uint32_t channels,
                     const int16_t *frame);

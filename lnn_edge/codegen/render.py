@@ -40,7 +40,15 @@ from lnn_edge.graph.sim.stream import (
     BLOB_MAGIC,
     state_layout,
 )
-from lnn_edge.graph.stage import EventTrigger, InputTrigger, Ring, Stage
+from lnn_edge.graph.stage import (
+    EventTrigger,
+    EveryTrigger,
+    InputTrigger,
+    Ring,
+    Stage,
+    Window,
+    every_trigger,
+)
 
 RUNTIME_VERSION = 2
 RING_WORDS = 2  # of lnn_ring_t
@@ -96,14 +104,26 @@ class StageCode:
         operators: In execution order.
         arena: Places of its tensors.
         places: C expression of the memory of each tensor that it reads or writes, by name.
-        is_read_in_turn: Whether another stage before the decision counts the frames that it makes.
+        taps: Windows that are copied tap by tap, each with the C expression of how far back it
+            begins.
+        is_steady: Whether it runs on every frame that arrives.
+        is_read_in_turn: Whether another stage before the decision asks if it has run.
     """
 
     stage: Stage
     operators: tuple[OperatorCode, ...]
     arena: ArenaPlan
     places: dict[str, Code]
+    taps: tuple[tuple[Window, Code], ...]
+    is_steady: bool
     is_read_in_turn: bool
+
+    @property
+    def gathers_main(self) -> bool:
+        """Whether the window whose frames are counted is among the taps."""
+        trigger = self.stage.trigger
+        names = [window.frames.name for window, _ in self.taps]
+        return isinstance(trigger, EveryTrigger) and trigger.window.name in names
 
 
 @dataclass(frozen=True)
@@ -187,6 +207,15 @@ class ModelCode:
         graph = self.graph
         first, hop = graph.pace(graph.ring(graph.deciding_trigger.ring))
         return index if (first, hop) == (1, 1) else Code("%dU + %dU * %s") % (first - 1, hop, index)
+
+    @property
+    def reads_taps(self) -> bool:
+        """Whether rings are read or filled tap by tap."""
+        rings = any(ring.starts_at_zero for ring in self.graph.rings)
+        triggers = (stage.trigger for stage in self.graph.stages)
+        return rings or any(
+            isinstance(t, EveryTrigger) and (t.dilation > 1 or t.others) for t in triggers
+        )
 
     def zero(self, ring: Ring) -> np.ndarray:
         """Return the frame that means zero as the ring's units of 16 bits."""
@@ -310,11 +339,10 @@ def generate(
             arguments = tuple(_arguments(places, op))
             operators.append(OperatorCode(op, kernel, symbol, names, arguments))
             symbols.append(symbol)
-        in_turn = stage is not graph.deciding_stage and any(
-            reader.trigger.ring == graph.filled_by(stage).name
-            for reader in graph.preparing_stages[1:]
+        taps = tuple((w, _back(graph, stage, w)) for w in _gathered(graph, stage))
+        stages.append(
+            StageCode(stage, tuple(operators), arena, places, taps, *_turns(graph, stage))
         )
-        stages.append(StageCode(stage, tuple(operators), arena, places, in_turn))
     _check_distinct(graph, symbols)
     recorded = graph.contract.unlearned
     unlearned = unlearned if recorded is None else recorded
@@ -338,14 +366,67 @@ def _check_distinct(graph: QGraph, symbols: Sequence[str]) -> None:
 
 
 def _places_outside_the_arena(graph: QGraph, stage: Stage) -> dict[str, Code]:
-    """Return the memory of states, of the frame that arrives, and of a window that slides."""
+    """Return the memory of states, of the frame that arrives, and of windows that no copy needs."""
     places = {s.tensor.name: Code("ctx->state.%s") % s.tensor.name for s in stage.states}
     trigger = stage.trigger
+    for window in _read_in_place(graph, stage):
+        ring = graph.ring(window.ring)
+        parts = (
+            ring.name,
+            ring.name,
+            ring.length,
+            ring.frame.bytes // 2,
+            _back(graph, stage, window),
+        )
+        call = Code("lnn_ring_at(&ctx->state.%s_ring, ctx->state.%s_frames, %dU, %dU, %s)")
+        places[window.frames.name] = Code("(const void *) ") + call % parts
     if isinstance(trigger, InputTrigger):
         places[trigger.frame.name] = Code("frame")
     elif graph.slides(graph.ring(trigger.ring)):
         places[trigger.window.name] = Code("(const void *) ctx->state.%s_frames") % trigger.ring
     return places
+
+
+def _turns(graph: QGraph, stage: Stage) -> tuple[bool, bool]:
+    """Tell whether a stage runs on every frame, and whether another one asks if it has run."""
+    if stage is graph.deciding_stage:
+        return False, False
+    steady = {s.name for s in graph.preparing_stages if graph.stage_pace(s) == (1, 1)}
+    ring = graph.filled_by(stage).name
+    followers = [s for s in graph.preparing_stages[1:] if s.trigger.ring == ring]
+    return stage.name in steady, any(s.name not in steady for s in followers)
+
+
+def _read_in_place(graph: QGraph, stage: Stage) -> tuple[Window, ...]:
+    """Return the further windows of one frame, which lies in its ring in one piece.
+
+    Not those that outlive the step: the ring goes on.
+    """
+    trigger, kept = stage.trigger, stage.kept
+    if not isinstance(trigger, EveryTrigger):
+        return ()
+    return tuple(w for w in trigger.others if w.length == 1 and w.frames not in kept)
+
+
+def _gathered(graph: QGraph, stage: Stage) -> tuple[Window, ...]:
+    """Return the windows that are copied tap by tap."""
+    trigger = stage.trigger
+    if not isinstance(trigger, EveryTrigger):
+        return ()
+    in_place, ring = _read_in_place(graph, stage), graph.ring(trigger.ring)
+    is_plain = trigger.dilation == 1 and not ring.starts_at_zero
+    others = tuple(w for w in trigger.others if w not in in_place)
+    return others if is_plain or graph.slides(ring) else (trigger.windows[0], *others)
+
+
+def _back(graph: QGraph, stage: Stage, window: Window) -> Code:
+    """Return the C expression of how far before the next frame a window begins."""
+    trigger = every_trigger(stage)
+    if stage is not graph.deciding_stage:
+        return Code("%dU") % window.reach
+    first = Code("(firing->stamp + %dU)") % (1 + graph.lead(trigger, window))
+    back = Code("ctx->state.%s_ring.frames - %s + %dU")
+    return back % (window.ring, first, window.reach)
 
 
 def _updated_in_place(

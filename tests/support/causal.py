@@ -27,6 +27,7 @@ class Net:
         skip: Layers after which what went into the first of them is added, 0 for never.
         start: "zero", causal: every layer runs on every frame; "edge", valid: a layer waits until
             its window is whole.
+        dtype: Of the rings' frames: int8, or int16 that holds int8 and takes twice the memory.
         thin: Frames from one that enters to the next.
         hop: Of the last layer, which decides.
         slack: Frames that the rings are longer than needed.
@@ -38,6 +39,7 @@ class Net:
     dilations: tuple[int, ...] = (1, 2, 5)
     skip: int = 0
     start: Start = "zero"
+    dtype: str = "int8"
     thin: int = 1
     hop: int = 1
     slack: int = 0
@@ -146,7 +148,8 @@ class _Builder:
         return Linear.quantize(f"{name}_matrix", x, self.z, weight, bias)
 
     def _tensor(self, name: str, real: np.ndarray) -> QTensor:
-        return QTensor(name, real.shape[1:], "int8", float(np.abs(real).max() * 1.1 / 127))
+        scale = float(np.abs(real).max() * 1.1 / 127)
+        return QTensor(name, real.shape[1:], self.net.dtype, scale, 0, -128, 127)
 
 
 def real_rows(op: Linear) -> tuple[np.ndarray, np.ndarray]:

@@ -85,8 +85,8 @@ def test_random_frames_are_bit_exact(graph: QGraph, program: Path, low: int, hig
     assert run_c(program, [*items, ("R", None), *items]) == expected + expected
 
 
-@pytest.mark.parametrize("lost", [1, 2, 9, 30, 1000])
-@pytest.mark.parametrize("before", [0, 1, 11, 60])
+@pytest.mark.parametrize("lost", [1, 9, 1000])
+@pytest.mark.parametrize("before", [0, 1, 60])
 def test_lost_frames_are_bit_exact(graph: QGraph, program: Path, lost: int, before: int) -> None:
     frames = motion(2, 120)
     items = [("F", f) for f in frames[:before]] + [("S", lost), ("G", None)]
