@@ -128,7 +128,7 @@ STAGED_MUTATIONS = [  # the same, of stages before the decision
 CAUSAL_MUTATIONS = [  # of rings that are read tap by tap
     ("length - back) % length;", "length - back + 1U) % length;"),
     ("length - back) % length * channels", "length - back + 1U) % length * channels"),
-    ("slot += dilation", "slot += 1U"),
+    ("slot += dilation", "slot += dilation - 1U"),
     ("(slot >= length)", "(slot > length)"),
     ("ring->frames % length * channels", "(ring->frames + 1U) % length * channels"),
 ]

@@ -14,11 +14,24 @@
 #include "lnn_fixed.h"
 #include "lnn_runtime.h"
 
+#define LNN_CHUNK 32U /**< units that compilers copy by loads and stores, without a call */
+
+/** @brief Copy a frame. */
+LNN_INLINE void lnn_frame_copy(const int16_t *from, const uint32_t channels, int16_t *to)
+{
+    const uint32_t whole = channels / LNN_CHUNK * LNN_CHUNK;
+    for (uint32_t c = 0; c < whole; c += LNN_CHUNK)
+    {
+        (void) memcpy(&to[c], &from[c], 2U * LNN_CHUNK);
+    }
+    (void) memcpy(&to[whole], &from[whole], 2U * (size_t) (channels - whole));
+}
+
 /** @brief Append a frame to a ring that is full from the start. */
 LNN_INLINE void lnn_ring_append(lnn_ring_t *ring, int16_t *data, const uint32_t length, const uint32_t channels,
                                 const int16_t *frame)
 {
-    (void) memcpy(&data[ring->frames % length * channels], frame, 2U * (size_t) channels);
+    lnn_frame_copy(frame, channels, &data[ring->frames % length * channels]);
     ring->frames++;
 }
 
@@ -35,11 +48,11 @@ LNN_INLINE void lnn_tap_copy(const int16_t *from, const uint32_t channels, int16
 #if defined(__GNUC__)
     if (channels % 2U == 0U)
     {
-        (void) memcpy(__builtin_assume_aligned(to, 4), __builtin_assume_aligned(from, 4), 2U * (size_t) channels);
-        return;
+        from = __builtin_assume_aligned(from, 4);
+        to   = __builtin_assume_aligned(to, 4);
     }
 #endif
-    (void) memcpy(to, from, 2U * (size_t) channels);
+    lnn_frame_copy(from, channels, to);
 }
 
 /** @brief Copy `count` frames, `dilation` apart, the first of them `back` before the next one, at most `length`. */

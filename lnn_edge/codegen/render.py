@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import lnn_edge
+from lnn_edge.codegen import windows
 from lnn_edge.codegen.arena import ArenaPlan, plan_arena
 from lnn_edge.codegen.codetext import Code, Templates
 from lnn_edge.codegen.header import Header, state_formula
@@ -40,15 +41,7 @@ from lnn_edge.graph.sim.stream import (
     BLOB_MAGIC,
     state_layout,
 )
-from lnn_edge.graph.stage import (
-    EventTrigger,
-    EveryTrigger,
-    InputTrigger,
-    Ring,
-    Stage,
-    Window,
-    every_trigger,
-)
+from lnn_edge.graph.stage import EventTrigger, EveryTrigger, InputTrigger, Ring, Stage, Window
 
 RUNTIME_VERSION = 2
 RING_WORDS = 2  # of lnn_ring_t
@@ -339,10 +332,9 @@ def generate(
             arguments = tuple(_arguments(places, op))
             operators.append(OperatorCode(op, kernel, symbol, names, arguments))
             symbols.append(symbol)
-        taps = tuple((w, _back(graph, stage, w)) for w in _gathered(graph, stage))
-        stages.append(
-            StageCode(stage, tuple(operators), arena, places, taps, *_turns(graph, stage))
-        )
+        taps = windows.taps(graph, stage)
+        turns = windows.turns(graph, stage)
+        stages.append(StageCode(stage, tuple(operators), arena, places, taps, *turns))
     _check_distinct(graph, symbols)
     recorded = graph.contract.unlearned
     unlearned = unlearned if recorded is None else recorded
@@ -369,64 +361,12 @@ def _places_outside_the_arena(graph: QGraph, stage: Stage) -> dict[str, Code]:
     """Return the memory of states, of the frame that arrives, and of windows that no copy needs."""
     places = {s.tensor.name: Code("ctx->state.%s") % s.tensor.name for s in stage.states}
     trigger = stage.trigger
-    for window in _read_in_place(graph, stage):
-        ring = graph.ring(window.ring)
-        parts = (
-            ring.name,
-            ring.name,
-            ring.length,
-            ring.frame.bytes // 2,
-            _back(graph, stage, window),
-        )
-        call = Code("lnn_ring_at(&ctx->state.%s_ring, ctx->state.%s_frames, %dU, %dU, %s)")
-        places[window.frames.name] = Code("(const void *) ") + call % parts
+    places |= {w.frames.name: windows.place(graph, stage, w) for w in windows.in_place(stage)}
     if isinstance(trigger, InputTrigger):
         places[trigger.frame.name] = Code("frame")
     elif graph.slides(graph.ring(trigger.ring)):
         places[trigger.window.name] = Code("(const void *) ctx->state.%s_frames") % trigger.ring
     return places
-
-
-def _turns(graph: QGraph, stage: Stage) -> tuple[bool, bool]:
-    """Tell whether a stage runs on every frame, and whether another one asks if it has run."""
-    if stage is graph.deciding_stage:
-        return False, False
-    steady = {s.name for s in graph.preparing_stages if graph.stage_pace(s) == (1, 1)}
-    ring = graph.filled_by(stage).name
-    followers = [s for s in graph.preparing_stages[1:] if s.trigger.ring == ring]
-    return stage.name in steady, any(s.name not in steady for s in followers)
-
-
-def _read_in_place(graph: QGraph, stage: Stage) -> tuple[Window, ...]:
-    """Return the further windows of one frame, which lies in its ring in one piece.
-
-    Not those that outlive the step: the ring goes on.
-    """
-    trigger, kept = stage.trigger, stage.kept
-    if not isinstance(trigger, EveryTrigger):
-        return ()
-    return tuple(w for w in trigger.others if w.length == 1 and w.frames not in kept)
-
-
-def _gathered(graph: QGraph, stage: Stage) -> tuple[Window, ...]:
-    """Return the windows that are copied tap by tap."""
-    trigger = stage.trigger
-    if not isinstance(trigger, EveryTrigger):
-        return ()
-    in_place, ring = _read_in_place(graph, stage), graph.ring(trigger.ring)
-    is_plain = trigger.dilation == 1 and not ring.starts_at_zero
-    others = tuple(w for w in trigger.others if w not in in_place)
-    return others if is_plain or graph.slides(ring) else (trigger.windows[0], *others)
-
-
-def _back(graph: QGraph, stage: Stage, window: Window) -> Code:
-    """Return the C expression of how far before the next frame a window begins."""
-    trigger = every_trigger(stage)
-    if stage is not graph.deciding_stage:
-        return Code("%dU") % window.reach
-    first = Code("(firing->stamp + %dU)") % (1 + graph.lead(trigger, window))
-    back = Code("ctx->state.%s_ring.frames - %s + %dU")
-    return back % (window.ring, first, window.reach)
 
 
 def _updated_in_place(

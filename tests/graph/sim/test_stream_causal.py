@@ -261,8 +261,14 @@ def test_a_firing_polled_late_reads_what_it_would_have_read(
     assert (prompt[0].outputs.astype("<i2").tobytes() in expected) == made
 
 
-def test_the_kernels_of_a_core_with_dsp_instructions_are_bit_exact(tmp_path: Path) -> None:
-    graph = Net(channels=16, skip=1).graph()
+@pytest.mark.parametrize(
+    "net", [Net(channels=16, skip=1), Net(channels=76, dtype="int16", skip=2, dilations=(1, 2))]
+)
+def test_the_kernels_of_a_core_with_dsp_instructions_are_bit_exact(
+    net: Net, tmp_path: Path
+) -> None:
+    """Short frames, and such as are copied in several chunks."""
+    graph = net.graph()
     items = [*record_items(motion(1, 200), NO_EVENTS), ("G", None)]
     program = compile_model(graph, tmp_path, Core("cortex-m7", dsp=True))
     assert run_c(program, items) == run_reference(graph, items)
