@@ -17,7 +17,7 @@ from tests.graph.ops import test_exact
 from tests.graph.ops.batch import Batch, Case
 from tests.graph.ops.cases import MAKERS, Seeded, kind_of, stress_inputs, wide_operators
 from tests.graph.ops.test_vectors import test_reference_gives_the_stored_bits
-from tests.graph.sim import test_stream_staged
+from tests.graph.sim import test_stream_causal, test_stream_staged
 from tests.support import arm_core
 from tests.support.host_c import compile_model
 from tests.support.toy import toy_every_graph, toy_graph, toy_staged_graph
@@ -138,6 +138,13 @@ STAGED_MUTATIONS = [  # the same, of stages before the decision
     ("count >= reader->length + reader->hop", "count >= reader->hop"),
     ("(frames - trigger->first) / trigger->hop + 1U", "(frames - trigger->first) / trigger->hop"),
 ]
+CAUSAL_MUTATIONS = [  # of rings that are read tap by tap
+    ("length - back) % length;", "length - back + 1U) % length;"),
+    ("length - back) % length * channels", "length - back + 1U) % length * channels"),
+    ("slot += dilation", "slot += dilation - 1U"),
+    ("(slot >= length)", "(slot > length)"),
+    ("ring->frames % length * channels", "(ring->frames + 1U) % length * channels"),
+]
 DETECTOR_MUTATIONS = [  # of rules that a single step seldom meets
     ("seen > most", "seen >= most"),
     ("* 104) >> 8)) * 128)", "* 104) >> 8)) * 64)"),
@@ -257,6 +264,17 @@ def staged_tests(program: Path) -> None:
     test_stream_staged.test_random_frames_are_bit_exact(program, 1, -4000, 4000)
     for lost in (1, 4, 7, 10):
         test_stream_staged.test_lost_frames_are_bit_exact(program, 1, lost, 25)
+
+
+@pytest.mark.parametrize(("line", "replacement"), CAUSAL_MUTATIONS)
+def test_damaged_taps_are_seen(line: str, replacement: str, sources: Path) -> None:
+    damage(sources, "firmware/runtime/lnn_ring.h", line, replacement)
+    build = sources / "build"
+    build.mkdir()
+    graph = test_stream_causal.NETS["pairs"].graph()
+    program = compile_model(graph, build)
+    with pytest.raises(AssertionError):
+        test_stream_causal.test_random_frames_are_bit_exact(graph, program, -4000, 4000)
 
 
 @pytest.mark.parametrize(("line", "replacement"), DETECTOR_MUTATIONS)

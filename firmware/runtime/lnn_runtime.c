@@ -8,16 +8,22 @@ static void store(int16_t *data, const uint32_t slot, const uint32_t channels, c
     }
 }
 
+void lnn_ring_fill(lnn_ring_t *ring, int16_t *data, const uint32_t length, const uint32_t channels,
+                   const int16_t *frame)
+{
+    for (uint32_t slot = 0; slot < length; slot++)
+    {
+        store(data, slot, channels, frame);
+    }
+    ring->primed = 1U;
+}
+
 void lnn_ring_push(lnn_ring_t *ring, int16_t *data, const uint32_t length, const uint32_t channels,
                    const int16_t *frame)
 {
     if (ring->primed == 0U)
     {
-        for (uint32_t slot = 0; slot < length; slot++)
-        {
-            store(data, slot, channels, frame);
-        }
-        ring->primed = 1U;
+        lnn_ring_fill(ring, data, length, channels, frame);
     }
     store(data, ring->frames % length, channels, frame);
     ring->frames++;
@@ -68,11 +74,7 @@ void lnn_slide_push(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, 
 {
     if (ring->primed == 0U)
     {
-        for (uint32_t slot = 0; slot < reader->length; slot++)
-        {
-            store(data, slot, channels, frame);
-        }
-        ring->primed = 1U;
+        lnn_ring_fill(ring, data, reader->length, channels, frame);
     }
     store(data, slot_of(ring, reader, ring->frames), channels, frame);
     ring->frames++;
@@ -90,7 +92,7 @@ void lnn_slide_advance(int16_t *data, const lnn_every_t *reader, const uint32_t 
 void lnn_slide_skip(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, const uint32_t channels,
                     const uint32_t count)
 {
-    if (ring->primed == 0U)
+    if ((ring->frames == 0U) || (ring->primed == 0U)) /* all slots are alike */
     {
         ring->frames += count;
         return;

@@ -42,7 +42,7 @@ typedef struct
 typedef struct
 {
     uint32_t frames; /**< index of the next frame */
-    uint32_t primed; /**< 1 once a frame has arrived */
+    uint32_t primed; /**< 1 once it is full: from the start, or since a frame arrived */
 } lnn_ring_t;
 
 /** @brief Undecided events in stamp order; the stamps lie beside it. */
@@ -71,7 +71,7 @@ typedef struct
 /** @brief When a stage fires that needs no events: on frame n if n + 1 >= first and (n + 1 - first) % hop == 0. */
 typedef struct
 {
-    uint32_t length; /**< frames of the window, the one that it fires on the last */
+    uint32_t length; /**< frames that the window reaches over, the one that it fires on the last */
     uint32_t hop;
     uint32_t first;
     uint32_t ring_length;
@@ -85,7 +85,10 @@ typedef struct
     uint16_t dt_next;
 } lnn_firing_t;
 
-/** @brief Append a frame; the first one fills the whole ring. Frames are counted in 16-bit units of `channels`. */
+/** @brief Fill the whole ring with one frame: what windows read before the record. */
+void lnn_ring_fill(lnn_ring_t *ring, int16_t *data, uint32_t length, uint32_t channels, const int16_t *frame);
+
+/** @brief Append a frame; the first one fills the ring if it is not full. Frames are counted in 16-bit units of `channels`. */
 void lnn_ring_push(lnn_ring_t *ring, int16_t *data, uint32_t length, uint32_t channels, const int16_t *frame);
 
 /** @brief Account for lost frames: the ring holds the last frame in their place. */

@@ -10,7 +10,7 @@ from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.r_peaks import RPeaks
 from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.stage import EventTrigger, Stage
+from lnn_edge.graph.stage import EventTrigger, EveryTrigger, Stage
 
 MOST_FORMULAS = 4  # of a state's elements, one by one
 
@@ -137,8 +137,16 @@ class Header:
         """Frames that may be pushed before a decision is polled, and one more."""
         trigger = self.graph.deciding_trigger
         ring = self.graph.ring(trigger.ring)
-        kept = ring.length - trigger.window.shape[0] + 1
+        assert isinstance(trigger, EveryTrigger)
+        kept = ring.length - trigger.reach + 1
         return min(kept * self.graph.pace(ring)[1], self.pace[1])
+
+    @property
+    def zero_readers(self) -> tuple[str, ...]:
+        """Stages whose windows read zeros before the record, and not the first frame."""
+        rings = [ring for ring in self.graph.rings if ring.starts_at_zero]
+        names = (stage.name for ring in rings for stage in self.graph.readers(ring))
+        return tuple(dict.fromkeys(names))
 
     @property
     def event_words(self) -> str:

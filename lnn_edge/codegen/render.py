@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import lnn_edge
+from lnn_edge.codegen import windows
 from lnn_edge.codegen.arena import ArenaPlan, plan_arena
 from lnn_edge.codegen.codetext import Code, Templates
 from lnn_edge.codegen.header import Header, state_formula
@@ -41,7 +42,7 @@ from lnn_edge.graph.sim.stream import (
     BLOB_MAGIC,
     state_layout,
 )
-from lnn_edge.graph.stage import EventTrigger, InputTrigger, Stage
+from lnn_edge.graph.stage import EventTrigger, EveryTrigger, InputTrigger, Ring, Stage, Window
 
 RUNTIME_VERSION = 2
 RING_WORDS = 2  # of lnn_ring_t
@@ -97,14 +98,26 @@ class StageCode:
         operators: In execution order.
         arena: Places of its tensors.
         places: C expression of the memory of each tensor that it reads or writes, by name.
-        is_read_in_turn: Whether another stage before the decision reads the ring that it fills.
+        taps: Windows that are copied tap by tap, each with the C expression of how far back it
+            begins.
+        is_steady: Whether it runs on every frame that arrives.
+        is_read_in_turn: Whether another stage before the decision asks if it has run.
     """
 
     stage: Stage
     operators: tuple[OperatorCode, ...]
     arena: ArenaPlan
     places: dict[str, Code]
+    taps: tuple[tuple[Window, Code], ...]
+    is_steady: bool
     is_read_in_turn: bool
+
+    @property
+    def gathers_main(self) -> bool:
+        """Whether the window whose frames are counted is among the taps."""
+        trigger = self.stage.trigger
+        names = [window.frames.name for window, _ in self.taps]
+        return isinstance(trigger, EveryTrigger) and trigger.window.name in names
 
 
 @dataclass(frozen=True)
@@ -190,6 +203,20 @@ class ModelCode:
         return index if (first, hop) == (1, 1) else Code("%dU + %dU * %s") % (first - 1, hop, index)
 
     @property
+    def reads_taps(self) -> bool:
+        """Whether rings are read or filled tap by tap."""
+        rings = any(ring.starts_at_zero for ring in self.graph.rings)
+        triggers = (stage.trigger for stage in self.graph.stages)
+        return rings or any(
+            isinstance(t, EveryTrigger) and (t.dilation > 1 or t.others) for t in triggers
+        )
+
+    def zero(self, ring: Ring) -> np.ndarray:
+        """Return the frame that means zero as the ring's units of 16 bits."""
+        frame = ring.zero
+        return np.frombuffer(frame.astype(frame.dtype.newbyteorder("<")).tobytes(), "<i2")
+
+    @property
     def state_prefix_bytes(self) -> int:
         """Bytes of the state tensors, padded to a word."""
         return _padded(self._tensor_bytes)
@@ -238,7 +265,8 @@ class ModelCode:
         for ring in graph.rings:
             frame, size = ring.frame, ring.length * ring.frame.size
             runs = (Run(frame.qmin, frame.qmax, size),)
-            tensors.append(LimitedTensor(f"{ring.name}_frames", frame, size, 0, runs, NO_TOTAL))
+            empty = frame.qmin if ring.starts_at_zero else 0  # full of zero points, each in the run
+            tensors.append(LimitedTensor(f"{ring.name}_frames", frame, size, empty, runs, NO_TOTAL))
         return tuple(t for t in tensors if t.is_limited)
 
     @property
@@ -305,10 +333,9 @@ def generate(
             arguments = tuple(_arguments(places, op))
             operators.append(OperatorCode(op, kernel, symbol, names, arguments))
             symbols.append(symbol)
-        in_turn = stage is not graph.deciding_stage and any(
-            reader is not graph.deciding_stage for reader in graph.readers(graph.filled_by(stage))
-        )
-        stages.append(StageCode(stage, tuple(operators), arena, places, in_turn))
+        taps = windows.taps(graph, stage)
+        turns = windows.turns(graph, stage)
+        stages.append(StageCode(stage, tuple(operators), arena, places, taps, *turns))
     _check_distinct(graph, symbols)
     recorded = graph.contract.unlearned
     unlearned = unlearned if recorded is None else recorded
@@ -334,9 +361,10 @@ def _check_distinct(graph: QGraph, symbols: Sequence[str]) -> None:
 
 
 def _places_outside_the_arena(graph: QGraph, stage: Stage) -> dict[str, Code]:
-    """Return the memory of states, of the frame that arrives, and of a window that slides."""
+    """Return the memory of states, of the frame that arrives, and of windows that no copy needs."""
     places = {s.tensor.name: Code("ctx->state.%s") % s.tensor.name for s in stage.states}
     trigger = stage.trigger
+    places |= {w.frames.name: windows.place(graph, stage, w) for w in windows.in_place(stage)}
     if isinstance(trigger, InputTrigger):
         places[trigger.frame.name] = Code("frame")
     elif graph.slides(graph.ring(trigger.ring)):

@@ -35,6 +35,7 @@ from lnn_edge.graph.stage import (
     Ring,
     Stage,
     State,
+    Window,
 )
 
 OLDEST_FORMAT, FORMAT = 1, 2  # the second has several outputs; one alone is written in the first
@@ -195,13 +196,18 @@ def _encode(graph: QGraph) -> tuple[dict[str, Any], dict[str, bytes]]:
         "name": graph.name,
         "metadata": graph.metadata,
         "tensors": {t.name: _encode_tensor(t) for t in tensors.values()},
-        "rings": [{"name": r.name, "frame": r.frame.name, "length": r.length} for r in graph.rings],
+        "rings": [_encode_ring(ring) for ring in graph.rings],
         "stages": stages,
         "constants": {name: hashlib.sha256(data).hexdigest() for name, data in arrays.items()},
     }
     if graph.heads:
         document["outputs"] = [{**asdict(o), "scale": float(o.scale)} for o in graph.heads]
     return document, arrays
+
+
+def _encode_ring(ring: Ring) -> dict[str, Any]:
+    plain = {"name": ring.name, "frame": ring.frame.name, "length": ring.length}
+    return {**plain, "start": ring.start} if ring.starts_at_zero else plain  # absent: the edge
 
 
 def _encode_tensor(tensor: QTensor) -> dict[str, Any]:
@@ -235,6 +241,20 @@ def _encode_trigger(trigger: InputTrigger | DecidingTrigger) -> dict[str, Any]:
     plain = {k: v.name if isinstance(v, QTensor) else v for k, v in values.items()}
     if plain.get("source", "") is None:  # events from outside: said by the key's absence
         del plain["source"]
+    if plain.get("dilation") == 1:
+        del plain["dilation"]
+    if isinstance(trigger, EveryTrigger):
+        del plain["others"]
+        if trigger.others:
+            plain["others"] = [
+                {
+                    "ring": w.ring,
+                    "frames": w.frames.name,
+                    "length": w.length,
+                    "dilation": w.dilation,
+                }
+                for w in trigger.others
+            ]
     return {"kind": kind, **plain}
 
 
@@ -327,6 +347,10 @@ def _decode_trigger(
     plain = {k: v for k, v in values.items() if k != "kind"}
     for key in plain.keys() & _TRIGGER_TENSORS:
         plain[key] = None if plain[key] is None else tensors[plain[key]]
+    if "others" in plain:
+        plain["others"] = [
+            _make(Window, "window", {**w, "frames": tensors[w["frames"]]}) for w in plain["others"]
+        ]
     return _make(kind, "trigger", plain)
 
 

@@ -16,6 +16,7 @@ from lnn_edge.graph.stage import (
     Ring,
     Stage,
     State,
+    Window,
 )
 
 LARGEST_QUEUE = 1 << 16  # of events
@@ -96,7 +97,7 @@ class Pipeline:
 
     def readers(self, ring: Ring) -> tuple[Stage, ...]:
         """Return the stages whose windows lie in a ring."""
-        return tuple(s for s in self.stages[1:] if s.trigger.ring == ring.name)
+        return tuple(s for s in self.stages[1:] if _windows_in(s, ring))
 
     def slides(self, ring: Ring) -> bool:
         """Tell whether a ring is the window of its only reader, in order, and needs no copy.
@@ -108,7 +109,10 @@ class Pipeline:
             return False
         trigger = readers[0].trigger
         assert isinstance(trigger, EveryTrigger)
-        return ring.length == trigger.length > trigger.hop and trigger.first <= ring.length
+        if _windows_in(readers[0], ring) != trigger.windows[:1]:
+            return False
+        is_window = ring.length == trigger.length == trigger.reach
+        return is_window and trigger.hop < ring.length and trigger.first <= ring.length
 
     def pace(self, ring: Ring) -> tuple[int, int]:
         """Return (first, hop): frame m of a ring is written after first + hop * m input frames."""
@@ -125,6 +129,23 @@ class Pipeline:
         assert isinstance(trigger, EveryTrigger)
         first, hop = self.pace(self.ring(trigger.ring))
         return first + hop * (trigger.first - 1), hop * trigger.hop
+
+    def lead(self, trigger: EveryTrigger, window: Window) -> int:
+        """Return how many frames more the ring of a window has than the one that is counted."""
+        first, hop = self.pace(self.ring(trigger.ring))
+        return (first - self.pace(self.ring(window.ring))[0]) // hop
+
+
+def _rings_read_by(stage: Stage) -> tuple[str, ...]:
+    trigger = stage.trigger
+    assert isinstance(trigger, DecidingTrigger)
+    return tuple(window.ring for window in trigger.windows)
+
+
+def _windows_in(stage: Stage, ring: Ring) -> tuple[Window, ...]:
+    trigger = stage.trigger
+    assert isinstance(trigger, DecidingTrigger)
+    return tuple(window for window in trigger.windows if window.ring == ring.name)
 
 
 def _check_stages(pipeline: Pipeline) -> None:
@@ -189,14 +210,15 @@ def _check_rings(pipeline: Pipeline) -> None:
             raise GraphError(
                 f"stage {stage.name} must write the frames of one ring, not {len(rings)}"
             )
-        if stage is not pipeline.stages[0] and stage.trigger.ring not in filled:
-            raise GraphError(
-                f"stage {stage.name} reads ring {stage.trigger.ring} before it is filled"
-            )
+        if stage is not pipeline.stages[0]:
+            for name in _rings_read_by(stage):
+                if name not in filled:
+                    raise GraphError(f"stage {stage.name} reads ring {name} before it is filled")
         filled.add(rings[0].name)
     last = pipeline.deciding_stage
-    if last.trigger.ring not in filled:
-        raise GraphError(f"stage {last.name}: no ring named {last.trigger.ring}")
+    for name in _rings_read_by(last):
+        if name not in filled:
+            raise GraphError(f"stage {last.name}: no ring named {name}")
     idle = set(names) - filled
     if idle:
         raise GraphError(f"no stage writes the frames of ring {min(idle)}")
@@ -229,7 +251,9 @@ def _check_triggers(pipeline: Pipeline) -> None:
             _check_source(trigger, pipeline)
         else:
             assert isinstance(trigger, EveryTrigger)
-            _check_every(trigger, ring)
+            _check_every(trigger, pipeline)
+            for window in trigger.others:
+                _check_pace(stage, trigger, window, pipeline)
 
 
 def _check_event(trigger: EventTrigger, ring: Ring) -> None:
@@ -242,7 +266,7 @@ def _check_event(trigger: EventTrigger, ring: Ring) -> None:
             f"{LARGEST_QUEUE} and below {INT32_LIMIT}"
         )
     _check_ring(ring, trigger.pre + max(trigger.post, trigger.wait))
-    _check_window(trigger.window, trigger.pre + trigger.post, ring)
+    _check_window(trigger.windows[0], ring)
     if (trigger.dt_next is None) != (trigger.wait == 0):
         raise GraphError("dt_next needs wait > 0, and wait > 0 needs dt_next")
     for tensor in trigger.inputs[1:]:
@@ -262,13 +286,38 @@ def _check_source(trigger: EventTrigger, pipeline: Pipeline) -> None:
         raise GraphError(f"{source.name}: {source.dtype} {source.shape}, needed one uint16")
 
 
-def _check_every(trigger: EveryTrigger, ring: Ring) -> None:
+def _check_every(trigger: EveryTrigger, pipeline: Pipeline) -> None:
     if not (1 <= trigger.hop < INT32_LIMIT and 1 <= trigger.first < INT32_LIMIT):
         raise GraphError(
             f"hop {trigger.hop}, first {trigger.first}; needed 1 to 2**31 - 1 frames each"
         )
-    _check_ring(ring, trigger.length)
-    _check_window(trigger.window, trigger.length, ring)
+    for window in trigger.windows:
+        ring = pipeline.ring(window.ring)
+        if min(window.length, window.dilation) < 1:
+            raise GraphError(
+                f"{window.frames.name}: length {window.length}, dilation {window.dilation}; needed "
+                "at least 1 frame each"
+            )
+        _check_ring(ring, window.reach)
+        _check_window(window, ring)
+
+
+def _check_pace(stage: Stage, trigger: EveryTrigger, window: Window, pipeline: Pipeline) -> None:
+    """Check that a further window's ring goes along with the one whose frames are counted."""
+    counted, ring = pipeline.ring(trigger.ring), pipeline.ring(window.ring)
+    (first, hop), (other_first, other_hop) = pipeline.pace(counted), pipeline.pace(ring)
+    if hop != other_hop or other_first > first or (first - other_first) % hop:
+        raise GraphError(
+            f"stage {stage.name}: ring {ring.name} gets a frame after {other_first} input frames "
+            f"and every {other_hop}, ring {counted.name} after {first} and every {hop}; needed "
+            f"whenever {counted.name} gets one"
+        )
+    needed = counted.length - trigger.reach + window.reach
+    if stage is pipeline.deciding_stage and ring.length < needed:
+        raise GraphError(
+            f"ring {ring.name} has {ring.length} frames, needed at least {needed}, to keep what "
+            f"stage {stage.name} reads as long as ring {counted.name} does"
+        )
 
 
 def _check_ring(ring: Ring, needed: int) -> None:
@@ -276,9 +325,10 @@ def _check_ring(ring: Ring, needed: int) -> None:
         raise GraphError(f"ring {ring.name} has {ring.length} frames, needed at least {needed}")
 
 
-def _check_window(window: QTensor, length: int, ring: Ring) -> None:
-    frame = ring.frame
-    if window.shape != (length, *frame.shape):
+def _check_window(read: Window, ring: Ring) -> None:
+    window, frame = read.frames, ring.frame
+    is_frame = read.length == 1 and window.shape == frame.shape
+    if not is_frame and window.shape != (read.length, *frame.shape):
         raise GraphError(f"window shape {window.shape} does not fit the ring's frames")
     formats = [(t.dtype, t.scale, t.zero_point) for t in (window, frame)]
     if formats[0] != formats[1]:

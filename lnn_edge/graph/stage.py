@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
 
 from lnn_edge.errors import GraphError
 from lnn_edge.files.names import check_name
@@ -28,32 +31,84 @@ class State:
             raise GraphError(f"state {a.name}: initial value or update leaves its range")
 
 
+Start = Literal["edge", "zero"]
+
+
 @dataclass(frozen=True)
 class Ring:
     """The last `length` frames of a tensor that a stage writes at each step, planned memory.
 
-    Before the first frame the ring is filled with that frame (edge extension), so a window that
-    begins before the record reads the first sample, never an arbitrary zero. Lost frames hold the
-    last sample.
+    Lost frames hold the last frame.
+
+    Attributes:
+        name: C identifier.
+        frame: What is appended at each step.
+        length: In frames.
+        start: What a window reads before the record. "edge": its first frame. "zero": the frame's
+            zero point, the padding of a causal convolution.
     """
 
     name: str
     frame: QTensor
     length: int
+    start: Start = "edge"
 
     def __post_init__(self) -> None:
-        """Check name and size."""
+        """Check name, size and start."""
         check_name("ring", self.name)
+        if self.start not in get_args(Start):
+            raise GraphError(
+                f"ring {self.name}: start {self.start!r}, needed one of {get_args(Start)}"
+            )
         if self.length < 1 or self.bytes > LARGEST_BYTES:
             raise GraphError(
                 f"ring {self.name} has {self.length} frames of {self.frame.bytes} bytes; needed at "
                 f"least 1 frame and at most {LARGEST_BYTES} bytes"
             )
+        low, high = self.frame.qmin, self.frame.qmax
+        if self.starts_at_zero and not all(low <= z <= high for z in self.frame.zero_points):
+            raise GraphError(
+                f"ring {self.name} starts at zero, which {self.frame.name} in [{low}, {high}] "
+                "never is; widen its range or start at the edge"
+            )
+
+    @property
+    def starts_at_zero(self) -> bool:
+        """Whether it is full of zeros before the first frame."""
+        return self.start == "zero"
+
+    @property
+    def zero(self) -> np.ndarray:
+        """The frame that means zero, in the type of the frames."""
+        frame = self.frame
+        return np.broadcast_to(np.array(frame.zero_points, frame.dtype), frame.shape)
 
     @property
     def bytes(self) -> int:
         """Size in memory."""
         return self.length * self.frame.bytes
+
+
+@dataclass(frozen=True)
+class Window:
+    """Frames of a ring that a stage reads.
+
+    Attributes:
+        ring: Its name.
+        frames: The frames, shape (length, *frame), the newest the last; of one frame also (*frame).
+        length: Frames that are read.
+        dilation: Frames of the ring from one of them to the next.
+    """
+
+    ring: str
+    frames: QTensor
+    length: int = 1
+    dilation: int = 1
+
+    @property
+    def reach(self) -> int:
+        """Frames of the ring from the first that is read to the last, both counted."""
+        return (self.length - 1) * self.dilation + 1
 
 
 @dataclass(frozen=True)
@@ -103,6 +158,11 @@ class EventTrigger:
     source: QTensor | None = None
 
     @property
+    def windows(self) -> tuple[Window, ...]:
+        """What the stage reads of rings."""
+        return (Window(self.ring, self.window, self.pre + self.post),)
+
+    @property
     def inputs(self) -> tuple[QTensor, ...]:
         """Tensors that the run time writes before the stage runs."""
         both = (self.window, self.dt)
@@ -119,16 +179,22 @@ class EveryTrigger:
 
     Attributes:
         ring: Name of the ring that `window` reads; its frames are counted.
-        window: The last `length` frames, [n + 1 - length, n], shape (length, channels).
+        window: `length` frames, `dilation` apart, n the last: n - (length - 1) * dilation, ..., n;
+            shape (length, channels).
         hop: Frames from one firing to the next.
-        first: Frames up to and with the first that fires; below `length` its window begins before
+        first: Frames up to and with the first that fires; below `reach` its window begins before
             the record.
+        dilation: Frames from one of the window to the next.
+        others: Further windows: the newest frames that their rings hold when the stage fires. Those
+            rings get a frame whenever `ring` does; theirs may have begun earlier.
     """
 
     ring: str
     window: QTensor
     hop: int
     first: int
+    dilation: int = 1
+    others: tuple[Window, ...] = ()
 
     @property
     def length(self) -> int:
@@ -136,9 +202,19 @@ class EveryTrigger:
         return self.window.shape[0]
 
     @property
+    def reach(self) -> int:
+        """Frames from the first of the window to the last, both counted."""
+        return self.windows[0].reach
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """What the stage reads of rings, the window whose frames are counted first."""
+        return (Window(self.ring, self.window, self.length, self.dilation), *self.others)
+
+    @property
     def inputs(self) -> tuple[QTensor, ...]:
         """Tensors that the run time writes before the stage runs."""
-        return (self.window,)
+        return tuple(window.frames for window in self.windows)
 
     def fires_after(self, frames: int) -> bool:
         """Tell whether the newest of so many frames is one to fire on."""

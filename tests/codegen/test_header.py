@@ -36,6 +36,7 @@ from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.checkpoint import ModelCard, Trained
 from lnn_edge.train.recipe import load_recipe
 from tests.nn.test_cell_model import frames_for, make_model
+from tests.support.causal import Net
 from tests.support.host_c import WARNINGS
 from tests.support.places import SUPPORT
 from tests.support.toy import toy_every_graph, toy_graph, toy_source_graph, toy_staged_graph
@@ -80,6 +81,8 @@ FIRED_BY_FRAMES: dict[str, Callable[[], QGraph]] = {
     "every": toy_every_graph,
     "every, long ring": lambda: toy_every_graph(hop=4, first=9, ring_length=30),
     "staged": toy_staged_graph,
+    "causal": Net(slack=3, skip=1).graph,
+    "valid": Net(start="edge", thin=2, hop=3, skip=3).graph,
 }
 FIRED_BY_EVENTS: dict[str, Callable[[], QGraph]] = {
     "ecg-beats-cfc": lambda: shipped("ecg-beats-cfc"),
@@ -126,6 +129,14 @@ def test_frames_are_those_of_the_input(name: str, first: int, interval: int) -> 
     macros = macros_of(FIRED_BY_FRAMES[name]())
     assert macros["FIRST_DECISION_FRAMES"] == first
     assert macros["DECISION_INTERVAL_FRAMES"] == interval
+
+
+def test_what_windows_read_before_the_record_is_said_where_it_is_zero() -> None:
+    graph = toy_staged_graph()
+    assert "read zeros" not in header_of(graph)
+    rings = (graph.rings[0], *(replace(r, start="zero") for r in graph.rings[1:]))
+    said = "Before the first frame the windows of code, decide read zeros."
+    assert said in header_of(replace(graph, rings=rings))
 
 
 @pytest.mark.parametrize("name", [n for n in FIRED_BY_FRAMES if n != "cltc"])  # as ccfc

@@ -31,6 +31,7 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.stage import EventTrigger, EveryTrigger, InputTrigger
 from tests.graph.ops import cases
 from tests.graph.ops.cases import Seeded
+from tests.support.causal import Net
 from tests.support.forgery import (
     MARK,
     METADATA,
@@ -126,7 +127,7 @@ def attack(graph: QGraph, folder: Path, select: Callable[[Way], bool]) -> None:
 
 def test_every_class_of_a_graph_is_attacked() -> None:
     known = schema(QGraph, set()) | {EventTrigger, EveryTrigger, InputTrigger}
-    toys = (toy_source_graph(), toy_staged_graph(), toy_heads_graph())
+    toys = (toy_source_graph(), toy_staged_graph(), toy_heads_graph(), Net(skip=1).graph())
     graphs = [*toys, *map(with_operator, EACH_OPERATOR.values())]
     assert known - {AbstractOp} == set().union(*(instances(graph, set()) for graph in graphs))
     assert {f.name for f in fields(Contract)} <= METADATA.keys()
@@ -137,6 +138,12 @@ def test_every_class_of_a_graph_is_attacked() -> None:
 def test_no_field_of_a_graph_reaches_its_code(make: Callable[[], QGraph], tmp_path: Path) -> None:
     graph = make()
     attack(graph, tmp_path, lambda path: path[0] not in ("metadata", "constants"))
+
+
+def test_no_field_of_rings_and_triggers_reaches_the_code(tmp_path: Path) -> None:
+    """Of a graph with zeros before the record, dilations and a window on an earlier ring."""
+    graph = Net(dilations=(1, 2), skip=2).graph()
+    attack(graph, tmp_path, lambda way: way[0] == "rings" or way[2:3] == ("trigger",))
 
 
 def test_no_metadata_reach_the_code(tmp_path: Path) -> None:

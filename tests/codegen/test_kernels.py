@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,13 @@ def linear(columns: int, rows: int, dtype: str, weight: np.ndarray | None = None
     return Linear.quantize(f"l{columns}x{rows}", x, y, weight, rng.normal(0, 0.2, rows))
 
 
+def narrow(columns: int, rows: int) -> Linear:
+    """A matrix on int16 that holds int8."""
+    op = linear(columns, rows, "int8")
+    x = QTensor("x", (columns,), "int16", 0.05, qmin=-128, qmax=127)
+    return replace(op, name=f"n{columns}x{rows}", inputs=(x,))
+
+
 def conv1d(frames: int, channels: int, taps: int, filters: int, stride: int, dtype: str) -> Conv1d:
     rng = np.random.default_rng(frames)
     x = QTensor("x", (frames, channels), dtype, 0.05, 3)
@@ -61,6 +69,7 @@ def operators() -> list[AbstractOp]:
     for dtype in ("int8", "int16"):
         ops += [linear(*size, dtype) for size in LINEAR_SIZES]
         ops += [conv1d(*size, dtype) for size in CONV_SIZES]
+    ops += [narrow(*size) for size in LINEAR_SIZES]
     # Every product at its extreme: the sums that the pair kernel's proof is about.
     ops += [linear(516, 4, "int8", sign * np.ones((4, 516))) for sign in (1.0, -1.0)]
     return ops
@@ -91,7 +100,8 @@ def batch() -> Batch:
 def test_every_row_kernel_is_exercised(batch: Batch) -> None:
     used = {(case.op.kind, case.kernel.name) for case in batch.cases}
     names = ("dsp_pairs", "dsp_words", "portable")
-    assert used == {(kind, name) for kind in ("linear", "conv1d") for name in names}
+    every = {(kind, name) for kind in ("linear", "conv1d") for name in names}
+    assert used == every | {("linear", "dsp_narrow_pairs")}
 
 
 def test_kernels_are_bit_exact_on_the_host(batch: Batch, tmp_path: Path) -> None:
@@ -114,6 +124,7 @@ def test_kernels_are_bit_exact_and_cheaper_on_arm(batch: Batch, core: str, tmp_p
     assert cost["l64x64", "int8", "dsp_pairs"] < 1.4
     assert cost["l64x64", "int16", "dsp_words"] < 1.65
     assert cost["l64x64", "int8", "portable"] > 4
+    assert cost["n64x64", "int16", "dsp_narrow_pairs"] < 1.3
 
 
 def saves(batch: Batch, instructions: dict[str, int]) -> list[bool]:
@@ -138,6 +149,11 @@ def test_the_core_chooses_the_kernel() -> None:
     assert select(op, Core("cortex-m3", dsp=False)).name == "portable"
     assert select(op, M7).name == "dsp_pairs"
     assert select(linear(24, 12, "int16"), M7).name == "dsp_words"
+    assert select(narrow(24, 12), M7).name == "dsp_narrow_pairs"
+    assert select(narrow(41, 24), M7).name == "dsp_words"  # no whole groups of columns
+    assert select(narrow(24, 12), HOST).name == "portable"
+    wider = replace(narrow(24, 12).inputs[0], qmax=128)
+    assert select(replace(narrow(24, 12), inputs=(wider,)), M7).name == "dsp_words"
 
 
 def test_wide_rows_are_widened_a_block_at_a_time() -> None:

@@ -6,6 +6,7 @@ import binascii
 import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from lnn_edge.graph.sim.queues import MOST_AHEAD
 from lnn_edge.graph.sim.stream import BLOB_CRC_BYTES, BLOB_HEAD_BYTES, Stream, state_layout
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.tasks.beats.find_beats import find_beats
+from tests.support.causal import Net
 from tests.support.host_c import SANITIZERS, WARNINGS, compile_model, run_c
 from tests.support.places import SUPPORT
 from tests.support.toy import toy_every_graph, toy_graph, toy_source_graph, toy_staged_graph
@@ -149,6 +151,38 @@ def test_a_firing_that_cannot_wait_is_refused(due, every_model):
     assert after(graph, program, forged) == Stream(graph).state_blob()
 
 
+@pytest.fixture(scope="module")
+def zero_model(tmp_path_factory: pytest.TempPathFactory) -> tuple[QGraph, Path]:
+    """Decides on 8 frames of three axes, its ring full of zeros at the start."""
+    graph = toy_every_graph()
+    graph = replace(graph, rings=(replace(graph.rings[0], start="zero"),))
+    return graph, compile_model(graph, tmp_path_factory.mktemp("zero"))
+
+
+@pytest.mark.parametrize("frames", [0, 100])
+def test_a_ring_that_starts_full_is_full_in_every_state(frames, zero_model):
+    """Were the flag taken, the next frame would be the whole past."""
+    graph, program = zero_model
+    stream, blob = running(graph, frames)
+    assert after(graph, program, blob) == blob
+    forged = with_word(blob, len(stream.state_prefix()) + 4, 0)
+    assert forged != blob
+    assert after(graph, program, forged) == Stream(graph).state_blob()
+
+
+@pytest.mark.parametrize("lost", [1, 500])
+def test_a_window_that_slides_and_is_full_before_the_first_frame_has_no_last_one(lost, tmp_path):
+    """Frame -1 of a window that fires when it is full lies before its memory."""
+    graph = toy_staged_graph()
+    coarsen = replace(graph.stages[1], trigger=replace(graph.stages[1].trigger, first=8))
+    graph = replace(graph, stages=(graph.stages[0], coarsen, *graph.stages[2:]))
+    assert graph.slides(graph.rings[0])
+    stream = Stream(graph)
+    forged = with_word(stream.state_blob(), len(stream.state_prefix()) + 4, 1)
+    items = [("P", forged), ("S", lost), *(("F", np.zeros(3, np.int16)) for _ in range(30))]
+    run_c(compile_model(graph, tmp_path), items)
+
+
 def test_a_value_out_of_its_range_is_refused(event_model):
     """An average of int16 with 14 bits more does not reach 2**30; nor is one of two empty."""
     graph, program = event_model
@@ -177,6 +211,12 @@ MODELS: dict[str, Callable[[], QGraph]] = {
     "every": toy_every_graph,
     "staged": toy_staged_graph,
     "source": toy_source_graph,
+    "zero": lambda: replace(
+        toy_staged_graph(),
+        rings=tuple(replace(r, start="zero") for r in toy_staged_graph().rings),
+    ),
+    "causal": Net(skip=2).graph,
+    "valid": Net(skip=3, start="edge", thin=2).graph,
     "found": lambda: find_beats(toy_graph()),
     "beats": lambda: load_graph(shipped_graph()),
 }

@@ -28,6 +28,7 @@ from lnn_edge.graph.ops.window import MeanAbs
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.graph.stage import Stage
+from tests.support.causal import Net
 from tests.support.toy import toy_every_graph, toy_graph
 
 Members = dict[str, bytes]
@@ -101,7 +102,9 @@ def decisions(graph: QGraph) -> list[tuple[int, bytes, bytes, bytes]]:
     return [(d.stamp, d.outputs.tobytes(), d.probes, d.state) for d in run]
 
 
-@pytest.mark.parametrize("make", [toy_graph, toy_every_graph, lambda: load_graph(shipped_graph())])
+@pytest.mark.parametrize(
+    "make", [toy_graph, toy_every_graph, Net(skip=2).graph, lambda: load_graph(shipped_graph())]
+)
 def test_a_graph_comes_back_with_the_same_hash_and_the_same_decisions(
     make: Callable[[], QGraph], tmp_path: Path
 ) -> None:
@@ -116,6 +119,21 @@ def test_a_graph_comes_back_with_the_same_hash_and_the_same_decisions(
     assert again.deciding_stage.states == graph.deciding_stage.states
 
 
+def test_a_start_at_the_edge_is_stored_as_before(tmp_path: Path) -> None:
+    """The key is absent, so graphs of before keep their hash."""
+    path = tmp_path / "model.qgraph"
+    graph = toy_every_graph()
+    save_graph(graph, path)
+    assert set(document_of(read_members(path))["rings"][0]) == {"name", "frame", "length"}
+    zero = replace(graph, rings=(replace(graph.rings[0], start="zero"),))
+    assert save_graph(zero, path) != graph_sha256(graph)
+    assert load_graph(path).rings == zero.rings
+    document = document_of(read_members(path))
+    document["rings"][0]["start"] = "mirror"
+    message = refusal(write_members(path, with_document(read_members(path), document)))
+    assert "ring: start is 'mirror', needed ('edge', 'zero')" in message
+
+
 def test_a_firing_on_frames_is_stored_under_its_own_kind(tmp_path: Path) -> None:
     path = tmp_path / "model.qgraph"
     save_graph(toy_every_graph(), path)
@@ -127,6 +145,9 @@ def test_a_firing_on_frames_is_stored_under_its_own_kind(tmp_path: Path) -> None
         "hop": 4,
         "first": 6,
     }
+    document["stages"][1]["trigger"]["dilation"] = 0
+    write_members(path, with_document(read_members(path), document))
+    assert "dilation 0; needed at least 1 frame each" in refusal(path)
     document["stages"][1]["trigger"]["hop"] = 0
     write_members(path, with_document(read_members(path), document))
     assert "hop 0, first 6; needed" in refusal(path)

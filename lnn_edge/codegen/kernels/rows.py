@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lnn_edge.codegen.kernels.kernel import Constants, Core, Kernel, portable
+from lnn_edge.codegen.kernels.kernel import Constants, Core, Kernel, no_scratch, portable
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops.conv import Conv1d
 from lnn_edge.graph.ops.convolution import AbstractConvolution
@@ -107,13 +107,26 @@ def pays(op: AbstractRowOp) -> bool:
     return not is_grouped(op) and bool(rows * (17 * columns + 55) < 5 * op.weight.size)
 
 
+def stays_below(op: AbstractRowOp) -> bool:
+    """Tell whether the sums of the high rows stay below PAIR_LIMIT."""
+    x = op.inputs[0]
+    high = np.abs(op.weight[1::2].astype(np.int64)).sum(axis=1)
+    return int(high.max(initial=0)) * max(abs(x.qmin), abs(x.qmax)) < PAIR_LIMIT
+
+
 def fits_pairs(op: AbstractOp, core: Core) -> bool:
     """Fit int8 inputs on DSP cores while the high rows' sums stay below 2**23."""
     assert isinstance(op, AbstractRowOp)
+    return core.dsp and op.inputs[0].dtype == "int8" and stays_below(op) and pays(op)
+
+
+def fits_narrow(op: AbstractOp, core: Core) -> bool:
+    """Fit what fits pairs but for its type: int16 that holds int8 needs no widening."""
+    assert isinstance(op, AbstractRowOp)
     x = op.inputs[0]
-    high = np.abs(op.weight[1::2].astype(np.int64)).sum(axis=1)
-    bound = int(high.max(initial=0)) * max(abs(x.qmin), abs(x.qmax))
-    return core.dsp and x.dtype == "int8" and bound < PAIR_LIMIT and pays(op)
+    is_narrow = x.dtype == "int16" and -128 <= x.qmin <= x.qmax <= 127
+    whole_groups = x.size % BLOCK == 0
+    return is_narrow and whole_groups and core.dsp and stays_below(op) and pays(op)
 
 
 def fits_words(op: AbstractOp, core: Core) -> bool:
@@ -215,7 +228,11 @@ _PATCHES = (
 )
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
-    "linear": (*_block_kernels("linear"), *_row_kernels("linear")),
+    "linear": (
+        Kernel("dsp_narrow_pairs", "linear_dsp_narrow.c.j2", fits_narrow, pack_pairs, no_scratch),
+        *_block_kernels("linear"),
+        *_row_kernels("linear"),
+    ),
     "conv1d": (
         *(_of_frames(kernel, True) for kernel in _row_kernels("conv1d")),
         *(_of_frames(replace(k, name=f"{k.name}_of_patches"), False) for k in _PATCHES),

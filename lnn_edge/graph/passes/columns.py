@@ -23,14 +23,15 @@ def stream_columns(graph: QGraph) -> QGraph:
     frame, all with the same kernel length k and stride s), and operators that treat every element
     alike, these become a stage of their own: every s frames, on the last k. Its results go into a
     ring, and the deciding stage reads those. A result of an odd number of bytes, which no ring
-    holds, leaves the graph as it is.
+    holds, a dilated window and a second one leave the graph as it is.
 
     Raises:
         GraphError: The window is not a whole number of strides, begins before the record, or more
             than one tensor would have to be passed on.
     """
     stage = graph.deciding_stage
-    if not isinstance(stage.trigger, EveryTrigger):
+    trigger = stage.trigger
+    if not isinstance(trigger, EveryTrigger) or trigger.dilation > 1 or trigger.others:
         return graph
     head = _Head.find(stage)
     return graph if head is None or head.column_bytes % 2 else _split(graph, stage, head)

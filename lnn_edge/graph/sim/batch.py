@@ -62,12 +62,12 @@ def _deciding_inputs(
     pipeline: Pipeline, frames: np.ndarray, stamps: np.ndarray, values: Values
 ) -> tuple[np.ndarray, Values]:
     """Return stamps and inputs of the decisions on one record, see decision_inputs."""
-    ring_frames = _run_stages_between(pipeline, {pipeline.frame.name: frames, **values})
+    rings = _run_stages_between(pipeline, {pipeline.frame.name: frames, **values})
     trigger = pipeline.deciding_trigger
     if isinstance(trigger, EveryTrigger):
-        return _every_inputs(pipeline, trigger, ring_frames)
+        return _every_inputs(pipeline, trigger, rings)
     events = stamps_of_events(trigger, stamps, values)
-    return event_inputs(trigger, pipeline.ring(trigger.ring), ring_frames, events)
+    return event_inputs(trigger, pipeline.ring(trigger.ring), rings[trigger.ring], events)
 
 
 def run_input_stage(pipeline: Pipeline, records: list[np.ndarray]) -> list[Values]:
@@ -81,62 +81,73 @@ def run_input_stage(pipeline: Pipeline, records: list[np.ndarray]) -> list[Value
     for start in range(0, len(order), GROUP):
         group = order[start : start + GROUP]
         padded = pad([records[i] for i in group], len(records[group[-1]]))
-        values = _scan(stage, pipeline.frame.name, padded, outputs)
+        values = _scan(stage, {pipeline.frame.name: padded}, outputs)
         for slot, index in enumerate(group):
             length = len(records[index])
             results[index] = {name: v[:length, slot] for name, v in values.items()}
     return results
 
 
-def _scan(
-    stage: Stage, name: str, inputs: np.ndarray, wanted: Sequence[QTensor]
-) -> dict[str, np.ndarray]:
+def _scan(stage: Stage, inputs: Values, wanted: Sequence[QTensor]) -> dict[str, np.ndarray]:
     """Run a stage on inputs (T, B, *shape); keep the wanted tensors in their own small types."""
-    steps, batch = inputs.shape[:2]
+    steps, batch = inputs[stage.inputs[0].name].shape[:2]
     kept = {t.name: np.zeros((steps, batch, *t.shape), t.dtype) for t in wanted}
     state = interpreter.initial_state(stage, (batch,))
-    for step, frame in enumerate(inputs):
-        values = interpreter.run_stage(stage, {name: frame.astype(np.int64)}, state)
+    for step in range(steps):
+        given = {name: x[step].astype(np.int64) for name, x in inputs.items()}
+        values = interpreter.run_stage(stage, given, state)
         state = interpreter.next_state(stage, values)
         for wanted_name, values_over_time in kept.items():
             values_over_time[step] = values[wanted_name]
     return kept
 
 
-def _run_stages_between(pipeline: Pipeline, values: Values) -> np.ndarray:
-    """Return the frames of the deciding stage's ring, one record's."""
+def _run_stages_between(pipeline: Pipeline, values: Values) -> dict[str, np.ndarray]:
+    """Return the frames of every ring, one record's, by name."""
     rings = {
         pipeline.stages[0].trigger.ring: values[pipeline.filled_by(pipeline.stages[0]).frame.name]
     }
     for stage in pipeline.preparing_stages[1:]:
         trigger, ring = every_trigger(stage), pipeline.filled_by(stage)
-        windows = _windows(trigger, rings[trigger.ring])
-        if stage.states or not len(windows):
-            made = _scan(stage, trigger.window.name, windows[:, None], (ring.frame,))
+        windows = _windows(pipeline, trigger, rings)
+        if stage.states or not len(windows[trigger.window.name]):
+            made = _scan(stage, {k: w[:, None] for k, w in windows.items()}, (ring.frame,))
             rings[ring.name] = made[ring.frame.name][:, 0]
         else:
-            values = interpreter.run_stage(
-                stage, {trigger.window.name: windows.astype(np.int64)}, {}
-            )
+            wide = {name: window.astype(np.int64) for name, window in windows.items()}
+            values = interpreter.run_stage(stage, wide, {})
             rings[ring.name] = values[ring.frame.name].astype(ring.frame.dtype)
-    frames: np.ndarray = rings[pipeline.deciding_trigger.ring]
-    return frames
+    return rings
 
 
-def _windows(trigger: EveryTrigger, frames: np.ndarray) -> np.ndarray:
-    """Return the windows of all firings, (M, length, *shape) in the type of the frames."""
-    last = np.arange(trigger.first - 1, len(frames), trigger.hop)
-    span = last[:, None] + np.arange(1 - trigger.length, 1)
-    windows: np.ndarray = frames[np.maximum(span, 0)]
+def _windows(pipeline: Pipeline, trigger: EveryTrigger, rings: dict[str, np.ndarray]) -> Values:
+    """Return the windows of all firings, (M, length, *shape) in the types of their frames."""
+    last = np.arange(trigger.first - 1, len(rings[trigger.ring]), trigger.hop)[:, None]
+    windows: Values = {}
+    for window in trigger.windows:
+        ring = pipeline.ring(window.ring)
+        newest = last + pipeline.lead(trigger, window)
+        places = newest + np.arange(1 - window.length, 1) * window.dilation
+        taps = _read(ring, rings[window.ring], places)
+        windows[window.frames.name] = taps.reshape(-1, *window.frames.shape)
     return windows
 
 
+def _read(ring: Ring, frames: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return frames of a record by their index; those below 0 are what the ring starts with."""
+    found: np.ndarray = frames[np.maximum(places, 0)]
+    if ring.starts_at_zero:
+        found[places < 0] = ring.zero
+    return found
+
+
 def _every_inputs(
-    pipeline: Pipeline, trigger: EveryTrigger, frames: np.ndarray
+    pipeline: Pipeline, trigger: EveryTrigger, rings: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, Values]:
     first, hop = pipeline.pace(pipeline.ring(trigger.ring))
-    stamps = first - 1 + hop * np.arange(trigger.first - 1, len(frames), trigger.hop)
-    return stamps, {trigger.window.name: _windows(trigger, frames)}
+    count = len(rings[trigger.ring])
+    stamps = first - 1 + hop * np.arange(trigger.first - 1, count, trigger.hop)
+    return stamps, _windows(pipeline, trigger, rings)
 
 
 def stamps_of_events(trigger: EventTrigger, stamps: np.ndarray, values: Values) -> Events:
@@ -181,7 +192,7 @@ def event_inputs(
     elapsed = np.diff(stamps, prepend=stamps[:1] - trigger.first_dt)[index]
     span = stamps[index][:, None] + np.arange(-trigger.pre, trigger.post)
     inputs = {
-        trigger.window.name: frames[np.maximum(span, 0)],
+        trigger.window.name: _read(ring, frames, span),
         trigger.dt.name: elapsed.clip(trigger.dt.qmin, trigger.dt.qmax)[:, None],
     }
     if trigger.dt_next is not None:

@@ -139,8 +139,8 @@ class FrameQueue(AbstractQueue):
 
     @property
     def window_start(self) -> int:
-        """`length` frames, the firing's own the last."""
-        return self._due - self._trigger.length
+        """As far back as the window reaches from the firing's own frame."""
+        return self._due - self._trigger.reach
 
     def note_frame(self, frames: int) -> None:
         """Fire if it is time; a firing that still waits is kept instead."""

@@ -11,7 +11,9 @@ from lnn_edge.graph.stage import EveryTrigger, Ring
 
 
 class AbstractRingMemory(abc.ABC):
-    """The last frames of a ring; the first one fills it, lost ones repeat the last.
+    """The last frames of a ring; lost ones repeat the last.
+
+    It starts full of zeros, or the first frame fills it.
 
     Attributes:
         frames: Index of the next frame.
@@ -22,16 +24,18 @@ class AbstractRingMemory(abc.ABC):
         self.ring = ring
         self.frames = 0
         self.is_fresh = False
-        self._is_primed = False
+        self._is_primed = ring.starts_at_zero
         self._data = np.zeros((ring.length, *ring.frame.shape), ring.frame.dtype)
+        if ring.starts_at_zero:
+            self._data[:] = ring.zero
 
     @abc.abstractmethod
     def _store(self, frame: np.ndarray) -> None:
         """Put the next frame, whose index is `frames`, into its slot."""
 
     @abc.abstractmethod
-    def window(self, first: int, count: int) -> np.ndarray:
-        """Return frames [first, first + count), int64."""
+    def window(self, first: int, count: int, dilation: int = 1) -> np.ndarray:
+        """Return `count` frames from `first` on, `dilation` apart, int64."""
 
     @property
     @abc.abstractmethod
@@ -72,9 +76,9 @@ class CircularRing(AbstractRingMemory):
         last: np.ndarray = self._data[(self.frames - 1) % self.ring.length]
         return last.copy()
 
-    def window(self, first: int, count: int) -> np.ndarray:
-        """Return frames [first, first + count), int64."""
-        slots = np.arange(first, first + count) % self.ring.length
+    def window(self, first: int, count: int, dilation: int = 1) -> np.ndarray:
+        """Return `count` frames from `first` on, `dilation` apart, int64."""
+        slots = (first + np.arange(count) * dilation) % self.ring.length
         return self._data[slots].astype(np.int64)
 
     def skip(self, count: int) -> None:
@@ -109,9 +113,10 @@ class SlidingRing(AbstractRingMemory):
         last: np.ndarray = self._data[self._slot(self.frames - 1)]
         return last.copy()
 
-    def window(self, first: int, count: int) -> np.ndarray:
+    def window(self, first: int, count: int, dilation: int = 1) -> np.ndarray:
         """Return the whole ring, int64; only after a frame on which the reader fires."""
-        assert (first, count) == (self.frames - self.ring.length, self.ring.length)
+        length = self.ring.length
+        assert (first, count, dilation) == (self.frames - length, length, 1)
         return self._data.astype(np.int64)
 
     def advance(self) -> None:
@@ -121,7 +126,7 @@ class SlidingRing(AbstractRingMemory):
 
     def skip(self, count: int) -> None:
         """Account for lost frames: the last frame stands in their place, no window is read."""
-        if not self._is_primed:
+        if self.frames == 0 or not self._is_primed:  # all slots are alike
             self.frames += count
             return
         last = self._last

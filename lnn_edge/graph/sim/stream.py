@@ -20,7 +20,7 @@ from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.sim.interpreter import Values
 from lnn_edge.graph.sim.queues import Counters, make_queue
 from lnn_edge.graph.sim.rings import SlidingRing, make_ring_memory
-from lnn_edge.graph.stage import EventTrigger, Stage, State, every_trigger
+from lnn_edge.graph.stage import EventTrigger, EveryTrigger, Stage, State, every_trigger
 
 BLOB_MAGIC = b"LNN\1"  # the last byte is the version of the layout
 BLOB_HASH_BYTES, BLOB_CRC_BYTES = 8, 4
@@ -59,6 +59,12 @@ class Stream:
         self.graph = graph
         self._stage = graph.deciding_stage
         self._trigger = graph.deciding_trigger
+        self._leads = {
+            window.frames.name: graph.lead(stage.trigger, window)
+            for stage in graph.stages[1:]
+            if isinstance(stage.trigger, EveryTrigger)
+            for window in stage.trigger.windows
+        }
         self._pace = graph.pace(graph.ring(self._trigger.ring))
         self._hash = bytes.fromhex(graph_sha256(graph))[:BLOB_HASH_BYTES]
         self.reset()
@@ -89,12 +95,21 @@ class Stream:
             ring = self._rings[trigger.ring]
             if not (ring.is_fresh and trigger.fires_after(ring.frames)):
                 continue
-            window = ring.window(ring.frames - trigger.length, trigger.length)
-            self._prepare(stage, {trigger.window.name: window})
+            self._prepare(stage, self._read(trigger, ring.frames))
             if isinstance(ring, SlidingRing):
                 ring.advance()
         for ring in self._rings.values():
             ring.is_fresh = False
+
+    def _read(self, trigger: EveryTrigger, frames: int) -> Values:
+        """Return the windows of a stage that fires on the last of so many frames."""
+        windows = {}
+        for window in trigger.windows:
+            tensor, ring = window.frames, self._rings[window.ring]
+            start = frames + self._leads[tensor.name] - window.reach
+            taps = ring.window(start, window.length, window.dilation)
+            windows[tensor.name] = taps.reshape(tensor.shape)
+        return windows
 
     def _prepare(self, stage: Stage, inputs: Values) -> None:
         """Run a stage before the decision; append to its ring and tell the queue."""
@@ -162,9 +177,12 @@ class Stream:
 
     def _decide(self, before: bytes) -> Decision:
         ring, trigger = self._rings[self._trigger.ring], self._trigger
-        window = ring.window(self._queue.window_start, trigger.window.shape[0])
+        start = self._queue.window_start
         index, inputs = self._queue.take()
-        inputs[trigger.window.name] = window
+        if isinstance(trigger, EveryTrigger):
+            inputs |= self._read(trigger, index + 1)
+        else:
+            inputs[trigger.window.name] = ring.window(start, trigger.pre + trigger.post)
         values = self._run(self._stage, inputs)
         probes = b"".join(pack(t, values[t.name]) for t in self._stage.probes)
         outputs = values[self.graph.output.name]
