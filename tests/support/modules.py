@@ -106,6 +106,21 @@ def _mean_of_windows(s: Any, x: Tensor) -> Tensor:
     return s.head(z.mean(-1)).reshape(x.shape[0], -1, 3)
 
 
+def _in_windows(length: int, features: Forward) -> Forward:
+    """Return forward of a head behind features of windows (B, C, L) -> (B, K)."""
+
+    def forward(s: Any, x: Tensor) -> Tensor:
+        w = x.unfold(1, length, 8).flatten(0, 1)
+        return s.head(features(s, w)).reshape(x.shape[0], -1, s.head.out_features)
+
+    return forward
+
+
+def _of_image(s: Any, w: Tensor) -> Tensor:
+    z = functional.relu6(s.depth(s.conv(w.transpose(1, 2).unsqueeze(1))))
+    return s.mean(s.pool(functional.relu(s.point(z)))).flatten(1)
+
+
 def _recurrent(s: Any, x: Tensor) -> Tensor:
     return s.head(s.rnn(x)[0])
 
@@ -223,6 +238,64 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
         a=CfC(6, 8, backbone_units=12),
         conv=nn.Conv1d(8, 8, 4, 4),
         b=CfC(8, 8, backbone_units=12),
+        head=nn.Linear(8, 3),
+    ),
+    "max_pool": lambda: Net(
+        lambda s, x: s.head(s.pool(functional.relu(s.conv(x.mT))).mT),
+        conv=nn.Conv1d(6, 8, 3),
+        pool=nn.MaxPool1d(3, 2),
+        head=nn.Linear(8, 3),
+    ),
+    "max_pool_in_windows": lambda: Net(
+        _in_windows(24, lambda s, w: s.pool(functional.relu(s.conv(w))).flatten(1)),
+        conv=nn.Conv1d(6, 8, 5, padding=2),
+        pool=nn.MaxPool1d(4, 2, padding=1),
+        head=nn.Linear(8 * 12, 3),
+    ),
+    "dilated_in_windows": lambda: Net(
+        _in_windows(24, lambda s, w: functional.relu(s.conv(w)).flatten(1)),
+        conv=nn.Conv1d(6, 6, 3, dilation=2, groups=2),
+        head=nn.Linear(6 * 20, 3),
+    ),
+    "images": lambda: Net(
+        _in_windows(16, _of_image),
+        conv=nn.Conv2d(1, 4, 3, 1, 1),
+        depth=nn.Conv2d(4, 4, 3, 1, 1, groups=4),
+        point=nn.Conv2d(4, 8, 1),
+        pool=nn.MaxPool2d(2),
+        mean=nn.AvgPool2d((2, 3)),
+        head=nn.Linear(8 * 4, 3),
+    ),
+    "norm_first": lambda: Net(
+        lambda s, x: s.head(torch.tanh(s.a(s.norm(x.mT).mT))),
+        norm=nn.BatchNorm1d(6),
+        a=nn.Linear(6, 8),
+        head=nn.Linear(8, 3),
+    ),
+    "constants": lambda: Net(
+        lambda s, x: s.head(1.0 - 0.5 * torch.tanh(s.a((x - 0.25) * 2.0)) + 0.125),
+        a=nn.Linear(6, 8),
+        head=nn.Linear(8, 3),
+    ),
+    "product": lambda: Net(
+        lambda s, x: s.head(s.a(x) * torch.tanh(s.b(x)) - s.c(x)),
+        a=nn.Linear(6, 8),
+        b=nn.Linear(6, 8),
+        c=nn.Linear(6, 8),
+        head=nn.Linear(8, 3),
+    ),
+    "activations": lambda: Net(
+        lambda s, x: s.head(
+            functional.hardswish(s.a(x))
+            + functional.leaky_relu(s.b(x))
+            + functional.elu(s.c(x))
+            + functional.softplus(s.d(x)) * functional.hardsigmoid(s.e(x))
+        ),
+        a=nn.Linear(6, 8),
+        b=nn.Linear(6, 8),
+        c=nn.Linear(6, 8),
+        d=nn.Linear(6, 8),
+        e=nn.Linear(6, 8),
         head=nn.Linear(8, 3),
     ),
     "weight_norm": lambda: Net(

@@ -11,11 +11,13 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
+from lnn_edge.errors import LayerError
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.elementwise import Requantize
-from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.ops.lut import HARD_BOUNDS, Lut
 from lnn_edge.graph.scales import q15_gate, symmetric
 from lnn_edge.nn.cells.cfc import SIGMOID_BOUND, TABLE_STEP_BITS, TANH_BOUND
+from lnn_edge.nn.trace import where
 from lnn_edge.quantize.lowering import Lowering, Rule, Value
 
 RELU = (nn.ReLU, functional.relu, torch.relu, "relu", "relu_")
@@ -24,8 +26,23 @@ TABLES: dict[Any, str] = {
     **dict.fromkeys((nn.Sigmoid, torch.sigmoid, functional.sigmoid, "sigmoid"), "sigmoid"),
     **dict.fromkeys((nn.SiLU, functional.silu), "silu"),
     **dict.fromkeys((nn.GELU, functional.gelu), "gelu"),
+    **dict.fromkeys((nn.ReLU6, functional.relu6), "relu6"),
+    **dict.fromkeys((nn.LeakyReLU, functional.leaky_relu), "leaky_relu"),
+    **dict.fromkeys((nn.ELU, functional.elu), "elu"),
+    **dict.fromkeys((nn.Hardswish, functional.hardswish), "hardswish"),
+    **dict.fromkeys((nn.Hardsigmoid, functional.hardsigmoid), "hard_sigmoid"),
+    **dict.fromkeys((nn.Softplus, functional.softplus), "softplus"),
 }
-BOUNDS = {"tanh": TANH_BOUND, "sigmoid": SIGMOID_BOUND}
+FORMS = {
+    "leaky_relu": ("negative_slope", 0.01),
+    "elu": ("alpha", 1.0),
+    "softplus": ("beta", 1.0),
+    "gelu": ("approximate", "none"),
+}
+"""What a function's table is made for, torch's defaults."""
+KNOTS = {"relu6": 3.0, "hardswish": 3.0, "leaky_relu": 0.0}
+"""Where pieces that are straight meet, and at its multiples: entries of the table lie there."""
+BOUNDS = {"tanh": TANH_BOUND, "sigmoid": SIGMOID_BOUND, "hard_sigmoid": HARD_BOUNDS["hard_sigmoid"]}
 """Where a function has settled; the others read the observed range."""
 PRODUCTS = (operator.mul, torch.mul, "mul")
 
@@ -46,20 +63,38 @@ def table_of(lowering: Lowering, node: fx.Node) -> str | None:
 
 def input_of(lowering: Lowering, node: fx.Node, name: str, shape: tuple[int, ...]) -> QTensor:
     """Return the int16 format in which the table behind a node reads it."""
-    table = table_of(lowering, node)
-    bound = BOUNDS.get(table or "")
+    table = table_of(lowering, node) or ""
+    _check_form(lowering, node, table)
     first: Any = node.args[0]
-    return symmetric(name, shape, "int16", lowering.bound(first) if bound is None else bound)
+    bound = BOUNDS[table] if table in BOUNDS else lowering.bound(first)
+    x = symmetric(name, shape, "int16", bound)
+    if table not in KNOTS:
+        return x
+    step, knot = 1 << TABLE_STEP_BITS, KNOTS[table]
+    steps = int(knot / (step * x.scales[0]))
+    scale = knot / (step * steps) if steps else x.scales[0]
+    return replace(x, scale=scale, qmin=-32768)  # so that 0 is an entry, and each knot
 
 
 def output_of(lowering: Lowering, node: fx.Node, shape: tuple[int, ...]) -> QTensor:
     """Return the format of what a table gives."""
     name, table = lowering.name(node), table_of(lowering, node)
-    if table == "sigmoid" and len(shape) == 1 and _is_gate(lowering, node):
+    if table in ("sigmoid", "hard_sigmoid") and len(shape) == 1 and _is_gate(lowering, node):
         return q15_gate(name, shape[0])
     dtype = "int16" if lowering.is_wide(node) else "int8"
-    bound = 1.0 if table in BOUNDS else lowering.bound(node)
+    bound = 1.0 if table in ("tanh", "sigmoid", "hard_sigmoid") else lowering.bound(node)
     return symmetric(name, shape, dtype, bound)
+
+
+def _check_form(lowering: Lowering, node: fx.Node, table: str) -> None:
+    if table not in FORMS:
+        return
+    name, wanted = FORMS[table]
+    layer, others = lowering.layer(node), node.args[1:]
+    given = node.kwargs.get(name, others[0] if others else wanted)
+    given = given if layer is None else getattr(layer, name)
+    if given != wanted:
+        raise LayerError(f"{where(node)}: {name} must be {wanted} on a device, not {given}")
 
 
 def table_op(node_name: str, x: QTensor, y: QTensor, table: str) -> Lut:
@@ -84,9 +119,12 @@ def table(lowering: Lowering, node: fx.Node) -> None:
     """A function that no layer before it takes in."""
     first: Any = node.args[0]
     places = lowering.value(first).places
-    x = lowering.vector(first, "int16")
+    name, function = lowering.name(node), TABLES[lowering.key(node)]
+    held = lowering.vector(first, "int16")
+    x = input_of(lowering, node, f"{name}_pre", held.shape)
+    lowering.emit(Requantize.quantize(f"to_{x.name}", held, x))
     y = output_of(lowering, node, x.shape)
-    lowering.emit(table_op(y.name, x, y, TABLES[lowering.key(node)]))
+    lowering.emit(table_op(name, x, y, function))
     lowering.values[node.name] = Value(y, np.arange(y.size).reshape(places.shape))
 
 

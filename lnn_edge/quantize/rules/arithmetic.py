@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,47 +11,70 @@ import torch
 from torch import fx
 
 from lnn_edge.errors import LayerError
-from lnn_edge.graph.ops.elementwise import Add, Concat
+from lnn_edge.graph.ops.elementwise import Add, Concat, Requantize, Subtract
 from lnn_edge.graph.ops.memory_cell import Gate
+from lnn_edge.graph.ops.product import Multiply
 from lnn_edge.graph.scales import symmetric
 from lnn_edge.nn.trace import where
 from lnn_edge.quantize.lowering import Lowering, Rule, Value, constant_of, cut_off_negative
 from lnn_edge.quantize.rules.activations import PRODUCTS, RELU, activation_of
+from lnn_edge.quantize.rules.rows import scale_channels
 
 SUMS = (operator.add, operator.iadd, torch.add, "add", "add_")
+DIFFERENCES = (operator.sub, operator.isub, torch.sub, "sub", "sub_")
 JOINS = (torch.cat, torch.concat, torch.concatenate)
 
 
 def add(lowering: Lowering, node: fx.Node) -> None:
     """y = a + b, with the ReLU behind it."""
-    a, b = _two(lowering, node, "adding a constant; put it into the bias of a layer")
+    _sum(lowering, node, Add, 1)
+
+
+def subtract(lowering: Lowering, node: fx.Node) -> None:
+    """y = a - b, with the ReLU behind it."""
+    _sum(lowering, node, Subtract, -1)
+
+
+def _sum(lowering: Lowering, node: fx.Node, form: type[Add | Subtract], sign: int) -> None:
+    first, second = node.args[:2]
+    constants = [constant_of(lowering, n) for n in (first, second)]
+    if node.kwargs:
+        raise LayerError(f"{where(node)}: {', '.join(node.kwargs)} has no operator; leave it out")
+    if constants[1] is not None:
+        return scale_channels(lowering, node, np.array(1.0), sign * constants[1])
+    if constants[0] is not None:
+        return scale_channels(lowering, node, np.array(float(sign)), constants[0])
+    a, b = _two(lowering, node)
     act = activation_of(lowering, node)
     last = node if act is None or lowering.key(act) not in RELU else act
     y = symmetric(lowering.name(last), a.tensor.shape, "int16", lowering.bound(last))
     if last is not node:
         y = cut_off_negative(y)
-    lowering.emit(Add.quantize(f"{y.name}_op", a.tensor, b.tensor, y))
+    lowering.emit(form.quantize(f"{y.name}_op", a.tensor, b.tensor, y))
     for n in {node, last}:
         lowering.values[n.name] = Value(y, a.places)
 
 
 def multiply(lowering: Lowering, node: fx.Node) -> None:
-    """y = a g, where g is a sigmoid."""
+    """y = a b; where b is a sigmoid, by a gate."""
     first, second = node.args[:2]
-    is_gate = [
-        isinstance(n, fx.Node)
-        and constant_of(lowering, n) is None
-        and lowering.value(n).tensor.dtype == "uint16"
-        for n in (first, second)
-    ]
-    if not any(is_gate):
-        raise LayerError(
-            f"{where(node)}: a product of two values; only x * sigmoid(y) has an operator"
-        )
-    x, gate = (first, second) if is_gate[1] else (second, first)
-    a, g = lowering.plain(x), lowering.value(gate)  # type: ignore[arg-type]
-    y = symmetric(lowering.name(node), a.tensor.shape, "int16", lowering.bound(node))
-    lowering.emit(Gate.quantize(f"{y.name}_op", a.tensor, g.tensor, y))
+    for held, other in ((first, second), (second, first)):
+        constant = constant_of(lowering, held)
+        if constant is not None and isinstance(other, fx.Node):
+            return scale_channels(lowering, node, constant, np.array(0.0))
+    is_gate = [lowering.value(n).tensor.dtype == "uint16" for n in (first, second)]
+    y = symmetric(lowering.name(node), (1,), "int16", lowering.bound(node))
+    if any(is_gate):
+        x, gate = (first, second) if is_gate[1] else (second, first)
+        a, g = lowering.plain(x), lowering.value(gate)  # type: ignore[arg-type]
+        y = replace(y, shape=a.tensor.shape)
+        lowering.emit(Gate.quantize(f"{y.name}_op", a.tensor, g.tensor, y))
+    else:
+        a, b = _two(lowering, node)
+        y = replace(y, shape=a.tensor.shape)
+        narrow = symmetric(f"{y.name}_b", b.tensor.shape, "int8", lowering.bound(second))  # type: ignore[arg-type]
+        lowering.emit(Requantize.quantize(f"to_{narrow.name}", b.tensor, narrow))
+        lowering.emit(Multiply.quantize(f"{y.name}_op", a.tensor, narrow, y))
     lowering.values[node.name] = Value(y, a.places)
 
 
@@ -67,10 +91,8 @@ def join(lowering: Lowering, node: fx.Node) -> None:
     lowering.values[node.name] = Value(y, np.arange(y.size))
 
 
-def _two(lowering: Lowering, node: fx.Node, refusal: str) -> tuple[Value, Value]:
+def _two(lowering: Lowering, node: fx.Node) -> tuple[Value, Value]:
     nodes = node.args[:2]
-    if any(constant_of(lowering, n) is not None for n in nodes):
-        raise LayerError(f"{where(node)}: {refusal}")
     a, b = (lowering.plain(n) for n in nodes)  # type: ignore[arg-type]
     if a.places.shape != b.places.shape:
         raise LayerError(
@@ -85,6 +107,7 @@ def _two(lowering: Lowering, node: fx.Node, refusal: str) -> tuple[Value, Value]
 
 RULES: dict[Any, Rule] = {
     **dict.fromkeys(SUMS, Rule(add, reads="int16")),
+    **dict.fromkeys(DIFFERENCES, Rule(subtract, reads="int16")),
     **dict.fromkeys(PRODUCTS, Rule(multiply, reads="int16")),
     **dict.fromkeys(JOINS, Rule(join)),
 }

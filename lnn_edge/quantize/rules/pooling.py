@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,15 @@ from torch import fx, nn
 
 from lnn_edge.errors import LayerError
 from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.geometry import Geometry, geometry_of
 from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.pool import AveragePool, MaxPool
+from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.window import MeanPool
 from lnn_edge.graph.scales import symmetric
 from lnn_edge.nn.trace import where
 from lnn_edge.quantize.lowering import Lowering, Rule, Value
+from lnn_edge.quantize.rules.rows import laid_out
 
 
 def average(lowering: Lowering, node: fx.Node) -> None:
@@ -34,6 +39,66 @@ def average(lowering: Lowering, node: fx.Node) -> None:
             weight[np.arange(y.size), source.places + source.tensor.size * tap] = 1 / len(taps)
         lowering.emit(Linear.quantize(f"{y.name}_op", window, y, weight, np.zeros(y.size)))
     lowering.values[node.name] = Value.of(y)
+
+
+def pool(lowering: Lowering, node: fx.Node) -> None:
+    """AvgPool or MaxPool over the frames of a window, an image, or a ring."""
+    layer, read = lowering.layer(node), lowering.read(node)
+    is_max = isinstance(layer, nn.MaxPool1d | nn.MaxPool2d)
+    if read is not None and not is_max:
+        return average(lowering, node)
+    x, geometry, places = (_of_ring if read else _of_window)(lowering, node)
+    size = (*geometry.output[-len(x.shape) + 1 :], x.shape[-1])
+    name = lowering.name(node)
+    if is_max:
+        y = replace(x, name=name, shape=size, role="scratch")
+        lowering.emit(MaxPool.quantize(f"{name}_op", x, y, geometry))
+    else:
+        y = replace(_format(lowering, node, 1), shape=size)
+        lowering.emit(AveragePool.quantize(f"{name}_op", x, y, geometry))
+    lowering.values[node.name] = Value(y, places)
+
+
+def _of_ring(lowering: Lowering, node: fx.Node) -> tuple[QTensor, Geometry, np.ndarray]:
+    """Return a ring's window, of which one kernel gives one result."""
+    read, window, source = lowering.read(node), lowering.window, lowering.source
+    assert read is not None
+    assert window is not None
+    if not source.is_whole or len(window.shape) != 2 or (read.lag, read.step) != (0, 1):
+        raise LayerError(f"{where(node)}: a maximum over frames that do not lie one by one")
+    x, first = window, window.shape[0] - read.size
+    if first:
+        name = f"{lowering.name(node)}_part"
+        x = replace(window, name=name, shape=(read.size, window.shape[1]), role="scratch")
+        lowering.emit(Slice.quantize(f"cut_{name}", window, x, first * window.shape[1]))
+    geometry = Geometry((1, read.size), (1, 1), (0, 0), (1, 1))
+    return x, geometry, np.arange(source.tensor.size)
+
+
+def _of_window(lowering: Lowering, node: fx.Node) -> tuple[QTensor, Geometry, np.ndarray]:
+    layer, value = lowering.layer(node), lowering.value(node.args[0])
+    channels, *sides = value.places.shape
+    ours = np.moveaxis(np.arange(value.places.size).reshape(*sides, channels), -1, 0)
+    x = laid_out(lowering, node, (*sides, channels), ours)
+    kernel, stride, padding = (
+        _pair(value, len(sides), alone)
+        for value, alone in ((layer.kernel_size, 1), (layer.stride, 1), (layer.padding, 0))
+    )
+    if layer.ceil_mode or getattr(layer, "dilation", 1) not in (1, (1, 1)):
+        raise LayerError(f"{where(node)}: ceil_mode and dilation have no operator; leave them out")
+    if any(padding) and not isinstance(layer, nn.MaxPool1d | nn.MaxPool2d):
+        raise LayerError(f"{where(node)}: padding of a mean has no operator; take padding=0")
+    image = (1, *sides) if len(sides) == 1 else tuple(sides)
+    geometry = geometry_of((image[0], image[1]), kernel, stride, padding)
+    shape = geometry.output[-len(sides) :]
+    results = np.arange(int(np.prod(shape)) * channels).reshape(*shape, channels)
+    return x, geometry, np.moveaxis(results, -1, 0)
+
+
+def _pair(value: Any, axes: int, alone: int) -> tuple[int, int]:
+    """Return a size along rows and columns; a window is an image of one row."""
+    one = value if isinstance(value, tuple) else (value,) * axes
+    return (alone, one[0]) if axes == 1 else (one[0], one[1])
 
 
 def mean(lowering: Lowering, node: fx.Node) -> None:
@@ -58,7 +123,7 @@ def _format(lowering: Lowering, node: fx.Node, size: int) -> QTensor:
 
 
 RULES: dict[Any, Rule] = {
-    nn.AvgPool1d: Rule(average),
+    **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d, nn.MaxPool1d, nn.MaxPool2d), Rule(pool)),
     nn.AdaptiveAvgPool1d: Rule(mean),
     torch.mean: Rule(mean),
     "mean": Rule(mean),

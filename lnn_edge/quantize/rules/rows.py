@@ -13,9 +13,11 @@ from torch.nn import functional
 from lnn_edge.errors import LayerError
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.conv import Conv1d
-from lnn_edge.graph.ops.conv2d import Conv2d, geometry_of
+from lnn_edge.graph.ops.conv2d import Conv2d
 from lnn_edge.graph.ops.elementwise import Concat, Requantize
+from lnn_edge.graph.ops.geometry import geometry_of
 from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.scales import rectified, symmetric
 from lnn_edge.graph.stage import State
@@ -115,7 +117,6 @@ def _form(lowering: Lowering, node: fx.Node, weight: np.ndarray, bias: np.ndarra
             )
         matrix = weight.reshape(len(weight), -1)
         return _matrix(name, value.tensor, _scattered(matrix, value), bias)
-    weight = _dense(weight, layer.groups)
     make = _conv1d if isinstance(layer, nn.Conv1d) else _conv2d
     return make(lowering, node, value, weight, bias)
 
@@ -194,19 +195,23 @@ def _conv1d(
 ) -> _Form:
     """Return a convolution over the frames of a window."""
     layer = lowering.layer(node)
-    if layer.padding != (0,) or layer.dilation != (1,):
-        raise LayerError(f"{where(node)}: padding or dilation inside a window has no operator")
     channels, frames = value.places.shape
     ours = np.arange(channels * frames).reshape(frames, channels).T
-    x = _laid_out(lowering, node, (frames, channels), ours)
-    stride, filters = layer.stride[0], len(weight)
-    results = (frames - weight.shape[2]) // stride + 1
+    x = laid_out(lowering, node, (frames, channels), ours)
+    padding = _padding(node, layer)
+    way = (1, layer.kernel_size[0]), (1, layer.stride[0])
+    sides = padding if isinstance(padding, str) else (0, padding[0])
+    geometry = geometry_of((1, frames), *way, sides, (1, layer.dilation[0]))
+    before, results = geometry.before[1], geometry.output[1]
     name = f"{lowering.name(node)}_op"
-    return _Form(
-        lambda y: Conv1d.quantize(name, x, y, weight, bias, stride),
-        (results, filters),
-        np.arange(results * filters).reshape(results, filters).T,
-    )
+
+    def make(y: QTensor) -> Conv1d:
+        stride, dilation, groups = layer.stride[0], layer.dilation[0], layer.groups
+        options = {"before": before, "dilation": dilation, "groups": groups}
+        return Conv1d.quantize(name, x, y, weight, bias, stride, **options)
+
+    shape = (results, len(weight))
+    return _Form(make, shape, np.arange(results * len(weight)).reshape(shape).T)
 
 
 def _conv2d(
@@ -214,29 +219,30 @@ def _conv2d(
 ) -> _Form:
     """Return a convolution over an image, channels last."""
     layer = lowering.layer(node)
-    if layer.dilation != (1, 1):
-        raise LayerError(f"{where(node)}: dilation inside a window has no operator")
     channels, height, width = value.places.shape
-    size = (height, width)
     ours = np.arange(value.places.size).reshape(height, width, channels).transpose(2, 0, 1)
-    x = _laid_out(lowering, node, (height, width, channels), ours)
-    geometry = geometry_of(size, layer.kernel_size, layer.stride, "valid")
-    if layer.padding not in ((0, 0), "valid"):
-        if isinstance(layer.padding, str):
-            raise LayerError(f"{where(node)}: padding 'same'; give it in numbers")
-        sides = zip(size, layer.padding, layer.kernel_size, layer.stride, strict=True)
-        output = tuple((n + 2 * p - k) // s + 1 for n, p, k, s in sides)
-        geometry = replace(geometry, before=layer.padding, output=output)
+    x = laid_out(lowering, node, (height, width, channels), ours)
+    way = layer.kernel_size, layer.stride, _padding(node, layer), layer.dilation
+    geometry = geometry_of((height, width), *way)
     shape = (*geometry.output, len(weight))
     name, kernel = f"{lowering.name(node)}_op", weight.transpose(2, 3, 1, 0)
     return _Form(
-        lambda y: Conv2d.quantize(name, x, y, kernel, bias, geometry),
+        lambda y: Conv2d.quantize(name, x, y, kernel, bias, geometry, groups=layer.groups),
         shape,
         np.arange(int(np.prod(shape))).reshape(shape).transpose(2, 0, 1),
     )
 
 
-def _laid_out(
+def _padding(node: fx.Node, layer: Any) -> Any:
+    """Return a layer's padding by zeros: "same", "valid", or zeros on both sides of each axis."""
+    if layer.padding_mode != "zeros":
+        raise LayerError(
+            f"{where(node)}: padding_mode {layer.padding_mode!r} has no operator; take 'zeros'"
+        )
+    return layer.padding
+
+
+def laid_out(
     lowering: Lowering, node: fx.Node, shape: tuple[int, ...], places: np.ndarray
 ) -> QTensor:
     """Return the tensor in the shape that a convolution reads, channels last.
@@ -267,4 +273,37 @@ def _dense(weight: np.ndarray, groups: int) -> np.ndarray:
     return whole
 
 
-RULES: dict[Any, Rule] = dict.fromkeys((nn.Linear, nn.Conv1d, nn.Conv2d), Rule(rows))
+def norm(lowering: Lowering, node: fx.Node) -> None:
+    """Emit a batch norm that no layer before it takes in."""
+    first: Any = node.args[0]
+    axes = len(lowering.plan.axes[first.name].names)
+    gain, shift = gain_and_shift(lowering.layer(node))
+    scale_channels(lowering, node, *(v.reshape(-1, *[1] * (axes - 2)) for v in (gain, shift)))
+
+
+def scale_channels(lowering: Lowering, node: fx.Node, gain: np.ndarray, offset: np.ndarray) -> None:
+    """Emit y = gain x + offset, both broadcast as torch does.
+
+    Raises:
+        LayerError: They differ from step to step.
+    """
+    first: Any = next(n for n in node.all_input_nodes if n.op != "get_attr")
+    sizes, shape = lowering.plan.axes[first.name].sizes, lowering.value(first).places.shape
+    try:
+        spread = [np.broadcast_to(v, sizes).ravel() for v in (gain, offset)]
+    except ValueError:
+        raise LayerError(
+            f"{where(node)}: a constant that differs from step to step; needed is one for each "
+            f"channel, of a shape that fits {sizes}"
+        ) from None
+    x, name = lowering.vector(first, "int16"), lowering.name(node)
+    dtype = "int16" if lowering.is_wide(node) else "int8"
+    y = symmetric(name, (x.size,), dtype, lowering.bound(node))
+    lowering.emit(Scale.quantize(f"{name}_op", x, y, *spread))
+    lowering.values[node.name] = Value(y, np.arange(x.size).reshape(shape))
+
+
+RULES: dict[Any, Rule] = {
+    **dict.fromkeys((nn.Linear, nn.Conv1d, nn.Conv2d), Rule(rows)),
+    **dict.fromkeys(BATCH_NORMS, Rule(norm, reads="int16")),
+}
