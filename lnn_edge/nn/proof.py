@@ -129,7 +129,6 @@ class _Run:
         self._interpreter = fx.Interpreter(plan.traced)
         self._rings: list[list[Tensor]] = [[] for _ in plan.stages]
         self._counts = [0] * len(plan.stages)
-        self._past: dict[str, Tensor] = {}
         self._states: dict[str, list[Any]] = {}
 
     def push(self, frames: Sequence[Tensor]) -> None:
@@ -141,6 +140,8 @@ class _Run:
             )
 
     def _fire(self, stage: PlannedStage, values: dict[str, Any]) -> None:
+        for name, value in stage.carried.items():
+            values[name] = self.seen[value.source.name][-1 - value.lag]
         for node in stage.nodes:
             if node.op != "placeholder":
                 values[node.name] = self._run(node, stage, values)
@@ -162,8 +163,6 @@ class _Run:
     def _run(self, node: fx.Node, stage: PlannedStage, values: dict[str, Any]) -> Any:
         if node.name in stage.reads:
             return self._read(node, stage)
-        if node.name in self.plan.spans:
-            return self._causal(node, values)
         if self._cuts_time(node):
             return self._value(node.args[0], values)  # the one element that there is
         args, kwargs = self._known((node.args, node.kwargs), values)
@@ -176,12 +175,16 @@ class _Run:
         """Return what a layer makes of its view of a ring."""
         read, ring = stage.reads[node.name], self._rings[stage.index]
         axis = self.plan.axes[stage.source.name].time
+        missing = max(read.lag + read.size - len(ring), 0) if stage.is_causal else 0
+        ring = [torch.zeros_like(ring[0])] * missing + ring
         end = len(ring) - read.lag
         x = torch.cat(ring[end - read.size : end : read.step], axis or 0)
-        layer = self.plan.layer_of(node)
+        layer: Any = self.plan.layer_of(node)
+        if isinstance(layer, nn.Conv1d):
+            form = (layer.weight, layer.bias, 1, 0, layer.dilation, layer.groups)
+            return functional.conv1d(x, *form)
         if layer is not None:
-            y: Tensor = layer(x)
-            return y
+            return layer(x)  # type: ignore[no-any-return]
         return x.unfold(*map(number, node.args[1:])) if node.target == "unfold" else x
 
     def _recur(self, node: fx.Node, layer: Recurrent, args: Any, kwargs: Any) -> Any:
@@ -192,18 +195,6 @@ class _Run:
         before = None if node.name in self.plan.at_rest else self._states.get(node.name)
         y, self._states[node.name] = layer.run(x, spans, before)
         return layer.returned(y, self._states[node.name])
-
-    def _causal(self, node: fx.Node, values: dict[str, Any]) -> Tensor:
-        layer: Any = self.plan.layer_of(node)
-        given: Any = node.args[0]
-        base = given.all_input_nodes[0] if given.target is functional.pad else given
-        x = self._value(base, values)
-        zeros = x.new_zeros(*x.shape[:2], self.plan.spans[node.name] - 1)
-        whole = torch.cat((self._past.get(node.name, zeros), x), 2)
-        self._past[node.name] = whole[..., 1:]
-        return functional.conv1d(
-            whole, layer.weight, layer.bias, 1, 0, layer.dilation, layer.groups
-        )
 
     def _cuts_time(self, node: fx.Node) -> bool:
         if node.target is not operator.getitem:

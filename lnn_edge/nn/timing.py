@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import gcd
 from typing import Any
 
 from torch import Tensor, fx, nn
@@ -31,7 +32,7 @@ class Read:
     Attributes:
         size: Elements from the first to the last that is read.
         after: The newest element that result 0 needs.
-        dilation: Elements from one tap of a kernel to the next.
+        dilation: Elements from one that the layer computes with to the next.
         lag: Elements between the newest and the last that is read.
         step: Elements from one to the next of a view.
     """
@@ -44,6 +45,21 @@ class Read:
 
 
 @dataclass
+class Carried:
+    """A value of an earlier stage that a stage reads besides its own ring.
+
+    Attributes:
+        source: Node that computes it; its ring is the one that its stage fills.
+        shift: Element m of the value is element m + shift of the source.
+        lag: Elements of the source between the newest and the one that is read.
+    """
+
+    source: fx.Node
+    shift: int
+    lag: int = 0
+
+
+@dataclass
 class PlannedStage:
     """What runs when `hop` more elements of a ring have come.
 
@@ -52,7 +68,9 @@ class PlannedStage:
         source: Node whose values the ring holds.
         hop: Elements from one run to the next.
         parent: Index of the stage that computes the source; -1 for frames.
+        is_causal: Whether its kernels begin in zeros before the record.
         reads: By the name of the node that reads the ring.
+        carried: What it reads of earlier stages, by the name of the value.
         nodes: What runs, in order.
     """
 
@@ -60,7 +78,9 @@ class PlannedStage:
     source: fx.Node
     hop: int
     parent: int
+    is_causal: bool = False
     reads: dict[str, Read] = field(default_factory=dict)
+    carried: dict[str, Carried] = field(default_factory=dict)
     nodes: list[fx.Node] = field(default_factory=list)
 
     @property
@@ -72,6 +92,12 @@ class PlannedStage:
     def length(self) -> int:
         """Elements of the ring."""
         return max((read.lag + read.size for read in self.reads.values()), default=1)
+
+    @property
+    def spacing(self) -> int:
+        """Elements from one that any layer reads to the next, counted from the newest."""
+        apart = [r.dilation for r in self.reads.values() if r.size > 1]
+        return gcd(*apart, *(r.lag for r in self.reads.values())) or 1
 
 
 @dataclass(frozen=True)
@@ -108,7 +134,6 @@ class Plan:
         timings: Of values, by node name.
         stages: All that were opened; the road to the outputs is `road`.
         outputs: By name.
-        spans: Of causal convolutions: elements that their kernel spans, the past is a state.
         at_rest: Names of recurrent layers that start anew at every element.
         endings: What forward computes of each output besides; see endings.cut_endings.
     """
@@ -118,7 +143,6 @@ class Plan:
     timings: Mapping[str, Timing]
     stages: Sequence[PlannedStage]
     outputs: Mapping[str, fx.Node]
-    spans: Mapping[str, int]
     at_rest: frozenset[str]
     endings: Sequence[str]
 
@@ -188,7 +212,6 @@ class _Planner:
     def __init__(self, traced: fx.GraphModule, axes: Mapping[str, Axes]) -> None:
         self.traced, self.axes = traced, axes
         self.timings: dict[str, Timing] = {}
-        self.spans: dict[str, int] = {}
         self.at_rest: set[str] = set()
         self._shown: dict[str, fx.Node] = {}  # by the name of a view of time
         first = next(n for n in traced.graph.nodes if n.op == "placeholder")
@@ -204,11 +227,23 @@ class _Planner:
         for stage in self.stages:
             for read in stage.reads.values():
                 read.lag = stage.after - read.after
+            for value in stage.carried.values():
+                self._set_lag(stage, value)
         self._check_outputs(outputs)
         rests = frozenset(self.at_rest)
-        return Plan(
-            self.traced, self.axes, self.timings, self.stages, outputs, self.spans, rests, endings
-        )
+        return Plan(self.traced, self.axes, self.timings, self.stages, outputs, rests, endings)
+
+    def _set_lag(self, stage: PlannedStage, value: Carried) -> None:
+        for between in self._ways(stage):
+            value.lag += between.after
+            if between.source is value.source:
+                break
+        value.lag -= value.shift
+        if value.lag < 0:
+            raise LayerError(
+                f"{where(value.source)}: a later layer joins this {-value.lag} frames ahead; cut "
+                "the other path to the same element"
+            )
 
     def _check_outputs(self, outputs: Mapping[str, fx.Node]) -> None:
         for node in outputs.values():
@@ -243,7 +278,8 @@ class _Planner:
     def _pointwise(self, node: fx.Node, before: Sequence[fx.Node]) -> Timing:
         """A layer that treats every element alike; what it reads must exist in one stage."""
         self._check_restart(node, self.axes[before[0].name].names)
-        here = [self._settled(b) for b in before]
+        latest = self._latest(before)
+        here = [self._met(b, latest) for b in before]
         if len({t.stage for t in here}) > 1:
             names = " and ".join(b.name for b in before)
             raise LayerError(
@@ -254,6 +290,41 @@ class _Planner:
         tails = [t.tail for t in here]
         tail = min(tails, key=lambda t: (t > 0, t)) if min(tails) < 0 else max(tails)
         return Timing(here[0].stage, tail=tail)
+
+    def _latest(self, before: Sequence[fx.Node]) -> PlannedStage | None:
+        """Return the last stage on the road of those that compute values; None for views alone."""
+        found = [self.timings[b.name] for b in before]
+        stages = [self.stages[t.stage] for t in found if not t.is_view]
+        return max(stages, key=lambda stage: len(self._ways(stage)), default=None)
+
+    def _ways(self, stage: PlannedStage) -> list[PlannedStage]:
+        """Return a stage and those before it on the road from the frames."""
+        way = [stage]
+        while way[-1].parent >= 0:
+            way.append(self.stages[way[-1].parent])
+        return way
+
+    def _met(self, node: fx.Node, latest: PlannedStage | None) -> Timing:
+        """Return when a value exists for a reader in a stage, carried there if it must be."""
+        timing, origin = self.timings[node.name], self._origin(node)
+        if latest is None or (timing.stage == latest.index and not timing.is_view):
+            return self._settled(node)
+        is_here = latest.source is origin and latest.hop == timing.stride
+        if (timing.is_view and is_here and not latest.is_causal) or timing.pad:
+            return self._settled(node)
+        if timing.stride == 1 and self._passes(origin, latest):
+            latest.carried[node.name] = Carried(origin, timing.shift)
+            return Timing(latest.index, tail=timing.tail)
+        return self._settled(node)
+
+    def _passes(self, origin: fx.Node, latest: PlannedStage) -> bool:
+        """Return whether a value is what its stage hands on to a later one, at one pace."""
+        for stage in self._ways(latest):
+            if stage.hop > 1:
+                return False
+            if stage.source is origin:
+                return True
+        return False
 
     def _check_restart(self, node: fx.Node, names: tuple[str | int, ...]) -> None:
         if not isinstance(layer_of(self.traced, node), Recurrent):
@@ -311,14 +382,16 @@ class _Planner:
             node = self._shown[node.name]
         return node
 
-    def _open(self, node: fx.Node, source: fx.Node, hop: int, read: Read) -> Timing:
+    def _open(
+        self, node: fx.Node, source: fx.Node, hop: int, read: Read, *, is_causal: bool = False
+    ) -> Timing:
         """Put the reader of a ring into the stage that reads it at this rate."""
         for stage in self.stages[1:]:
-            if stage.source is source and stage.hop == hop:
+            if stage.source is source and (stage.hop, stage.is_causal) == (hop, is_causal):
                 break
         else:
             parent = self.timings[source.name].stage
-            stage = PlannedStage(len(self.stages), source, hop, parent)
+            stage = PlannedStage(len(self.stages), source, hop, parent, is_causal)
             self.stages.append(stage)
         stage.reads[node.name] = read
         stage.nodes.append(node)
@@ -336,8 +409,8 @@ class _Planner:
         timing = self.timings[x.name]
         stride, span, dilation = (_one(v) for v in _geometry(layer))
         is_causal = self._is_causal(node, layer, timing, span)
-        if is_causal and span > 1:
-            return self._causal(node, x, span, _padding(layer))
+        if is_causal:
+            return self._causal(node, x, Read(span, 0, dilation), _padding(layer))
         if span == stride == 1 and not timing.is_view:
             return self._pointwise(node, [x])
         reach = (span - 1) * timing.stride
@@ -364,13 +437,12 @@ class _Planner:
             )
         return True
 
-    def _causal(self, node: fx.Node, x: fx.Node, span: int, padding: int) -> Timing:
-        """The last elements are a state that starts at zero; nothing waits."""
+    def _causal(self, node: fx.Node, x: fx.Node, read: Read, padding: int) -> Timing:
+        """A kernel that begins in zeros: nothing waits."""
         base = x.all_input_nodes[0] if x.target is functional.pad else x
         timing = self._settled(base)
-        self.spans[node.name] = span
-        self.stages[timing.stage].nodes.append(node)
-        return Timing(timing.stage, tail=timing.tail + padding)
+        made = self._open(node, base, 1, read, is_causal=True)
+        return Timing(made.stage, tail=timing.tail + padding)
 
     def _pad(self, node: fx.Node, x: fx.Node) -> Timing | None:
         if node.target is not functional.pad:
@@ -440,7 +512,7 @@ class _Planner:
         if timing.pad:
             raise LayerError(f"{where(node)}: padding over time that no convolution reads")
         reach = (size - 1) * timing.stride
-        read = Read(reach + 1, timing.shift + reach, step=timing.stride)
+        read = Read(reach + 1, timing.shift + reach, timing.stride, 0, timing.stride)
         return self._open(node, self._origin(x), hop * timing.stride, read)
 
     def _whole_record(self, node: fx.Node, x: fx.Node) -> Timing | None:

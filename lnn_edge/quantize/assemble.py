@@ -18,7 +18,7 @@ from lnn_edge.graph.passes.constants import fold_constants
 from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.scales import Ranges
-from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage
+from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage, Window
 from lnn_edge.nn.timing import Plan, PlannedStage
 from lnn_edge.quantize.lowering import Lowering, Value
 from lnn_edge.quantize.rules import RULES
@@ -142,16 +142,49 @@ def _staged(lowering: Lowering, frame: QTensor) -> tuple[list[Stage], list[Ring]
     passed = _passed(lowering, road[1])
     stages = [_stage(lowering, InputTrigger(frame, _ring(lowering, road[1])), passed, "take")]
     rings = []
+    passes: dict[str, tuple[str, QTensor]] = {}
     for stage, child in zip(road[1:], [*road[2:], None], strict=True):
-        rings.append(Ring(_ring(lowering, stage), passed, stage.length))
-        shape = (stage.length, *passed.shape)
+        passes[stage.source.name] = _ring(lowering, stage), passed
+        rings.append(_held(plan, stage, passed, _ring(lowering, stage)))
+        apart = stage.spacing
+        shape = ((stage.length - 1) // apart + 1, *passed.shape)
         window = replace(passed, name=f"w_{passed.name}", shape=shape)
-        lowering.run(stage, window)
-        trigger = EveryTrigger(_ring(lowering, stage), window, stage.hop, stage.after + 1)
+        carried, others = _carried(lowering, stage, passes)
+        lowering.run(stage, window, carried)
+        first = (_ring(lowering, stage), window, stage.hop, stage.after + 1)
+        trigger = EveryTrigger(*first, apart, tuple(others))
         passed = _output(lowering) if child is None else _passed(lowering, child)
         name = "step" if child is None else f"make_{lowering.name(child.source)}"
         stages.append(_stage(lowering, trigger, passed, name))
     return stages, rings
+
+
+def _held(plan: Plan, stage: PlannedStage, frame: QTensor, name: str) -> Ring:
+    """Return the ring of a stage, long enough for all that is read of it."""
+    carried = [c.lag + 1 for s in plan.road for c in s.carried.values() if c.source is stage.source]
+    length = max([stage.length, *carried])
+    return Ring(name, frame, length, "zero" if stage.is_causal else "edge")
+
+
+def _carried(
+    lowering: Lowering, stage: PlannedStage, passes: Mapping[str, tuple[str, QTensor]]
+) -> tuple[dict[str, Value], list[Window]]:
+    """Return the values of earlier stages that a stage reads, and their windows."""
+    values: dict[str, Value] = {}
+    windows: dict[tuple[str, int], Window] = {}
+    for name, carried in stage.carried.items():
+        ring, frame = passes[carried.source.name]
+        key = (ring, carried.lag)
+        if key not in windows:
+            kept = f"{lowering.name(carried.source)}_at{stage.index}_{carried.lag}"
+            if carried.lag:
+                tensor = replace(frame, name=kept, shape=(2, *frame.shape))
+                windows[key] = Window(ring, tensor, 2, carried.lag)
+            else:
+                windows[key] = Window(ring, replace(frame, name=kept))
+        places = lowering.values[carried.source.name].places
+        values[name] = Value(windows[key].frames, places)
+    return values, list(windows.values())
 
 
 def _stage(

@@ -90,12 +90,24 @@ class Lowering:
         self._rules = rules
         self._names = _identifiers(node.name for node in plan.traced.graph.nodes)
         self._stage = plan.stages[0]
+        self._carried: Mapping[str, Value] = {}
         self._narrowed: dict[tuple[str, str, bytes], QTensor] = {}
 
-    def run(self, stage: PlannedStage, window: QTensor | None) -> None:
-        """Lower the nodes of a stage into `ops` and `states`, which start empty."""
+    def run(
+        self,
+        stage: PlannedStage,
+        window: QTensor | None,
+        carried: Mapping[str, Value] | None = None,
+    ) -> None:
+        """Lower the nodes of a stage into `ops` and `states`, which start empty.
+
+        Args:
+            stage: Of the plan.
+            window: Elements of its ring, `spacing` apart; None for the stage of every frame.
+            carried: Values of earlier stages, by node name.
+        """
         self.ops, self.states, self._narrowed = [], [], {}
-        self._stage, self.window = stage, window
+        self._stage, self.window, self._carried = stage, window, carried or {}
         for node in stage.nodes:
             if node.name not in self.values:
                 self._rule(node).lower(self, node)
@@ -130,8 +142,12 @@ class Lowering:
         return self._names[node.name]
 
     def read(self, node: fx.Node) -> Read | None:
-        """Return what a node reads of the stage's ring, if it does."""
-        return self._stage.reads.get(node.name)
+        """Return what a node reads of the stage's window, if it does."""
+        read, apart = self._stage.reads.get(node.name), self._stage.spacing
+        if read is None or apart == 1:
+            return read
+        size, dilation = (read.size - 1) // apart + 1, max(read.dilation // apart, 1)
+        return Read(size, read.after, dilation, read.lag // apart, max(read.step // apart, 1))
 
     @property
     def source(self) -> Value:
@@ -147,6 +163,8 @@ class Lowering:
         """
         if not isinstance(node, fx.Node) or node.op == "get_attr":
             raise LayerError(f"a constant ({node}) where a value of the module is needed")
+        if node.name in self._carried:
+            return self._carried[node.name]
         if node.name not in self.values and self.is_view_of_time(node):
             return self.value(node.args[0])
         value = self.values.get(node.name)
@@ -189,9 +207,14 @@ class Lowering:
 
     def is_wide(self, node: fx.Node) -> bool:
         """Return whether a result stays int16: it leaves the model, or enters a sum or product."""
-        if node in self.plan.outputs.values():
+        if node in self.plan.outputs.values() or self._is_odd_frame(node):
             return True
         return any(self._needs_wide(user) for user in node.users)
+
+    def _is_odd_frame(self, node: fx.Node) -> bool:
+        """Return whether a ring holds it, whose frames have an even number of bytes."""
+        size = int(np.prod(self.plan.axes[node.name].static))
+        return size % 2 == 1 and any(stage.source is node for stage in self.plan.road[1:])
 
     def _needs_wide(self, user: fx.Node) -> bool:
         layer = self.layer(user)

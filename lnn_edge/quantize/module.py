@@ -257,8 +257,7 @@ def _needs_one_scale(plan: Plan) -> bool:
     takes_channels = (nn.Linear, nn.Conv1d, Recurrent, nn.AvgPool1d)
     joins = (torch.cat, torch.concat, torch.concatenate)
     return any(
-        node.name in plan.spans
-        or not (isinstance(plan.layer_of(node), takes_channels) or node.target in joins)
+        not (isinstance(plan.layer_of(node), takes_channels) or node.target in joins)
         for node in _readers(plan)
         if node.name in plan.timings
     )

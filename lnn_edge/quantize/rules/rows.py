@@ -8,19 +8,17 @@ from typing import Any
 
 import numpy as np
 from torch import fx, nn
-from torch.nn import functional
 
 from lnn_edge.errors import LayerError
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.conv import Conv1d
 from lnn_edge.graph.ops.conv2d import Conv2d
-from lnn_edge.graph.ops.elementwise import Concat, Requantize
+from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.ops.geometry import geometry_of
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.scales import rectified, symmetric
-from lnn_edge.graph.stage import State
 from lnn_edge.nn.timing import Read
 from lnn_edge.nn.trace import where
 from lnn_edge.quantize.lowering import (
@@ -101,12 +99,8 @@ def gain_and_shift(norm: Any) -> tuple[np.ndarray, np.ndarray]:
 def _form(lowering: Lowering, node: fx.Node, weight: np.ndarray, bias: np.ndarray) -> _Form:
     name, layer = f"{lowering.name(node)}_op", lowering.layer(node)
     read = lowering.read(node)
-    if read is not None or node.name in lowering.plan.spans:
-        weight = _dense(weight, layer.groups)
-        if read is None:
-            x, matrix = _past(lowering, node, weight)
-        else:
-            x, matrix = _of_ring(lowering, node, weight, read)
+    if read is not None:
+        x, matrix = _of_ring(lowering, node, _dense(weight, layer.groups), read)
         return _matrix(name, x, matrix, bias)
     value = lowering.value(node.args[0])
     if isinstance(layer, nn.Linear) or value.places.ndim == 1:
@@ -172,22 +166,6 @@ def _of_ring(
     part = replace(window, name=name, shape=(size * read.size,), role="scratch")
     lowering.emit(Slice.quantize(f"cut_{name}", window, part, size * first))
     return part, matrix[:, size * first : size * (first + read.size)]
-
-
-def _past(lowering: Lowering, node: fx.Node, weight: np.ndarray) -> tuple[QTensor, np.ndarray]:
-    """Return a causal convolution: its last elements are states that start at zero."""
-    given: Any = node.args[0]
-    base = given.all_input_nodes[0] if given.target is functional.pad else given
-    span, dilation = lowering.plan.spans[node.name], lowering.layer(node).dilation[0]
-    x, name = lowering.vector(base, "int8"), lowering.name(node)
-    past = [replace(x, name=f"{name}_past{i}", role="scratch") for i in range(span - 1, 0, -1)]
-    taps = [*past, x]
-    for old, newer in zip(past, taps[1:], strict=True):
-        update = replace(old, name=f"{old.name}_next")
-        lowering.emit(Requantize.quantize(f"shift_{old.name}", newer, update))
-        lowering.states.append(State(old, update, x.zero_points[0]))
-    join = lowering.emit(Concat.join(f"{name}_taps", tuple(taps[::dilation]), f"{name}_z"))
-    return join, np.concatenate([weight[:, :, k] for k in range(weight.shape[2])], 1)
 
 
 def _conv1d(
