@@ -441,7 +441,7 @@ class _Planner:
         """A kernel that begins in zeros: nothing waits."""
         base = x.all_input_nodes[0] if x.target is functional.pad else x
         timing = self._settled(base)
-        made = self._open(node, base, 1, read, is_causal=True)
+        made = self._open(node, self._origin(base), 1, read, is_causal=True)
         return Timing(made.stage, tail=timing.tail + padding)
 
     def _pad(self, node: fx.Node, x: fx.Node) -> Timing | None:

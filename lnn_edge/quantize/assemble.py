@@ -199,9 +199,16 @@ def _ring(lowering: Lowering, stage: PlannedStage) -> str:
 
 
 def _passed(lowering: Lowering, child: PlannedStage) -> QTensor:
-    """Return the tensor that a stage passes on to the next."""
-    tensor: QTensor = lowering.values[child.source.name].tensor
-    return tensor
+    """Return the tensor that a stage passes on to the next, its own where it shows another."""
+    value = lowering.value(child.source)
+    is_frame = value.tensor.role == "input" and len(value.tensor.shape) == 1
+    is_made = any(value.tensor in op.outputs for op in lowering.ops)
+    if not is_frame and not is_made:
+        dtype = "int16" if lowering.is_wide(child.source) else "int8"
+        y = lowering.vector(child.source, dtype)
+        value = Value(y, np.arange(y.size).reshape(value.places.shape))
+        lowering.values[child.source.name] = value
+    return value.tensor
 
 
 def _output(lowering: Lowering) -> QTensor:
