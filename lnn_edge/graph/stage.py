@@ -204,7 +204,7 @@ class EveryTrigger:
     @property
     def reach(self) -> int:
         """Frames from the first of the window to the last, both counted."""
-        return self.windows[0].reach
+        return (self.length - 1) * self.dilation + 1
 
     @property
     def windows(self) -> tuple[Window, ...]:

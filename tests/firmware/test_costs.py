@@ -15,6 +15,7 @@ from lnn_edge.device.runners import Image, VirtualRunner
 from lnn_edge.graph.qgraph import QGraph
 from tests.firmware.programs import compile_board, compile_host, needs_arm_gcc, write_model
 from tests.firmware.wire import run_host
+from tests.support.causal import Net
 from tests.support.toy import motion, toy_every_graph, toy_graph, toy_source_graph, toy_staged_graph
 
 TIMEOUT_S = 20.0  # emulators on a busy machine
@@ -43,7 +44,10 @@ def stream(link: Link, graph: QGraph, cuts: list[int]) -> tuple[list[ResultRecor
     return results, link.stats()
 
 
-@pytest.fixture(params=[toy_graph, toy_every_graph, toy_staged_graph, toy_source_graph])
+MODELS = [toy_graph, toy_every_graph, toy_staged_graph, toy_source_graph, Net(skip=2).graph]
+
+
+@pytest.fixture(params=MODELS)
 def graph(request: pytest.FixtureRequest) -> QGraph:
     made: QGraph = request.param()
     return made

@@ -609,6 +609,7 @@ def wide_operators() -> dict[str, list[AbstractOp]]:
     for x in (
         QTensor("x", (1099,), "int8", 0.05, 3),
         QTensor("x", (1030,), "int16", 0.001, 0, -9000, 9000),
+        QTensor("x", (1032,), "int16", 0.05, 3, -128, 127),  # holds int8
     ):
         ops["linear"].append(
             Linear.quantize("wide", x, y, rng.normal(0, 1, (5, x.size)), np.ones(5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from lnn_edge.codegen.kernels import Core
+from lnn_edge.codegen.kernels import HOST, Core
+from lnn_edge.codegen.render import generate, render_model
 from lnn_edge.errors import GraphError
+from lnn_edge.files import resources
 from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.elementwise import Add
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.batch import decision_inputs
@@ -19,7 +23,7 @@ from lnn_edge.graph.sim.queues import Counters
 from lnn_edge.graph.sim.stream import Decision, Stream
 from lnn_edge.graph.stage import EveryTrigger, Window, every_trigger
 from tests.support.causal import Net, real_rows
-from tests.support.host_c import compile_model, record_items, run_c, run_reference
+from tests.support.host_c import WARNINGS, compile_model, record_items, run_c, run_reference
 from tests.support.toy import motion, toy_every_graph
 
 NO_EVENTS = np.zeros(0, np.int64)
@@ -259,6 +263,82 @@ def test_a_firing_polled_late_reads_what_it_would_have_read(
     made = late < 3
     assert expected.startswith(b"D" + prompt[0].stamp.to_bytes(4, "little")) == made
     assert (prompt[0].outputs.astype("<i2").tobytes() in expected) == made
+
+
+def branched() -> QGraph:
+    """Two dilations side by side on one ring, their sum the frame of the next."""
+    graph = Net(dilations=(1, 2), slack=6).graph()
+    stage = graph.stages[1]
+    conv = stage.ops[0]
+    y, taps = conv.outputs[0], conv.inputs[0]
+    parts = replace(y, name="near"), replace(y, name="far")
+    far = replace(taps, name="far_taps")
+    ops = (
+        replace(conv, outputs=parts[:1]),
+        replace(conv, name="far_matrix", inputs=(far,), outputs=parts[1:]),
+        Add.quantize("join", *parts, y),
+    )
+    others = (Window("z0", far, 3, 4),)
+    trigger = replace(every_trigger(stage), others=others)
+    changed = replace(stage, trigger=trigger, ops=ops)
+    return replace(graph, stages=(graph.stages[0], changed, graph.stages[2]))
+
+
+def showing(net: Net) -> QGraph:
+    """A network that shows further windows: three frames of the first ring, one of the second."""
+    graph = net.graph()
+    stage, (first, second) = graph.deciding_stage, graph.rings[:2]
+    three = replace(first.frame, name="three", shape=(3, *first.frame.shape), role="input")
+    one = replace(second.frame, name="one", role="input")
+    others = (Window(first.name, three, 3, 2), Window(second.name, one))
+    trigger = replace(every_trigger(stage), others=others)
+    shown = replace(stage, trigger=trigger, probes=(*stage.probes, three, one))
+    return replace(graph, stages=(*graph.preparing_stages, shown))
+
+
+MADE = {
+    "branched": branched,
+    "showing": lambda: showing(Net(dilations=(2, 1, 2), slack=1)),
+    "showing valid": lambda: showing(Net(start="edge", dilations=(2, 1, 2), hop=3, slack=2)),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_further_windows_of_every_kind_are_bit_exact(name: str, tmp_path: Path) -> None:
+    """At once, after lost frames, polled late; and whole records as the stream."""
+    graph, frames = MADE[name](), motion(3, 120)
+    items: list[tuple[str, object]] = [("F", f) for f in frames[:50]]
+    items += [("S", 3), *(("F", f) for f in frames[50:70]), ("N", frames[70]), ("F", frames[71])]
+    items += [("S", 40), *(("N", f) for f in frames[72:80]), *(("F", f) for f in frames[80:])]
+    items += [("G", None)]
+    expected = run_reference(graph, items)
+    assert expected.count(b"D") > 20
+    assert run_c(compile_model(graph, tmp_path), items) == expected
+    ((_, inputs),) = decision_inputs(graph, [(frames, NO_EVENTS)])
+    decisions = list(Stream(graph).run(frames))
+    for tensor, values in inputs.items():
+        np.testing.assert_array_equal(values, np.stack([d.values[tensor] for d in decisions]))
+
+
+def test_a_window_shows_the_frames_of_its_own_moment() -> None:
+    """Of z0 the newest three of every second frame, though the stage counts z2, which is late."""
+    graph = MADE["showing valid"]()
+    frames = motion(3, 60)
+    entered = {d.stamp: d for d in Stream(Net(dilations=(1,)).graph()).run(frames)}
+    for decision in Stream(graph).run(frames):
+        stamps = decision.stamp - np.array([4, 2, 0])
+        found = [entered[s].values["taps0"][-1] for s in stamps]
+        np.testing.assert_array_equal(decision.values["three"], found)
+
+
+def test_a_diagnostic_build_with_further_windows_compiles(tmp_path: Path) -> None:
+    code = replace(generate(NETS["pairs"].graph(), HOST), trace=True)
+    for file, text in render_model(code).items():
+        (tmp_path / file).write_text(text)
+    runtime = resources.path("firmware") / "runtime"
+    command = ["gcc", *WARNINGS, "-c", f"-I{tmp_path}", f"-I{runtime}", "causal.c"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

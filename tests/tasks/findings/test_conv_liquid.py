@@ -19,7 +19,7 @@ from lnn_edge.graph.passes.columns import stream_columns
 from lnn_edge.graph.passes.constants import fold_constants
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import run_decisions
-from lnn_edge.graph.stage import every_trigger
+from lnn_edge.graph.stage import Window, every_trigger
 from lnn_edge.nn.cells.ltc import Ltc
 from lnn_edge.nn.cells.wired_cfc import WiredCfc
 from lnn_edge.nn.cells.wirings import auto_ncp, ncp
@@ -276,3 +276,17 @@ def test_a_window_that_strides_do_not_fill_is_refused() -> None:
         stage = replace(graph.deciding_stage, trigger=changed)
         with pytest.raises(GraphError, match=sentence):
             stream_columns(replace(graph, stages=(*graph.preparing_stages, stage)))
+
+
+def test_a_dilated_window_and_a_second_one_keep_their_columns() -> None:
+    graph = fold_constants(plain(network("cfc", hop=2, **SMALL)))
+    trigger = every_trigger(graph.deciding_stage)
+    rings = tuple(replace(r, length=2 * r.length) for r in graph.rings)
+    column = replace(trigger.window, name="further", shape=trigger.window.shape[1:])
+    for changed in (
+        replace(trigger, dilation=2),
+        replace(trigger, others=(Window(trigger.ring, column),)),
+    ):
+        stage = replace(graph.deciding_stage, trigger=changed)
+        kept = replace(graph, stages=(*graph.preparing_stages, stage), rings=rings)
+        assert stream_columns(kept) == kept
