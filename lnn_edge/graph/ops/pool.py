@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from array_api_compat import array_namespace
 
+from lnn_edge.errors import GraphError
 from lnn_edge.graph import fixed
 from lnn_edge.graph.fixed import Array
 from lnn_edge.graph.ir import AbstractOp, QTensor
@@ -31,6 +32,17 @@ class AbstractPool(AbstractOp):
     kernel_size: Pair
     strides: Pair
     before: Pair
+
+    @classmethod
+    def _way(cls, name: str, geometry: Geometry) -> tuple[Pair, Pair, Pair]:
+        """Return kernel, strides and padding.
+
+        Raises:
+            GraphError: The geometry has a dilation.
+        """
+        if geometry.dilation != (1, 1):
+            raise GraphError(f"{cls.kind} {name}: dilation {geometry.dilation}, needed (1, 1)")
+        return geometry.kernel_size, geometry.strides, geometry.before
 
     @cached_property
     def walk(self) -> Walk:
@@ -70,7 +82,7 @@ class MaxPool(AbstractPool):
     @classmethod
     def quantize(cls, name: str, x: QTensor, y: QTensor, geometry: Geometry) -> MaxPool:
         """Take kernel, strides and padding from the geometry."""
-        return cls(name, (x,), (y,), geometry.kernel_size, geometry.strides, geometry.before)
+        return cls(name, (x,), (y,), *cls._way(name, geometry))
 
     def check(self) -> None:
         """Check shapes, and that values can be copied."""
@@ -125,8 +137,7 @@ class AveragePool(AbstractPool):
         """Take kernel, strides and padding from the geometry, the factor from the scales."""
         rows, columns = geometry.kernel_size
         pair = fixed.quantize_multiplier(x.scales[0] / y.scales[0] / (rows * columns))
-        way = geometry.kernel_size, geometry.strides, geometry.before
-        return cls(name, (x,), (y,), *way, *pair)
+        return cls(name, (x,), (y,), *cls._way(name, geometry), *pair)
 
     @property
     def elements(self) -> int:

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from scipy import signal
 
+from lnn_edge.errors import QuantizationError
 from lnn_edge.graph.fixed import RANGES
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops import biquad, leaky, template
@@ -528,11 +529,14 @@ def make_biquads(draw: Source) -> Biquads:
     sos = signal.butter(
         draw.integer(1, 2), [low, draw.real(low + 0.05, 0.95)], "bandpass", output="sos"
     )
-    if draw.integer(0, 2) == 0:
-        sos[:, :3] *= power(draw, -2, 1)
+    loud = power(draw, -2, 1) if draw.integer(0, 2) == 0 else 1.0
     state, update = biquad_state("s", x, len(sos))
     y = QTensor("y", (channels,), "int16", scale * power(draw, -3, 2))
-    return Biquads.quantize("biquads", (x, state, update, y), sos)
+    louder = np.concatenate((sos[:, :3] * loud, sos[:, 3:]), axis=1)
+    try:
+        return Biquads.quantize("biquads", (x, state, update, y), louder)
+    except QuantizationError:  # a coefficient that the format does not hold
+        return Biquads.quantize("biquads", (x, state, update, y), sos)
 
 
 def make_constant(draw: Source) -> Constant:

@@ -13,7 +13,9 @@ from lnn_edge.graph.fixed import quantize_multiplier
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops import OPERATORS
 from lnn_edge.graph.ops.elementwise import Requantize
+from lnn_edge.graph.ops.geometry import geometry_of
 from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.pool import AveragePool, MaxPool
 from lnn_edge.graph.ops.slice import Slice
 from tests.graph.ops.cases import MAKERS, Seeded, kind_of
 
@@ -297,6 +299,14 @@ def test_elements_that_do_not_exist_are_named_when_they_are_quantized() -> None:
             Slice.quantize("part", x, y, first)
     with pytest.raises(GraphError, match=r"^requantize wide: sizes of \(4,\) and \(6,\) differ"):
         Requantize.quantize("wide", x, y)
+
+
+@pytest.mark.parametrize("kind", [MaxPool, AveragePool])
+def test_a_pool_with_dilation_is_refused(kind: type[MaxPool | AveragePool]) -> None:
+    x, y = QTensor("x", (9, 2), "int8"), QTensor("y", (5, 2), "int8")
+    geometry = geometry_of((1, 9), (1, 3), (1, 1), "valid", (1, 2))
+    with pytest.raises(GraphError, match=r"pool p: dilation \(1, 2\), needed \(1, 1\)"):
+        kind.quantize("p", x, y, geometry)
 
 
 def test_every_operator_refuses_something() -> None:
