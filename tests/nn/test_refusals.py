@@ -1,0 +1,145 @@
+"""What a user may write that no device can do: one sentence with the line and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from ncps.torch import CfC, CfCCell
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lnn_edge.errors import LayerError, LnnEdgeError
+from lnn_edge.quantize.module import quantize_module
+from tests.support.modules import Net
+from tests.support.signals import sines
+
+X = sines(3, 60, 6, 1) + 0.3
+
+
+def loop(s: Any, x: Tensor) -> Tensor:
+    h, outputs = x.new_zeros(x.shape[0], 6), []
+    for t in range(x.shape[1]):
+        h, _ = s.cell(x[:, t], h, 1.0)
+        outputs.append(h)
+    return s.head(torch.stack(outputs, 1))
+
+
+def restarted(s: Any, x: Tensor) -> Tensor:
+    w = x.unfold(1, 8, 4)
+    return s.head(s.rnn(w.flatten(0, 1).mT)[0][:, -1]).reshape(*w.shape[:2], -1)
+
+
+def far_skip(s: Any, x: Tensor) -> Tensor:
+    z = x.mT[..., ::2]
+    y = functional.relu(s.c2(functional.relu(s.c1(z))[..., ::2]))
+    return s.head((y + z[..., 4 : 4 + y.shape[2]]).mT)
+
+
+CASES: dict[str, tuple[Callable[[Any, Tensor], Any], str, dict[str, Callable[[], nn.Module]]]] = {
+    "mean_of_record": (lambda s, x: s.head(x.mean(1)), "has no end on a device", {}),
+    "centred": (
+        lambda s, x: s.head(x - x.mean(1, keepdim=True)),
+        "has no end on a device",
+        {},
+    ),
+    "flip": (lambda s, x: s.head(x.flip(1)), "frame by frame", {}),
+    "roll": (lambda s, x: s.head(x.roll(1, 1)), "frame by frame", {}),
+    "cumsum": (lambda s, x: s.head(x.cumsum(1)), "frame by frame", {}),
+    "softmax_of_time": (lambda s, x: s.head(torch.softmax(x, 1) * x), "frame by frame", {}),
+    "same": (
+        lambda s, x: s.head(s.conv(x.mT).mT),
+        "looks into the future.*F.pad\\(x, \\(2, 0\\)\\)",
+        {"conv": lambda: nn.Conv1d(6, 6, 3, padding=1)},
+    ),
+    "padded_on_both_sides": (
+        lambda s, x: s.head(s.conv(functional.pad(x.mT, (2, 2))).mT),
+        "frames that have not come",
+        {"conv": lambda: nn.Conv1d(6, 6, 5)},
+    ),
+    "loop": (loop, "a loop over time", {"cell": lambda: CfCCell(6, 6)}),
+    "branch": (lambda s, x: s.head(x) if x.sum() > 0 else s.head(-x), "a branch on values", {}),
+    "bidirectional": (
+        lambda s, x: s.head(s.rnn(x)[0][..., :6]),
+        "layer rnn \\(LSTM\\): bidirectional=True reads the future",
+        {"rnn": lambda: nn.LSTM(6, 6, batch_first=True, bidirectional=True)},
+    ),
+    "time_first": (
+        lambda s, x: s.head(s.rnn(x)[0]),
+        "batch_first=True",
+        {"rnn": lambda: nn.GRU(6, 6)},
+    ),
+    "attention": (
+        lambda s, x: s.head(s.att(x, x, x)[0]),
+        "frame by frame|has no operator",
+        {"att": lambda: nn.MultiheadAttention(6, 2, batch_first=True)},
+    ),
+    "layer_norm": (
+        lambda s, x: s.head(s.norm(x)),
+        "LayerNorm has no operator on the device; known layers are .*Conv1d",
+        {"norm": lambda: nn.LayerNorm(6)},
+    ),
+    "flat_record": (
+        lambda s, x: s.lin(x.flatten(1)),
+        "forward works for 60 frames only: give hop=",
+        {"lin": lambda: nn.Linear(360, 2)},
+    ),
+    "middle": (lambda s, x: s.head(x[:, 10]), "step 10 of a sequence.*\\[:, -1\\]", {}),
+    "first": (lambda s, x: s.head(x[:, 0]), "step 0 of a sequence", {}),
+    "given_state": (
+        lambda s, x: s.head(s.rnn(x, torch.zeros(1, 6))[0]),
+        "a device starts from zeros",
+        {"rnn": lambda: CfC(6, 6)},
+    ),
+    "restarted": (restarted, "start anew in every window", {"rnn": lambda: CfC(6, 6)}),
+    "other_rates": (
+        far_skip,
+        "exist at different times|frame by frame|batch axis|start from 0",
+        {"c1": lambda: nn.Conv1d(6, 6, 3), "c2": lambda: nn.Conv1d(6, 6, 3)},
+    ),
+    "two_rates": (
+        lambda s, x: (s.head(x), s.head(s.conv(x.mT).mT)),
+        "outputs come at different rates",
+        {"conv": lambda: nn.Conv1d(6, 6, 3, 2)},
+    ),
+    "over_the_batch": (
+        lambda s, x: s.head(x - x.mean(0, keepdim=True)),
+        "has no batch axis",
+        {},
+    ),
+    "norm_of_time": (lambda s, x: s.head(functional.normalize(x, dim=1)), "frame by frame", {}),
+    "beginning": (lambda s, x: s.head(x[:, -5:]), "needed is a start from 0 on", {}),
+    "leaky": (
+        lambda s, x: s.head(functional.leaky_relu(s.lin(x), 0.2)),
+        "negative_slope must be 0.01 on a device, not 0.2",
+        {"lin": lambda: nn.Linear(6, 6)},
+    ),
+    "circular": (
+        lambda s, x: s.head(
+            functional.relu(s.conv(x.unfold(1, 8, 4).flatten(0, 1))).flatten(1)
+        ).reshape(x.shape[0], -1, 2),
+        "padding_mode 'circular' has no operator",
+        {
+            "conv": lambda: nn.Conv1d(6, 6, 3, padding=1, padding_mode="circular"),
+            "head": lambda: nn.Linear(48, 2),
+        },
+    ),
+    "lists": (lambda s, x: [], "forward returns something else than tensors", {}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_no_device_can_do_is_refused_in_a_sentence(name: str) -> None:
+    function, sentence, layers = CASES[name]
+    made = {"head": nn.Linear(6, 2), **{k: make() for k, make in layers.items()}}
+    module = Net(function, **made)
+    with pytest.raises(LnnEdgeError, match=sentence) as caught:
+        quantize_module(module, X)
+    assert isinstance(caught.value, LayerError)
+
+
+def test_the_users_line_is_named() -> None:
+    with pytest.raises(LayerError, match=r"test_refusals\.py:\d+: .*x\.flip\(1\)"):
+        quantize_module(Net(CASES["flip"][0], head=nn.Linear(6, 2)), X)
