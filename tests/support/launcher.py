@@ -3,7 +3,7 @@
 CMake puts it before every compilation (CMAKE_C_COMPILER_LAUNCHER). The firmware around the models
 stays the same in most projects that tests build. What counts is the text of the source and of all
 headers within its reach, the flags and the compiler; a compiler that is a script is always run.
-Nothing slow is imported: a call takes less time than the compilation that it spares.
+Nothing slow is imported: most calls only copy files.
 """
 
 from __future__ import annotations
@@ -70,26 +70,26 @@ def compile_and_keep(command: list[str], outputs: dict[str, str], kept: str, roo
 
     Sanitized objects name it in their messages, and nowhere else.
     """
-    heard = outputs["object"] + ".said"
-    said_there = (os.POSIX_SPAWN_OPEN, 2, heard, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    process = os.posix_spawn(command[0], command, os.environ, file_actions=[said_there])
-    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    said = read(heard)
-    os.remove(heard)
-    sys.stderr.buffer.write(said)
+    import shutil
+    import subprocess
+    import tempfile
+
+    done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
+    sys.stderr.buffer.write(done.stderr)
     is_sanitized = any(word.startswith("-fsanitize") for word in command)
-    if code or said or (root in read(outputs["object"]) and not is_sanitized):
-        return code
-    making = f"{kept}.{os.getpid()}"
-    os.mkdir(making)
+    if done.returncode or done.stderr:
+        return done.returncode
+    if root in read(outputs["object"]) and not is_sanitized:
+        return 0
+    making = tempfile.mkdtemp(dir=os.path.dirname(kept))
     for name, path in outputs.items():
         if os.path.isfile(path):
             text = read(path) if name == "object" else read(path).replace(root, ROOT)
             write(os.path.join(making, name), text)
     try:
         os.rename(making, kept)
-    except OSError:
-        pass  # another process was first
+    except OSError:  # another process was first
+        shutil.rmtree(making)
     return 0
 
 
