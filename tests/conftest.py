@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import launcher
 from tests.support.once import FOLDER
 
 # How fast an example is made says nothing of the code where workers share the cores.
@@ -21,25 +18,18 @@ settings.load_profile("shared")
 # Before anything imports numpy or torch, and for every program that a test starts.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-LAUNCHER = "CMAKE_C_COMPILER_LAUNCHER"  # CMake reads it
-
 
 def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folders that `once` and the launcher of compilers fill; workers inherit them."""
+    """Make the folder that `once` fills; workers inherit it."""
     if not is_worker(config):
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="lnn-edge-tests-")
-        objects = Path(os.environ[FOLDER]) / "objects"
-        objects.mkdir()
-        os.environ[launcher.FOLDER] = str(objects)
-        os.environ[LAUNCHER] = ";".join((sys.executable, "-I", "-S", launcher.__file__))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave no folder behind."""
     if not is_worker(config):
-        del os.environ[LAUNCHER], os.environ[launcher.FOLDER]
         shutil.rmtree(os.environ.pop(FOLDER))

@@ -39,7 +39,7 @@ def build(cls: type[T], values: Any, where: str, error: type[LnnEdgeError]) -> T
     missing = sorted(set(needed) - values.keys())
     if missing:
         raise error(f"{where}: key {missing[0]!r} is missing")
-    hints = hints_of(typing.cast(type, cls))
+    hints = hints_of(cls)
     converted = {k: convert(hints[k], v, f"{where}: {k}", error) for k, v in values.items()}
     return cls(**converted)
 

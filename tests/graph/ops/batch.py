@@ -61,8 +61,8 @@ int main(int argc, char **argv)
     return 0;
 }
 """
-# A program that runs once: most of its time is its compilation.
-QUICKLY = "-O0"
+# A program that runs once: most of its time is its compilation. Line numbers stay.
+QUICKLY = ("-O0", "-g1")
 ITEM = {"int8": "<i1", "int16": "<i2", "uint16": "<u2", "int32": "<i4", "uint32": "<u4"}
 
 
@@ -179,7 +179,7 @@ def run_on_host(batch: Batch, folder: Path) -> bytes:
     (folder / "batch.c").write_text(batch.source())
     (folder / "main.c").write_text(HOST_MAIN)
     (folder / "in").write_bytes(batch.tape())
-    command = ["gcc", *WARNINGS, QUICKLY, *SANITIZERS, f"-DOUTPUT_BYTES={len(batch.expected())}"]
+    command = ["gcc", *WARNINGS, *QUICKLY, *SANITIZERS, f"-DOUTPUT_BYTES={len(batch.expected())}"]
     command += [f"-I{runtime()}", str(folder / "batch.c"), str(folder / "main.c")]
     program = folder / "batch"
     done = subprocess.run(
