@@ -71,7 +71,7 @@ def test_intervals_hold_the_figure_and_are_the_same_each_time() -> None:
     rng = np.random.default_rng(0)
     records = [record(str(i), [i % 3 == 0, i % 2, -1], 1) for i in range(60)]
     scores = [rng.normal(s.labels[0], 1, (1, 3)) for s in records]
-    judged, again = (evaluate_findings(records, scores, CLASSES, 60) for _ in range(2))
+    judged, again = (evaluate_findings(records, scores, CLASSES, 200) for _ in range(2))
     assert judged.intervals == again.intervals
     for name in ("A", "B"):
         low, high = judged.intervals[f"{name} auroc"]
