@@ -43,7 +43,7 @@ def test_every_room_has_a_floor() -> None:
     assert len(there) <= 14
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", sorted(ROOMS))
 def test_imports_run_down(room: str) -> None:
     up = {below for below in rooms_below(room) if ROOMS[below] > ROOMS[room]}
     assert not up

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, Literal, TypeVar, Union, cast
 
 from lnn_edge.errors import LnnEdgeError
 from lnn_edge.files.names import shown
@@ -39,7 +39,7 @@ def build(cls: type[T], values: Any, where: str, error: type[LnnEdgeError]) -> T
     missing = sorted(set(needed) - values.keys())
     if missing:
         raise error(f"{where}: key {missing[0]!r} is missing")
-    hints = hints_of(cls)
+    hints = hints_of(cast(type, cls))
     converted = {k: convert(hints[k], v, f"{where}: {k}", error) for k, v in values.items()}
     return cls(**converted)
 
