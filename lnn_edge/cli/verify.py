@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     "--input",
     "input_path",
     type=click.Path(path_type=Path),
-    help="Sequences for an imported model: .npy of (N, T, channels) or (T, channels).",
+    help="Sequences for a model of values: .npy of (N, T, channels) or (T, channels) "
+    "[default: those that the model was quantized on].",
 )
 @data_dir_option
 @json_option
@@ -74,14 +75,17 @@ def command(
     from lnn_edge.verify.verify import verify_project, write_verification
 
     opened = open_project(project)
-    if input_path is None and not takes_recordings(opened.graph):
+    takes_reference = input_path is None and not takes_recordings(opened.graph)
+    if takes_reference and opened.graph.reference is None:
         raise UsageError(
             f"{project} holds a model that no recording is labelled for; give --input X.npy with "
             "sequences of frames"
         )
     if input_path is not None and lead is not None:
         raise UsageError(f"--lead {lead} is of recordings, --input of frames; leave one out")
-    if input_path is not None:
+    if takes_reference:
+        result = _verify_reference(opened, link, as_json)
+    elif input_path is not None:
         result = _verify_input(opened, link, input_path, as_json)
     else:
         names = None if records is None else records.split(",")
@@ -104,6 +108,14 @@ def command(
     if not result.passed:
         show_error("; ".join(result.failures))
         raise SystemExit(FAILED)
+
+
+def _verify_reference(project: Project, link: str, as_json: bool) -> Verification:
+    from lnn_edge.verify.values import verify_reference
+
+    with progress(as_json) as bar:
+        task = bar.add_task(f"verify on {link}", total=None, note="")
+        return verify_reference(project, link, lambda: bar.advance(task))
 
 
 def _verify_input(project: Project, link: str, path: Path, as_json: bool) -> Verification:

@@ -19,7 +19,6 @@ from tests.graph.ops.cases import (
     wide_operators,
 )
 from tests.support import arm_core
-from tests.support.once import once
 
 SEEDS = range(16)
 DSP = Core("cortex-m7", dsp=True)
@@ -29,7 +28,8 @@ def fitting(op: AbstractOp) -> list[Kernel]:
     return [k for k in KERNELS[op.kind] if k.fits(op, DSP)]
 
 
-def every_case(_folder: Path) -> Batch:
+@pytest.fixture(scope="module")
+def batch() -> Batch:
     wide = [*operators_on_channels(), *walking_operators()]
     wide += [op for ops in wide_operators().values() for op in ops]
     cases = [Case(op, k, stress_inputs(op, 4, 0)) for op in wide for k in fitting(op)]
@@ -39,11 +39,6 @@ def every_case(_folder: Path) -> Batch:
             inputs = stress_inputs(op, 12, seed)
             cases += [Case(op, k, inputs) for k in fitting(op)]
     return Batch(tuple(cases))
-
-
-@pytest.fixture(scope="module")
-def batch() -> Batch:
-    return once("operators", every_case)
 
 
 def test_every_kernel_of_every_operator_is_in_the_batch(batch: Batch) -> None:

@@ -1,0 +1,33 @@
+"""Each example ends on the virtual board, bit by bit, within a hundredth of its outputs' span."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+
+import lnn_edge as le
+from tests.support.places import ROOT
+from tests.support.projects import needs_arm_gcc
+
+EXAMPLES = sorted(p.stem for p in (ROOT / "examples").glob("[a-z]*.py") if p.stem != "ecg")
+
+
+@pytest.mark.target
+@needs_arm_gcc
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_is_bit_exact_and_close(name: str, tmp_path: Path) -> None:
+    assert len((ROOT / "examples" / f"{name}.py").read_text().splitlines()) <= 40
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        net, graph = import_module(f"examples.{name}").make()
+    assert sum(p.numel() for p in net.parameters()) >= 10_000
+    project = le.export(graph, board="stm32f746", to=tmp_path / "firmware")
+    result = le.verify(project, link="virtual")
+    assert result.steps > 40
+    assert result.mismatches == 0
+    for check in result.outputs:
+        assert check.float_error is not None
+        assert check.float_error["rmse"] <= 0.01 * check.float_error["range"]
