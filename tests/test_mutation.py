@@ -82,7 +82,7 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ),
     ("add", f"{OPS}/add.c.j2", "x1[i]", "x0[i]"),
     ("conv2d", f"{OPS}/patches.c.j2", "{{ x.zero_points[0] }}", "0"),
-    ("conv2d", f"{OPS}/patches.c.j2", "row * {{ op.strides[0] }}", "row"),
+    ("conv2d", f"{OPS}/patches.c.j2", "row * {{ g.strides[0] }}", "row"),
     ("conv2d", f"{OPS}/conv2d.c.j2", "int32_t acc = {{ c.bias }}[o];", "int32_t acc = 0;"),
     ("slice", f"{OPS}/slice.c.j2", "{{ op.first }} + i", "i"),
     ("concat", f"{OPS}/concat.c.j2", "ns.offset + part.size", "ns.offset"),
@@ -152,7 +152,7 @@ DETECTOR_MUTATIONS = [  # of rules that a single step seldom meets
 ]
 SOURCE_MUTATIONS = [  # and of events that a model finds
     ("frames - distance", "frames - distance + 1U"),
-    ("(distance > frames)", "(distance > frames + 1000U)"),
+    ("(stamp - frames <= LNN_MOST_AHEAD)", "(stamp - frames <= 0xFFFFFFFFU)"),
 ]
 ARM_MUTATIONS = [
     ("requantize", FIXED, '"smmulr %0', '"smmul %0'),

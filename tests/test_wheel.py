@@ -135,7 +135,7 @@ def test_the_installed_package_is_the_one_that_runs(installed: Path, tmp_path: P
     code = "import lnn_edge.files.resources as r; print(r.__file__); print(r.path('boards'))"
     found = run_installed(installed, tmp_path, code).split()
     package = installed / "lnn_edge"
-    assert found == [str(package / "resources.py"), str(package / "_data" / "boards")]
+    assert found == [str(package / "files" / "resources.py"), str(package / "_data" / "boards")]
     assert (installed / "bin" / "lnn-edge").is_file()
 
 

@@ -162,12 +162,9 @@ lnn_status_t lnn_events_push(lnn_events_t *events, uint32_t *stamps, const lnn_t
 void lnn_events_note(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger, lnn_counters_t *counters,
                      const uint32_t frames, const uint32_t distance)
 {
-    if (distance > frames)
+    if (distance > 0U)
     {
-        counters->events_rejected++;
-    }
-    else if (distance > 0U)
-    {
+        /* One before the record wraps round, far ahead, and is refused and counted as that. */
         (void) lnn_events_push(events, stamps, trigger, counters, frames, frames - distance);
     }
 }
