@@ -72,17 +72,19 @@ def test_elapsed_time_is_the_last_channel() -> None:
 
 
 def test_a_module_of_one_window_moves_over_the_stream() -> None:
-    module = Net(
-        lambda s, x: s.head(functional.relu(s.conv(x.transpose(1, 2))).flatten(1)),
-        conv=nn.Conv1d(6, 8, 5, 2),
-        head=nn.Linear(8 * 14, 3),
-    )
-    windows = X[:, :32]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = Net(
+            lambda s, x: s.head(functional.relu(s.conv(x.transpose(1, 2))).flatten(1)),
+            conv=nn.Conv1d(6, 8, 5, 2),
+            head=nn.Linear(8 * 14, 3),
+        )
+    windows = X.reshape(-1, 32, 6)
     graph = le.quantize(module, windows, name="net", hop=8)
     got = le.simulate(graph, X[0])[0]
     wanted = np.concatenate([rows_of(module, X[0, i : i + 32]) for i in range(0, 65, 8)])
     assert got.shape == wanted.shape
-    assert np.sqrt(np.mean((got - wanted) ** 2)) < 0.02 * np.ptp(wanted)
+    assert np.sqrt(np.mean((got - wanted) ** 2)) < 0.01 * np.ptp(wanted)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,9 @@ class Swish6(nn.Module):
 
 
 def test_layers_of_other_packages_are_registered() -> None:
-    module = Net(lambda s, x: s.b(s.act(s.a(x))), a=nn.Linear(6, 8), b=nn.Linear(8, 3))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = Net(lambda s, x: s.b(s.act(s.a(x))), a=nn.Linear(6, 8), b=nn.Linear(8, 3))
     module.act = Swish6()
     register(Swish6, Rule(relu))
     try:
