@@ -70,7 +70,8 @@ def open_project(folder: Path) -> Project:
         raise UsageError(f"{folder}: model.qgraph is not the graph that was exported; {_AGAIN}")
     reference = folder / "float" / FILE
     if reference.is_file():
-        known = read_reference(reference.read_bytes(), str(reference), digest)
+        sizes = graph.frame.size, graph.output.size
+        known = read_reference(reference.read_bytes(), str(reference), digest, *sizes)
         graph = replace(graph, reference=known)
     return Project(folder, graph, board, export)
 

@@ -26,7 +26,7 @@ from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops import OPERATORS
 from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.reference import read_reference
+from lnn_edge.graph.reference import read_reference, reference_beside
 from lnn_edge.graph.stage import (
     DecidingTrigger,
     EventTrigger,
@@ -72,10 +72,10 @@ _INTEGERS = range(-(1 << 31), 1 << 32)  # what C holds in 32 bits
 
 
 def save_graph(graph: QGraph, path: Path) -> str:
-    """Write a graph atomically, its reference beside it as .npz, and return its sha256."""
+    """Write a graph atomically, its reference beside it, and return its sha256."""
     digest = graph_sha256(graph)
     if graph.reference is not None:
-        write_whole(path.with_suffix(".npz"), graph.reference.to_bytes(digest))
+        write_whole(reference_beside(path), graph.reference.to_bytes(digest))
     write_whole(path, graph_bytes(graph))
     return digest
 
@@ -120,10 +120,11 @@ def load_graph(path: Path) -> QGraph:
     except _MALFORMED as error:
         reason = shown(repr(error), LONGEST_REASON)
         raise GraphError(f"{path}: malformed graph ({reason}); quantize the model again") from None
-    beside = path.with_suffix(".npz")
+    beside = reference_beside(path)
     if not beside.is_file():
         return graph
-    reference = read_reference(beside.read_bytes(), str(beside), graph_sha256(graph))
+    sizes = graph.frame.size, graph.output.size
+    reference = read_reference(beside.read_bytes(), str(beside), graph_sha256(graph), *sizes)
     return replace(graph, reference=reference)
 
 

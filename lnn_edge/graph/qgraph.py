@@ -65,7 +65,7 @@ class QGraph(Pipeline):
             )
 
     def save(self, path: str | Path) -> None:
-        """Write the graph's file, and its reference beside it as .npz.
+        """Write the graph's file, and its reference beside it.
 
         Raises:
             OSError: A file cannot be written.

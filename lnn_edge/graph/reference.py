@@ -7,13 +7,24 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from lnn_edge.errors import DataError
 
 FILE = "reference.npz"
+_UNREADABLE = (
+    *(OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+
+
+def reference_beside(graph: Path) -> Path:
+    """Return where the reference of a graph's file lies."""
+    return graph.with_name(f"{graph.name}.{FILE}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +60,9 @@ class Reference:
         return buffer.getvalue()
 
 
-def read_reference(data: bytes, where: str, model_sha256: str) -> Reference:
+def read_reference(
+    data: bytes, where: str, model_sha256: str, channels: int, outputs: int
+) -> Reference:
     """Return a reference from the bytes of its file.
 
     Raises:
@@ -60,14 +73,15 @@ def read_reference(data: bytes, where: str, model_sha256: str) -> Reference:
             count = len(arrays.files) // 2
             digest = arrays["model_sha256"].tobytes()
             frames = [arrays[f"frames{i}"] for i in range(count)]
-            outputs = [arrays[f"outputs{i}"] for i in range(count)]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            values = [arrays[f"outputs{i}"] for i in range(count)]
+    except _UNREADABLE as error:
         raise DataError(f"{where} is damaged ({error}); quantize the model again") from None
-    if not count or not all(map(_is_table, [*frames, *outputs])):
+    if not count or not all(map(_is_table, [*frames, *values])):
         raise DataError(f"{where} holds no sequences of frames; quantize the model again")
-    if digest != model_sha256.encode():
+    sizes = {(x.shape[1], y.shape[1]) for x, y in zip(frames, values, strict=True)}
+    if digest != model_sha256.encode() or sizes != {(channels, outputs)}:
         raise DataError(f"{where} is of another graph; delete it, or quantize the model again")
-    return Reference(tuple(frames), tuple(outputs))
+    return Reference(tuple(frames), tuple(values))
 
 
 def _is_table(array: np.ndarray) -> bool:

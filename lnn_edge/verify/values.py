@@ -36,7 +36,13 @@ def verify_reference(
     runs: list[Runs] = []
     result = verify_signals(project, spec, signals, on_step, runs.append)
     got = np.array([record.outputs for run in runs[0] for record in run])
-    errors = output_errors(graph, got, np.concatenate(reference.outputs))
+    wanted = np.concatenate(reference.outputs)
+    if len(got) != len(wanted):
+        raise VerificationError(
+            f"the reference holds {len(wanted)} decisions, the device made {len(got)}; quantize "
+            "the model again"
+        )
+    errors = output_errors(graph, got, wanted)
     checks = tuple(replace(c, float_error=errors[c.output.name]) for c in result.outputs)
     told = _warnings(graph, np.concatenate(reference.frames), checks)
     return replace(result, outputs=checks, resolution_warnings=told)

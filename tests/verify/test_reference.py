@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -40,10 +41,11 @@ def test_a_reference_of_another_graph_is_refused(project: Path, tmp_path: Path) 
     other = le.quantize(make_module("gelu"), sines(3, 40, 6, 1), name="net")
     other.save(tmp_path / "other.qgraph")
     (tmp_path / "mine.qgraph").write_bytes((project / "model.qgraph").read_bytes())
-    (tmp_path / "mine.npz").write_bytes((tmp_path / "other.npz").read_bytes())
+    beside = tmp_path / "mine.qgraph.reference.npz"
+    beside.write_bytes((tmp_path / "other.qgraph.reference.npz").read_bytes())
     with pytest.raises(DataError, match="of another graph"):
         le.load(tmp_path / "mine.qgraph")
-    (tmp_path / "mine.npz").write_bytes(b"PK damaged")
+    beside.write_bytes(b"PK damaged")
     with pytest.raises(DataError, match="is damaged"):
         le.load(tmp_path / "mine.qgraph")
 
@@ -53,3 +55,23 @@ def test_a_project_without_one_asks_for_data(tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match="holds no reference; give sequences"):
         le.verify(project)
     assert refusal(call("verify", project.folder, "--link", "host"))
+
+
+def test_a_file_of_the_user_is_neither_read_nor_replaced(tmp_path: Path) -> None:
+    (tmp_path / "net.npz").write_bytes(b"my own")
+    graph = le.quantize(make_module("gelu"), sines(3, 40, 6, 1), name="net")
+    graph.save(tmp_path / "net.qgraph")
+    assert le.load(tmp_path / "net.qgraph").reference is not None
+    assert (tmp_path / "net.npz").read_bytes() == b"my own"
+
+
+def test_no_damage_of_a_reference_escapes(tmp_path: Path) -> None:
+    """Every byte of a small one, flipped: it loads or is refused by name."""
+    graph = le.quantize(make_module("gelu"), sines(2, 12, 6, 1), name="net")
+    graph.save(tmp_path / "net.qgraph")
+    beside = tmp_path / "net.qgraph.reference.npz"
+    whole = beside.read_bytes()
+    for at in range(0, len(whole), 7):
+        beside.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        with suppress(DataError):
+            le.load(tmp_path / "net.qgraph")

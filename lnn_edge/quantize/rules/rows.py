@@ -13,6 +13,7 @@ from lnn_edge.errors import LayerError
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.conv import Conv1d
 from lnn_edge.graph.ops.conv2d import Conv2d
+from lnn_edge.graph.ops.convolution import spread
 from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.ops.geometry import geometry_of
 from lnn_edge.graph.ops.linear import Linear
@@ -100,7 +101,7 @@ def _form(lowering: Lowering, node: fx.Node, weight: np.ndarray, bias: np.ndarra
     name, layer = f"{lowering.name(node)}_op", lowering.layer(node)
     read = lowering.read(node)
     if read is not None:
-        x, matrix = _of_ring(lowering, node, _dense(weight, layer.groups), read)
+        x, matrix = _of_ring(lowering, node, weight, read)
         return _matrix(name, x, matrix, bias)
     value = lowering.value(node.args[0])
     if isinstance(layer, nn.Linear) or value.places.ndim == 1:
@@ -154,6 +155,7 @@ def _of_ring(
     """Return a convolution over time, one result: what it reads of the ring, and its rows."""
     window, source = lowering.window, lowering.source
     assert window is not None
+    weight = spread(weight.swapaxes(1, 2), lowering.layer(node).groups).swapaxes(1, 2)
     size = source.tensor.size
     first = window.shape[0] - read.lag - read.size
     matrix = np.zeros((len(weight), window.size))
@@ -237,18 +239,6 @@ def laid_out(
         return value.tensor
     y = replace(value.tensor, name=f"{lowering.name(node)}_image", shape=shape, role="scratch")
     return lowering.emit(Requantize.quantize(f"reshape_{y.name}", value.tensor, y))
-
-
-def _dense(weight: np.ndarray, groups: int) -> np.ndarray:
-    """Return a grouped kernel as one that reads every channel, zeros between."""
-    if groups == 1:
-        return weight
-    outputs, inputs = weight.shape[:2]
-    whole = np.zeros((outputs, inputs * groups, *weight.shape[2:]))
-    for o in range(outputs):
-        group = o // (outputs // groups)
-        whole[o, group * inputs : (group + 1) * inputs] = weight[o]
-    return whole
 
 
 def norm(lowering: Lowering, node: fx.Node) -> None:
