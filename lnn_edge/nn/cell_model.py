@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,23 +18,10 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.ranges import Channel, Range
 from lnn_edge.graph.scales import Ranges, symmetric_of
 from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage
-from lnn_edge.nn.cells.cfc import LoweredCell, Tap, linear_op, no_tap
+from lnn_edge.nn.cell import Cell, Tap, linear_op, no_tap
 
 HEADROOM = 4  # of the int16 frame over the calibrated range of a channel
 RING = "frames"
-
-
-class Cell(Protocol):
-    """What a cell must offer to become a model."""
-
-    def initial_state(self, batch: int) -> Any:
-        """Return the state after a reset."""
-
-    def __call__(self, x: Tensor, dt: Tensor, state: Any, tap: Tap = no_tap) -> tuple[Tensor, Any]:
-        """Return outputs (B, T, O) and the last state of x (B, T, I), dt (B, T, 1) seconds."""
-
-    def lower(self, parts: tuple[QTensor, ...], dt: QTensor | float, ranges: Ranges) -> LoweredCell:
-        """Return the operators of one step on vectors that make up x."""
 
 
 @dataclass(frozen=True)

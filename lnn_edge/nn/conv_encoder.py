@@ -12,7 +12,7 @@ from lnn_edge.errors import UsageError
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.conv import Conv1d
 from lnn_edge.graph.scales import Ranges, range_of, rectified
-from lnn_edge.nn.cells.cfc import Tap, linear_op, no_tap
+from lnn_edge.nn.cell import Tap, linear_op, no_tap
 
 
 @dataclass(frozen=True)

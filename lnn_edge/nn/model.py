@@ -12,7 +12,7 @@ from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.scales import Ranges
-from lnn_edge.nn.cells.cfc import Tap, no_tap
+from lnn_edge.nn.cell import Tap, no_tap
 
 
 class AbstractStreamNet(nn.Module, abc.ABC):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lnn_edge.errors import UsageError
-from lnn_edge.nn.cells.cfc import Tap, no_tap
+from lnn_edge.nn.cell import Tap, no_tap
 
 Result = Literal["outputs", "with_state", "with_states", "with_memory"]
 """What forward returns: y; (y, state); (y, h of all layers); (y, (h, c) of all layers)."""

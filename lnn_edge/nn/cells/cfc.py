@@ -16,7 +16,6 @@ from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.decay import Decay, Relax
 from lnn_edge.graph.ops.elementwise import Concat, GatedSum, Mix, Requantize, TimeGate
-from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.scales import (
     Ranges,
@@ -28,29 +27,29 @@ from lnn_edge.graph.scales import (
     symmetric_of,
 )
 from lnn_edge.graph.stage import State
+from lnn_edge.nn.cell import (
+    SIGMOID_BOUND,
+    TABLE_STEP_BITS,
+    TANH_BOUND,
+    LoweredCell,
+    Tap,
+    array_of,
+    linear_op,
+    no_tap,
+)
 from lnn_edge.nn.cells.cfc_scan import Form, scale_of, scan
 
-Tap = Callable[[str, Tensor], Tensor]
-"""Sees a named tensor on its way and returns it: calibration records ranges here."""
 Mode = Literal["default", "no_gate", "pure"]
 Activation = Literal["lecun_tanh", "tanh", "relu", "silu", "gelu"]
 Head = Literal["tanh", "lecun_tanh", "linear"]
 
-TANH_BOUND = 6.0  # tanh(6) = 1 - 1.2e-5, below one step of Q15
-SIGMOID_BOUND = 12.0
 LECUN_BOUND = 9.0  # 0.666 * 9 = 6
 LECUN_TOP = 1.7159
 EXP_BOUND = 12.0  # exp(-12) = 6.1e-6, below one step of Q15
-TABLE_STEP_BITS = 8  # 256 intervals over an int16 range
 EXP_STEP_BITS = 6  # 512 intervals over half an int16 range: exp bends most at its upper end
 PRE_BOUNDS = {"tanh": TANH_BOUND, "lecun_tanh": LECUN_BOUND}
 TOPS = {"tanh": 1.0, "lecun_tanh": LECUN_TOP}
 LOWEST = {"silu": -0.2785, "gelu": -0.1700}  # their minima
-
-
-def no_tap(_name: str, value: Tensor) -> Tensor:
-    """Return the value."""
-    return value
 
 
 def lecun_tanh(x: Tensor) -> Tensor:
@@ -120,15 +119,6 @@ class CfcConfig:
                 f"CfC mode 'pure' has no gate and a linear head; given head {self.head!r}, "
                 f"gate_sign {self.gate_sign}; take head 'linear' and gate_sign 1"
             )
-
-
-@dataclass(frozen=True)
-class LoweredCell:
-    """A cell in integers: its operators, state and output (the new state)."""
-
-    ops: tuple[AbstractOp, ...]
-    states: tuple[State, ...]
-    output: QTensor
 
 
 class Cfc(nn.Module):
@@ -495,7 +485,7 @@ class _Lowering:
         ], [TimeGate.quantize(self._name("time"), a, c, dt, gate_pre)]
 
     def _pure(self, b: QTensor, dt: QTensor | float, h_next: QTensor) -> list[AbstractOp]:
-        rate, amplitude = _array(self.cell.w_tau)[0], _array(self.cell.A)[0]
+        rate, amplitude = array_of(self.cell.w_tau)[0], array_of(self.cell.A)[0]
         top = self._head_bound("ff1")
         # |f| + |w_tau| then fits 15 bits, and its product with any uint16 dt fits 32
         scale = (top + float(np.abs(rate).max())) / 32767
@@ -529,14 +519,3 @@ def _spanning(name: str, shape: tuple[int, ...], low: float, high: float) -> QTe
     """Return an int8 tensor for [low, high], all 256 values, 0 among them exactly."""
     scale = (high - low) / 254  # one value to spare: the zero point is rounded
     return QTensor(name, shape, "int8", scale, round(-127 - low / scale))
-
-
-def linear_op(name: str, row: tuple[Tensor, Tensor], x: QTensor, y: QTensor) -> Linear:
-    """Quantize real weight (O, I) and bias (O,)."""
-    weight, bias = row
-    return Linear.quantize(name, x, y, _array(weight), _array(bias))
-
-
-def _array(value: Tensor) -> np.ndarray:
-    array: np.ndarray = value.detach().cpu().double().numpy()
-    return array

@@ -18,14 +18,7 @@ from lnn_edge.graph.ops.lut import HARD_BOUNDS, Lut
 from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.scales import Q15, Ranges, range_of, rectified, symmetric, symmetric_of
 from lnn_edge.graph.stage import State
-from lnn_edge.nn.cells.cfc import (
-    SIGMOID_BOUND,
-    TABLE_STEP_BITS,
-    TANH_BOUND,
-    LoweredCell,
-    Tap,
-    no_tap,
-)
+from lnn_edge.nn.cell import SIGMOID_BOUND, TABLE_STEP_BITS, TANH_BOUND, LoweredCell, Tap, no_tap
 
 Activation = Literal["tanh", "relu"]
 RecurrentActivation = Literal["sigmoid", "hard_sigmoid", "steep_hard_sigmoid"]

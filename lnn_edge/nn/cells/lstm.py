@@ -11,7 +11,7 @@ from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.scales import Ranges, q15, q15_gate, symmetric
 from lnn_edge.graph.stage import State
-from lnn_edge.nn.cells.cfc import (
+from lnn_edge.nn.cell import (
     SIGMOID_BOUND,
     TABLE_STEP_BITS,
     TANH_BOUND,

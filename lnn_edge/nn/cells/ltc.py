@@ -19,7 +19,7 @@ from lnn_edge.graph.ops.synapse import RealSynapses, Synapses
 from lnn_edge.graph.ops.unfold import ONE, Membranes, Unfold
 from lnn_edge.graph.scales import Ranges, integrating_dtype, symmetric
 from lnn_edge.graph.stage import State
-from lnn_edge.nn.cells.cfc import LoweredCell, Tap, linear_op, no_tap
+from lnn_edge.nn.cell import LoweredCell, Tap, linear_op, no_tap
 from lnn_edge.nn.cells.ltc_scan import input_sums, scan
 from lnn_edge.nn.cells.wirings import Wiring
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.scales import Ranges, symmetric
-from lnn_edge.nn.cells.cfc import Cfc, CfcConfig, LoweredCell, Tap, no_tap
+from lnn_edge.nn.cell import LoweredCell, Tap, no_tap
+from lnn_edge.nn.cells.cfc import Cfc, CfcConfig
 from lnn_edge.nn.cells.lstm import Lstm
 
 Place = Literal["state", "input"]

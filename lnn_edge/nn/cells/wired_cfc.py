@@ -12,7 +12,8 @@ from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.scales import Ranges, symmetric
-from lnn_edge.nn.cells.cfc import Cfc, CfcConfig, LoweredCell, Tap, no_tap
+from lnn_edge.nn.cell import LoweredCell, Tap, no_tap
+from lnn_edge.nn.cells.cfc import Cfc, CfcConfig
 from lnn_edge.nn.cells.wirings import Wiring
 
 NO_BACKBONE = CfcConfig(backbone_layers=0)

@@ -16,7 +16,7 @@ from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.ops.lut import HARD_BOUNDS, Lut
 from lnn_edge.graph.scales import q15_gate, symmetric
-from lnn_edge.nn.cells.cfc import SIGMOID_BOUND, TABLE_STEP_BITS, TANH_BOUND
+from lnn_edge.nn.cell import SIGMOID_BOUND, TABLE_STEP_BITS, TANH_BOUND
 from lnn_edge.nn.trace import where
 from lnn_edge.quantize.lowering import Lowering, Rule, Value
 

@@ -13,10 +13,10 @@ from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.scales import symmetric
 from lnn_edge.graph.stage import State
-from lnn_edge.nn.cells.cfc import Cfc, LoweredCell
+from lnn_edge.nn.cell import LoweredCell, from_rest
+from lnn_edge.nn.cells.cfc import Cfc
 from lnn_edge.nn.cells.gru import Gru
 from lnn_edge.nn.cells.lstm import LstmCell
-from lnn_edge.nn.cells.rest import from_rest
 from lnn_edge.nn.recurrent import Recurrent, cell_prefix
 from lnn_edge.quantize.lowering import NOWHERE, Lowering, Rule, Value, parameters_of
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from lnn_edge.data.activity_run import CHANNELS
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.scales import Ranges
-from lnn_edge.nn.cells.cfc import Tap
+from lnn_edge.nn.cell import Tap
 from lnn_edge.nn.conv_encoder import ConvEncoder, ConvSizes
 from lnn_edge.tasks.activity.network import AbstractActivityNet, ActivityConfig, LoweredEncoder
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 from lnn_edge.data.activity_run import CHANNELS
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.scales import Ranges, range_of, rectified
-from lnn_edge.nn.cells.cfc import Tap, linear_op
+from lnn_edge.nn.cell import Tap, linear_op
 from lnn_edge.nn.cells.convlstm2d import ConvLstm2d, ConvLstm2dConfig
 from lnn_edge.tasks.activity.network import AbstractActivityNet, ActivityConfig, LoweredEncoder
 

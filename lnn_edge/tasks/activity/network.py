@@ -18,7 +18,8 @@ from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.scales import Ranges, symmetric, symmetric_of
 from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage, State
-from lnn_edge.nn.cells.cfc import Cfc, Tap, linear_op, no_tap
+from lnn_edge.nn.cell import Tap, linear_op, no_tap
+from lnn_edge.nn.cells.cfc import Cfc
 from lnn_edge.nn.model import AbstractStreamNet
 
 RING = "motion"

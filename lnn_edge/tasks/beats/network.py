@@ -17,7 +17,8 @@ from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.scales import Ranges, range_of, rectified, symmetric, symmetric_of
 from lnn_edge.graph.stage import Stage
-from lnn_edge.nn.cells.cfc import Cfc, Tap, linear_op, no_tap
+from lnn_edge.nn.cell import Tap, linear_op, no_tap
+from lnn_edge.nn.cells.cfc import Cfc
 from lnn_edge.nn.conv_encoder import ConvEncoder, ConvSizes
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.tasks.beats import front_end as beat_front_end

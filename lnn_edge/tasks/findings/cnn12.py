@@ -15,7 +15,7 @@ from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.passes.columns import stream_columns
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.scales import Ranges, symmetric, symmetric_of
-from lnn_edge.nn.cells.cfc import TABLE_STEP_BITS, Tap, linear_op, no_tap
+from lnn_edge.nn.cell import TABLE_STEP_BITS, Tap, linear_op, no_tap
 from lnn_edge.tasks.findings.columns import (
     CLASSES,
     KERNEL_COLUMNS,

@@ -20,7 +20,7 @@ from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.scales import Ranges, range_of, rectified, symmetric
 from lnn_edge.graph.stage import EveryTrigger, Stage, State
-from lnn_edge.nn.cells.cfc import TABLE_STEP_BITS, TANH_BOUND, Tap, linear_op
+from lnn_edge.nn.cell import TABLE_STEP_BITS, TANH_BOUND, Tap, linear_op
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.tasks.findings import front_end
 from lnn_edge.tasks.findings.front_end import BINS, COLUMNS, LEADS, SAMPLE_RATE_HZ

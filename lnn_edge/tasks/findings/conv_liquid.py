@@ -17,10 +17,10 @@ from lnn_edge.graph.passes.constants import fold_constants
 from lnn_edge.graph.passes.taps import crop_kernels
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.scales import Ranges, symmetric, symmetric_of
-from lnn_edge.nn.cells.cfc import CfcConfig, Head, LoweredCell, Tap, linear_op, no_tap
+from lnn_edge.nn.cell import LoweredCell, Tap, from_rest, linear_op, no_tap
+from lnn_edge.nn.cells.cfc import CfcConfig, Head
 from lnn_edge.nn.cells.convlstm2d import GATES, ConvLstm2d, ConvLstm2dConfig, RecurrentActivation
 from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
-from lnn_edge.nn.cells.rest import from_rest
 from lnn_edge.nn.cells.wired_cfc import WiredCfc
 from lnn_edge.nn.cells.wirings import auto_ncp, ncp
 from lnn_edge.tasks.findings.columns import (

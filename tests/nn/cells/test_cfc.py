@@ -14,7 +14,8 @@ from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.scales import Ranges, symmetric
 from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.stage import InputTrigger, Stage
-from lnn_edge.nn.cells.cfc import Cfc, LoweredCell
+from lnn_edge.nn.cell import LoweredCell
+from lnn_edge.nn.cells.cfc import Cfc
 from lnn_edge.nn.threads import one_thread
 
 SIZES = [(7, 12, 24), (3, 1, 2), (16, 20, 40)]  # input, hidden, backbone

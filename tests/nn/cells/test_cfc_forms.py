@@ -16,7 +16,8 @@ from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.scales import Ranges, symmetric
 from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.stage import InputTrigger, Stage
-from lnn_edge.nn.cells.cfc import Cfc, CfcConfig, LoweredCell
+from lnn_edge.nn.cell import LoweredCell
+from lnn_edge.nn.cells.cfc import Cfc, CfcConfig
 from lnn_edge.nn.threads import one_thread
 
 INPUT, HIDDEN, UNITS, BATCH, STEPS = 5, 7, 16, 3, 2000
