@@ -22,8 +22,8 @@ from lnn_edge.codegen.codetext import Code, Templates
 from lnn_edge.codegen.header import Header, state_formula
 from lnn_edge.codegen.kernels import Core, Kernel, select
 from lnn_edge.device.board import Board
-from lnn_edge.device.board_checks import FAMILIES
 from lnn_edge.device.board_facts import pin_of
+from lnn_edge.device.families import FAMILIES
 from lnn_edge.device.framing import LARGEST_REPLY, MAX_PAYLOAD
 from lnn_edge.errors import GraphError
 from lnn_edge.files import resources
@@ -440,6 +440,7 @@ def render_board(board: Board) -> dict[str, str]:
     context = {
         "board": board,
         "family": FAMILIES[board.mcu.family],
+        "families": tuple(FAMILIES),
         "version": lnn_edge.__version__,
     }
     files = {

@@ -1,6 +1,6 @@
 """What must hold between the facts of a board: memories, clock arithmetic, pins, names.
 
-The limits that a whole family shares are here with their source; those of a part are in its TOML.
+The limits that a whole family shares are in `families`; those of a part are in its TOML.
 """
 
 from __future__ import annotations
@@ -11,119 +11,14 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from lnn_edge.device.board_facts import Board, Region, pin_of
+from lnn_edge.device.families import FAMILIES
+from lnn_edge.device.families.family import MHZ
 from lnn_edge.errors import BoardError
 from lnn_edge.files.names import is_text, shown
 
-MHZ = 1_000_000
 LONGEST_FAULT = 400  # characters
 NAME_BYTES = 32  # of the board's name in the protocol's HELLO
 BAUD_TOLERANCE = 0.02  # a byte of 10 bits is sampled in the middle of its last bit
-
-
-@dataclass(frozen=True)
-class FamilyLimits:
-    """What the reference manual of a family demands of its clock tree.
-
-    Attributes:
-        hsi_hz: Internal oscillator.
-        reset_hz: Core clock after reset.
-        m: Range of the input divider.
-        n: Range of the multiplier.
-        divider: Name of the output divider.
-        divisors: Its values.
-        vco_in_hz: Range of the PLL's input after the divider.
-        vco_out_hz: Range of its oscillator.
-        hz_per_wait_state: Bus clock that each flash wait state adds, at 2.7 to 3.6 V.
-        core_is_bus: Whether the bus divider also divides the core clock.
-        classic_uart: Whether the USART has SR and DR (else ISR, RDR, TDR).
-        dma_streams: Range of the DMA's streams or channels.
-        dma_requests: How many requests a stream chooses from.
-        source: Documents.
-    """
-
-    hsi_hz: int
-    reset_hz: int
-    m: tuple[int, int]
-    n: tuple[int, int]
-    divider: str
-    divisors: tuple[int, ...]
-    vco_in_hz: tuple[int, int]
-    vco_out_hz: tuple[int, int]
-    hz_per_wait_state: int
-    core_is_bus: bool
-    classic_uart: bool
-    dma_streams: tuple[int, int]
-    dma_requests: int
-    source: str
-
-
-_EVEN = (2, 4, 6, 8)
-FAMILIES = {
-    "stm32f4": FamilyLimits(
-        hsi_hz=16 * MHZ,
-        reset_hz=16 * MHZ,
-        m=(2, 63),
-        n=(50, 432),
-        divider="p",
-        divisors=_EVEN,
-        vco_in_hz=(1 * MHZ, 2 * MHZ),
-        vco_out_hz=(100 * MHZ, 432 * MHZ),
-        hz_per_wait_state=30 * MHZ,
-        core_is_bus=True,
-        classic_uart=True,
-        dma_streams=(0, 7),
-        dma_requests=8,
-        source="RM0090 and RM0390: RCC_PLLCFGR; number of wait states by HCLK; DMA_SxCR",
-    ),
-    "stm32f7": FamilyLimits(
-        hsi_hz=16 * MHZ,
-        reset_hz=16 * MHZ,
-        m=(2, 63),
-        n=(50, 432),
-        divider="p",
-        divisors=_EVEN,
-        vco_in_hz=(1 * MHZ, 2 * MHZ),
-        vco_out_hz=(100 * MHZ, 432 * MHZ),
-        hz_per_wait_state=30 * MHZ,
-        core_is_bus=True,
-        classic_uart=False,
-        dma_streams=(0, 7),
-        dma_requests=8,
-        source="RM0385: RCC_PLLCFGR; number of wait states by HCLK; DMA_SxCR",
-    ),
-    "stm32l4": FamilyLimits(
-        hsi_hz=16 * MHZ,
-        reset_hz=4 * MHZ,
-        m=(1, 8),
-        n=(8, 86),
-        divider="r",
-        divisors=_EVEN,
-        vco_in_hz=(4 * MHZ, 16 * MHZ),
-        vco_out_hz=(64 * MHZ, 344 * MHZ),
-        hz_per_wait_state=16 * MHZ,
-        core_is_bus=True,
-        classic_uart=False,
-        dma_streams=(1, 7),
-        dma_requests=8,
-        source="RM0351: RCC_PLLCFGR; wait states by HCLK, voltage range 1; DMA_CSELR",
-    ),
-    "stm32h7": FamilyLimits(
-        hsi_hz=64 * MHZ,
-        reset_hz=64 * MHZ,
-        m=(1, 63),
-        n=(4, 512),
-        divider="p",
-        divisors=tuple(range(2, 129, 2)),
-        vco_in_hz=(2 * MHZ, 16 * MHZ),
-        vco_out_hz=(192 * MHZ, 836 * MHZ),
-        hz_per_wait_state=70 * MHZ,
-        core_is_bus=False,
-        classic_uart=False,
-        dma_streams=(0, 7),
-        dma_requests=116,
-        source="RM0433: RCC_PLLCFGR, wide VCO; wait states by AXI clock, scale VOS1; DMAMUX1",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -157,6 +52,7 @@ def check_board(board: Board, where: str) -> None:
     """
     for check in (
         _plain,
+        _family,
         _names,
         _memory,
         _layout,
@@ -169,6 +65,11 @@ def check_board(board: Board, where: str) -> None:
     ):
         for fault in check(board):
             raise BoardError(f"{where}: {shown(fault, LONGEST_FAULT)}")
+
+
+def _family(board: Board) -> Iterator[str]:
+    if board.mcu.family not in FAMILIES:
+        yield f"mcu.family must be one of {', '.join(FAMILIES)}, not {board.mcu.family!r}"
 
 
 def _plain(board: Board) -> Iterator[str]:

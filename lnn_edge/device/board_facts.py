@@ -9,7 +9,6 @@ from typing import Literal
 
 from lnn_edge.errors import BoardError
 
-Family = Literal["stm32f4", "stm32f7", "stm32l4", "stm32h7"]
 _ITCM_END, _DTCM, _DTCM_END = 0x00020000, 0x20000000, 0x20020000  # at their largest, RM0433
 
 
@@ -48,7 +47,7 @@ class Mcu:
 
     Attributes:
         part: Order code.
-        family: Which register layout the firmware uses.
+        family: Which register layout the firmware uses; see families.
         cpu: As in -mcpu.
         fpu: As in -mfpu.
         max_core_hz: Highest core clock with the voltage scale that the firmware sets.
@@ -60,7 +59,7 @@ class Mcu:
     """
 
     part: str
-    family: Family
+    family: str
     cpu: Literal["cortex-m4", "cortex-m7"]
     fpu: Literal["fpv4-sp-d16", "fpv5-sp-d16", "fpv5-d16"]
     max_core_hz: int

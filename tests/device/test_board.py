@@ -131,7 +131,7 @@ CONTRADICTIONS = {
     "unknown key": ("[mcu]", "[mcu]\nspeed = 3", "unknown key 'speed'"),
     "missing key": ("irq        = 37\n", "", "key 'irq' is missing"),
     "wrong type": ("irq        = 37", 'irq = "37"', "irq is '37', needed int"),
-    "not a family": ('"stm32f7"', '"stm32f9"', "family is 'stm32f9'"),
+    "not a family": ('"stm32f7"', '"stm32f9"', "family must be one of .*, not 'stm32f9'"),
     "PLL result": ("n = 432", "n = 400", "core_hz is 216000000, but the PLL gives 200000000"),
     "PLL input": ("m = 25, n = 432", "m = 50, n = 864", "n is 864, needed 50 to 432"),
     "PLL divisor": ("p = 2 }", "p = 3 }", r"p is 3, needed one of 2, 4, 6, 8"),
