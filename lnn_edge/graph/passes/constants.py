@@ -18,7 +18,7 @@ from lnn_edge.graph.stage import Stage
 def fold_constants(graph: QGraph) -> QGraph:
     """Return a graph that computes the same bits with less.
 
-    In a stage that begins anew every time (`cell.from_rest`) the state is zero, and with it whatever
+    In a stage that begins anew every time (`from_rest`) the state is zero, and with it whatever
     the state drives: recurrent kernels, forget gates, recurrent columns of a cell's matrices.
 
     * An operator of constants is run once, here.
