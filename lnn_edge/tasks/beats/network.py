@@ -102,14 +102,14 @@ class BeatNet(AbstractRecallNet):
     def __init__(self, config: BeatNetConfig) -> None:
         super().__init__()
         self.config, self.own_size = config, config.mixed_size
-        front = beat_front_end.front_end(config.wait)
-        self._front = front.pipeline
-        frames, channels = front.window.shape
+        self._front = beat_front_end.front_end(config.wait)
+        window, rhythm, shape = self._front.deciding_stage.outputs
+        frames, channels = window.shape
         self.encoder = ConvEncoder(frames, channels, config.encoder_sizes, config.dropout)
         self.dropout = nn.Dropout(config.dropout)
-        features = config.embedding_size + front.rhythm.size + front.shape.size
+        features = config.embedding_size + rhythm.size + shape.size
         self.mixed = nn.Linear(features, config.mixed_size)
-        self.cell = _cell(config, front.rhythm.size)
+        self.cell = _cell(config, rhythm.size)
         recalled = 0 if self.cell is None else config.hidden_size
         self.head = nn.Linear(config.mixed_size + recalled, len(CLASSES))
         nn.init.zeros_(self.head.weight[:, config.mixed_size :])

@@ -76,17 +76,13 @@ class ConvLiquidNet(AbstractColumnsNet):
         super().__init__(config, convlstm.output_shape[0])
         self.convlstm = Recurrent([convlstm], result="outputs")
         wiring = ncp(config.dense_units, auto_ncp(config.neurons, len(CLASSES)))
-        is_cfc = cell == "cfc"
-        self.cell = Recurrent(
-            [
-                WiredCfc(wiring, CfcConfig(backbone_layers=0, head=self.cell_head, gate_sign=-1))
-                if is_cfc
-                else Ltc(wiring, LtcConfig(positivity="clip"))
-            ],
-            result="outputs",
-            dtype="int8" if is_cfc else "int16",
-            dt=self.dt,
+        liquid: nn.Module = (
+            WiredCfc(wiring, CfcConfig(backbone_layers=0, head=self.cell_head, gate_sign=-1))
+            if cell == "cfc"
+            else Ltc(wiring, LtcConfig(positivity="clip"))
         )
+        dtype = "int8" if cell == "cfc" else "int16"
+        self.cell = Recurrent([liquid], result="outputs", dtype=dtype, dt=self.dt)
 
     def forward(self, window: Tensor) -> Tensor:
         """Return scores (B, T, 6) of windows (B, T, 33, 12, bins); every decision is alone."""
