@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     recipe = ablate(load_recipe(given.recipe), given.ablation)
-    has_integers = given.ablation in ("none", "no_wait")
+    has_integers = given.ablation != "shuffle_dt"
     results = []
     for seed in given.seeds:
         pairs = splits(recipe, given.data_dir, given.test)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from typing import ClassVar
+from inspect import signature
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.pipeline import Pipeline
-from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.scales import Ranges
-from lnn_edge.nn.cell import Tap, no_tap
 
 
 class AbstractStreamNet(nn.Module, abc.ABC):
     """A network behind an integer front end, one decision after the other.
+
+    forward judges sequences that start from a reset. Its arguments have the names of tensors of
+    the front end's deciding stage, (B, T, *shape) in real units; it returns scores (B, T, classes).
 
     Attributes:
         classes: What it tells apart.
@@ -32,28 +34,38 @@ class AbstractStreamNet(nn.Module, abc.ABC):
         """As much of its graph as does not depend on training."""
 
     @property
-    @abc.abstractmethod
     def inputs(self) -> tuple[QTensor, ...]:
-        """Tensors of the deciding stage there that the network reads."""
+        """Tensors of the deciding stage there that forward reads, in its order."""
+        stage = self.front.deciding_stage
+        known = {t.name: t for t in (*stage.inputs, *stage.outputs)}
+        return tuple(known[name] for name in signature(self.forward).parameters)
+
+    def judge(self, **inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return forward's scores, and those of a decision alone, for an auxiliary loss."""
+        scores: Tensor = self(**inputs)
+        return scores, scores
+
+
+class AbstractRecallNet(AbstractStreamNet):
+    """A network whose head reads [what a decision sees by itself; what a cell recalls].
+
+    scores = W own + U recalled + w; a decision alone has recalled = 0.
+
+    Attributes:
+        head: W, U and w.
+        own_size: Length of `own`.
+    """
+
+    head: nn.Linear
+    own_size: int
 
     @abc.abstractmethod
-    def forward(self, inputs: Mapping[str, Tensor], tap: Tap = no_tap) -> tuple[Tensor, Tensor]:
-        """Judge sequences that start from a reset.
+    def features(self, *inputs: Any) -> Tensor:
+        """Return what the head reads, (B, T, own + recalled), of forward's arguments."""
 
-        Args:
-            inputs: By name of `inputs`, (B, T, *shape) in real units.
-            tap: See Tap.
-
-        Returns:
-            Scores (B, T, classes), and those of a decision alone, for an auxiliary loss.
-        """
-
-    @abc.abstractmethod
-    def lower(self, name: str, ranges: Ranges, metadata: Mapping[str, object]) -> QGraph:
-        """Return the integer graph, dropout off, batch norm folded.
-
-        Args:
-            name: C prefix.
-            ranges: Calibrated ranges of the tapped tensors.
-            metadata: What a user of the outputs must know.
-        """
+    def judge(self, **inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return forward's scores, and those of a decision alone, for an auxiliary loss."""
+        x = self.features(*(inputs[t.name] for t in self.inputs))
+        own = x[..., : self.own_size]
+        alone = functional.linear(own, self.head.weight[:, : self.own_size], self.head.bias)
+        return self.head(x), alone

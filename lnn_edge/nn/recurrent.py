@@ -42,6 +42,16 @@ class Recurrent(nn.Module):
         self.readout = readout
         self.result, self.last, self.dtype, self.dt = result, last, dtype, dt
 
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Load weights; those of a cell that stood in the layer's place are the first cell's."""
+        for key in [k for k in state_dict if k.startswith(prefix)]:
+            name = key.removeprefix(prefix)
+            if not name.startswith(("cells.", "readout.")):
+                state_dict[f"{prefix}cells.0.{name}"] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
     def forward(self, x: Tensor, hx: Any = None, timespans: Any = None) -> Any:
         """Return what the layer returns for sequences (B, T, I) that start from a reset.
 
@@ -89,6 +99,21 @@ class Recurrent(nn.Module):
         if isinstance(timespans, Tensor):
             return timespans.reshape(*x.shape[:2], 1)
         return x.new_full((*x.shape[:2], 1), self.dt if timespans is None else float(timespans))
+
+
+def afresh(layer: nn.Module, x: Tensor, timespans: Tensor | None = None) -> Tensor:
+    """Return outputs (B, T, O) of a layer that starts from a reset at every step.
+
+    Args:
+        layer: A Recurrent that returns its outputs.
+        x: (B, T, ...).
+        timespans: (B, T, 1), or None.
+    """
+    batch, steps = x.shape[:2]
+    if timespans is not None:
+        timespans = timespans.flatten(0, 1).unsqueeze(1)
+    y = layer(x.flatten(0, 1).unsqueeze(1), timespans=timespans)
+    return y.reshape(batch, steps, -1)  # type: ignore[no-any-return]
 
 
 def cell_prefix(index: int) -> str:

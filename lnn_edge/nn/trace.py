@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, fx, nn
 
 from lnn_edge.errors import LayerError, UsageError
+from lnn_edge.nn import recurrent
 from lnn_edge.nn.layers import with_cells
 from lnn_edge.nn.recurrent import Recurrent
 
 Line = tuple[str, int]
-_OURS = (torch.__path__[0], __file__)
+_OURS = (torch.__path__[0], __file__, recurrent.__file__)
 
 
 def trace(module: nn.Module, examples: Sequence[Tensor]) -> fx.GraphModule:

@@ -14,7 +14,7 @@ from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.elementwise import Concat
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.output import Output, OutputKind
-from lnn_edge.graph.passes.constants import fold_constants
+from lnn_edge.graph.passes.run_all import run_all
 from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.scales import Ranges
@@ -103,7 +103,7 @@ def _graph(
         heads.append(Output(output, first, size, vector.scales[first % len(vector.scales)], kind))
         first += size
     several = tuple(heads) if len(heads) > 1 else ()
-    return fold_constants(QGraph(tuple(stages), tuple(rings), name, known, several))
+    return run_all(QGraph(tuple(stages), tuple(rings), name, known, several))
 
 
 def _inputs_of(plan: Plan) -> list[fx.Node]:

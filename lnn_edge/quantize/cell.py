@@ -20,7 +20,8 @@ from lnn_edge.graph.sim import interpreter
 from lnn_edge.nn.cell_folder import load_cell
 from lnn_edge.nn.cell_model import CellModel, run_real
 from lnn_edge.nn.threads import one_thread
-from lnn_edge.quantize.trained import Calibration, save_quantized
+from lnn_edge.quantize.observe import Calibration
+from lnn_edge.quantize.trained import save_quantized
 
 
 def quantize_cell_folder(folder: Path, calibration: Path, *, force: bool = False) -> QGraph:

@@ -74,6 +74,7 @@ class Lowering:
         plan: What is lowered.
         ranges: Observed ranges by node name; of tensors inside cells `NODE_INDEX_NAME`.
         values: By node name; of a layer that returns several, a tuple of them.
+        gains: Factors of input channels that a layer takes into its weights, by node name.
         clock: Elapsed time where it comes with every frame.
         ops: Of the stage that is being lowered.
         states: Likewise.
@@ -83,6 +84,7 @@ class Lowering:
     def __init__(self, plan: Plan, ranges: Ranges, rules: Mapping[Any, Rule]) -> None:
         self.plan, self.ranges = plan, ranges
         self.values: dict[str, Any] = {}
+        self.gains: dict[str, np.ndarray] = {}
         self.clock: QTensor | None = None
         self.ops: list[AbstractOp] = []
         self.states: list[State] = []
@@ -209,7 +211,8 @@ class Lowering:
         """Return whether a result stays int16: it leaves the model, or enters a sum or product."""
         if node in self.plan.outputs.values() or self._is_odd_frame(node):
             return True
-        return any(self._needs_wide(user) for user in node.users)
+        readers = [n for n in node.users if n.name in self.plan.axes]  # the others ask for sizes
+        return any(self._needs_wide(user) for user in readers)
 
     def _is_odd_frame(self, node: fx.Node) -> bool:
         """Return whether a ring holds it, whose frames have an even number of bytes."""

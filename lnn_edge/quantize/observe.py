@@ -3,59 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
+from lnn_edge.errors import QuantizationError
+from lnn_edge.graph.ranges import range_without_tails
 from lnn_edge.graph.scales import Ranges
+from lnn_edge.nn.cell import Tap
 from lnn_edge.nn.recurrent import Recurrent
 from lnn_edge.nn.timing import Plan, layer_of
-from lnn_edge.quantize.trained import MARGIN, Calibration
 
+MARGIN = 1.1  # of the outputs, which must not saturate: the largest decides
 Sequences = Sequence[tuple[Tensor, ...]]
 """Inputs of forward, (1, T, ...) each, of every sequence."""
 
 
-def observe(plan: Plan, sequences: Sequences) -> Ranges:
-    """Return the range of every node, and of tensors inside cells as `NODE_INDEX_NAME`.
+@dataclass(frozen=True)
+class Calibration:
+    """Collects values of tapped tensors.
 
-    Tails are left out (see ranges.range_without_tails); outputs keep theirs and a margin, since
-    the largest decides.
+    Attributes:
+        outputs: Names of those that leave the model: their ranges keep their tails and a margin,
+            since the largest decides.
+        values: By name, flat.
     """
-    inside, ends = Calibration(), Calibration()
-    outputs = {node.name for node in plan.outputs.values()}
+
+    outputs: frozenset[str] = frozenset()
+    values: dict[str, list[Tensor]] = field(default_factory=dict)
+
+    def tap(self, name: str, value: Tensor) -> Tensor:
+        """Record a tensor's values and return it."""
+        self.values.setdefault(name, []).append(value.detach().flatten())
+        return value
+
+    def ranges(self) -> Ranges:
+        """Return the (low, high) of each tensor without its tails; outputs keep theirs."""
+        return {name: self._range(name, torch.cat(parts)) for name, parts in self.values.items()}
+
+    def _range(self, name: str, values: Tensor) -> tuple[float, float]:
+        if not bool(torch.isfinite(values).all()):
+            raise QuantizationError(f"{name} is not finite on the calibration data; train again")
+        if name in self.outputs:
+            return float(values.min()) * MARGIN, float(values.max()) * MARGIN
+        return range_without_tails(values.numpy())
+
+
+def calibrate(plan: Plan, sequences: Sequences) -> Calibration:
+    """Return the values of every node, and of tensors inside cells as `NODE_INDEX_NAME`."""
+    calibration = Calibration(frozenset(node.name for node in plan.outputs.values()))
     with torch.no_grad():
         for inputs in sequences:
-            _Observer(plan.traced, inside, ends, outputs).run(*inputs)
-    return {**inside.ranges(), **{name: _whole(parts) for name, parts in ends.values.items()}}
+            _Observer(plan.traced, calibration.tap).run(*inputs)
+    return calibration
 
 
-def _whole(parts: Sequence[Tensor]) -> tuple[float, float]:
-    values = torch.cat(tuple(parts))
-    return float(values.min()) * MARGIN, float(values.max()) * MARGIN
+def observe(plan: Plan, sequences: Sequences) -> Ranges:
+    """Return the ranges of what `calibrate` sees."""
+    return calibrate(plan, sequences).ranges()
 
 
 class _Observer(fx.Interpreter):
-    def __init__(
-        self, traced: fx.GraphModule, inside: Calibration, ends: Calibration, outputs: set[str]
-    ) -> None:
+    def __init__(self, traced: fx.GraphModule, tap: Tap) -> None:
         super().__init__(traced)
-        self._traced, self._inside, self._ends, self._outputs = traced, inside, ends, outputs
+        self._traced, self._tap = traced, tap
 
     def run_node(self, n: fx.Node) -> Any:
         layer = layer_of(self._traced, n)
         value = self._recur(n, layer) if isinstance(layer, Recurrent) else super().run_node(n)
         seen = value[0] if isinstance(value, tuple) and value else value
         if isinstance(seen, Tensor) and seen.is_floating_point() and n.op != "get_attr":
-            (self._ends if n.name in self._outputs else self._inside).tap(n.name, seen)
+            self._tap(n.name, seen)
         return value
 
     def _recur(self, node: fx.Node, layer: Recurrent) -> Any:
         args, kwargs = self.fetch_args_kwargs_from_env(node)
         spans = kwargs.get("timespans", args[2] if len(args) > 2 else None)
         prefix = f"{node.name}_"
-        y, states = layer.run(
-            args[0], spans, None, lambda name, v: self._inside.tap(prefix + name, v)
-        )
+        y, states = layer.run(args[0], spans, None, lambda name, v: self._tap(prefix + name, v))
         return layer.returned(y, states)

@@ -4,73 +4,48 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lnn_edge.errors import QuantizationError
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import write_together
 from lnn_edge.graph.fidelity import Resolution, resolution, warnings
 from lnn_edge.graph.file import graph_bytes, graph_sha256
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.ranges import TAIL as TAIL
-from lnn_edge.graph.ranges import range_without_tails
-from lnn_edge.graph.scales import Ranges
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.nn.threads import one_thread
+from lnn_edge.nn.timing import Plan, make_plan
+from lnn_edge.nn.trace import trace
+from lnn_edge.quantize.assemble import lower_behind
+from lnn_edge.quantize.observe import Calibration, calibrate
 from lnn_edge.train.checkpoint import Trained, facts_of, prepare, real_inputs
 
 REPORT = "quantize.json"  # beside the graph
 MOST_RECORDINGS = 2000  # to calibrate on: more change no range and fill the memory
-MARGIN = 1.1  # of the raw scores, which must not saturate: the largest decides
+PLANNED = 5  # decisions of a sequence on which a network is planned
 
 
-@dataclass
-class Calibration:
-    """Collects values of tapped tensors."""
-
-    values: dict[str, list[Tensor]] = field(default_factory=dict)
-
-    def tap(self, name: str, value: Tensor) -> Tensor:
-        """Record a tensor's values and return it."""
-        self.values.setdefault(name, []).append(value.detach().flatten())
-        return value
-
-    def ranges(self) -> Ranges:
-        """Return the (low, high) of each tensor without its tails; scores keep theirs."""
-        return {name: _range(name, torch.cat(parts)) for name, parts in self.values.items()}
+def plan_of(network: AbstractStreamNet) -> Plan:
+    """Return when what of a network runs; every layer once a decision."""
+    steps = [torch.zeros(1, PLANNED, *tensor.shape) for tensor in network.inputs]
+    return make_plan(trace(network, steps), steps)
 
 
-def _range(name: str, values: Tensor) -> tuple[float, float]:
-    if not bool(torch.isfinite(values).all()):
-        raise QuantizationError(f"{name} is not finite on the calibration data; train again")
-    if name == "scores":
-        return float(values.min()) * MARGIN, float(values.max()) * MARGIN
-    return range_without_tails(values.numpy())
-
-
-def observe(network: AbstractStreamNet, sequences: Sequence[DecisionSequence]) -> Calibration:
-    """Return what the network computes on prepared recordings."""
-    calibration = Calibration()
-    network.eval()
-    with torch.no_grad(), one_thread():
-        for sequence in sequences:
-            if not len(sequence.stamps):
-                continue
-            inputs = {k: v[None] for k, v in real_inputs(network, sequence).items()}
-            network(inputs, calibration.tap)
-    return calibration
-
-
-def calibrate(network: AbstractStreamNet, sequences: Sequence[DecisionSequence]) -> Ranges:
-    """Return the ranges of the network's tensors on prepared recordings."""
-    return observe(network, sequences).ranges()
+def sequences_of(
+    network: AbstractStreamNet, prepared: Sequence[DecisionSequence]
+) -> list[tuple[Tensor, ...]]:
+    """Return a network's inputs in real units, (1, D, *shape) each, of what decides at all."""
+    return [
+        tuple(x[None] for x in real_inputs(network, sequence).values())
+        for sequence in prepared
+        if len(sequence.stamps)
+    ]
 
 
 def calibration_records(names: Sequence[str]) -> tuple[str, ...]:
@@ -156,8 +131,11 @@ def _quantize(
     if card.unlearned is not None:
         metadata["unlearned"] = list(card.unlearned)
     sequences = prepare(network, recordings) if prepared is None else prepared
-    calibration = observe(network, sequences)
-    graph = network.lower(card.recipe.name, calibration.ranges(), metadata)
+    plan = plan_of(network)
+    with one_thread():
+        calibration = calibrate(plan, sequences_of(network, sequences))
+    ranges = calibration.ranges()
+    graph = lower_behind(plan, ranges, network.front, card.recipe.name, metadata)
     return graph, (*_of_time(graph, sequences), *_of_tensors(graph, calibration))
 
 

@@ -184,7 +184,7 @@ def in_real_units(tensor: QTensor, values: np.ndarray) -> Tensor:
 
 def _scores(network: AbstractStreamNet, sequence: DecisionSequence) -> np.ndarray:
     inputs = {k: v[None] for k, v in real_inputs(network, sequence).items()}
-    scores: np.ndarray = network(inputs)[0][0].double().numpy()
+    scores: np.ndarray = network(**inputs)[0].double().numpy()
     return scores
 
 

@@ -207,7 +207,7 @@ class _Run:
         inputs, labels = self.examples.batch(plan.batch_size, plan.sequence_length)
         inputs = {name: x.to(self.device) for name, x in inputs.items()}
         labels = labels.to(self.device)
-        scores, alone = self.network(augment(inputs, self.recipe.augmentation))
+        scores, alone = self.network.judge(**augment(inputs, self.recipe.augmentation))
         loss = self.loss(scores, labels)
         if plan.auxiliary_weight:
             loss = loss + plan.auxiliary_weight * self.loss(alone, labels)

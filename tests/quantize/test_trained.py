@@ -11,13 +11,13 @@ import torch
 
 from lnn_edge.errors import QuantizationError
 from lnn_edge.graph.file import graph_sha256, load_graph
+from lnn_edge.graph.ranges import TAIL
+from lnn_edge.quantize.observe import MARGIN, Calibration, observe
 from lnn_edge.quantize.trained import (
-    MARGIN,
-    TAIL,
-    Calibration,
-    calibrate,
     calibration_records,
+    plan_of,
     quantize_folder,
+    sequences_of,
 )
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.checkpoint import ModelCard, Trained, load_trained, prepare, save_trained
@@ -38,7 +38,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 def observed(name: str, values: torch.Tensor) -> tuple[float, float]:
-    calibration = Calibration()
+    calibration = Calibration(frozenset({"scores"}))
     for part in values.split(1000):
         assert calibration.tap(name, part) is part
     return calibration.ranges()[name]
@@ -52,7 +52,7 @@ def test_a_range_leaves_the_same_part_out_at_both_ends() -> None:
     assert observed("mixed", torch.tensor([-2.0, 3.0])) == (-2.0, 3.0)
 
 
-def test_scores_keep_their_extremes_and_a_margin() -> None:
+def test_outputs_keep_their_extremes_and_a_margin() -> None:
     values = torch.cat([torch.zeros(100_000), torch.tensor([-4.0, 8.0])])
     assert observed("scores", values) == pytest.approx((-4.0 * MARGIN, 8.0 * MARGIN))
     assert observed("mixed", values) == (0.0, 0.0)
@@ -65,11 +65,12 @@ def test_what_is_not_finite_is_named(bad: float) -> None:
 
 
 def test_every_tensor_with_a_range_of_its_own_is_observed(trained: Trained) -> None:
-    ranges = calibrate(trained.network, prepare(trained.network, RECORDINGS))
-    names = {"features0", "features1", "features2", "embedding", "mixed"}
-    assert ranges.keys() == names | {"time_a", "time_b", "scores"}
+    prepared = prepare(trained.network, RECORDINGS)
+    ranges = observe(plan_of(trained.network), sequences_of(trained.network, prepared))
+    rectified = {"relu", "relu_1", "relu_2", "relu_3", "relu_4"}
+    assert rectified | {"cell_0_time_a", "cell_0_time_b", "head"} <= ranges.keys()
     assert all(low < high for low, high in ranges.values())
-    assert all(ranges[name][0] == 0.0 for name in names)  # ReLU
+    assert all(ranges[name][0] == 0.0 for name in rectified)
 
 
 def test_the_graph_tells_its_origin_and_is_the_same_each_time(
@@ -98,7 +99,7 @@ def test_what_the_integers_hold_is_written_beside_the_graph(
     assert (rows["dt"]["low"], rows["dt"]["high"]) == (0.1, 3.0)
     assert rows["dt"]["clipped"] == np.mean((elapsed < 0.1) | (elapsed > 3))
     assert (rows["dt"]["lost"], rows["dt"]["bits"]) == (0, None)  # whole samples
-    for name in ("features0", "embedding", "time_a", "scores"):
+    for name in ("relu", "relu_4", "cell_0_time_a", "head"):
         assert rows[name]["clipped"] <= 2 * TAIL
         assert rows[name]["bits"] > 4
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lnn_edge.errors import GraphError
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.conv2d import Conv2d
-from lnn_edge.graph.ops.elementwise import Add, Requantize
+from lnn_edge.graph.ops.elementwise import Add, Requantize, Subtract
 from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.memory_cell import Gate
+from lnn_edge.graph.ops.product import Multiply
+from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.stage import EveryTrigger, Ring, Stage, every_trigger
 
-ELEMENTWISE = (Add, Gate, Lut, Requantize)
+ELEMENTWISE = (Add, Gate, Lut, Multiply, Requantize, Scale, Subtract)
 
 
 def stream_columns(graph: QGraph) -> QGraph:
@@ -22,19 +23,17 @@ def stream_columns(graph: QGraph) -> QGraph:
     Where the deciding stage begins with convolutions that run along its window (each as wide as a
     frame, all with the same kernel length k and stride s), and operators that treat every element
     alike, these become a stage of their own: every s frames, on the last k. Its results go into a
-    ring, and the deciding stage reads those. A result of an odd number of bytes, which no ring
-    holds, a dilated window and a second one leave the graph as it is.
-
-    Raises:
-        GraphError: The window is not a whole number of strides, begins before the record, or more
-            than one tensor would have to be passed on.
+    ring, and the deciding stage reads those. The graph stays as it is where several results would
+    have to be passed on, or one of an odd number of bytes, which no ring holds; where the stage
+    reads a dilated window or a second one; and where the window is no whole number of strides,
+    begins before the record, or lies apart from the next.
     """
     stage = graph.deciding_stage
     trigger = stage.trigger
     if not isinstance(trigger, EveryTrigger) or trigger.dilation > 1 or trigger.others:
         return graph
     head = _Head.find(stage)
-    return graph if head is None or head.column_bytes % 2 else _split(graph, stage, head)
+    return _split(graph, stage, head) if head is not None and head.fills(trigger) else graph
 
 
 @dataclass(frozen=True)
@@ -58,10 +57,16 @@ class _Head:
         """Columns of the result."""
         return self.result.shape[0]
 
-    @property
-    def column_bytes(self) -> int:
-        """Bytes of one of them."""
-        return self.result.bytes // self.columns
+    def fills(self, trigger: EveryTrigger) -> bool:
+        """Return whether columns in a ring are all that a stage reads, and none is in vain."""
+        whole = (self.columns - 1) * self.stride + self.kernel
+        return (
+            self.columns > 1
+            and self.result.bytes // self.columns % 2 == 0
+            and trigger.length == trigger.first == whole
+            and trigger.hop % self.stride == 0
+            and trigger.hop <= whole
+        )
 
     @classmethod
     def find(cls, stage: Stage) -> _Head | None:
@@ -83,14 +88,9 @@ class _Head:
         rest = [op for op in stage.ops if op not in ops]
         if len(paces) != 1 or any(window in op.inputs for op in rest):
             return None
-        read = [along[t.name] for op in rest for t in op.inputs if t.name in along]
-        read += [t for t in stage.kept if t.name in along]
-        results = {t.name: t for t in read}
-        if len(results) != 1:
-            raise GraphError(
-                f"stage {stage.name}: the convolutions along its window lead to {sorted(results)}; "
-                "needed one tensor"
-            )
+        results = {t.name: along[t.name] for op in rest for t in op.inputs if t.name in along}
+        if len(results) != 1 or any(t.name in along for t in stage.kept):
+            return None
         ((kernel, stride),) = paces
         (result,) = results.values()
         return cls(tuple(ops), result, kernel, stride)
@@ -105,13 +105,6 @@ def _runs_along(op: Conv2d) -> bool:
 
 def _split(graph: QGraph, stage: Stage, head: _Head) -> QGraph:
     trigger = every_trigger(stage)
-    whole = (head.columns - 1) * head.stride + head.kernel
-    if whole != trigger.length or trigger.first != trigger.length or trigger.hop % head.stride:
-        raise GraphError(
-            f"stage {stage.name}: a window of {trigger.length} frames, the first after "
-            f"{trigger.first}, then every {trigger.hop}; needed {whole} frames, the first after as "
-            f"many, then every multiple of {head.stride}"
-        )
     one = _Narrowing(trigger.window, head)
     name = f"{stage.name}_columns"
     columns = Stage(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -39,8 +40,6 @@ class ConvLstm2dConfig:
         activation: Of new value and output, "tanh" or "relu".
         recurrent_activation: Of the gates; hard_sigmoid is that of Keras 3, x / 6 + 1 / 2,
             steep_hard_sigmoid that of Keras 2, x / 5 + 1 / 2.
-        is_stateful: Whether the state is kept from step to step; else every step starts from 0,
-            and the forget gate and the recurrent kernel mean nothing.
     """
 
     filters: int
@@ -49,7 +48,6 @@ class ConvLstm2dConfig:
     padding: Literal["valid", "same"] = "valid"
     activation: Activation = "tanh"
     recurrent_activation: RecurrentActivation = "sigmoid"
-    is_stateful: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what cannot be computed.
@@ -127,9 +125,19 @@ class ConvLstm2d(nn.Module):
         return self._step(self._convolve(x, tap), state, tap)
 
     def forward(
-        self, x: Tensor, state: tuple[Tensor, Tensor], tap: Tap = no_tap
+        self, x: Tensor, dt: Tensor, state: tuple[Tensor, Tensor], tap: Tap = no_tap
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Scan `step` over time: h' of each step (B, T, R', C', F), and the last state."""
+        """Scan `step` over time.
+
+        Args:
+            x: (B, T, R, C, I).
+            dt: Not read: every step is one.
+            state: h and c before the first step.
+            tap: See Tap.
+
+        Returns:
+            h' of each step (B, T, R', C', F), and the last state.
+        """
         batch, steps = x.shape[:2]
         driven = self._convolve(x.flatten(0, 1), tap)
         driven = driven.reshape(batch, steps, *driven.shape[1:])
@@ -144,15 +152,12 @@ class ConvLstm2d(nn.Module):
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         act = torch.tanh if self.config.activation == "tanh" else functional.relu
         h, c = state
-        i, f, v, o = driven.chunk(4, -1)
-        if self.config.is_stateful:
-            recurrent = self._recur(h)
-            for name, part in zip(GATES, recurrent.chunk(4, -1), strict=True):
-                tap(f"h_{name}", part)
-            i, f, v, o = (driven + recurrent).chunk(4, -1)
+        recurrent = self._recur(h)
+        for name, part in zip(GATES, recurrent.chunk(4, -1), strict=True):
+            tap(f"h_{name}", part)
+        i, f, v, o = (driven + recurrent).chunk(4, -1)
         gate = self._gate
-        fresh = gate(i) * tap("value", act(v))
-        c = gate(f) * c + fresh if self.config.is_stateful else fresh
+        c = gate(f) * c + gate(i) * tap("value", act(v))
         h = tap("h", gate(o) * tap("shown", act(c)))
         return h, (h, c)
 
@@ -186,7 +191,20 @@ class ConvLstm2d(nn.Module):
         padded = functional.pad(h.movedim(-1, 1), margins)
         return functional.conv2d(padded, weight).movedim(1, -1)
 
-    def lower(self, x: QTensor, ranges: Ranges, prefix: str = "") -> LoweredCell:
+    def scaled(self, gain: Tensor) -> ConvLstm2d:
+        """Return a cell that computes on x what this one computes on gain x, gain (I,)."""
+        cell = copy.deepcopy(self)
+        with torch.no_grad():
+            cell.kernel.mul_(gain[:, None])
+        return cell
+
+    def read_as(self, name: str, ranges: Ranges) -> QTensor:
+        """Return the int8 tensor in which its output is read, by itself and by others."""
+        if self.config.activation == "tanh":
+            return symmetric(name, self.output_shape, "int8", 1.0)
+        return rectified(name, self.output_shape, range_of(ranges, "h")[1])
+
+    def lower(self, parts: tuple[QTensor, ...], dt: QTensor | float, ranges: Ranges) -> LoweredCell:
         """Lower one step to integer operators.
 
         The memory integrates: int32, 2**9 times as fine as the values that enter. With tanh its
@@ -194,11 +212,11 @@ class ConvLstm2d(nn.Module):
         output is int16, which the recurrent kernel reads as int8.
 
         Args:
-            x: int8 (R, C, I).
-            ranges: Calibrated ranges of the tapped tensors, their names with the prefix.
-            prefix: Goes before the name of every operator and tensor.
+            parts: x alone, (R, C, I).
+            dt: Not read.
+            ranges: Calibrated ranges of the tapped tensors.
         """
-        return _Lowering(self, ranges, prefix).lower(x)
+        return _Lowering(self, ranges).lower(*parts)
 
 
 @dataclass(frozen=True)
@@ -207,31 +225,19 @@ class _Lowering:
 
     cell: ConvLstm2d
     ranges: Ranges
-    prefix: str
 
     def lower(self, x: QTensor) -> LoweredCell:
         """See ConvLstm2d.lower."""
         h, h_next = self._output("h"), self._output("h_next")
-        ops: list[AbstractOp] = []
-        h8 = None
-        if self._is_stateful:
-            h8 = self._narrow()
-            ops.append(Requantize.quantize(self._name("narrow_h"), h, h8))
+        h8 = self.cell.read_as("h8", self.ranges)
+        ops: list[AbstractOp] = [Requantize.quantize("narrow_h", h, h8)]
         gates: dict[str, QTensor] = {}
         for index, name in enumerate(GATES):
-            if name != "forget_gate" or self._is_stateful:
-                made, gates[name] = self._gate(index, name, x, h8)
-                ops += made
-        memory, shown, states = self._memory(gates)
-        ops += memory
-        ops.append(Gate.quantize(self._name("show"), shown, gates["output_gate"], h_next))
-        if self._is_stateful:
-            states = (State(h, h_next, 0), *states)
-        return LoweredCell(tuple(ops), states, h_next)
-
-    @property
-    def _is_stateful(self) -> bool:
-        return self.cell.config.is_stateful
+            made, gates[name] = self._gate(index, name, x, h8)
+            ops += made
+        memory, shown, state = self._memory(gates)
+        show = Gate.quantize("show", shown, gates["output_gate"], h_next)
+        return LoweredCell((*ops, *memory, show), (State(h, h_next, 0), state), h_next)
 
     @property
     def _is_bounded(self) -> bool:
@@ -241,52 +247,44 @@ class _Lowering:
     def _shape(self) -> tuple[int, int, int]:
         return self.cell.output_shape
 
-    def _name(self, name: str) -> str:
-        return self.prefix + name
-
     def _high(self, name: str) -> float:
-        return range_of(self.ranges, self._name(name))[1]
+        return range_of(self.ranges, name)[1]
 
     def _output(self, name: str) -> QTensor:
         bound = 1.0 if self._is_bounded else self._high("h")
-        return symmetric(self._name(name), self._shape, "int16", bound)
+        return symmetric(name, self._shape, "int16", bound)
 
-    def _narrow(self) -> QTensor:
-        if self._is_bounded:
-            return symmetric(self._name("h8"), self._shape, "int8", 1.0)
-        return rectified(self._name("h8"), self._shape, self._high("h"))
+    def _driven(self, source: str, gate: str) -> QTensor:
+        """Return the format of what the input, "x", or the state, "h", adds to a gate."""
+        name = f"{source}_{gate}"
+        if source == "h" and self.ranges.get(name) == (0.0, 0.0):  # from rest: any range will do
+            return symmetric(name, self._shape, "int16", 1.0)
+        return symmetric_of(name, self._shape, "int16", self.ranges)
 
     def _gate(
-        self, index: int, name: str, x: QTensor, h8: QTensor | None
+        self, index: int, name: str, x: QTensor, h8: QTensor
     ) -> tuple[list[AbstractOp], QTensor]:
         """Return one chunk of all gates, its function applied."""
         filters = self.cell.config.filters
         chunk = slice(index * filters, (index + 1) * filters)
         pre, y, table = self._formats(name)
         kernel = self.cell.kernel[..., chunk], self.cell.bias[chunk]
-        ops: list[AbstractOp] = []
-        if h8 is None:
-            ops.append(_conv(self._name(f"x_{name}"), kernel, x, pre, self.cell.geometry))
-        else:
-            parts = [
-                symmetric_of(self._name(f"{source}_{name}"), self._shape, "int16", self.ranges)
-                for source in ("x", "h")
-            ]
-            size = self.cell.config.kernel_size
-            same = geometry_of(self.cell.geometry.output, size, (1, 1), "same")
-            recurrent = self.cell.recurrent_kernel[..., chunk], torch.zeros(filters)
-            ops += [
-                _conv(self._name(f"x_{name}"), kernel, x, parts[0], self.cell.geometry),
-                _conv(self._name(f"h_{name}"), recurrent, h8, parts[1], same),
-                Add.quantize(self._name(f"{name}_sum"), parts[0], parts[1], pre),
-            ]
+        driven, recurred = self._driven("x", name), self._driven("h", name)
+        size = self.cell.config.kernel_size
+        same = geometry_of(self.cell.geometry.output, size, (1, 1), "same")
+        recurrent = self.cell.recurrent_kernel[..., chunk], torch.zeros(filters)
+        ops: list[AbstractOp] = [
+            _conv(f"x_{name}", kernel, x, driven, self.cell.geometry),
+            _conv(f"h_{name}", recurrent, h8, recurred, same),
+            Add.quantize(f"{name}_sum", driven, recurred, pre),
+        ]
         if table:
-            ops.append(Lut.quantize(self._name(f"{name}_act"), pre, y, table, TABLE_STEP_BITS))
+            ops.append(Lut.quantize(f"{name}_act", pre, y, table, TABLE_STEP_BITS))
         return ops, y
 
     def _formats(self, name: str) -> tuple[QTensor, QTensor, str]:
         """Return the formats before and after a gate's function, and that; relu needs none."""
-        before, after = self._name(f"{name}_pre"), self._name(f"{name}_value")
+        before, after = f"{name}_pre", f"{name}_value"
         if name != "value":
             table = self.cell.config.recurrent_activation
             bound = HARD_BOUNDS.get(table, SIGMOID_BOUND)
@@ -298,36 +296,26 @@ class _Lowering:
         y = QTensor(after, self._shape, "int16", self._high("value") / 32767, 0, 0, 32767)
         return y, y, ""
 
-    def _memory(
-        self, gates: dict[str, QTensor]
-    ) -> tuple[list[AbstractOp], QTensor, tuple[State, ...]]:
+    def _memory(self, gates: dict[str, QTensor]) -> tuple[list[AbstractOp], QTensor, State]:
         """Return the operators up to a(c'), that, and the state of the memory."""
         value, fresh = gates["value"], gates["input_gate"]
-        if not self._is_stateful:
-            entered = QTensor(self._name("entered"), self._shape, "int16", value.scale, 0)
-            op = Gate.quantize(self._name("enter"), value, fresh, entered)
-            ops, shown = self._shown(entered)
-            return [op, *ops], shown, ()
         top, scale = (1 << 31) - 1, value.scales[0] * 2.0 ** (15 - MEMORY_BITS)
-        c, c_next = (
-            QTensor(self._name(n), self._shape, "int32", scale, 0, -top, top)
-            for n in ("c", "c_next")
-        )
+        c, c_next = (QTensor(n, self._shape, "int32", scale, 0, -top, top) for n in ("c", "c_next"))
         inputs = (c, gates["forget_gate"], value, fresh)
-        remember = Remember(self._name("memory"), inputs, (c_next,), MEMORY_BITS)
+        remember = Remember("memory", inputs, (c_next,), MEMORY_BITS)
         ops, shown = self._shown(c_next)
-        return [remember, *ops], shown, (State(c, c_next, 0),)
+        return [remember, *ops], shown, State(c, c_next, 0)
 
     def _shown(self, c: QTensor) -> tuple[list[AbstractOp], QTensor]:
         """Return the operators of a(c), and that."""
         if not self._is_bounded:
             high = self._high("shown") / 32767
-            shown = QTensor(self._name("shown"), self._shape, "int16", high, 0, 0, 32767)
-            return [Requantize.quantize(self._name("view"), c, shown)], shown
-        view = symmetric(self._name("c16"), self._shape, "int16", TANH_BOUND)
-        shown = QTensor(self._name("shown"), self._shape, "int16", Q15, 0, -32767, 32767)
-        table = Lut.quantize(self._name("shown_act"), view, shown, "tanh", TABLE_STEP_BITS)
-        return [Requantize.quantize(self._name("view"), c, view), table], shown
+            shown = QTensor("shown", self._shape, "int16", high, 0, 0, 32767)
+            return [Requantize.quantize("view", c, shown)], shown
+        view = symmetric("c16", self._shape, "int16", TANH_BOUND)
+        shown = QTensor("shown", self._shape, "int16", Q15, 0, -32767, 32767)
+        table = Lut.quantize("shown_act", view, shown, "tanh", TABLE_STEP_BITS)
+        return [Requantize.quantize("view", c, view), table], shown
 
 
 def _conv(

@@ -18,6 +18,7 @@ from lnn_edge.graph.scales import symmetric
 from lnn_edge.nn.trace import where
 from lnn_edge.quantize.lowering import Lowering, Rule, Value, constant_of, cut_off_negative
 from lnn_edge.quantize.rules.activations import PRODUCTS, RELU, activation_of
+from lnn_edge.quantize.rules.gains import take_in
 from lnn_edge.quantize.rules.rows import scale_channels
 
 SUMS = (operator.add, operator.iadd, torch.add, "add", "add_")
@@ -61,6 +62,8 @@ def multiply(lowering: Lowering, node: fx.Node) -> None:
     for held, other in ((first, second), (second, first)):
         constant = constant_of(lowering, held)
         if constant is not None and isinstance(other, fx.Node):
+            if take_in(lowering, node, constant):
+                return None
             return scale_channels(lowering, node, constant, np.array(0.0))
     is_gate = [lowering.value(n).tensor.dtype == "uint16" for n in (first, second)]
     y = symmetric(lowering.name(node), (1,), "int16", lowering.bound(node))
@@ -79,13 +82,14 @@ def multiply(lowering: Lowering, node: fx.Node) -> None:
 
 
 def join(lowering: Lowering, node: fx.Node) -> None:
-    """y = [a; b; ...], each part in its own scale."""
+    """y = [a; b; ...], each part in its own scale; int16 where all parts are."""
     parts: Any = node.args[0]
     for part in parts:
         shape = lowering.value(part).places.shape
         if len(shape) != 1:
             raise LayerError(f"{where(node)}: joins values of shape {shape}; needed are vectors")
-    tensors = tuple(lowering.vector(part, "int8") for part in parts)
+    is_wide = all(lowering.value(part).tensor.dtype == "int16" for part in parts)
+    tensors = tuple(lowering.vector(part, "int16" if is_wide else "int8") for part in parts)
     name = lowering.name(node)
     y = lowering.emit(Concat.join(f"{name}_op", tensors, name))
     lowering.values[node.name] = Value(y, np.arange(y.size))

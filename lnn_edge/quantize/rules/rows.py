@@ -75,6 +75,8 @@ def rows(lowering: Lowering, node: fx.Node) -> None:
 def _with_norm(lowering: Lowering, node: fx.Node) -> tuple[fx.Node, np.ndarray, np.ndarray]:
     """Return the last of the nodes that scale and shift the result alone, weights and bias."""
     weight, bias = parameters_of(lowering.layer(node))
+    if node.name in lowering.gains:
+        weight = weight * lowering.gains[node.name].reshape(-1, *[1] * (weight.ndim - 2))
     while len(node.users) == 1 and node not in lowering.plan.outputs.values():
         user = next(iter(node.users))
         norm = lowering.layer(user)
@@ -231,7 +233,7 @@ def laid_out(
         LayerError: Its numbers lie in another order.
     """
     value = lowering.value(node.args[0])
-    if value.places.size != value.tensor.size or not np.array_equal(value.places, places):
+    if value.places.size != value.tensor.size or (value.places.ravel() != places.ravel()).any():
         raise LayerError(
             f"{where(node)}: a convolution over numbers that do not lie frame by frame"
         )

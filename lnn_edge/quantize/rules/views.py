@@ -35,7 +35,7 @@ def view(lowering: Lowering, node: fx.Node) -> None:
     value = lowering.value(first)
     sizes = lowering.plan.axes[first.name].sizes
     places = torch.from_numpy(np.ascontiguousarray(value.places)).reshape(sizes)
-    out = _apply(lowering, node, places).reshape(lowering.plan.axes[node.name].static)
+    out = apply(lowering, node, places).reshape(lowering.plan.axes[node.name].static)
     lowering.values[node.name] = Value(value.tensor, out.numpy())
 
 
@@ -59,7 +59,8 @@ def window(lowering: Lowering, node: fx.Node) -> None:
     lowering.values[node.name] = Value(ring, places)
 
 
-def _apply(lowering: Lowering, node: fx.Node, places: Tensor) -> Tensor:
+def apply(lowering: Lowering, node: fx.Node, places: Tensor) -> Tensor:
+    """Return what a view makes of numbers that lie as its input does, one sequence, one step."""
     layer, target = lowering.layer(node), node.target
     if layer is not None:
         return layer(places)  # type: ignore[no-any-return]

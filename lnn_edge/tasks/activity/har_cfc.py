@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lnn_edge.data.activity_run import CHANNELS
-from lnn_edge.graph.ir import QTensor
-from lnn_edge.graph.scales import Ranges
-from lnn_edge.nn.cell import Tap
 from lnn_edge.nn.conv_encoder import ConvEncoder, ConvSizes
-from lnn_edge.tasks.activity.network import AbstractActivityNet, ActivityConfig, LoweredEncoder
+from lnn_edge.tasks.activity.network import AbstractActivityNet, ActivityConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +40,6 @@ class HarNet(AbstractActivityNet):
             config.window, len(CHANNELS), config.encoder_sizes, config.dropout
         )
 
-    def encode(self, window: Tensor, tap: Tap) -> Tensor:
+    def encode(self, window: Tensor) -> Tensor:
         """Return embeddings (B, T, E) of windows (B, T, frames, 6)."""
-        batch, steps = window.shape[:2]
-        e: Tensor = self.encoder(window.flatten(0, 1), tap)
-        return e.reshape(batch, steps, -1)
-
-    def lower_encoder(self, window: QTensor, ranges: Ranges) -> LoweredEncoder:
-        """Return the encoder in integers; it keeps no state."""
-        ops, embedding = self.encoder.lower(window, ranges)
-        return LoweredEncoder(ops, (), embedding)
+        return self.encoder(window)  # type: ignore[no-any-return]

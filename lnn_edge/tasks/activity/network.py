@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lnn_edge.data.activity_run import CHANNELS, CLASSES, RATE_HZ, SCALES, UNITS
 from lnn_edge.errors import UsageError
-from lnn_edge.graph.ir import AbstractOp, QTensor
-from lnn_edge.graph.ops.elementwise import Concat, Requantize
+from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.pipeline import Pipeline
-from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.scales import Ranges, symmetric, symmetric_of
-from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage, State
-from lnn_edge.nn.cell import Tap, linear_op, no_tap
+from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage
 from lnn_edge.nn.cells.cfc import Cfc
-from lnn_edge.nn.model import AbstractStreamNet
+from lnn_edge.nn.model import AbstractRecallNet
+from lnn_edge.nn.recurrent import Recurrent, afresh
 
 RING = "motion"
 Variant = Literal["cfc", "state_reset", "encoder_only"]
-
-
-@dataclass(frozen=True)
-class LoweredEncoder:
-    """An encoder in integers: its operators, states, and the int8 embedding."""
-
-    ops: tuple[AbstractOp, ...]
-    states: tuple[State, ...]
-    embedding: QTensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +35,7 @@ class ActivityConfig:
         backbone_units: Width of the cell's backbone.
         dropout: Probability, on every vector that enters a linear layer outside the cell.
         variant: The network, or an ablation of it: the cell's state reset at every decision, or no
-            cell at all. Only the first can be lowered.
+            cell at all.
     """
 
     window: int = 64
@@ -71,7 +59,7 @@ class ActivityConfig:
             raise UsageError(f"[model] dropout is {self.dropout}, needed is 0 to below 1")
 
 
-class AbstractActivityNet(AbstractStreamNet):
+class AbstractActivityNet(AbstractRecallNet):
     """Classifier of what a person does, at every hop.
 
     e = encoder(window),  h' = CfC(e, h, hop / rate),  scores = W e + U h' + w
@@ -93,83 +81,40 @@ class AbstractActivityNet(AbstractStreamNet):
 
     def __init__(self, config: ActivityConfig) -> None:
         super().__init__()
-        self.config = config
-        self.cell = Cfc(config.embedding_size, config.hidden_size, config.backbone_units)
+        self.config, self.own_size = config, config.embedding_size
+        self.cell = Recurrent(
+            [Cfc(config.embedding_size, config.hidden_size, config.backbone_units)],
+            result="outputs",
+            dt=float(config.hop / RATE_HZ),
+        )
         self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(config.embedding_size + config.hidden_size, len(CLASSES))
-
-    @abc.abstractmethod
-    def encode(self, window: Tensor, tap: Tap) -> Tensor:
-        """Return embeddings (B, T, E) of windows (B, T, frames, 6)."""
-
-    @abc.abstractmethod
-    def lower_encoder(self, window: QTensor, ranges: Ranges) -> LoweredEncoder:
-        """Return the encoder in integers."""
-
-    @property
-    def window(self) -> QTensor:
-        """The last frames, in sensor steps."""
-        shape = (self.config.window, len(CHANNELS))
-        return QTensor("window", shape, "int16", SCALES, role="input")
+        recalled = 0 if config.variant == "encoder_only" else config.hidden_size
+        self.head = nn.Linear(config.embedding_size + recalled, len(CLASSES))
 
     @property
     def front(self) -> Pipeline:
         """The trigger: a decision from the first whole window on."""
+        length = self.config.window
         frame = QTensor("motion_frame", (len(CHANNELS),), "int16", SCALES, role="input")
-        trigger = EveryTrigger(RING, self.window, self.config.hop, self.config.window)
+        window = replace(frame, name="window", shape=(length, len(CHANNELS)))
+        trigger = EveryTrigger(RING, window, self.config.hop, length)
         stages = (Stage("sample", InputTrigger(frame, RING)), Stage("decide", trigger))
-        return Pipeline(stages, (Ring(RING, frame, self.config.window),))
+        return Pipeline(stages, (Ring(RING, frame, length),))
 
-    @property
-    def inputs(self) -> tuple[QTensor, ...]:
-        """The window."""
-        return (self.window,)
+    @abc.abstractmethod
+    def encode(self, window: Tensor) -> Tensor:
+        """Return embeddings (B, T, E) of windows (B, T, frames, 6)."""
 
-    @property
-    def dt(self) -> float:
-        """Time from one decision to the next in seconds."""
-        return float(self.config.hop / RATE_HZ)
+    def forward(self, window: Tensor) -> Tensor:
+        """Return scores (B, T, 6) of windows (B, T, frames, 6)."""
+        return self.head(self.features(window))  # type: ignore[no-any-return]
 
-    def forward(self, inputs: Mapping[str, Tensor], tap: Tap = no_tap) -> tuple[Tensor, Tensor]:
-        """Judge sequences; the scores of a decision alone have h' = 0."""
-        e = self.encode(inputs["window"], tap)
-        size = self.config.embedding_size
-        alone = functional.linear(self.dropout(e), self.head.weight[:, :size], self.head.bias)
-        h = self.dropout(self._recur(self.dropout(e), tap))
-        scores = alone + functional.linear(h, self.head.weight[:, size:])
-        return tap("scores", scores), alone
-
-    def _recur(self, x: Tensor, tap: Tap) -> Tensor:
-        """Return the cell's states (B, T, H)."""
-        batch, steps = x.shape[:2]
-        if self.config.variant == "encoder_only":
-            return x.new_zeros(batch, steps, self.config.hidden_size)
-        if self.config.variant == "state_reset":
-            h, dt = self.cell.initial_state(batch * steps), x.new_full((1, 1), self.dt)
-            return self.cell.step(x.flatten(0, 1), h, dt, tap).reshape(batch, steps, -1)
-        dt = x.new_full((batch, steps, 1), self.dt)
-        states: Tensor = self.cell(x, dt, self.cell.initial_state(batch), tap)[0]
-        return states
-
-    def lower(self, name: str, ranges: Ranges, metadata: Mapping[str, object]) -> QGraph:
-        """Return the integer graph; the cell's constant dt folds into its weights."""
-        if self.config.variant != "cfc":
-            raise UsageError(f"[model] variant {self.config.variant} cannot be lowered; take cfc")
-        front, encoder = self.front, self.lower_encoder(self.window, ranges)
-        e = encoder.embedding
-        cell = self.cell.lower((e,), self.dt, ranges)
-        h8 = symmetric("h_out", cell.output.shape, "int8", 1.0)
-        narrow = Requantize.quantize("narrow_output", cell.output, h8)
-        both = Concat.join("head_input", (e, h8), "head_in")
-        scores = symmetric_of("scores", (len(CLASSES),), "int16", ranges)
-        row = (self.head.weight, self.head.bias)
-        head = linear_op("head", row, both.outputs[0], scores)
-        stage = Stage(
-            front.deciding_stage.name,
-            front.deciding_trigger,
-            (*encoder.ops, *cell.ops, narrow, both, head),
-            (*encoder.states, *cell.states),
-            (scores,),
-            (e,),
-        )
-        return QGraph((*front.preparing_stages, stage), front.rings, name, dict(metadata))
+    def features(self, window: Tensor) -> Tensor:
+        """Return [e; h'], or e where there is no cell."""
+        e = self.encode(window)
+        own, variant = self.dropout(e), self.config.variant
+        if variant == "encoder_only":
+            return own  # type: ignore[no-any-return]
+        x = self.dropout(e)
+        h = afresh(self.cell, x) if variant == "state_reset" else self.cell(x)
+        return torch.cat((own, self.dropout(h)), -1)

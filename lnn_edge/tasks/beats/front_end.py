@@ -55,32 +55,8 @@ SEGMENTS = (0, 18, 34, 42, 60, 100)  # P wave, PQ, QRS, ST, T wave at 120 Hz, R 
 DISTANCE_BOUND = 4.0  # mean magnitudes
 
 
-@dataclass(frozen=True)
-class FrontEnd:
-    """The integer front end of one deciding stage.
-
-    Attributes:
-        pipeline: Samples, and the front end of a beat, whose outputs are window, rhythm and shape.
-        window: Normalised window (T, C) int8.
-        rhythm: Rhythm features (F,) int8.
-        shape: Distances of the window to the patient's usual beat (S * C,) int8.
-        dt: Elapsed time, uint16 samples.
-    """
-
-    pipeline: Pipeline
-    window: QTensor
-    rhythm: QTensor
-    shape: QTensor
-    dt: QTensor
-
-    @property
-    def stage(self) -> Stage:
-        """The deciding stage as far as it is no network."""
-        return self.pipeline.deciding_stage
-
-
-def front_end(wait: int = LONGEST_WAIT) -> FrontEnd:
-    """Build the front end.
+def front_end(wait: int = LONGEST_WAIT) -> Pipeline:
+    """Build the front end: its last stage gives window (T, C), rhythm (F,) and shape (S * C,) int8.
 
     Window: box mean of 3 samples, minus its mean, divided by the leaky average over beats of its
     mean magnitude, per lead.
@@ -111,8 +87,7 @@ def front_end(wait: int = LONGEST_WAIT) -> FrontEnd:
     outputs = tuple(part.output for part in parts)
     stage = Stage("beat", trigger, ops, states, outputs)
     samples = Stage("sample", InputTrigger(frame, ring.name))
-    pipeline = Pipeline((samples, stage), (ring,))
-    return FrontEnd(pipeline, window.output, rhythm.output, shape.output, dt)
+    return Pipeline((samples, stage), (ring,))
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lnn_edge.errors import UsageError
-from lnn_edge.graph.ir import AbstractOp, QTensor
-from lnn_edge.graph.ops.elementwise import Requantize
-from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.pipeline import Pipeline
-from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.scales import Ranges, range_of, rectified, symmetric
-from lnn_edge.graph.stage import EveryTrigger, Stage, State
-from lnn_edge.nn.cell import TABLE_STEP_BITS, TANH_BOUND, Tap, linear_op
+from lnn_edge.graph.stage import EveryTrigger, Stage
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.tasks.findings import front_end
 from lnn_edge.tasks.findings.front_end import BINS, COLUMNS, LEADS, SAMPLE_RATE_HZ
@@ -121,71 +114,14 @@ class AbstractColumnsNet(AbstractStreamNet):
         deciding = Stage("decide", trigger)
         return front_end.stft_columns(deciding, self.columns, self.config.bins)
 
-    @property
-    def inputs(self) -> tuple[QTensor, ...]:
-        """The window."""
-        return (self.window,)
-
-    @property
-    @abc.abstractmethod
-    def reads_int16(self) -> bool:
-        """Whether what follows the dense layer reads int16."""
-
-    def entering(self, x: Tensor) -> Tensor:
+    def entering(self, window: Tensor) -> Tensor:
         """Return what the convolution sees of magnitudes."""
-        entering: Tensor = self.dropout(x * self.gain)
-        return entering
+        return self.dropout(window * self.gain)  # type: ignore[no-any-return]
 
-    def embed(self, s: Tensor, tap: Tap) -> Tensor:
-        """Return embeddings (..., E) of outputs (..., R, C, F) of the convolution."""
-        flat = self.dropout(tap("columns_out", s).flatten(-3))
-        return tap("embedding", self.act(self.dense(flat)))
+    def embed(self, s: Tensor) -> Tensor:
+        """Return embeddings (..., E) of what the convolution gives, (..., places filters)."""
+        return self.act(self.dense(self.dropout(s)))
 
     def act(self, x: Tensor) -> Tensor:
         """Return the activation of x."""
-        act = functional.relu if self.config.activation == "relu" else torch.tanh
-        y: Tensor = act(x)
-        return y
-
-    def graph(
-        self,
-        ops: tuple[AbstractOp, ...],
-        states: tuple[State, ...],
-        results: tuple[QTensor, QTensor],
-        name: str,
-        metadata: Mapping[str, object],
-    ) -> QGraph:
-        """Return the graph whose deciding stage computes these; results are scores and probe."""
-        front, (scores, probe) = self.front, results
-        deciding = front.deciding_stage
-        stage = Stage(deciding.name, deciding.trigger, ops, states, (scores,), (probe,))
-        return QGraph((*front.preparing_stages, stage), front.rings, name, dict(metadata))
-
-    def lower_between(self, h: QTensor, ranges: Ranges) -> tuple[tuple[AbstractOp, ...], QTensor]:
-        """Return the operators from the convolution to what follows, and the embedding."""
-        if self.config.activation == "tanh":
-            y = symmetric("columns_out", h.shape, "int8", 1.0)
-        else:
-            y = rectified("columns_out", h.shape, range_of(ranges, "columns_out")[1])
-        narrow = Requantize.quantize("narrow_columns", h, y)
-        dense, e = self._lower_dense(y, ranges)
-        return (narrow, *dense), e
-
-    def _lower_dense(self, x: QTensor, ranges: Ranges) -> tuple[tuple[AbstractOp, ...], QTensor]:
-        shape, row = (self.config.dense_units,), (self.dense.weight, self.dense.bias)
-        dtype = "int16" if self.reads_int16 else "int8"
-        if self.config.activation == "tanh":
-            pre = symmetric("dense_pre", shape, "int16", TANH_BOUND)
-            e = symmetric("embedding", shape, dtype, 1.0)
-            table = Lut.quantize("dense_act", pre, e, "tanh", TABLE_STEP_BITS)
-            return (linear_op("dense", row, x, pre), table), e
-        high = range_of(ranges, "embedding")[1]
-        e = rectified("embedding", shape, high)
-        if dtype == "int16":
-            e = QTensor("embedding", shape, dtype, high / 32767, 0, 0)
-        return (linear_op("dense", row, x, e),), e
-
-    def folded(self, kernel: Tensor) -> np.ndarray:
-        """Return a kernel (rows, columns, bins, F) that reads magnitudes in mV."""
-        folded: np.ndarray = (kernel * self.gain[:, None]).detach().cpu().double().numpy()
-        return folded
+        return functional.relu(x) if self.config.activation == "relu" else torch.tanh(x)

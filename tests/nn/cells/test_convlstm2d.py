@@ -14,13 +14,15 @@ from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.scales import symmetric
 from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.stage import InputTrigger, Stage
+from lnn_edge.nn.cell import Tap, from_rest, no_tap
 from lnn_edge.nn.cells.convlstm2d import ConvLstm2d, ConvLstm2dConfig
 from lnn_edge.nn.threads import one_thread
-from lnn_edge.quantize.trained import Calibration
+from lnn_edge.quantize.observe import Calibration
 from tests.support.places import SUPPORT
 
 KERAS = SUPPORT / "keras" / "convlstm2d.npz"
 SHAPE, STEPS = (4, 5, 2), 2000
+SECOND = torch.ones(1, 1, 1)  # no time passes in the cell, whatever dt is
 SMALL = ConvLstm2dConfig(3, (2, 3))
 PUBLISHED = {  # as tests/support/keras/make.py has them
     "valid": replace(SMALL, padding="valid"),
@@ -33,8 +35,6 @@ FORMS = {
     "hard": replace(SMALL, padding="same", recurrent_activation="hard_sigmoid"),
     "steep": replace(SMALL, strides=(2, 2), recurrent_activation="steep_hard_sigmoid"),
     "relu": replace(SMALL, padding="same", activation="relu"),
-    "fresh": replace(SMALL, is_stateful=False),
-    "fresh_relu": replace(SMALL, is_stateful=False, activation="relu"),
 }
 
 
@@ -52,7 +52,7 @@ def test_the_cell_is_that_of_keras(name: str) -> None:
     cell = ConvLstm2d(images.shape[2:], PUBLISHED[name])
     cell.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
     with torch.no_grad():
-        got, (last, _) = cell(torch.from_numpy(images), cell.initial_state(len(images)))
+        got, (last, _) = cell(torch.from_numpy(images), SECOND, cell.initial_state(len(images)))
     assert got.shape == wanted.shape
     assert np.abs(got.numpy() - wanted).max() < 1e-5
     assert torch.equal(got[:, -1], last)
@@ -73,30 +73,25 @@ def images(steps: int, seed: int) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).normal(0, 1, (1, steps, *SHAPE)))
 
 
-def test_without_a_kept_state_every_step_starts_from_zero() -> None:
-    cell = make_cell(FORMS["fresh"])
-    x = images(9, 1)
-    with torch.no_grad():
-        together, _ = cell(x, cell.initial_state(1))
-        for t in range(9):
-            alone, _ = cell.step(x[:, t], cell.initial_state(1))
-            assert torch.allclose(together[:, t], alone, atol=1e-12)
-        kept = make_cell(replace(FORMS["fresh"], is_stateful=True))
-        kept.load_state_dict(cell.state_dict())
-        first, _ = kept.step(x[:, 0], kept.initial_state(1))
-    assert torch.allclose(first, together[:, 0], atol=1e-12)
-
-
+@pytest.mark.parametrize("is_fresh", [False, True], ids=["kept", "fresh"])
 @pytest.mark.parametrize("name", FORMS)
-def test_integers_follow_the_cell(name: str) -> None:
+def test_integers_follow_the_cell(name: str, is_fresh: bool) -> None:
+    """Carried on over a sequence, and begun anew at every step."""
     cell, calibration = make_cell(FORMS[name]), Calibration()
+
+    def run(x: torch.Tensor, tap: Tap = no_tap) -> torch.Tensor:
+        x = x.transpose(0, 1) if is_fresh else x
+        y, _ = cell(x, SECOND, cell.initial_state(len(x)), tap)
+        return y.transpose(0, 1) if is_fresh else y
+
     with torch.no_grad():
-        cell(images(500, 2), cell.initial_state(1), calibration.tap)
+        run(images(500, 2), calibration.tap)
         x8 = symmetric("x", SHAPE, "int8", 4.0)
         x8 = replace(x8, role="input")
-        lowered = cell.lower(x8, calibration.ranges())
+        lowered = cell.lower((x8,), 1.0, calibration.ranges())
+        lowered = from_rest(lowered) if is_fresh else lowered
         x = images(STEPS, 3)
-        wanted = cell(x, cell.initial_state(1))[0].numpy()
+        wanted = run(x).numpy()
     stage = Stage("step", InputTrigger(x8, "r"), lowered.ops, lowered.states, (lowered.output,))
     inputs = {"x": x8.quantize(x[0].numpy())[:, None]}
     values, _ = interpreter.run_sequence(
@@ -105,7 +100,7 @@ def test_integers_follow_the_cell(name: str) -> None:
     got = lowered.output.dequantize(values[lowered.output.name][:, 0])
     rmse = float(np.sqrt(np.mean((got - wanted[0]) ** 2)))
     assert rmse <= 0.01 * np.ptp(wanted)
-    assert bool(lowered.states) == FORMS[name].is_stateful
+    assert bool(lowered.states) != is_fresh
 
 
 def test_a_slowly_forgetting_memory_goes_on() -> None:
@@ -118,10 +113,10 @@ def test_a_slowly_forgetting_memory_goes_on() -> None:
         cell.bias.copy_(torch.tensor([-7.0, 8.0, 0.3, 2.0]))
         calibration = Calibration()
         x = torch.zeros(1, 10_000, 1, 1, 1, dtype=torch.float64)
-        wanted = cell(x, cell.initial_state(1), calibration.tap)[0].numpy()[0].ravel()
+        wanted = cell(x, SECOND, cell.initial_state(1), calibration.tap)[0].numpy()[0].ravel()
     ranges = {k: (lo - 1e-3, hi + 1e-3) for k, (lo, hi) in calibration.ranges().items()}
     x8: QTensor = replace(symmetric("x", (1, 1, 1), "int8", 1.0), role="input")
-    lowered = cell.lower(x8, ranges)
+    lowered = cell.lower((x8,), 1.0, ranges)
     stage = Stage("step", InputTrigger(x8, "r"), lowered.ops, lowered.states, (lowered.output,))
     inputs = {"x": np.zeros((10_000, 1, 1, 1, 1), np.int64)}
     values, _ = interpreter.run_sequence(

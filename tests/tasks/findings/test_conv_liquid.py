@@ -13,7 +13,7 @@ import torch
 from lnn_edge.codegen.kernels import HOST, Core
 from lnn_edge.codegen.render import generate
 from lnn_edge.data.diagnosis_record import CLASSES, LEADS, RATE_HZ, DiagnosisRecord
-from lnn_edge.errors import GraphError, UsageError
+from lnn_edge.errors import UsageError
 from lnn_edge.graph.ops.conv2d import Conv2d
 from lnn_edge.graph.passes.columns import stream_columns
 from lnn_edge.graph.passes.constants import fold_constants
@@ -23,9 +23,12 @@ from lnn_edge.graph.stage import Window, every_trigger
 from lnn_edge.nn.cells.ltc import Ltc
 from lnn_edge.nn.cells.wired_cfc import WiredCfc
 from lnn_edge.nn.cells.wirings import auto_ncp, ncp
-from lnn_edge.quantize.trained import Calibration
+from lnn_edge.quantize import assemble
+from lnn_edge.quantize.assemble import lower_behind
+from lnn_edge.quantize.observe import observe
+from lnn_edge.quantize.trained import plan_of
 from lnn_edge.tasks.findings.cnn12 import ConvNet
-from lnn_edge.tasks.findings.columns import ColumnsConfig
+from lnn_edge.tasks.findings.columns import AbstractColumnsNet, ColumnsConfig
 from lnn_edge.tasks.findings.conv_liquid import (
     CellKind,
     ConvLiquidConfig,
@@ -61,7 +64,7 @@ def load_keras(net: ConvLiquidNet, names: list[str], weights: list[np.ndarray]) 
         for name, w in zip(names, weights, strict=True)
     }
     with torch.no_grad():
-        cell = net.convlstm
+        cell: Any = net.convlstm.cells[0]
         for key in ("kernel", "recurrent_kernel"):
             getattr(cell, key).copy_(values[f"conv_lstm_cell/{key}"].transpose(0, 1))
         cell.kernel.div_(net.gain[:, None])
@@ -74,16 +77,17 @@ def load_keras(net: ConvLiquidNet, names: list[str], weights: list[np.ndarray]) 
         )
         net.dense.weight.copy_(kernel.T)
         net.dense.bias.copy_(bias)
-        if isinstance(net.cell, Ltc):
+        liquid = net.cell.cells[0]
+        if isinstance(liquid, Ltc):
             for key, value in values.items():
                 if "ltc_cell" in key:
                     name = key.rsplit("/", 1)[-1]
-                    getattr(net.cell, name).copy_(value)
+                    getattr(liquid, name).copy_(value)
             return
-        assert isinstance(net.cell, WiredCfc)
+        assert isinstance(liquid, WiredCfc)
         wiring = ncp(75, auto_ncp(20, 6))
         ours = [v for k, v in values.items() if "cf_c_cell" in k]
-        for index, layer in enumerate(net.cell.layers):
+        for index, layer in enumerate(liquid.layers):
             ff1, b1, ff2, b2, wa, ba, wb, bb = ours[8 * index : 8 * index + 8]
             sign = torch.from_numpy(wiring.mask(index, signed=True)).double()  # ncps.keras keeps it
             layer.ff1.weight.copy_(ff1.T * sign)
@@ -111,7 +115,7 @@ def test_scores_are_those_of_keras_and_ncps(kind: CellKind, activation: str) -> 
     assert witness[f"{key}.count"] == PARAMETERS[kind]
     windows = torch.from_numpy(draw_input()).double()[:, 0].permute(0, 2, 1, 3)  # columns first
     with torch.no_grad():
-        scores = net.judge(windows).numpy()
+        scores = net(windows[None])[0].numpy()
     assert np.ptp(witness[key], axis=0).min() > 1e-4  # ten times the tolerance
     np.testing.assert_allclose(scores, witness[key], rtol=0, atol=1e-5)
 
@@ -131,18 +135,20 @@ def records(seed: int, *lengths: int) -> list[DiagnosisRecord]:
     return made
 
 
-def calibrated(net: ConvLiquidNet, seed: int = 0) -> Any:
-    """Return ranges over random magnitudes."""
-    rng, calibration = np.random.default_rng(seed), Calibration()
+def lowered(net: AbstractColumnsNet) -> QGraph:
+    """Return a graph of ranges over random magnitudes."""
     shape = (2, 20, *net.window.shape)
-    windows = net.window.dequantize(rng.integers(-128, 0, shape))
-    with torch.no_grad():
-        net({"window": torch.from_numpy(windows)}, calibration.tap)
-    return calibration.ranges()
+    windows = net.window.dequantize(np.random.default_rng(0).integers(-128, 0, shape))
+    plan = plan_of(net)
+    ranges = observe(plan, [(torch.from_numpy(windows).float(),)])
+    return lower_behind(plan, ranges, net.front, "net", METADATA)
 
 
-def plain(net: ConvLiquidNet) -> QGraph:
-    return net.lower_plainly("net", calibrated(net), METADATA)
+def plain(net: AbstractColumnsNet) -> QGraph:
+    """Return the graph as the network is written: 33 columns at once, states of 0."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assemble, "run_all", lambda graph: graph)
+        return lowered(net)
 
 
 METADATA = {
@@ -189,7 +195,7 @@ def test_what_the_state_of_zeros_drives_is_gone(kind: CellKind) -> None:
 def test_the_window_never_exists(kind: CellKind) -> None:
     """16 KB of RAM and 260 KB of flash, the stack and the firmware around it apart."""
     net = network(kind)
-    code = generate(net.lower("net", calibrated(net), METADATA), Core("cortex-m7", dsp=True))
+    code = generate(lowered(net), Core("cortex-m7", dsp=True))
     assert code.state_bytes + code.arena_bytes <= 16 * 1024
     assert sum(array.nbytes for array in code.constants.values()) <= 254 * 1024
     whole = generate(plain(net), Core("cortex-m7", dsp=True))
@@ -200,7 +206,7 @@ def test_the_window_never_exists(kind: CellKind) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_raw_leads_in_scores_out_bit_exact(kind: CellKind, core: Core, tmp_path: Path) -> None:
     net = network(kind, hop=4, **SMALL)
-    graph = net.lower("net", calibrated(net), METADATA)
+    graph = lowered(net)
     (record,) = records(2, 6200)
     items = [*record_items(record.frames, record.events), ("G", None)]
     items[3000:3000] = [("S", 777), ("G", None)]
@@ -213,7 +219,7 @@ def test_raw_leads_in_scores_out_bit_exact(kind: CellKind, core: Core, tmp_path:
 def test_the_stream_form_carries_its_states(kind: CellKind, tmp_path: Path) -> None:
     torch.manual_seed(2)
     net = ConvLiquidStreamNet(ConvLiquidConfig(**SMALL), kind).double().eval()
-    graph = net.lower("net", calibrated(net), METADATA)
+    graph = lowered(net)
     recurrent = [op for op in graph.ops if isinstance(op, Conv2d) and "_h_" in op.name]
     assert [op.kernel_size for op in recurrent] == [(1, 1)] * 4  # of (3, 12)
     (record,) = records(3, 3000)
@@ -228,7 +234,7 @@ def test_the_stream_form_carries_its_states(kind: CellKind, tmp_path: Path) -> N
     assert scores[4] != again[0]  # what came before matters
     window = run_decisions(net.front, [record], ("window",))[0].values["window"]
     with torch.no_grad():
-        floats = net({"window": torch.from_numpy(net.window.dequantize(window))[None]})[0][0]
+        floats = net(torch.from_numpy(net.window.dequantize(window))[None])[0]
     error = np.abs(graph.output.dequantize(np.array(scores)) - floats.numpy())
     assert error.max() < 0.1 * np.ptp(floats.numpy())
 
@@ -239,13 +245,13 @@ def test_the_baseline_streams_as_well(tmp_path: Path) -> None:
         sizes: dict[str, Any] = {"filters": 6, "dense_units": 9, "bins": 6, "hop": 2}
         config = ColumnsConfig(**sizes, activation=activation)
         net: Any = ConvNet(config).double().eval()
-        graph = net.lower("net", calibrated(net), METADATA)
+        graph = lowered(net)
         assert len(graph.stages) == 4
         (record,) = records(5, 5200)
         ((_, scores),) = decided(graph, [record])
         window = run_decisions(net.front, [record], ("window",))[0].values["window"]
         with torch.no_grad():
-            floats = net({"window": torch.from_numpy(net.window.dequantize(window))[None]})[0][0]
+            floats = net(torch.from_numpy(net.window.dequantize(window))[None])[0]
         error = np.abs(graph.output.dequantize(np.array(scores)) - floats.numpy())
         assert error.max() < 0.1 * np.ptp(floats.numpy())
 
@@ -266,24 +272,17 @@ def test_sizes_of_which_no_network_can_be_made_are_named(
         ConvLiquidConfig(**wrong)
 
 
-def test_a_window_that_strides_do_not_fill_is_refused() -> None:
+def test_windows_that_columns_do_not_fill_stay_whole() -> None:
+    """Strides across decisions, a late first one, gaps, dilation, a second window."""
     graph = fold_constants(plain(network("cfc", hop=2, **SMALL)))
-    trigger = every_trigger(graph.deciding_stage)
-    for changed, sentence in (
-        (replace(trigger, hop=3), "then every 3; needed 33 frames"),
-        (replace(trigger, first=40), "the first after 40"),
-    ):
-        stage = replace(graph.deciding_stage, trigger=changed)
-        with pytest.raises(GraphError, match=sentence):
-            stream_columns(replace(graph, stages=(*graph.preparing_stages, stage)))
-
-
-def test_a_dilated_window_and_a_second_one_keep_their_columns() -> None:
-    graph = fold_constants(plain(network("cfc", hop=2, **SMALL)))
+    assert stream_columns(graph) != graph
     trigger = every_trigger(graph.deciding_stage)
     rings = tuple(replace(r, length=2 * r.length) for r in graph.rings)
     column = replace(trigger.window, name="further", shape=trigger.window.shape[1:])
     for changed in (
+        replace(trigger, hop=3),
+        replace(trigger, first=40),
+        replace(trigger, hop=34),
         replace(trigger, dilation=2),
         replace(trigger, others=(Window(trigger.ring, column),)),
     ):
