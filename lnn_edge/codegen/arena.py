@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.stage import Stage
 
 ALIGNMENT = 8
@@ -19,7 +20,7 @@ class Slot:
         offset: First byte.
         bytes: Size.
         first: Index of the operator that writes it, -1 for the run time's inputs.
-        last: Index of the last operator that reads it; len(stage.ops) if it is kept.
+        last: Index of the last operator that reads it; the number of them if it is kept.
     """
 
     name: str
@@ -41,36 +42,63 @@ class ArenaPlan:
         return self.slots[name].offset
 
 
+NOWHERE = ArenaPlan({}, 0)
+
+
 def plan_arena(stage: Stage, scratch: Mapping[str, int], apart: Collection[str] = ()) -> ArenaPlan:
-    """Give every tensor a place so that live ones never overlap: largest first, lowest fit.
+    """Give every tensor of a stage a place; its state tensors lie elsewhere.
 
     Args:
-        stage: Stage to plan; its state tensors lie elsewhere.
+        stage: Stage to plan.
         scratch: Bytes that the chosen kernel of an operator needs while it runs, by operator name.
         apart: Names of other tensors that lie elsewhere.
     """
+    return plan(stage.ops, stage.inputs, stage.kept, scratch, apart)
+
+
+def plan(
+    ops: Sequence[AbstractOp],
+    given: Sequence[QTensor],
+    kept: Sequence[QTensor],
+    scratch: Mapping[str, int],
+    apart: Collection[str] = (),
+) -> ArenaPlan:
+    """Give every tensor a place so that live ones never overlap: largest first, lowest fit.
+
+    Args:
+        ops: In execution order.
+        given: Tensors that they find.
+        kept: Tensors that are read after them.
+        scratch: Bytes that an operator needs while it runs, by its name.
+        apart: Names of tensors that lie elsewhere.
+    """
     placed: list[Slot] = []
-    rows = (row for row in _lifetimes(stage, scratch) if row[0] not in apart)
+    rows = (row for row in _lifetimes(ops, given, kept, scratch) if row[0] not in apart)
     for name, size, first, last in sorted(rows, key=lambda s: (-s[1], s[0])):
         offset = _lowest_fit(placed, size, first, last)
         placed.append(Slot(name, offset, size, first, last))
     total = max((s.offset + s.bytes for s in placed), default=0)
-    return ArenaPlan({s.name: s for s in placed}, _align(total))
+    return ArenaPlan({s.name: s for s in placed}, align(total))
 
 
-def _lifetimes(stage: Stage, scratch: Mapping[str, int]) -> list[tuple[str, int, int, int]]:
-    first = {t.name: -1 for t in stage.inputs}
-    sizes = {t.name: t.bytes for t in stage.inputs}
+def _lifetimes(
+    ops: Sequence[AbstractOp],
+    given: Sequence[QTensor],
+    kept: Sequence[QTensor],
+    scratch: Mapping[str, int],
+) -> list[tuple[str, int, int, int]]:
+    first = {t.name: -1 for t in given}
+    sizes = {t.name: t.bytes for t in given}
     last = dict(first)
-    for index, op in enumerate(stage.ops):
+    for index, op in enumerate(ops):
         for tensor in op.inputs:
             last[tensor.name] = index
         for tensor in op.outputs:
             first[tensor.name] = last[tensor.name] = index
             sizes[tensor.name] = tensor.bytes
-    last.update({t.name: len(stage.ops) for t in stage.kept})
+    last.update({t.name: len(ops) for t in kept})
     rows = [(n, sizes[n], first[n], last[n]) for n in first]
-    for index, op in enumerate(stage.ops):
+    for index, op in enumerate(ops):
         if scratch.get(op.name):
             rows.append((f"{op.name}.scratch", scratch[op.name], index, index))
     return rows
@@ -82,9 +110,10 @@ def _lowest_fit(placed: list[Slot], size: int, first: int, last: int) -> int:
     for slot in sorted(live, key=lambda s: s.offset):
         if offset + size <= slot.offset:
             break
-        offset = max(offset, _align(slot.offset + slot.bytes))
+        offset = max(offset, align(slot.offset + slot.bytes))
     return offset
 
 
-def _align(offset: int) -> int:
+def align(offset: int) -> int:
+    """Return the next offset at which a tensor may begin."""
     return -(-offset // ALIGNMENT) * ALIGNMENT

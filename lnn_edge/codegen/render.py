@@ -17,10 +17,11 @@ import numpy as np
 
 import lnn_edge
 from lnn_edge.codegen import windows
-from lnn_edge.codegen.arena import ArenaPlan, plan_arena
+from lnn_edge.codegen.arena import NOWHERE, ArenaPlan, plan_arena
 from lnn_edge.codegen.codetext import Code, Templates
 from lnn_edge.codegen.header import Header, state_formula
 from lnn_edge.codegen.kernels import Core, Kernel, select
+from lnn_edge.codegen.kernels.loop import plan_body
 from lnn_edge.device.board import Board
 from lnn_edge.device.board_facts import pin_of
 from lnn_edge.device.families import FAMILIES
@@ -32,6 +33,7 @@ from lnn_edge.files.write import Content, publish
 from lnn_edge.graph.file import graph_bytes, graph_sha256
 from lnn_edge.graph.fixed import RANGES
 from lnn_edge.graph.ir import NO_TOTAL, AbstractOp, QTensor, Run, Total
+from lnn_edge.graph.ops.loop import Loop
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.reference import FILE as REFERENCE
 from lnn_edge.graph.sim.queues import Counters, make_queue
@@ -42,7 +44,15 @@ from lnn_edge.graph.sim.stream import (
     BLOB_MAGIC,
     state_layout,
 )
-from lnn_edge.graph.stage import EventTrigger, EveryTrigger, InputTrigger, Ring, Stage, Window
+from lnn_edge.graph.stage import (
+    EventTrigger,
+    EveryTrigger,
+    InputTrigger,
+    Ring,
+    Stage,
+    State,
+    Window,
+)
 
 RUNTIME_VERSION = 2
 RING_WORDS = 2  # of lnn_ring_t
@@ -80,6 +90,8 @@ class OperatorCode:
         symbol: Name of its C function.
         constants: C symbol of each packed constant, by the kernel's name for it.
         arguments: Memory of each input, output and scratch: (declaration, expression).
+        inner: Operators that it runs.
+        inside: Places of their tensors in its scratch.
     """
 
     op: AbstractOp
@@ -87,6 +99,26 @@ class OperatorCode:
     symbol: str
     constants: dict[str, str]
     arguments: tuple[tuple[Code, Code], ...]
+    inner: tuple[OperatorCode, ...] = ()
+    inside: ArenaPlan = NOWHERE
+
+    @property
+    def carried(self) -> tuple[tuple[State, Code, Code], ...]:
+        """States that go from round to round, each with its memory and that of its update."""
+        states = self.op.states if isinstance(self.op, Loop) else ()
+        own = _in_scratch(self.inside)
+        return tuple((s, own[s.tensor.name], own[s.update.name]) for s in states)
+
+    @property
+    def result(self) -> Code:
+        """C expression of what a round gives."""
+        assert isinstance(self.op, Loop)
+        return _body_places(self.op, self.inside)[self.op.result.name]
+
+    @property
+    def points(self) -> int:
+        """Tensors that are written in a round."""
+        return sum(len(o.op.outputs) for o in self.inner)
 
 
 @dataclass(frozen=True)
@@ -172,8 +204,9 @@ class ModelCode:
 
     @property
     def operators(self) -> tuple[OperatorCode, ...]:
-        """Operators of all stages."""
-        return tuple(o for s in self.stages for o in s.operators)
+        """Operators of all stages, those inside others before them."""
+        top = (o for s in self.stages for o in s.operators)
+        return tuple(each for o in top for each in (*o.inner, o))
 
     @property
     def deciding(self) -> StageCode:
@@ -288,9 +321,12 @@ class ModelCode:
 
     @property
     def trace_points(self) -> tuple[tuple[int, QTensor], ...]:
-        """(operator index, output tensor) in the order they are written."""
-        ops = self.graph.deciding_stage.ops
-        return tuple((i, t) for i, op in enumerate(ops) for t in op.outputs)
+        """(offset in the arena, tensor) in the order they are written."""
+        arena, points = self.deciding.arena, list[tuple[int, QTensor]]()
+        for o in self.deciding.operators:
+            points += _points_inside(o, arena)
+            points += [(arena.offset(t.name), t) for t in o.op.outputs]
+        return tuple(points)
 
 
 def generate(
@@ -307,9 +343,7 @@ def generate(
         trace: Whether it can stop after each operator.
         unlearned: See Header; what the graph itself records comes first.
     """
-    constants: dict[str, np.ndarray] = {}
-    pool: dict[tuple[str, bytes], str] = {}
-    symbols: list[str] = []
+    weights = Weights()
     stages = []
     for stage in graph.stages:
         kernels = {op.name: select(op, core) for op in stage.ops}
@@ -320,26 +354,97 @@ def generate(
         places = apart | {
             n: Code("(void *) &ctx->arena[%d]") % s.offset for n, s in arena.slots.items()
         }
-        operators = []
-        for op in stage.ops:
-            kernel = kernels[op.name]
-            names = {}
-            for label, array in kernel.pack(op).items():
-                key = (str(array.dtype), array.tobytes())
-                symbols.append(f"{graph.name}_{stage.name}_{op.name}_{label}")
-                names[label] = pool.setdefault(key, symbols[-1])
-                constants[names[label]] = array
-            symbol = f"{graph.name}_op_{stage.name}_{op.name}"
-            arguments = tuple(_arguments(places, op))
-            operators.append(OperatorCode(op, kernel, symbol, names, arguments))
-            symbols.append(symbol)
+        own = f"{graph.name}_{stage.name}", f"{graph.name}_op_{stage.name}"
+        operators = [operator_code(op, kernels[op.name], own, weights, places) for op in stage.ops]
         taps = windows.taps(graph, stage)
         turns = windows.turns(graph, stage)
         stages.append(StageCode(stage, tuple(operators), arena, places, taps, *turns))
-    _check_distinct(graph, symbols)
+    symbols = [o.symbol for s in stages for top in s.operators for o in (*top.inner, top)]
+    _check_distinct(graph, [*weights.symbols, *symbols])
     recorded = graph.contract.unlearned
     unlearned = unlearned if recorded is None else recorded
-    return ModelCode(graph, core, tuple(stages), constants, graph_sha256(graph), trace, unlearned)
+    return ModelCode(
+        graph, core, tuple(stages), weights.arrays, graph_sha256(graph), trace, unlearned
+    )
+
+
+class Weights:
+    """Constants of a model by C symbol; equal arrays share one.
+
+    Attributes:
+        arrays: By symbol.
+        symbols: All that were asked for.
+    """
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, np.ndarray] = {}
+        self.symbols: list[str] = []
+        self._pool: dict[tuple[str, bytes], str] = {}
+
+    def take(self, prefix: str, constants: Mapping[str, np.ndarray]) -> dict[str, str]:
+        """Return the symbols of an operator's constants by the kernel's names."""
+        names = {}
+        for label, array in constants.items():
+            self.symbols.append(f"{prefix}_{label}")
+            key = (str(array.dtype), array.tobytes())
+            names[label] = self._pool.setdefault(key, self.symbols[-1])
+            self.arrays[names[label]] = array
+        return names
+
+
+def operator_code(
+    op: AbstractOp,
+    kernel: Kernel,
+    prefixes: tuple[str, str],
+    weights: Weights,
+    places: Mapping[str, Code],
+) -> OperatorCode:
+    """Return an operator, and those inside it, as templates see them.
+
+    Args:
+        op: The operator.
+        kernel: What computes it.
+        prefixes: Of the symbols of constants, and of functions.
+        weights: Takes the constants.
+        places: C expression of the memory of each tensor, and of scratch.
+    """
+    of_constants, of_functions = (f"{prefix}_{op.name}" for prefix in prefixes)
+    names = weights.take(of_constants, kernel.pack(op))
+    code = OperatorCode(op, kernel, of_functions, names, tuple(_arguments(places, op)))
+    if not isinstance(op, Loop):
+        return code
+    inside = plan_body(op, select, kernel.inside)
+    own = _body_places(op, inside)
+    inner = tuple(
+        operator_code(o, select(o, kernel.inside), prefixes, weights, own) for o in op.body
+    )
+    return replace(code, inner=inner, inside=inside)
+
+
+def _in_scratch(inside: ArenaPlan) -> dict[str, Code]:
+    return {n: Code("(void *) &scratch[%d]") % (s.offset // 2) for n, s in inside.slots.items()}
+
+
+def _body_places(op: Loop, inside: ArenaPlan) -> dict[str, Code]:
+    """Return the C expression of the memory of each tensor inside a loop, and of scratch."""
+    places = {**_in_scratch(inside), op.step.name: Code("step")}
+    for index, state in enumerate(op.states):
+        places[state.tensor.name] = Code("state%d") % index
+        places[state.update.name] = Code("update%d") % index
+    return places
+
+
+def _points_inside(o: OperatorCode, arena: ArenaPlan) -> Iterator[tuple[int, QTensor]]:
+    """Yield what the operators inside write, round after round; updates change places."""
+    if not isinstance(o.op, Loop):
+        return
+    start = arena.offset(f"{o.op.name}.scratch")
+    states = {s.update.name: s.tensor.name for s in o.op.states}
+    written = [t for inner in o.op.body for t in inner.outputs]
+    for turn in range(o.op.count):
+        for tensor in written:
+            name = states.get(tensor.name, tensor.name) if turn % 2 else tensor.name
+            yield start + o.inside.offset(name), tensor
 
 
 def _check_distinct(graph: QGraph, symbols: Sequence[str]) -> None:
@@ -543,15 +648,17 @@ def _operator_facts(code: ModelCode) -> Iterator[dict[str, Any]]:
 def _environment(templates: Path) -> Templates:
     env = Templates(templates, ctype=_ctype, cinit=_cinit, cbytes=_cbytes, pin=pin_of)
     env.filters["state_formula"] = state_formula
-    env.globals["body"] = lambda operator: _render_body(env, operator)
+    env.globals["body"] = lambda operator, trace=False: _render_body(env, operator, trace)
     return env
 
 
-def _render_body(env: Templates, operator: OperatorCode) -> str:
+def _render_body(env: Templates, operator: OperatorCode, trace: bool = False) -> str:
     op = operator.op
     template = env.get_template(f"ops/{operator.kernel.template}")
     x = op.inputs[0] if op.inputs else None
-    return template.render(op=op, x=x, y=op.outputs[0], c=operator.constants)
+    return template.render(
+        op=op, x=x, y=op.outputs[0], c=operator.constants, o=operator, trace=trace
+    )
 
 
 def _ctype(value: QTensor | np.ndarray) -> Code:

@@ -11,6 +11,7 @@ import json
 import math
 import zipfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -24,6 +25,7 @@ from lnn_edge.files.write import write_whole
 from lnn_edge.graph.fixed import RANGES
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops import OPERATORS
+from lnn_edge.graph.ops.loop import Loop
 from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.reference import read_reference, reference_beside
@@ -47,6 +49,7 @@ _TRIGGER_KINDS: dict[str, type[InputTrigger | DecidingTrigger]] = {
 _TRIGGER_TENSORS = {"frame", "window", "dt", "dt_next", "source"}
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _BASE_FIELDS = ("name", "inputs", "outputs")
+_LOOP_TENSORS = ("step", "result")
 _T = TypeVar("_T")
 _UNREADABLE = (  # RuntimeError: a damaged header asks for a password or a method zipfile lacks
     OSError,
@@ -221,19 +224,22 @@ def _encode_stage(
     stage: Stage, arrays: dict[str, bytes], tensors: dict[str, QTensor]
 ) -> dict[str, Any]:
     named = [*stage.inputs, *(s.tensor for s in stage.states)]
-    named += [t for op in stage.ops for t in op.outputs]
+    named += [t for op in stage.ops for t in (*op.outputs, *op.own_tensors)]
     tensors.update({t.name: t for t in named})
     return {
         "name": stage.name,
         "trigger": _encode_trigger(stage.trigger),
         "operators": [_encode_op(op, f"{stage.name}.{op.name}", arrays) for op in stage.ops],
-        "states": [
-            {"tensor": s.tensor.name, "update": s.update.name, "initial": s.initial}
-            for s in stage.states
-        ],
+        "states": _encode_states(stage.states),
         "outputs": [t.name for t in stage.outputs],
         "probes": [t.name for t in stage.probes],
     }
+
+
+def _encode_states(states: Iterable[State]) -> list[dict[str, Any]]:
+    return [
+        {"tensor": s.tensor.name, "update": s.update.name, "initial": s.initial} for s in states
+    ]
 
 
 def _encode_trigger(trigger: InputTrigger | DecidingTrigger) -> dict[str, Any]:
@@ -268,6 +274,12 @@ def _encode_op(op: AbstractOp, prefix: str, arrays: dict[str, bytes]) -> dict[st
             arrays[constants[f.name]] = _npy(value)
         elif f.name not in _BASE_FIELDS and value != f.default:
             attributes[f.name] = value
+    if isinstance(op, Loop):
+        attributes |= {
+            "body": [_encode_op(inner, f"{prefix}.{inner.name}", arrays) for inner in op.body],
+            "states": _encode_states(op.states),
+            **{name: getattr(op, name).name for name in _LOOP_TENSORS},
+        }
     return {
         "kind": op.kind,
         "name": op.name,
@@ -329,14 +341,18 @@ def _decode_stage(
     stage: dict[str, Any], tensors: dict[str, QTensor], arrays: dict[str, np.ndarray]
 ) -> Stage:
     ops = tuple(_decode_op(op, tensors, arrays) for op in stage["operators"])
-    states = tuple(
-        _make(State, "state", {**s, **{k: tensors[s[k]] for k in ("tensor", "update")}})
-        for s in stage["states"]
-    )
+    states = _decode_states(stage["states"], tensors)
     outputs = tuple(tensors[name] for name in stage["outputs"])
     probes = tuple(tensors[name] for name in stage["probes"])
     trigger = _decode_trigger(stage["trigger"], tensors)
     return Stage(stage["name"], trigger, ops, states, outputs, probes)
+
+
+def _decode_states(states: list[Any], tensors: dict[str, QTensor]) -> tuple[State, ...]:
+    return tuple(
+        _make(State, "state", {**s, **{k: tensors[s[k]] for k in ("tensor", "update")}})
+        for s in states
+    )
 
 
 def _decode_trigger(
@@ -364,4 +380,8 @@ def _decode_op(
     tensors_of = {k: tuple(tensors[name] for name in op[k]) for k in ("inputs", "outputs")}
     constants = {k: arrays[name] for k, name in op["constants"].items()}
     values = {"name": op["name"], **tensors_of, **op["attributes"], **constants}
+    if kind is Loop:
+        values["body"] = tuple(_decode_op(inner, tensors, arrays) for inner in values["body"])
+        values["states"] = _decode_states(values["states"], tensors)
+        values.update({name: tensors[values[name]] for name in _LOOP_TENSORS})
     return _make(kind, f"operator {op['name']}", values)

@@ -190,6 +190,21 @@ class AbstractOp(abc.ABC):
         """Multiply-accumulates of one run."""
         return 0
 
+    @property
+    def nested(self) -> tuple[AbstractOp, ...]:
+        """Operators that it runs."""
+        return ()
+
+    @property
+    def rounds(self) -> int:
+        """How often it runs them."""
+        return 1
+
+    @property
+    def own_tensors(self) -> tuple[QTensor, ...]:
+        """Tensors inside, that nothing else sees."""
+        return ()
+
     def limits_of(self, update: QTensor) -> tuple[Run, ...]:
         """Return the values that a state can have once this operator has written it.
 

@@ -17,6 +17,7 @@ from lnn_edge.graph.stage import (
     Stage,
     State,
     Window,
+    check_flow,
 )
 
 LARGEST_QUEUE = 1 << 16  # of events
@@ -81,6 +82,15 @@ class Pipeline:
     def ops(self) -> tuple[AbstractOp, ...]:
         """Operators of all stages."""
         return tuple(op for stage in self.stages for op in stage.ops)
+
+    @property
+    def all_ops(self) -> tuple[tuple[AbstractOp, int], ...]:
+        """Operators of all stages, those inside others before them, each with its runs a step."""
+        return tuple(
+            pair
+            for op in self.ops
+            for pair in (*((inner, op.rounds) for inner in op.nested), (op, 1))
+        )
 
     @property
     def states(self) -> tuple[State, ...]:
@@ -166,35 +176,25 @@ def _check_stages(pipeline: Pipeline) -> None:
     names: set[str] = set()
     for stage in pipeline.stages:
         _check_stage(stage, names)
-    ops = sorted(op.name for op in pipeline.ops)
+    ops = sorted(op.name for op, _ in pipeline.all_ops)
     for name, other in pairwise(ops):
         if name == other:
             raise GraphError(f"two operators are named {name}")
 
 
 def _check_stage(stage: Stage, names: set[str]) -> None:
+    where = f"stage {stage.name}"
     given = [*stage.inputs, *(s.tensor for s in stage.states)]
-    known = {t.name: t for t in given}
-    if len(known) != len(given):
-        raise GraphError(f"stage {stage.name}: two inputs or states have the same name")
+    known = check_flow(where, given, stage.ops, stage.kept)
     states = {s.tensor.name for s in stage.states}
-    for op in stage.ops:
-        for tensor in op.inputs:
-            if known.get(tensor.name) != tensor:
-                raise GraphError(f"{op.name} reads {tensor.name}, which nothing wrote before it")
-        for tensor in op.outputs:
-            if tensor.name in known:
-                raise GraphError(f"{op.name} writes {tensor.name} a second time")
-            known[tensor.name] = tensor
     for tensor in stage.kept:
-        if known.get(tensor.name) != tensor:
-            raise GraphError(f"stage {stage.name}: nothing writes {tensor.name}")
         if tensor.name in states:
-            raise GraphError(f"stage {stage.name}: {tensor.name} is the old state; copy it first")
-    both = names & known.keys()
-    if both:
-        raise GraphError(f"tensor {min(both)} is defined in two stages")
-    names.update(known)
+            raise GraphError(f"{where}: {tensor.name} is the old state; copy it first")
+    all_names = [*known, *(t.name for op in stage.ops for t in op.own_tensors)]
+    for name in all_names:
+        if name in names:
+            raise GraphError(f"tensor {name} is defined twice")
+        names.add(name)
 
 
 def _check_rings(pipeline: Pipeline) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -29,6 +30,38 @@ class State:
             raise GraphError(f"state {a.name} and its update {b.name} have different formats")
         if not a.qmin <= self.initial <= a.qmax or b.qmin < a.qmin or b.qmax > a.qmax:
             raise GraphError(f"state {a.name}: initial value or update leaves its range")
+
+
+def check_flow(
+    where: str, given: Iterable[QTensor], ops: Iterable[AbstractOp], kept: Iterable[QTensor]
+) -> dict[str, QTensor]:
+    """Return all tensors of a list of operators by name.
+
+    Args:
+        where: What has the list, for messages.
+        given: Tensors that it finds.
+        ops: In execution order.
+        kept: Tensors that are read after it.
+
+    Raises:
+        GraphError: A tensor is read before it is written, or written twice, or never.
+    """
+    given = tuple(given)
+    known = {t.name: t for t in given}
+    if len(known) != len(given):
+        raise GraphError(f"{where}: two inputs or states have the same name")
+    for op in ops:
+        for tensor in op.inputs:
+            if known.get(tensor.name) != tensor:
+                raise GraphError(f"{op.name} reads {tensor.name}, which nothing wrote before it")
+        for tensor in op.outputs:
+            if tensor.name in known:
+                raise GraphError(f"{op.name} writes {tensor.name} a second time")
+            known[tensor.name] = tensor
+    for tensor in kept:
+        if known.get(tensor.name) != tensor:
+            raise GraphError(f"{where}: nothing writes {tensor.name}")
+    return known
 
 
 Start = Literal["edge", "zero"]

@@ -134,7 +134,7 @@ class Plan:
         timings: Of values, by node name.
         stages: All that were opened; the road to the outputs is `road`.
         outputs: By name.
-        at_rest: Names of recurrent layers that start anew at every element.
+        at_rest: Names of recurrent layers that start anew in every window.
         endings: What forward computes of each output besides; see endings.cut_endings.
     """
 
@@ -329,12 +329,12 @@ class _Planner:
     def _check_restart(self, node: fx.Node, names: tuple[str | int, ...]) -> None:
         if not isinstance(layer_of(self.traced, node), Recurrent):
             return
-        if names[:2] == ("BT", 1):
+        if names[0] == "BT":
             self.at_rest.add(node.name)
         elif "BT" in names:
             raise LayerError(
-                f"{where(node)}: the layer would start anew in every window; run it behind the "
-                "windows, on (B, windows, features)"
+                f"{where(node)}: windows lie along axis {names.index('BT')} of what the layer "
+                "reads; needed is (B * windows, steps, features)"
             )
 
     def _settled(self, node: fx.Node) -> Timing:

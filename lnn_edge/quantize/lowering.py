@@ -244,15 +244,24 @@ class Lowering:
             LayerError: Its numbers lie apart in memory.
         """
         value = self.value(node)
-        tensor, places = value.tensor, value.places.ravel()
-        if value.is_whole and len(tensor.shape) == 1 and tensor.dtype == dtype:
-            return tensor
-        key = (tensor.name, dtype, places.tobytes())
+        key = (value.tensor.name, dtype, value.places.tobytes())
         if key not in self._narrowed:
-            self._narrowed[key] = self._taken(node, value, dtype)
+            op = self.converted(node, value, dtype)
+            self._narrowed[key] = value.tensor if op is None else self.emit(op)
         return self._narrowed[key]
 
-    def _taken(self, node: fx.Node, value: Value, dtype: str) -> QTensor:
+    def converted(self, node: fx.Node, value: Value, dtype: str) -> AbstractOp | None:
+        """Return what makes a value a vector of its own; None for one that is.
+
+        Raises:
+            LayerError: Its numbers lie apart in memory.
+        """
+        tensor = value.tensor
+        if value.is_whole and len(tensor.shape) == 1 and tensor.dtype == dtype:
+            return None
+        return self._taken(node, value, dtype)
+
+    def _taken(self, node: fx.Node, value: Value, dtype: str) -> AbstractOp:
         tensor, places = value.tensor, value.places.ravel()
         if (places == NOWHERE).any():
             raise LayerError(
@@ -265,8 +274,8 @@ class Lowering:
             )
         y = self._format(node, value, dtype)
         if value.is_whole and len(tensor.scales) == 1 and len(tensor.zero_points) == 1:
-            return self.emit(Requantize.quantize(f"to_{y.name}", tensor, y))
-        return self.emit(Slice.quantize(f"to_{y.name}", tensor, y, int(places[0])))
+            return Requantize.quantize(f"to_{y.name}", tensor, y)
+        return Slice.quantize(f"to_{y.name}", tensor, y, int(places[0]))
 
     def _format(self, node: fx.Node, value: Value, dtype: str) -> QTensor:
         tensor, places = value.tensor, value.places.ravel()

@@ -22,6 +22,7 @@ from lnn_edge.errors import UsageError
 from lnn_edge.files.names import shown
 from lnn_edge.graph.fidelity import error_text
 from lnn_edge.graph.file import graph_sha256
+from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.sim.predict import LabelledSignal
 from lnn_edge.report.task import TaskWords, task_words
 from lnn_edge.tasks.learned import Overlap, is_invented, learned_by_graph, overlap
@@ -404,7 +405,7 @@ def _build(project: Project) -> BuildFacts | None:
 
 def _operators(project: Project, sizes: Mapping[str, OperatorSize]) -> tuple[OperatorFacts, ...]:
     exported: Any = project.export["operators"]
-    ops = {op.name: op for op in project.graph.ops}
+    ops = {op.name: (op, runs) for op, runs in project.graph.all_ops}
     unknown = [o["name"] for o in exported if o["name"] not in ops or o["name"] not in sizes]
     if unknown:
         raise UsageError(
@@ -414,14 +415,19 @@ def _operators(project: Project, sizes: Mapping[str, OperatorSize]) -> tuple[Ope
     return tuple(
         OperatorFacts(
             o["name"],
-            ops[o["name"]].kind,
+            ops[o["name"]][0].kind,
             o["kernel"],
             o["function"],
-            ops[o["name"]].macs,
+            _own_macs(*ops[o["name"]]),
             *astuple(sizes[o["name"]]),
         )
         for o in exported
     )
+
+
+def _own_macs(op: AbstractOp, runs: int) -> int:
+    """Return the multiply-accumulates of an operator in a step; a loop leaves its own to others."""
+    return 0 if op.nested else op.macs * runs
 
 
 def _compiler(elf: Path) -> str:

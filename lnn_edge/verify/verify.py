@@ -30,9 +30,11 @@ from lnn_edge.device.runners import AbstractRunner, Image, make_runner
 from lnn_edge.errors import DataError, VerificationError
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.file import graph_sha256
-from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.loop import Loop
 from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.interpreter import Values
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.graph.sim.stream import Decision, Stream, state_layout, unpack
 from lnn_edge.graph.stage import EventTrigger
@@ -73,7 +75,8 @@ class Mismatch:
         record: Recording.
         step: Decision since its start, from 0.
         stamp: Sample index of the decision, -1 where one side decided less.
-        operator: Operator that wrote the tensor; "" where the diagnostic build was not asked.
+        operator: Operator that wrote the tensor, of one inside a loop with its round, from 0:
+            "name[3]"; "" where the diagnostic build was not asked.
         tensor: First tensor that differs, or "stamp".
         element: Flat index of its first differing element.
         expected: Value of the simulator.
@@ -603,11 +606,31 @@ def _trace(graph: QGraph, step: _Step, expected: Decision, link: Link) -> Mismat
     """Replay the step operator by operator from the state before it."""
     link.hello(bytes.fromhex(graph_sha256(graph)))
     link.reset(detail=False)
-    points = [(op.name, tensor) for op in graph.deciding_stage.ops for tensor in op.outputs]
-    for index, (operator, tensor) in enumerate(points):
-        got = unpack(tensor, link.trace(index, expected.before))
-        if not np.array_equal(got, expected.values[tensor.name]):
-            return _difference(step, operator, tensor, expected, got)
+    point = 0
+    for op in graph.deciding_stage.ops:
+        inside, point = point, point + op.rounds * sum(len(o.outputs) for o in op.nested)
+        for tensor in op.outputs:
+            got = unpack(tensor, link.trace(point, expected.before))
+            if not np.array_equal(got, expected.values[tensor.name]):
+                found = _trace_inside(op, inside, step, expected, link)
+                return found or _difference(step, op.name, tensor, expected.values, got)
+            point += 1
+    return None
+
+
+def _trace_inside(
+    op: AbstractOp, point: int, step: _Step, expected: Decision, link: Link
+) -> Mismatch | None:
+    """Replay the rounds of a loop operator by operator."""
+    if not isinstance(op, Loop):
+        return None
+    for turn, values in enumerate(op.run(expected.values[op.inputs[0].name])):
+        for inner in op.body:
+            for tensor in inner.outputs:
+                got = unpack(tensor, link.trace(point, expected.before))
+                if not np.array_equal(got, values[tensor.name]):
+                    return _difference(step, f"{inner.name}[{turn}]", tensor, values, got)
+                point += 1
     return None
 
 
@@ -616,14 +639,14 @@ def _compare(graph: QGraph, step: _Step, expected: Decision, got: ResultRecord) 
     stage = graph.deciding_stage
     for tensor, values in _split(stage.probes, got.probes):
         if not np.array_equal(values, expected.values[tensor.name]):
-            return _difference(step, "", tensor, expected, values)
+            return _difference(step, "", tensor, expected.values, values)
     outputs = np.array(got.outputs, np.int64)
     if not np.array_equal(outputs, expected.outputs):
-        return _difference(step, "", graph.output, expected, outputs)
+        return _difference(step, "", graph.output, expected.values, outputs)
     states = [s.update for s in state_layout(graph)]
     for tensor, values in _split(states, got.state):
         if not np.array_equal(values, expected.values[tensor.name]):
-            return _difference(step, "", tensor, expected, values)
+            return _difference(step, "", tensor, expected.values, values)
     raise VerificationError(f"{step.record}: step {step.index} differs in padding only")
 
 
@@ -635,14 +658,14 @@ def _split(tensors: Sequence[QTensor], raw: bytes) -> Iterator[tuple[QTensor, np
 
 
 def _difference(
-    step: _Step, operator: str, tensor: QTensor, expected: Decision, got: np.ndarray
+    step: _Step, operator: str, tensor: QTensor, expected: Values, got: np.ndarray
 ) -> Mismatch:
-    want, have = expected.values[tensor.name].ravel(), got.ravel()
+    want, have = expected[tensor.name].ravel(), got.ravel()
     element = int(np.flatnonzero(want != have)[0])
     return Mismatch(
         step.record,
         step.index,
-        expected.stamp,
+        -1 if step.expected is None else step.expected.stamp,
         operator,
         tensor.name,
         element,

@@ -265,7 +265,7 @@ EVENT_ONLY = (GRAPH.stages[1],)
         (with_old_state_as("probes"), "stage beat: average is the old state; copy it first"),
         (frozen_state, "stage beat: average is the old state; copy it first"),
         (deciding_stage(states=STAGE.states[:1] * 2), "two inputs or states have the same name"),
-        (in_two_stages, "tensor scores is defined in two stages"),
+        (in_two_stages, "tensor scores is defined twice"),
         (short_ring, "ring samples has 67 frames, needed at least 68"),
         (trigger(pre=9), r"window shape \(24, 2\) does not fit the ring's frames"),
         (trigger(pre=-1, post=25), "pre, wait and first_dt must be at least 0, post and capacity"),

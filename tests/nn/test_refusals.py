@@ -27,9 +27,10 @@ def loop(s: Any, x: Tensor) -> Tensor:
     return s.head(torch.stack(outputs, 1))
 
 
-def restarted(s: Any, x: Tensor) -> Tensor:
+def steps_first(s: Any, x: Tensor) -> Tensor:
     w = x.unfold(1, 8, 4)
-    return s.head(s.rnn(w.flatten(0, 1).mT)[0][:, -1]).reshape(*w.shape[:2], -1)
+    y = s.rnn(w.flatten(0, 1).permute(2, 0, 1))[0]
+    return s.head(y[-1]).reshape(*w.shape[:2], -1)
 
 
 def far_skip(s: Any, x: Tensor) -> Tensor:
@@ -93,7 +94,11 @@ CASES: dict[str, tuple[Callable[[Any, Tensor], Any], str, dict[str, Callable[[],
         "a device starts from zeros",
         {"rnn": lambda: CfC(6, 6)},
     ),
-    "restarted": (restarted, "start anew in every window", {"rnn": lambda: CfC(6, 6)}),
+    "steps_first": (
+        steps_first,
+        "windows lie along axis 1 .*windows, steps",
+        {"rnn": lambda: CfC(6, 6)},
+    ),
     "other_rates": (
         far_skip,
         "exist at different times|frame by frame|batch axis|start from 0",

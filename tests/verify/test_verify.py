@@ -69,7 +69,8 @@ class FakeLink:
         for index, d in enumerate(self._stream.run(frames, np.array(events))):
             self._steps += 1
             state = bytearray(d.state)
-            state[0] ^= int(index == self.damage_state_of)
+            if index == self.damage_state_of:
+                state[0] ^= 1
             outputs = tuple(d.outputs.tolist())
             yield ResultRecord(d.stamp, 1000 + index, outputs, d.probes, bytes(state))
 

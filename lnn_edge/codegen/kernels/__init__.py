@@ -1,21 +1,22 @@
 """Which kernels exist for which operator. Adding a family adds a line here."""
 
-from lnn_edge.codegen.kernels import plain, rows, stft, synapse
+from lnn_edge.codegen.kernels import loop, plain, rows, stft, synapse
 from lnn_edge.codegen.kernels.kernel import HOST, Core, Kernel
 from lnn_edge.graph.ir import AbstractOp
-
-KERNELS: dict[str, tuple[Kernel, ...]] = {
-    **plain.KERNELS,
-    **rows.KERNELS,
-    **stft.KERNELS,
-    **synapse.KERNELS,
-}
-"""Kernels by operator kind, the preferred one first; one at least fits every core."""
 
 
 def select(op: AbstractOp, core: Core) -> Kernel:
     """Return the preferred kernel of an operator on a core."""
     return next(kernel for kernel in KERNELS[op.kind] if kernel.fits(op, core))
 
+
+KERNELS: dict[str, tuple[Kernel, ...]] = {
+    **plain.KERNELS,
+    **rows.KERNELS,
+    **stft.KERNELS,
+    **synapse.KERNELS,
+    "loop": loop.kernels(select),
+}
+"""Kernels by operator kind, the preferred one first; one at least fits every core."""
 
 __all__ = ["HOST", "KERNELS", "Core", "Kernel", "select"]

@@ -40,6 +40,7 @@ class Kernel:
         scratch: Bytes of arena needed while the operator runs.
         in_place: Whether the first output may be the memory of the last input: a state that is
             brought up to date where it lies.
+        inside: Core that the kernels of operators inside are selected for.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Kernel:
     pack: Callable[[AbstractOp], Constants]
     scratch: Callable[[AbstractOp], int]
     in_place: bool = False
+    inside: Core = HOST
 
 
 def always(_op: AbstractOp, _core: Core) -> bool:

@@ -17,6 +17,7 @@ from lnn_edge.graph.ops.elementwise import (
 )
 from lnn_edge.graph.ops.leaky import LeakyAverage
 from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.loop import Loop
 from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.ops.normalize import Normalize
@@ -48,6 +49,7 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         GatedSum,
         LeakyAverage,
         Linear,
+        Loop,
         Lut,
         MaxPool,
         MeanAbs,

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from lnn_edge.codegen.codetext import Code
 from lnn_edge.codegen.kernels import Kernel
-from lnn_edge.codegen.render import C_TYPES, OperatorCode, render_operator
+from lnn_edge.codegen.render import C_TYPES, Weights, operator_code, render_operator
 from lnn_edge.files import resources
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from tests.support import arm_core
@@ -140,12 +141,18 @@ class Batch:
 
 def _case_source(index: int, case: Case) -> str:
     op, kernel = case.op, case.kernel
-    names = {label: f"c{index}_{label}" for label in kernel.pack(op)}
-    body = render_operator(OperatorCode(op, kernel, f"case_{index}", names, ()))
+    weights = Weights()
+    tensors = {t.name: Code("0") for t in (*op.inputs, *op.outputs)}
+    code = operator_code(op, kernel, (f"c{index}", f"op{index}"), weights, tensors)
+    body = render_operator(code)
     memory = _memory(case)
     parameters = ", ".join(f"{ctype} *restrict {name}" for ctype, name, _ in memory)
     arguments = ", ".join(f"{name}_{index}" for _, name, _ in memory)
-    lines = [_constant(names[label], array) for label, array in kernel.pack(op).items()]
+    lines = [_constant(name, array) for name, array in weights.arrays.items()]
+    for inner in code.inner:
+        own = ", ".join(str(declaration) for declaration, _ in inner.arguments)
+        lines.append(f"static LNN_NOINLINE void {inner.symbol}({own})\n{{")
+        lines += [render_operator(inner).strip(), "}"]
     for ctype, name, size in memory:
         lines.append(f"_Alignas(8) static {ctype.removeprefix('const ')} {name}_{index}[{size}];")
     lines.append(f"static __attribute__((noipa)) void case_{index}({parameters})\n{{")

@@ -30,6 +30,7 @@ from lnn_edge.graph.ops.elementwise import (
 from lnn_edge.graph.ops.geometry import Geometry, Pair, geometry_of
 from lnn_edge.graph.ops.leaky import LeakyAverage
 from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.loop import Loop
 from lnn_edge.graph.ops.lut import FUNCTIONS, HARD_BOUNDS, Lut
 from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.ops.normalize import Normalize
@@ -43,6 +44,7 @@ from lnn_edge.graph.ops.synapse import SHARE, RealSynapses, Synapses
 from lnn_edge.graph.ops.template import TemplateDistance
 from lnn_edge.graph.ops.unfold import ONE, Membranes, Unfold
 from lnn_edge.graph.ops.window import Center, Decimate, MeanAbs, MeanPool
+from lnn_edge.graph.stage import State
 
 Q15 = 2.0**-15
 TOPS = {"int8": 127, "int16": 32767, "uint16": 65535}
@@ -558,6 +560,28 @@ def make_r_peaks(draw: Source) -> RPeaks:
     return RPeaks.make("r_peaks", (x, z, state), (update, event), times)
 
 
+def make_loop(draw: Source) -> Loop:
+    """h' = W [x; h] + w by rows of a sum below one, on rows of x that may lie apart."""
+    size, hidden, count = draw.integer(1, 5), draw.integer(1, 6), draw.integer(1, 6)
+    rows, apart = count + draw.integer(0, 2), draw.integer(1, 2)
+    x = QTensor("x", (rows * apart, size), "int8", power(draw, -8, 0), draw.integer(-9, 9))
+    step = replace(x, name="step", shape=(size,))
+    h, h_next = (QTensor(n, (hidden,), "int8", 2.0**-6, -3) for n in ("h", "h_next"))
+    join = Concat.join("join", (step, h), "joined")
+    z = replace(join.outputs[0], name="z")
+    copy = Requantize.quantize("copy", join.outputs[0], z)  # its input is dead where the row runs
+    top = x.scales[0] * x.magnitude * size
+    weight = np.random.default_rng(draw.integer(0, 1 << 30)).uniform(-1, 1, (hidden, size + hidden))
+    weight *= np.r_[np.full(size, 2 / top), np.full(hidden, 0.9 / hidden)]
+    row = Linear.quantize("row", z, h_next, weight, np.full(hidden, draw.real(-1, 1)))
+    shape = (count, hidden) if draw.integer(0, 1) else (hidden,)
+    y = replace(h_next, name="y", shape=shape)
+    first = draw.integer(0, rows - count) * apart * size
+    state = State(h, h_next, draw.integer(-128, 127))
+    own = (join, copy, row), (state,), step, h_next, count, first, apart * size
+    return Loop("loop", (x,), (y,), *own)
+
+
 MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "add": make_add,
     "average_pool": make_average_pool,
@@ -575,6 +599,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "gated_sum": make_gated_sum,
     "leaky_average": make_leaky_average,
     "linear": make_linear,
+    "loop": make_loop,
     "lut": make_lut,
     "lut.unbounded": make_unbounded_lut,
     "max_pool": make_max_pool,

@@ -14,6 +14,7 @@ from lnn_edge.graph.ops.biquad import Biquads
 from lnn_edge.graph.ops.convolution import AbstractConvolution
 from lnn_edge.graph.ops.decay import Decay, Relax
 from lnn_edge.graph.ops.leaky import LeakyAverage
+from lnn_edge.graph.ops.loop import Loop
 from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.normalize import Normalize
 from lnn_edge.graph.ops.pool import AbstractPool
@@ -242,6 +243,28 @@ def unfold(
     return (v,)
 
 
+def loop(op: AbstractOp, x: np.ndarray) -> Reals:
+    assert isinstance(op, Loop)
+    flat, results = x.reshape(len(x), -1), []
+    known = {
+        s.tensor.name: s.tensor.dequantize(np.full((len(x), *s.tensor.shape), s.initial))
+        for s in op.states
+    }
+    for t in range(op.count):
+        at = op.first + t * op.stride
+        known[op.step.name] = flat[:, at : at + op.step.size].reshape(len(x), *op.step.shape)
+        for inner in op.body:
+            made = FORMULAS[inner.kind](inner, *(known[i.name] for i in inner.inputs))
+            for y, value in zip(inner.outputs, made, strict=True):
+                low, high = (y.dequantize(np.full(y.shape, q)) for q in (y.qmin, y.qmax))
+                known[y.name] = np.clip(value, low, high)
+        known.update({s.tensor.name: known[s.update.name] for s in op.states})
+        results.append(known[op.result.name])
+    return (
+        np.stack(results, 1) if len(op.outputs[0].shape) > len(op.result.shape) else results[-1],
+    )
+
+
 FORMULAS: dict[str, Callable[..., Reals]] = {
     "add": lambda op, a, b: (a + b,),
     "average_pool": pooled(np.mean, 0.0),
@@ -257,6 +280,7 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "gated_sum": lambda op, a, b, gate: (a + gate * b,),
     "leaky_average": leaky_average,
     "linear": linear,
+    "loop": loop,
     "lut": lut,
     "max_pool": pooled(np.max, -np.inf),
     "mean_abs": lambda op, x: (np.abs(x).mean(axis=-2),),
@@ -288,6 +312,8 @@ def bound(op: AbstractOp) -> tuple[float, ...]:
     """Return the largest error of each output in its own steps (docs/numerics.md)."""
     if isinstance(op, AbstractRowOp | Normalize | Scale):
         return (ROUNDING,)  # the integers mean exactly these weights, this quotient
+    if isinstance(op, Loop):
+        return (_loop_bound(op),)
     if isinstance(op, Lut):
         return (_lut_bound(op),)
     if isinstance(op, LeakyAverage):
@@ -323,6 +349,14 @@ def _biquads_bound(op: Biquads) -> tuple[float, ...]:
         errors.append(abs(row[0]) * errors[-1] + 1.0)
     own = errors[-1] * op.inputs[1].scales[0] / op.outputs[1].scales[0]
     return np.inf, own + ROUNDING + MULTIPLIER  # what is cut off has no meaning in real numbers
+
+
+def _loop_bound(op: Loop) -> float:
+    """Each round of make_loop rounds once, and what it reads of the one before was rounded."""
+    row = next(inner for inner in op.body if isinstance(inner, AbstractRowOp))
+    carried = np.abs(row.weight[:, op.step.size :]).sum(axis=1) * row.multiplier / 2.0**32
+    gain = float((carried * 2.0 ** row.shift.astype(float)).max())
+    return float(ROUNDING * sum(gain**k for k in range(op.count)))
 
 
 def _lut_bound(op: Lut) -> float:

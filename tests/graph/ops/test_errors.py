@@ -49,6 +49,19 @@ def with_fields(**changes: object) -> Change:
     return lambda op: replace(op, **changes)  # type: ignore[arg-type]
 
 
+def twice_the_state(op: AbstractOp) -> AbstractOp:
+    """Let a loop have its state two times."""
+    (state,) = op.states  # type: ignore[attr-defined]
+    return replace(op, states=(state, state))  # type: ignore[call-arg]
+
+
+def another_state(op: AbstractOp) -> AbstractOp:
+    """Let a second state of a loop have the update of the first."""
+    (state,) = op.states  # type: ignore[attr-defined]
+    other = replace(state, tensor=replace(state.tensor, name="other"))
+    return replace(op, states=(state, other))  # type: ignore[call-arg]
+
+
 def scaled(field: str, factor: int) -> Change:
     """Multiply a constant."""
 
@@ -162,6 +175,25 @@ BAD: list[tuple[str, Change, str]] = [
     ("linear", cast("bias", np.int64), "bias and multiplier must be int32, shift int8"),
     ("linear", cast("multiplier", np.float64), "bias and multiplier must be int32, shift int8"),
     ("linear", cast("shift", np.int32), "bias and multiplier must be int32, shift int8"),
+    ("loop", with_fields(count=0), "0 rounds, stride"),
+    ("loop", with_fields(stride=0), "stride 0; needed at least 1"),
+    ("loop", with_fields(first=-1), "elements up to"),
+    ("loop", with_fields(first=1000), "elements up to .* of"),
+    ("loop", with_fields(body=()), "needed operators inside"),
+    ("loop", lambda op: replace(op, body=(op,)), "no loop among them"),
+    ("loop", lambda op: replace(op, body=op.nested[2:]), "row reads z, which nothing wrote"),
+    ("loop", lambda op: replace(op, body=op.nested[:2]), "nothing writes h_next"),
+    ("loop", lambda op: replace(op, body=(*op.nested, op.nested[2])), "h_next a second time"),
+    ("loop", with_fields(states=()), "reads h, which nothing wrote"),
+    ("loop", twice_the_state, "two inputs or states have the same name"),
+    ("loop", another_state, "two states have the same update"),
+    ("loop", lambda op: replace(op, result=op.own_tensors[1]), "must be outputs of the body"),
+    ("loop", with_input(0, dtype="int16"), "does not hold the elements"),
+    ("loop", with_input(0, scale=0.3), "different formats"),
+    ("loop", with_input(0, zero_point=11), "different formats"),
+    ("loop", with_output(0, shape=(99,)), "output shape"),
+    ("loop", with_output(0, scale=0.3), "y does not hold h_next"),
+    ("loop", with_output(0, qmax=3), "y does not hold h_next"),
     ("lut", with_output(0, shape=(99,)), "differ"),
     ("lut", with_fields(step_bits=13), "needed 0 to 12"),
     ("lut", with_fields(table=np.zeros(3, np.int16)), "table"),
