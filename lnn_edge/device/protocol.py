@@ -1,4 +1,4 @@
-"""Messages of the wire protocol, version 2, as values and bytes.
+"""Messages of the wire protocol, version 3, as values and bytes.
 
 Pure: no port, no clock. The contract is docs/protocol.md; the other side is
 firmware/src/protocol.c.
@@ -13,7 +13,7 @@ from typing import Any
 
 from lnn_edge.errors import LinkError
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 DATA_HEAD_BYTES = 8
 STAMP_BYTES = 4
 RESULTS_HEAD_BYTES = 4
@@ -58,7 +58,7 @@ class ErrorCode(IntEnum):
     BAD_SEQUENCE = 3
     BAD_ARGUMENT = 4
     UNSUPPORTED = 5
-    BUSY = 6
+    NO_SESSION = 6
 
 
 def _unpack(layout: str, payload: bytes, what: str) -> tuple[int, ...]:
@@ -327,7 +327,7 @@ class Fault:
         return cls(*_unpack("<8I", payload, "FAULT"))
 
 
-_INFO = "<B3sIIIIBBBBHHHH8s32s32s32s"
+_INFO = "<B3sIIIIHHBBHHHH8s32s32s32s"
 
 
 @dataclass(frozen=True)

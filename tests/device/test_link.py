@@ -1,10 +1,12 @@
 import contextlib
 import itertools
 import socket
+from concurrent import futures
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from cobs import cobs
 
 from lnn_edge.device.framing import MAX_PAYLOAD, Frame, encode_frame
 from lnn_edge.device.link import Link, find_ports
@@ -312,10 +314,41 @@ def test_a_board_with_another_model_is_refused(make_board):
 
 def test_a_board_with_another_protocol_is_refused(make_board):
     with (
-        open_link(make_board(info={"protocol": 3})) as link,
-        pytest.raises(LinkError, match="protocol version 3, this tool version 2"),
+        open_link(make_board(info={"protocol": 4})) as link,
+        pytest.raises(LinkError, match="protocol version 4, this tool version 3"),
     ):
         link.hello()
+
+
+def old_block(body):
+    """A block of protocol version 2: its CRC-16/CCITT-FALSE."""
+    register = 0xFFFF
+    for byte in body:
+        register ^= byte << 8
+        for _ in range(8):
+            register = (register << 1 ^ (0x1021 if register & 0x8000 else 0)) & 0xFFFF
+    return cobs.encode(body + register.to_bytes(2, "little")) + b"\0"
+
+
+@pytest.mark.parametrize("answer", [b"\x81\0\2" + bytes(135), b"\x8e\0\5\0"], ids=["2", "1"])
+def test_old_firmware_is_named_with_the_command_that_renews_it(answer):
+    with socket.create_server(("127.0.0.1", 0)) as server, futures.ThreadPoolExecutor() as pool:
+        heard = pool.submit(answer_old, server, old_block(b"\1\0\2"), old_block(answer))
+        url = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        with Link(url, timeout_s=0.1, retries=0) as link:
+            with pytest.raises(LinkError, match=r"older protocol.*`lnn-edge flash`"):
+                link.hello()
+        assert heard.result()
+
+
+def answer_old(server, hello, answer):
+    """Answer this block alone, as firmware does that finds every other one damaged."""
+    connection, received = server.accept()[0], b""
+    with connection:
+        while hello.removesuffix(b"\0") not in received.split(b"\0"):
+            received += connection.recv(4096)
+        connection.sendall(answer)
+        return connection.recv(1) == b""
 
 
 def test_a_board_that_was_reset_is_noticed(make_board):

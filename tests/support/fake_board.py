@@ -21,6 +21,7 @@ from lnn_edge.device.protocol import (
     PROTOCOL_VERSION,
     Data,
     Error,
+    ErrorCode,
     Fault,
     Info,
     Kind,
@@ -166,7 +167,8 @@ class FakeBoard:
             self._send(self._last[1])
             return
         if frame.kind != Kind.HELLO and (not self._is_open or frame.seq != self._expected):
-            self._send(encode_frame(Frame(Kind.ERROR, frame.seq, bytes([3, self._expected]))))
+            code = ErrorCode.BAD_SEQUENCE if self._is_open else ErrorCode.NO_SESSION
+            self._send(encode_frame(Frame(Kind.ERROR, frame.seq, bytes([code, self._expected]))))
             return
         self.seen.append(frame)
         self._expected = (frame.seq + 1) % 256
@@ -186,7 +188,7 @@ class FakeBoard:
         match Kind(frame.kind):
             case Kind.HELLO:
                 if payload != bytes([PROTOCOL_VERSION]):
-                    return self._error(5, "protocol version 2 only")
+                    return self._error(5, "protocol version 3 only")
                 self._is_open = True
                 return Kind.INFO, self.info.encode()
             case Kind.RESET:
@@ -275,7 +277,7 @@ class FakeBoard:
 
 
 FACTS: dict[str, object] = {
-    "protocol": 2,
+    "protocol": 3,
     "firmware": (0, 1, 0),
     "flags": 0x10,
     "core_clock_hz": 216_000_000,

@@ -10,9 +10,12 @@ from pathlib import Path
 from lnn_edge.device.elf import Elf, read_elf
 from lnn_edge.device.framing import Frame, FrameDecoder, encode_frame
 from lnn_edge.device.link.fault import describe_fault
+from lnn_edge.device.link.old import is_old_answer, old_hello
 from lnn_edge.device.link.port import PortLostError, SerialPort, name_ports
-from lnn_edge.device.protocol import Error, ErrorCode, Fault, Kind
+from lnn_edge.device.protocol import PROTOCOL_VERSION, Error, ErrorCode, Fault, Kind
 from lnn_edge.errors import BuildError, LinkError
+
+_OLD_S = 0.5  # an old board is asked once, after all else was in vain
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,11 @@ class Exchange:
                 self._seq = (frame.seq + 1) % 256
                 return answer
             self._raise_diagnosis()
+        if frame.kind == Kind.HELLO and self._is_old(patience.timeout_s * patience.tries):
+            raise LinkError(
+                f"the board runs firmware of an older protocol than version {PROTOCOL_VERSION} of "
+                "this tool: run `lnn-edge flash` with firmware built by this tool"
+            )
         raise LinkError(
             self._silence(Kind(frame.kind), self._port.received_bytes - received, patience)
         )
@@ -109,7 +117,7 @@ class Exchange:
 
     def _refusal(self, request: Frame, error: Error) -> LinkError:
         name = Kind(request.kind).name
-        if error.code == ErrorCode.BAD_SEQUENCE:
+        if error.code in (ErrorCode.BAD_SEQUENCE, ErrorCode.NO_SESSION):
             return LinkError(
                 f"the board expects request {error.expected_seq} and got {name} {request.seq}:"
                 " it was reset or another program talks to it; start again"
@@ -136,6 +144,14 @@ class Exchange:
         diagnosis = self._diagnose() if self._diagnose else None
         if diagnosis:
             raise LinkError(f"the board's process ended: {diagnosis}")
+
+    def _is_old(self, timeout_s: float) -> bool:
+        """Whether a board that does not answer would answer a tool of its own age."""
+        self._port.write(old_hello())
+        received, deadline = b"", time.monotonic() + min(timeout_s, _OLD_S)
+        while not is_old_answer(received) and (left := deadline - time.monotonic()) > 0:
+            received += self._port.read(left)
+        return is_old_answer(received)
 
     def _silence(self, kind: Kind, received: int, patience: Patience) -> str:
         """What was tried in vain, and what to do."""
