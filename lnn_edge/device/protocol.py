@@ -7,7 +7,7 @@ firmware/src/protocol.c.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import IntEnum
 from typing import Any
 
@@ -233,6 +233,17 @@ class Trace:
 
 
 _STATS = "<16I2Q"
+_LARGEST = ("largest_push", "largest_poll", "largest_frame")
+_OF_BOARD = (  # counted since its start
+    "rx_bytes",
+    "rx_frames",
+    "bad_frames",
+    "uart_overruns",
+    "rx_ring_overflows",
+    "duplicates",
+    "sequence_errors",
+    "steps",
+)
 
 
 @dataclass(frozen=True)
@@ -277,6 +288,25 @@ class Stats:
     def decode(cls, payload: bytes) -> Stats:
         """Read a payload."""
         return cls(*_unpack(_STATS, payload, "STATS"))
+
+    def of_model(self) -> Stats:
+        """What is counted since RESET: the rest is of the board, which others may have used."""
+        return replace(self, **dict.fromkeys(_OF_BOARD, 0))
+
+    def after(self, earlier: Stats) -> Stats:
+        """Counters of a run that was taken up again after a RESET, `earlier` those until then."""
+        is_restarted = self.rx_bytes < earlier.rx_bytes
+        values = {}
+        for name, now in asdict(self).items():
+            before = getattr(earlier, name)
+            if name in _LARGEST:
+                values[name] = max(now, before)
+            elif name == "stack_free_bytes":
+                values[name] = min(now, before)
+            else:
+                is_gone = is_restarted or name not in _OF_BOARD
+                values[name] = now + before if is_gone else now
+        return Stats(**values)
 
 
 @dataclass(frozen=True)
