@@ -281,7 +281,7 @@ def test_a_silent_board_is_named_within_the_time_given(make_board):
 def test_a_board_that_is_still_starting_is_waited_for(make_board):
     lost = []
     board = make_board(to_board=lambda block: block if len(lost) == 5 else lost.append(0) or b"")
-    with open_link(board, timeout_s=10.0) as link:
+    with open_link(board, timeout_s=2.0) as link:
         assert link.hello().board_name == "fake"
         assert link.counters.retries == 5
 
@@ -417,7 +417,7 @@ def test_requests_shrink_where_they_are_lost_and_grow_again(make_board):
         got += stream
     assert got == decisions(samples, stamps)
     assert max(few) * 4 + 8 < 200
-    assert max(sent_frames(board)) * 4 > 1_000
+    assert max(sent_frames(board)) * 4 > 500
 
 
 def test_waits_follow_the_round_trip(make_board):

@@ -197,6 +197,7 @@ class Link:
         per_reply = max(1, (self._room - RESULTS_HEAD_BYTES) // layout.size)
         first, channels = self._next_frame, self.info.channels
         queue = FrameQueue(frames, events, first, channels, self._room, foreseen, per_reply)
+        queue.consume(0, more=self._replay.state is not None)  # a state may hold decisions back
         while (request := queue.next_request(window.bytes)) is not None:
             results = self._send_data(request, queue, window, layout)
             queue.consume(results.consumed, results.more)
@@ -204,7 +205,7 @@ class Link:
             records, self._ahead = [*self._ahead, *results.records], []
             self._decisions += len(records)
             yield from records
-            if not results.more and self._replay.is_due(self.info.state_bytes):
+            if self._replay.is_due(self.info.state_bytes):
                 state, stats = self.get_state(), self.stats()
                 self._checkpoint = Checkpoint(self._next_frame, self._decisions, state, stats)
                 self._replay = Replay(state)
@@ -362,6 +363,7 @@ class Link:
         self._before = self._checkpoint.stats if self._checkpoint else self._before
         records = [record for data in self._replay.requests for record in self._again(data, layout)]
         self._ahead = records[self._replay.decisions :]
+        self._replay.is_repeated = True
 
     def _again(self, data: Data, layout: RecordLayout) -> Iterator[ResultRecord]:
         channels = self.info.channels

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 _SHARE_OF_MEAN, _SHARE_OF_SPREAD, _SPREADS = 1 / 8, 1 / 4, 4  # RFC 6298, 2.3
 _LEAST_SHARE = 1 / 20  # of the longest wait: a busy machine is no lost request
-_STEPS = 16  # from nothing to the largest request
+_STEPS = 64  # from nothing to the largest request
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from lnn_edge.device.protocol import Data, ResultRecord, Stats
 
-_LEAST_BYTES = 32_768  # of requests between two states: three seconds at 115,200 baud
+_LEAST_BYTES = 8_192  # of requests between two states: a second at 115,200 baud
 _STATES = 16  # a state is fetched after as many times its size at the least
 
 
@@ -38,11 +38,13 @@ class Replay:
         state: Blob; None stands for the state after RESET.
         requests: Taken since, in their order, each cut to what was consumed of it.
         decisions: That have come since.
+        is_repeated: Whether it has brought a board back once.
     """
 
     state: bytes | None = None
     requests: list[Data] = field(default_factory=list)
     decisions: int = 0
+    is_repeated: bool = False
 
     def take(self, request: Data, consumed: int, records: Sequence[ResultRecord]) -> None:
         """Note what was consumed of a request, and what it led to."""
@@ -54,9 +56,12 @@ class Replay:
             self.requests.append(Data(request.first, consumed, stamps, request.samples[:share]))
 
     def is_due(self, state_bytes: int) -> bool:
-        """Whether a new state should be fetched: it costs a sixteenth of the line at most."""
+        """Whether a new state should be fetched: it costs a sixteenth of the line at most.
+
+        After a reset it is due at once, so that resets which come often leave what was reached.
+        """
         taken = sum(len(request.samples) for request in self.requests)
-        return taken >= max(_LEAST_BYTES, _STATES * state_bytes)
+        return self.is_repeated or taken >= max(_LEAST_BYTES, _STATES * state_bytes)
 
 
 def frames_of(request: Data, channels: int) -> np.ndarray:
