@@ -12,7 +12,7 @@
 
 #define LNN_MAX_PAYLOAD LNN_MODEL_MAX_PAYLOAD /**< 1024, or what a result with this model's state takes */
 #define LNN_HEAD_BYTES 2U /**< type, seq */
-#define LNN_CRC_BYTES 2U
+#define LNN_CRC_BYTES 4U
 #define LNN_BODY_BYTES (LNN_HEAD_BYTES + LNN_MAX_PAYLOAD + LNN_CRC_BYTES)
 
 /** @brief Body of one frame: type, seq, payload, crc. */
@@ -39,13 +39,10 @@ typedef enum
     LNN_FRAME_BAD   /**< a damaged block ended */
 } lnn_frame_event_t;
 
-/** @brief CRC-16/CCITT-FALSE (poly 0x1021, init 0xFFFF); 0x29B1 for "123456789". */
-uint16_t lnn_frame_crc(const uint8_t *bytes, uint32_t length);
-
 /** @brief Take the next byte of the stream. A good frame stays valid until the next call. */
 lnn_frame_event_t lnn_frame_receive(lnn_frame_reader_t *reader, uint8_t byte);
 
-/** @brief Write the CRC of body[length] behind it. */
+/** @brief Write the CRC-32 of body[length] behind it. */
 void lnn_frame_seal(uint8_t *body, uint32_t length);
 
 /** @brief Send a sealed body (length with its CRC) through lnn_port_write. */

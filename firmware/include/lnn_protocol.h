@@ -1,6 +1,6 @@
 /**
  * @file lnn_protocol.h
- * @brief Wire protocol, version 2: requests in, replies out. The contract is docs/protocol.md.
+ * @brief Wire protocol, version 3: requests in, replies out. The contract is docs/protocol.md.
  *
  * Knows no hardware: bytes come in by lnn_protocol_receive, the rest goes through lnn_port.h.
  */
@@ -13,7 +13,7 @@
 #include "lnn_frame.h"
 #include "model_binding.h"
 
-#define LNN_PROTOCOL_VERSION 2U
+#define LNN_PROTOCOL_VERSION 3U
 #define LNN_FIRMWARE_VERSION {0U, 1U, 0U}
 #define LNN_TYPE_FAULT 0x8FU /**< sent unasked */
 
@@ -38,7 +38,7 @@ typedef struct
     bool               detail;   /**< records carry probes and state */
     uint8_t            expected; /**< seq of the next request */
     uint8_t            last_seq;
-    uint16_t           last_crc;
+    uint32_t           last_crc;
     uint32_t           rx_frames;
     uint32_t           bad_frames;
     uint32_t           duplicates;

@@ -2,14 +2,18 @@
 
 uint32_t lnn_crc32(const uint32_t crc, const uint8_t *bytes, const uint32_t count)
 {
+    static const uint32_t of_nibble[16] = {
+        0x00000000U, 0x1DB71064U, 0x3B6E20C8U, 0x26D930ACU,
+        0x76DC4190U, 0x6B6B51F4U, 0x4DB26158U, 0x5005713CU,
+        0xEDB88320U, 0xF00F9344U, 0xD6D6A3E8U, 0xCB61B38CU,
+        0x9B64C2B0U, 0x86D3D2D4U, 0xA00AE278U, 0xBDBDF21CU,
+    };
     uint32_t rest = ~crc;
     for (uint32_t i = 0; i < count; i++)
     {
         rest ^= bytes[i];
-        for (uint32_t bit = 0; bit < 8U; bit++)
-        {
-            rest = (rest >> 1) ^ (((rest & 1U) != 0U) ? 0xEDB88320U : 0U);
-        }
+        rest = (rest >> 4) ^ of_nibble[rest & 15U];
+        rest = (rest >> 4) ^ of_nibble[rest & 15U];
     }
     return ~rest;
 }

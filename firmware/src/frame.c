@@ -1,21 +1,10 @@
 #include "lnn_frame.h"
 
 #include "lnn_port.h"
+#include "lnn_state.h"
 
+#define CRC_RESIDUE 0x2144DF1CU
 #define COBS_LONGEST 254U /* bytes in a group without an implied zero (code 0xFF) */
-
-uint16_t lnn_frame_crc(const uint8_t *bytes, const uint32_t length)
-{
-    uint32_t crc = 0xFFFFU;
-    /* One byte at a time without a table: x^16 = x^12 + x^5 + 1 folded eight times. */
-    for (uint32_t i = 0; i < length; i++)
-    {
-        uint32_t x = (crc >> 8) ^ bytes[i];
-        x ^= x >> 4;
-        crc = ((crc << 8) ^ (x << 12) ^ (x << 5) ^ x) & 0xFFFFU;
-    }
-    return (uint16_t) crc;
-}
 
 static void append(lnn_frame_reader_t *reader, const uint8_t byte)
 {
@@ -51,9 +40,8 @@ static bool is_good(const lnn_frame_reader_t *reader)
     {
         return false;
     }
-    const uint32_t at  = frame->length - LNN_CRC_BYTES;
-    const uint32_t crc = frame->body[at] | ((uint32_t) frame->body[at + 1U] << 8);
-    return lnn_frame_crc(frame->body, at) == crc;
+    /* What is left of a CRC over bytes and their own CRC. */
+    return lnn_crc32(0U, frame->body, frame->length) == CRC_RESIDUE;
 }
 
 lnn_frame_event_t lnn_frame_receive(lnn_frame_reader_t *reader, const uint8_t byte)
@@ -81,9 +69,11 @@ lnn_frame_event_t lnn_frame_receive(lnn_frame_reader_t *reader, const uint8_t by
 
 void lnn_frame_seal(uint8_t *body, const uint32_t length)
 {
-    const uint16_t crc = lnn_frame_crc(body, length);
-    body[length]       = (uint8_t) crc;
-    body[length + 1U]  = (uint8_t) (crc >> 8);
+    const uint32_t crc = lnn_crc32(0U, body, length);
+    for (uint32_t i = 0; i < LNN_CRC_BYTES; i++)
+    {
+        body[length + i] = (uint8_t) (crc >> (8U * i));
+    }
 }
 
 static uint32_t group_length(const uint8_t *bytes, const uint32_t count)

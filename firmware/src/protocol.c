@@ -32,7 +32,8 @@ enum
     BAD_LENGTH   = 2,
     BAD_SEQUENCE = 3,
     BAD_ARGUMENT = 4,
-    UNSUPPORTED  = 5
+    UNSUPPORTED  = 5,
+    NO_SESSION   = 6
 };
 
 #define DATA_HEAD 8U
@@ -45,7 +46,7 @@ enum
 _Static_assert(RESULTS_HEAD + RECORD_BYTES <= LNN_MAX_PAYLOAD, "a result must fit a frame");
 _Static_assert(LNN_MODEL_BLOB_BYTES <= 0xFFFFU, "state offsets are 16 bits wide");
 _Static_assert(LNN_MODEL_PROBE_BYTES <= 0xFFFFU, "INFO gives the probes' size in 16 bits");
-_Static_assert(LNN_MODEL_CHANNELS <= 0xFFU && LNN_MODEL_OUTPUTS <= 0xFFU, "INFO gives these in 8 bits");
+_Static_assert(LNN_MODEL_CHANNELS <= 0xFFFFU && LNN_MODEL_OUTPUTS <= 0xFFFFU, "INFO gives these in 16 bits");
 _Static_assert(DATA_HEAD + 2U * LNN_MODEL_CHANNELS <= LNN_MAX_PAYLOAD, "a frame of samples must fit a request");
 
 /** @brief Payload of the request in hand. */
@@ -149,7 +150,7 @@ static void answer_hello(lnn_protocol_t *p, const payload_t in)
     lnn_port_facts_t     facts;
     if (in.bytes[0] != LNN_PROTOCOL_VERSION)
     {
-        reply_error(p, UNSUPPORTED, "protocol version 2 only");
+        reply_error(p, UNSUPPORTED, "protocol version 3 only");
         return;
     }
     lnn_port_get_facts(&facts);
@@ -161,8 +162,8 @@ static void answer_hello(lnn_protocol_t *p, const payload_t in)
     put_u32(p, facts.core_clock_hz);
     put_u32(p, facts.baud);
     put_u32(p, facts.reset_cause);
-    put_u8(p, LNN_MODEL_CHANNELS);
-    put_u8(p, LNN_MODEL_OUTPUTS);
+    put_u16(p, LNN_MODEL_CHANNELS);
+    put_u16(p, LNN_MODEL_OUTPUTS);
     put_u8(p, DETAIL_SUPPORTED ? 1U : 0U);
     put_u8(p, LNN_MODEL_HAS_TRACE);
     put_u16(p, LNN_MODEL_BLOB_BYTES);
@@ -510,7 +511,8 @@ static uint32_t answer(lnn_protocol_t *p, const uint32_t type, const payload_t i
 /* The stored reply is of the last request that was processed, so this error is made elsewhere. */
 static void refuse_sequence(lnn_protocol_t *p)
 {
-    uint8_t error[4U + LNN_CRC_BYTES] = {ERROR, p->in.frame.body[1], BAD_SEQUENCE, p->expected};
+    const uint8_t code                      = p->open ? BAD_SEQUENCE : NO_SESSION;
+    uint8_t       error[4U + LNN_CRC_BYTES] = {ERROR, p->in.frame.body[1], code, p->expected};
     p->sequence_errors++;
     lnn_frame_seal(error, 4U);
     lnn_frame_send(error, sizeof error);
@@ -521,7 +523,7 @@ static void handle_request(lnn_protocol_t *p)
     const uint8_t *const body = p->in.frame.body;
     const payload_t in  = {&body[LNN_HEAD_BYTES], p->in.frame.length - LNN_HEAD_BYTES - LNN_CRC_BYTES};
     const uint8_t   seq = body[1];
-    const uint16_t  crc = get_u16(&in.bytes[in.length]);
+    const uint32_t  crc = get_u32(&in.bytes[in.length]);
     if (p->answered && (seq == p->last_seq) && (crc == p->last_crc))
     {
         p->duplicates++;

@@ -143,6 +143,8 @@ def show_verification(result: Verification) -> None:
     if result.built:
         runs = "" if result.firmware_sha256 else "; the board runs what was flashed before"
         out.print(f"built, since {result.built}{runs}")
+    if result.resumed_steps:
+        out.print(f"taken up after {result.resumed_steps} steps of an interrupted run")
     if result.first_mismatch:
         m = result.first_mismatch
         where = f"operator {m.operator}, " if m.operator else ""

@@ -49,6 +49,8 @@ class Line:
         repeated: Requests that the host sent again, for want of an answer in time.
         bad_replies: Damaged blocks that the host dropped.
         stale_replies: Answers to nothing that the host asked.
+        recoveries: Resets of the board, each of which was undone.
+        reopened: Times that the port was gone.
     """
 
     bad_frames: int
@@ -59,20 +61,27 @@ class Line:
     repeated: int
     bad_replies: int
     stale_replies: int
+    recoveries: int = 0
+    reopened: int = 0
 
     @classmethod
     def between(cls, stats: tuple[Stats, Stats], host: tuple[LinkCounters, LinkCounters]) -> Line:
-        """Return what came between two looks at the counters of both ends."""
+        """Return what came between two looks at the counters of both ends.
+
+        A board that was reset meanwhile has forgotten some of it.
+        """
         (before, after), (first, last) = stats, host
         return cls(
-            after.bad_frames - before.bad_frames,
-            after.uart_overruns - before.uart_overruns,
-            after.rx_ring_overflows - before.rx_ring_overflows,
-            after.duplicates - before.duplicates,
-            after.sequence_errors - before.sequence_errors,
+            max(0, after.bad_frames - before.bad_frames),
+            max(0, after.uart_overruns - before.uart_overruns),
+            max(0, after.rx_ring_overflows - before.rx_ring_overflows),
+            max(0, after.duplicates - before.duplicates),
+            max(0, after.sequence_errors - before.sequence_errors),
             last.retries - first.retries,
             last.bad_frames - first.bad_frames,
             last.stale_replies - first.stale_replies,
+            last.recoveries - first.recoveries,
+            last.reopened - first.reopened,
         )
 
     @property
@@ -90,6 +99,8 @@ class Line:
             ("requests that came twice and were sent once", unasked),
             ("requests out of sequence", self.sequence_errors),
             ("damaged blocks at the host", self.bad_replies),
+            ("resets of the board in mid-stream", self.recoveries),
+            ("times without the port", self.reopened),
         )
         if not any(n for _, n in lost):
             return None

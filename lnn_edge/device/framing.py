@@ -5,8 +5,8 @@ Knows nothing of what a payload means. The contract is docs/protocol.md.
 
 from __future__ import annotations
 
-import binascii
 import struct
+import zlib
 from dataclasses import dataclass
 
 from cobs import cobs
@@ -15,8 +15,8 @@ from lnn_edge.errors import LinkError
 
 MAX_PAYLOAD = 1024  # bytes of a request, docs/protocol.md
 LARGEST_REPLY = 8192  # bytes: a result with the state of a large model
-_CRC_INIT = 0xFFFF  # CRC-16/CCITT-FALSE
-_OVERHEAD = 4  # type, seq, crc
+_HEAD_BYTES, _CRC_BYTES = 2, 4  # type, seq; crc
+_OVERHEAD = _HEAD_BYTES + _CRC_BYTES
 # COBS adds one byte for each started run of 254.
 MAX_BLOCK = LARGEST_REPLY + _OVERHEAD + (LARGEST_REPLY + _OVERHEAD) // 254 + 1
 
@@ -28,11 +28,6 @@ class Frame:
     kind: int
     seq: int
     payload: bytes = b""
-
-
-def crc16(data: bytes) -> int:
-    """CRC-16/CCITT-FALSE: poly 0x1021, init 0xFFFF; crc16(b"123456789") = 0x29B1."""
-    return binascii.crc_hqx(data, _CRC_INIT)
 
 
 def encode_frame(frame: Frame) -> bytes:
@@ -47,7 +42,7 @@ def encode_frame(frame: Frame) -> bytes:
             f" send at most {MAX_PAYLOAD}"
         )
     body = bytes((frame.kind, frame.seq)) + frame.payload
-    block: bytes = cobs.encode(body + struct.pack("<H", crc16(body)))
+    block: bytes = cobs.encode(body + struct.pack("<I", zlib.crc32(body)))
     return block + b"\0"
 
 
@@ -98,7 +93,7 @@ def _parse_block(block: bytes) -> Frame | None:
         return None
     if not _OVERHEAD <= len(raw) <= LARGEST_REPLY + _OVERHEAD:
         return None
-    body, crc = raw[:-2], raw[-2:]
-    if struct.pack("<H", crc16(body)) != crc:
+    body, crc = raw[:-_CRC_BYTES], raw[-_CRC_BYTES:]
+    if struct.pack("<I", zlib.crc32(body)) != crc:
         return None
     return Frame(body[0], body[1], body[2:])

@@ -1,4 +1,4 @@
-"""Messages of the wire protocol, version 2, as values and bytes.
+"""Messages of the wire protocol, version 3, as values and bytes.
 
 Pure: no port, no clock. The contract is docs/protocol.md; the other side is
 firmware/src/protocol.c.
@@ -7,13 +7,13 @@ firmware/src/protocol.c.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import IntEnum
 from typing import Any
 
 from lnn_edge.errors import LinkError
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 DATA_HEAD_BYTES = 8
 STAMP_BYTES = 4
 RESULTS_HEAD_BYTES = 4
@@ -58,7 +58,7 @@ class ErrorCode(IntEnum):
     BAD_SEQUENCE = 3
     BAD_ARGUMENT = 4
     UNSUPPORTED = 5
-    BUSY = 6
+    NO_SESSION = 6
 
 
 def _unpack(layout: str, payload: bytes, what: str) -> tuple[int, ...]:
@@ -233,6 +233,17 @@ class Trace:
 
 
 _STATS = "<16I2Q"
+_LARGEST = ("largest_push", "largest_poll", "largest_frame")
+_OF_BOARD = (  # counted since its start
+    "rx_bytes",
+    "rx_frames",
+    "bad_frames",
+    "uart_overruns",
+    "rx_ring_overflows",
+    "duplicates",
+    "sequence_errors",
+    "steps",
+)
 
 
 @dataclass(frozen=True)
@@ -277,6 +288,25 @@ class Stats:
     def decode(cls, payload: bytes) -> Stats:
         """Read a payload."""
         return cls(*_unpack(_STATS, payload, "STATS"))
+
+    def of_model(self) -> Stats:
+        """What is counted since RESET: the rest is of the board, which others may have used."""
+        return replace(self, **dict.fromkeys(_OF_BOARD, 0))
+
+    def after(self, earlier: Stats) -> Stats:
+        """Counters of a run that was taken up again after a RESET, `earlier` those until then."""
+        is_restarted = self.rx_bytes < earlier.rx_bytes
+        values = {}
+        for name, now in asdict(self).items():
+            before = getattr(earlier, name)
+            if name in _LARGEST:
+                values[name] = max(now, before)
+            elif name == "stack_free_bytes":
+                values[name] = min(now, before)
+            else:
+                is_gone = is_restarted or name not in _OF_BOARD
+                values[name] = now + before if is_gone else now
+        return Stats(**values)
 
 
 @dataclass(frozen=True)
@@ -327,7 +357,7 @@ class Fault:
         return cls(*_unpack("<8I", payload, "FAULT"))
 
 
-_INFO = "<B3sIIIIBBBBHHHH8s32s32s32s"
+_INFO = "<B3sIIIIHHBBHHHH8s32s32s32s"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,7 @@ from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.tasks.judge import Figures
 from lnn_edge.tasks.judge import judge as judge_scores
 from lnn_edge.tasks.learned import Overlap, is_invented, learned_by_graph, overlap
+from lnn_edge.verify.journal import Journal, Past, journal_key
 
 OpenTrace = Callable[[], AbstractContextManager[Link]]
 """Opens a link to the diagnostic build of the same firmware."""
@@ -159,6 +160,7 @@ class Verification:
         trained_on: Which of the recordings the model learned from, None if nobody asked.
         is_invented: Whether there is no accuracy because it would mean nothing, see
             learned.is_invented.
+        resumed_steps: Decisions that an interrupted run of the same verification left.
     """
 
     link: str
@@ -188,6 +190,7 @@ class Verification:
     functions: dict[str, int] | None = None
     trained_on: Overlap | None = None
     is_invented: bool = False
+    resumed_steps: int = 0
 
     @property
     def float_error(self) -> dict[str, float] | None:
@@ -268,6 +271,7 @@ class Verification:
             "largest_call": self.largest_call and asdict(self.largest_call),
             "decision_cost": self.decision_cost and asdict(self.decision_cost),
             "instructions_by_function": self.functions,
+            "resumed_steps": self.resumed_steps,
         }
 
 
@@ -328,6 +332,7 @@ def verify(
     judge: Judge = lambda _: None,
     has_clock: bool = True,
     count_functions: CountFunctions = lambda: None,
+    journal: Journal | None = None,
 ) -> Verification:
     """Stream signals to a device; compare every bit and every counter with the simulator.
 
@@ -343,6 +348,7 @@ def verify(
         judge: Compares the device's decisions with labels, where there are any.
         has_clock: Whether the device can come up on its configured clock.
         count_functions: Asks who emulates the device.
+        journal: Keeps what is learned, and what an interrupted run has left.
 
     Raises:
         LinkError: The device is silent, or runs another model.
@@ -350,7 +356,8 @@ def verify(
     """
     _check_signals(graph, signals)
     info = link.hello(bytes.fromhex(graph_sha256(graph)))
-    exchange = _exchange(graph, signals, link, on_step, count_functions)
+    resumed = journal.steps if journal else 0
+    exchange = _exchange(graph, signals, link, on_step, count_functions, journal)
     steps, decided = exchange.steps, [[s.got for s in run if s.got] for run in exchange.runs]
     if not steps:
         needed = "longer ones with beats" if _takes_events(graph) else "longer ones"
@@ -380,7 +387,8 @@ def verify(
         decision_cost=decision_cost(
             info, exchange.stats, sum(len(s.frames) for s in signals), sum(map(len, decided))
         ),
-        functions=exchange.functions,
+        functions=None if resumed else exchange.functions,
+        resumed_steps=resumed,
     )
 
 
@@ -449,7 +457,10 @@ def verify_signals(
 
     make_runner(spec, project.board)  # an unknown one is refused before anything is built
     built = build(project.folder, preset)
-    with open_device(built) as (runner, link):
+    with (
+        _journal(project, spec, built, signals) as journal,
+        open_device(built) as (runner, link),
+    ):
         result = verify(
             project.graph,
             signals,
@@ -460,6 +471,7 @@ def verify_signals(
             judge=judge,
             has_clock=runner.has_clock,
             count_functions=runner.instructions_by_function,
+            journal=journal,
         )
     is_elsewhere = is_serial and built.why is not None  # the board runs an older one
     return replace(result, firmware_sha256=None if is_elsewhere else built.sha256, built=built.why)
@@ -468,11 +480,30 @@ def verify_signals(
 def write_verification(result: Verification, folder: Path) -> Path:
     """Write a project's verify-LINK.json and, as the newest, verify.json; return the former."""
     text = json.dumps(result.to_json(), indent=1) + "\n"
-    link = re.sub("[^a-z0-9]+", "-", result.link.lower()).strip("-")
-    newest, path = folder / "verify.json", folder / f"verify-{link}.json"
+    newest, path = folder / "verify.json", folder / f"verify-{_file_name(result.link)}.json"
     for each in (newest, path):
         write_whole(each, text)
     return path
+
+
+def _file_name(link: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", link.lower()).strip("-")
+
+
+@contextmanager
+def _journal(
+    project: Project, spec: str, built: BuildResult, signals: Sequence[Signal]
+) -> Iterator[Journal]:
+    """Keep a journal in the project, which goes once the verification is made."""
+    parts = [spec, built.sha256, graph_sha256(project.graph), *(s.name for s in signals)]
+    arrays = [array for signal in signals for array in (signal.frames, signal.events)]
+    path = project.folder / f".verify-{_file_name(spec)}.part"
+    journal = Journal(path, journal_key(parts, arrays))
+    try:
+        yield journal
+        journal.remove()
+    finally:
+        journal.close()
 
 
 def _check_signals(graph: QGraph, signals: Sequence[Signal]) -> None:
@@ -496,22 +527,26 @@ def _exchange(
     link: Link,
     on_step: Callable[[], None],
     count_functions: CountFunctions,
+    journal: Journal | None,
 ) -> _Exchange:
     """Stream the signals, and look at the counters of both ends before, between and after."""
     runs: list[list[_Step]] = []
-    stats = [link.stats()]
-    host, functions = link.counters, count_functions()
+    stats: list[Stats] = []
+    board, host, functions = link.stats(), link.counters, count_functions()
     wrong: list[WrongCounter] = []
-    for signal in signals:
+    for index, signal in enumerate(signals):
+        past = journal.past(index, link.info.record_layout(True)) if journal else Past()
         stream, run = Stream(graph), list[_Step]()
-        for step in _run(stream, signal, link):
+        for step in _run(stream, signal, link, past, journal):
             run.append(step)
             on_step()
         runs.append(run)
-        stats.append(link.stats())
+        stats.append(past.stats or link.stats())
+        if journal and not past.stats:
+            journal.end(stats[-1])
         wrong += compare_counters(signal.name, stream.counters, stats[-1])
-    line = Line.between((stats[0], stats[-1]), (host, link.counters))
-    return _Exchange(runs, stats[1:], tuple(wrong), line, _added(functions, count_functions()))
+    line = Line.between((board, link.stats()), (host, link.counters))
+    return _Exchange(runs, stats, tuple(wrong), line, _added(functions, count_functions()))
 
 
 def _sample_rate_hz(graph: QGraph) -> float | None:
@@ -529,9 +564,10 @@ def _added(
     return {name: n for name, n in more.items() if n}
 
 
-def _run(stream: Stream, signal: Signal, link: Link) -> Iterator[_Step]:
+def _run(
+    stream: Stream, signal: Signal, link: Link, past: Past, journal: Journal | None
+) -> Iterator[_Step]:
     """Stream a signal; the simulator goes ahead and tells where decisions fill a reply."""
-    link.reset(detail=True)
     simulated: deque[Decision] = deque()
 
     def foresee() -> Iterator[int]:
@@ -545,10 +581,27 @@ def _run(stream: Stream, signal: Signal, link: Link) -> Iterator[_Step]:
         while simulated or next(foreseen, None) is not None:
             yield simulated.popleft()
 
-    got = link.stream(signal.frames, signal.events.tolist(), foreseen)
+    got = chain(past.records, _rest(signal, link, past, foreseen, journal))
     # The device first, so that what is foreseen is asked for by the one who cuts the requests.
     for index, (b, a) in enumerate(zip_longest(got, expect())):
         yield _Step(signal.name, index, a, b)
+
+
+def _rest(
+    signal: Signal, link: Link, past: Past, foreseen: Iterator[int], journal: Journal | None
+) -> Iterator[ResultRecord]:
+    """Stream what of a signal is not known yet."""
+    if past.stats:
+        return
+    link.reset(detail=True)
+    if past.checkpoint:
+        link.take_up(past.checkpoint)
+    begin = past.checkpoint.frames if past.checkpoint else 0
+    events = signal.events[signal.events >= begin].tolist()
+    for record in link.stream(signal.frames[begin:], events, foreseen):
+        if journal:
+            journal.note(record, link.checkpoint)
+        yield record
 
 
 def _check_output(output: Output, steps: Sequence[_Step]) -> OutputCheck:

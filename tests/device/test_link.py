@@ -1,10 +1,13 @@
 import contextlib
 import itertools
 import socket
+import time
+from concurrent import futures
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from cobs import cobs
 
 from lnn_edge.device.framing import MAX_PAYLOAD, Frame, encode_frame
 from lnn_edge.device.link import Link, find_ports
@@ -29,7 +32,7 @@ def make_board():
 
 
 def open_link(board, **options):
-    return Link(board.url, **{"timeout_s": 0.2, "retries": 2, **options})
+    return Link(board.url, **{"timeout_s": 0.2, "retries": 2, "outage_s": 0.0, **options})
 
 
 def record(frames, events, seed=1):
@@ -278,7 +281,7 @@ def test_a_silent_board_is_named_within_the_time_given(make_board):
 def test_a_board_that_is_still_starting_is_waited_for(make_board):
     lost = []
     board = make_board(to_board=lambda block: block if len(lost) == 5 else lost.append(0) or b"")
-    with open_link(board, timeout_s=10.0) as link:
+    with open_link(board, timeout_s=2.0) as link:
         assert link.hello().board_name == "fake"
         assert link.counters.retries == 5
 
@@ -297,7 +300,8 @@ def test_a_board_that_falls_silent_ends_the_stream(make_board):
         stream = link.stream(samples, stamps)
         first = next(stream)
         board.to_board = lambda _: b""
-        with pytest.raises(LinkError, match="DATA sent 3 times"):
+        said = r"the board answered 0\.\d s ago and is silent since \(DATA sent 3 times\)"
+        with pytest.raises(LinkError, match=said):
             list(stream)
     assert first == decisions(samples, stamps)[0]
 
@@ -312,25 +316,127 @@ def test_a_board_with_another_model_is_refused(make_board):
 
 def test_a_board_with_another_protocol_is_refused(make_board):
     with (
-        open_link(make_board(info={"protocol": 3})) as link,
-        pytest.raises(LinkError, match="protocol version 3, this tool version 2"),
+        open_link(make_board(info={"protocol": 4})) as link,
+        pytest.raises(LinkError, match="protocol version 4, this tool version 3"),
     ):
         link.hello()
 
 
-def test_a_board_that_was_reset_is_noticed(make_board):
+def old_block(body):
+    """A block of protocol version 2: its CRC-16/CCITT-FALSE."""
+    register = 0xFFFF
+    for byte in body:
+        register ^= byte << 8
+        for _ in range(8):
+            register = (register << 1 ^ (0x1021 if register & 0x8000 else 0)) & 0xFFFF
+    return cobs.encode(body + register.to_bytes(2, "little")) + b"\0"
+
+
+@pytest.mark.parametrize("answer", [b"\x81\0\2" + bytes(135), b"\x8e\0\5\0"], ids=["2", "1"])
+def test_old_firmware_is_named_with_the_command_that_renews_it(answer):
+    with socket.create_server(("127.0.0.1", 0)) as server, futures.ThreadPoolExecutor() as pool:
+        heard = pool.submit(answer_old, server, old_block(b"\1\0\2"), old_block(answer))
+        url = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        with Link(url, timeout_s=0.1, retries=0) as link:
+            with pytest.raises(LinkError, match=r"older protocol.*`lnn-edge flash`"):
+                link.hello()
+        assert heard.result()
+
+
+def answer_old(server, hello, answer):
+    """Answer this block alone, as firmware does that finds every other one damaged."""
+    connection, received = server.accept()[0], b""
+    with connection:
+        while hello.removesuffix(b"\0") not in received.split(b"\0"):
+            received += connection.recv(4096)
+        connection.sendall(answer)
+        return connection.recv(1) == b""
+
+
+@pytest.mark.parametrize("detail", [False, True])
+def test_a_board_that_was_reset_is_brought_back_to_where_it_was(make_board, detail):
+    board = make_board()
+    samples, stamps = record(5_000, 50)
+    with open_link(board) as link:
+        link.reset(detail)
+        got = []
+        for decision in link.stream(samples, stamps):
+            got.append(decision)
+            if len(got) in (1, 20, 21):
+                board.reboot()
+        assert got == decisions(samples, stamps, detail)
+        assert link.counters.recoveries == 3
+
+
+def test_a_board_that_is_reset_by_what_it_is_sent_ends_the_stream(make_board):
+    def reboot(block):
+        if b"\xee\x11" in block:
+            board.reboot()
+        return block
+
+    board = make_board(to_board=reboot)
+    samples, stamps = record(5_000, 50)
+    samples[3_000] = 0x11EE
+    with open_link(board) as link:
+        link.reset()
+        with pytest.raises(LinkError, match=r"it was reset.*5 times in a row after 2\d\d\d frames"):
+            list(link.stream(samples, stamps))
+
+
+def test_a_port_that_was_gone_is_waited_for(make_board):
+    board = make_board(is_pty=False)
+    board.hangs_up_at = 1_000
+    samples, stamps = record(5_000, 50)
+    with open_link(board, outage_s=20.0) as link:
+        link.reset()
+        assert list(link.stream(samples, stamps)) == decisions(samples, stamps)
+        assert link.counters.reopened == 1
+
+
+def test_a_session_of_another_program_is_not_taken_for_ones_own(make_board):
     board = make_board()
     samples, stamps = record(5_000, 50)
     with open_link(board) as link:
         link.reset()
         stream = link.stream(samples, stamps)
-        next(stream)
-        board.reboot()
-        with pytest.raises(LinkError, match=r"expects request 0 and got DATA .*was reset"):
-            list(stream)
-        link.hello()  # a new session works
+        got = [next(stream)]
+        board._expected = (board._expected + 77) % 256
+        assert got + list(stream) == decisions(samples, stamps)
+
+
+def test_requests_shrink_where_they_are_lost_and_grow_again(make_board):
+    longest = [200]
+    board = make_board(to_board=lambda block: block if len(block) < longest[0] else b"")
+    samples, stamps = record(8_000, 50)
+    with open_link(board, outage_s=20.0) as link:
+        link.reset()
+        stream = link.stream(samples, stamps)
+        got = [next(stream) for _ in range(20)]
+        few = [Data.decode(f.payload).frames for f in board.seen if f.kind == Kind.DATA]
+        longest[0] = 2_000
+        got += stream
+    assert got == decisions(samples, stamps)
+    assert max(few) * 4 + 8 < 200
+    assert max(sent_frames(board)) * 4 > 500
+
+
+def test_waits_follow_the_round_trip(make_board):
+    lost = []
+
+    def lose_one(block):
+        if len(board.seen) == 10 and not lost:
+            lost.append(time.monotonic())
+            return b""
+        if len(lost) == 1:
+            lost.append(time.monotonic())
+        return block
+
+    board = make_board(to_board=lose_one)
+    samples, stamps = record(5_000, 50)
+    with open_link(board, timeout_s=60.0, outage_s=90.0) as link:
         link.reset()
         assert list(link.stream(samples, stamps)) == decisions(samples, stamps)
+    assert lost[1] - lost[0] < 30.0  # the longest wait is 60
 
 
 def test_a_fault_is_told_though_it_cuts_a_reply(make_board):

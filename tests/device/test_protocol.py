@@ -23,14 +23,14 @@ i16 = st.integers(-0x8000, 0x7FFF)
 ARM_PIDR = bytes.fromhex("02b03b0004000000")  # DWT of a Cortex-M7 (DDI 0489, table of DWT PIDRs)
 
 INFO = Info(
-    protocol=2,
+    protocol=3,
     firmware=(1, 2, 3),
     flags=0x10,
     core_clock_hz=216_000_000,
     baud=115_200,
     reset_cause=0x14000000,
     channels=2,
-    outputs=4,
+    outputs=300,
     detail_supported=True,
     trace=False,
     state_bytes=3000,
@@ -106,12 +106,12 @@ def test_results_lie_as_the_specification_says():
 
 def test_info_lies_as_the_specification_says():
     payload = INFO.encode()
-    assert len(payload) == 24 + 8 + 8 + 32 * 3
-    assert payload[:8] == bytes([2, 1, 2, 3, 0x10, 0, 0, 0])
+    assert len(payload) == 26 + 8 + 8 + 32 * 3
+    assert payload[:8] == bytes([3, 1, 2, 3, 0x10, 0, 0, 0])
     assert payload[8:12] == (216_000_000).to_bytes(4, "little")
-    assert payload[16:24] == bytes.fromhex("00000014 02040100")
-    assert payload[24:32] == bytes.fromhex("b80b 7800 2800 0002")
-    assert payload[72:104].rstrip(b"\0") == b"ecg-beats-cfc"
+    assert payload[16:26] == bytes.fromhex("00000014 0200 2c01 0100")
+    assert payload[26:34] == bytes.fromhex("b80b 7800 2800 0002")
+    assert payload[74:106].rstrip(b"\0") == b"ecg-beats-cfc"
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ def test_a_payload_of_wrong_length_is_named(decode, payload):
 
 
 def test_another_protocol_version_is_named():
-    with pytest.raises(LinkError, match="protocol version 3, this tool version 2"):
-        Info.decode(b"\x03" + INFO.encode()[1:] + b"more")
+    with pytest.raises(LinkError, match="protocol version 4, this tool version 3"):
+        Info.decode(b"\x04" + INFO.encode()[1:] + b"more")
 
 
 @pytest.mark.parametrize(

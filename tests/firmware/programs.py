@@ -47,11 +47,11 @@ def write_model(graph: QGraph, folder: Path, core: Core = HOST) -> Path:
     return model
 
 
-def compile_host(model: Path, folder: Path) -> Path:
-    """Compile the host's program around a model, with the sanitizers."""
+def compile_host(model: Path, folder: Path, flags: str = SANITIZERS) -> Path:
+    """Compile the host's program around a model, with the sanitizers unless told otherwise."""
     program = folder / "host"
     sources = [FIRMWARE / "port/host/main.c", *(FIRMWARE / f"src/{n}.c" for n in _SHARED)]
-    _compile(["gcc", *WARNINGS, *SANITIZERS.split(), *_model(model)], sources, program)
+    _compile(["gcc", *WARNINGS, *flags.split(), *_model(model)], sources, program)
     return program
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lnn_edge.device.elf import read_elf
 from lnn_edge.device.framing import Frame, encode_frame
-from lnn_edge.device.protocol import Data, Fault, Kind
+from lnn_edge.device.protocol import Data, ErrorCode, Fault, Kind
 from tests.firmware.programs import TROUBLE, compile_board, needs_arm_gcc, needs_qemu
 from tests.firmware.wire import connect, run_qemu, run_virtual
 
@@ -65,7 +65,7 @@ def test_the_watchdog_resets_the_board_and_says_so(f746, tmp_path, what):
 def test_a_reset_board_refuses_requests_until_it_is_greeted(f746, tmp_path):
     with run_virtual(f746, tmp_path) as address, connect(address) as wire:
         reply = wire.ask(Kind.STATS, 0)
-        assert (reply.kind, reply.payload[0]) == (Kind.ERROR, 3)
+        assert (reply.kind, reply.payload[0]) == (Kind.ERROR, ErrorCode.NO_SESSION)
         wire.greet()
         assert wire.ask(Kind.STATS, 1).kind == Kind.STATS_REPLY
 

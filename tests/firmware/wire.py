@@ -15,7 +15,7 @@ from lnn_edge.device.framing import Frame, FrameDecoder, encode_frame
 from lnn_edge.device.protocol import PROTOCOL_VERSION, Info, Kind, Stats
 from lnn_edge.device.runners.process import BoardProcess
 
-ENVELOPE_BYTES = 8 + 2 + 2 + 7  # head of DATA, type and seq, CRC, COBS with a zero on either side
+ENVELOPE_BYTES = 8 + 2 + 4 + 7  # head of DATA, type and seq, CRC, COBS with a zero on either side
 STARTED_S = 60.0  # the virtual board compiles its counter once
 REPLY_S = 20.0
 

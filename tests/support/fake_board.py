@@ -21,6 +21,7 @@ from lnn_edge.device.protocol import (
     PROTOCOL_VERSION,
     Data,
     Error,
+    ErrorCode,
     Fault,
     Info,
     Kind,
@@ -68,12 +69,13 @@ class FakeBoard:
         self.info = Info(**{**FACTS, **(info or {})})
         self.deaf_baud = 0  # a rate at which the line carries nothing
         self.faults_at: int | None = None  # a DATA that covers this sample ends in a FAULT
-        self.hangs_up_at: int | None = None
+        self.hangs_up_at: int | None = None  # once, instead of taking this sample
         self.answers: dict[Kind, bytes] = {}  # replies in place of the right ones
         self.seen: list[Frame] = []  # processed requests
         self._decoder = FrameDecoder()
         self._line = bytearray()
         self._state = bytearray(STATE_BYTES)
+        self._kept: list[tuple[list[np.ndarray], list[int], int]] = []
         self._baud, self._heard_at = 115_200, time.monotonic()
         self.reboot()
         self._open(is_pty)
@@ -137,6 +139,9 @@ class FakeBoard:
         os.close(self._port)
         self._port = -1
 
+    def _hangs_up(self, data: Data) -> bool:
+        return self.hangs_up_at is not None and data.first + data.frames > self.hangs_up_at
+
     # --- line ---------------------------------------------------------------------------------
 
     def _receive(self, data: bytes) -> None:
@@ -166,7 +171,12 @@ class FakeBoard:
             self._send(self._last[1])
             return
         if frame.kind != Kind.HELLO and (not self._is_open or frame.seq != self._expected):
-            self._send(encode_frame(Frame(Kind.ERROR, frame.seq, bytes([3, self._expected]))))
+            code = ErrorCode.BAD_SEQUENCE if self._is_open else ErrorCode.NO_SESSION
+            self._send(encode_frame(Frame(Kind.ERROR, frame.seq, bytes([code, self._expected]))))
+            return
+        if frame.kind == Kind.DATA and self._hangs_up(Data.decode(frame.payload)):
+            self.hangs_up_at = None
+            self._hang_up()
             return
         self.seen.append(frame)
         self._expected = (frame.seq + 1) % 256
@@ -186,7 +196,7 @@ class FakeBoard:
         match Kind(frame.kind):
             case Kind.HELLO:
                 if payload != bytes([PROTOCOL_VERSION]):
-                    return self._error(5, "protocol version 2 only")
+                    return self._error(5, "protocol version 3 only")
                 self._is_open = True
                 return Kind.INFO, self.info.encode()
             case Kind.RESET:
@@ -196,12 +206,14 @@ class FakeBoard:
                 return self._data(Data.decode(payload))
             case Kind.GET_STATE:
                 offset, length = struct.unpack("<HH", payload)
+                self._keep(offset)
                 return Kind.STATE, State(
                     offset, bytes(self._state[offset : offset + length])
                 ).encode()
             case Kind.SET_STATE:
                 part = State.decode(payload)
                 self._state[part.offset : part.offset + len(part.data)] = part.data
+                self._put_back(part.offset + len(part.data))
                 return Kind.ACK, b""
             case Kind.TRACE:
                 operator, offset = struct.unpack("<HH", payload)
@@ -228,6 +240,18 @@ class FakeBoard:
 
     # --- model --------------------------------------------------------------------------------
 
+    def _keep(self, offset: int) -> None:
+        """Let the state stand for where the model is."""
+        if self._samples and offset == 0:
+            self._kept.append((list(self._samples), list(self._waiting), self._decided))
+            self._state[:8] = struct.pack("<II", 0xFACADE, len(self._kept) - 1)
+
+    def _put_back(self, end: int) -> None:
+        mark, index = struct.unpack("<II", self._state[:8])
+        if end == STATE_BYTES and mark == 0xFACADE:
+            samples, waiting, self._decided = self._kept[index]
+            self._samples, self._waiting = list(samples), list(waiting)
+
     def _reset(self, detail: bool) -> None:
         self._detail = detail
         self._samples: list[np.ndarray] = []
@@ -238,9 +262,6 @@ class FakeBoard:
         if data.first < len(self._samples):
             return self._error(4, "first is a frame that was already processed")
         end = data.first + data.frames
-        if self.hangs_up_at is not None and end > self.hangs_up_at:
-            self._hang_up()
-            return Kind.ACK, b""
         if self.faults_at is not None and end > self.faults_at:
             return Kind.FAULT, FAULT.encode()
         if list(data.stamps) != sorted(data.stamps) or any(s >= end for s in data.stamps):
@@ -275,7 +296,7 @@ class FakeBoard:
 
 
 FACTS: dict[str, object] = {
-    "protocol": 2,
+    "protocol": 3,
     "firmware": (0, 1, 0),
     "flags": 0x10,
     "core_clock_hz": 216_000_000,

@@ -1,4 +1,4 @@
-"""What a board can be asked for, over its serial link.
+"""What a board can be asked for, over its serial link, and how a stream outlives its board.
 
 The contract is docs/protocol.md.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -15,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lnn_edge.device.framing import MAX_PAYLOAD
-from lnn_edge.device.link.exchange import Exchange, LinkCounters, Patience
+from lnn_edge.device.link.exchange import Exchange, LinkCounters, Patience, SessionLostError
+from lnn_edge.device.link.pace import Window
 from lnn_edge.device.link.port import PortLostError, SerialPort
+from lnn_edge.device.link.recovery import Checkpoint, Replay, frames_of
 from lnn_edge.device.link.streaming import FrameQueue
 from lnn_edge.device.protocol import (
     PROTOCOL_VERSION,
@@ -35,7 +38,10 @@ from lnn_edge.device.protocol import (
 from lnn_edge.errors import LinkError
 
 DEFAULT_BAUD = 115_200
+OUTAGE_S = 30.0
 _GREETINGS = 4
+_LEAST_WINDOW = 64  # bytes
+_RECOVERIES = 5  # in a row, without a request that was answered in between
 _FALLBACK_S = 1.0  # the board returns to the old rate after this silence, docs/protocol.md
 
 
@@ -47,6 +53,7 @@ class Link:
         baud: Rate of a serial device, bit/s.
         timeout_s: Wait for a reply before the request is repeated, seconds.
         retries: Repetitions before the board counts as silent.
+        outage_s: How long a board that has answered may be silent or its port gone, seconds.
         elf: Firmware that runs there, to name functions in faults.
         diagnose: Asks the board's process why it ended; None while it lives.
 
@@ -60,14 +67,21 @@ class Link:
         baud: int = DEFAULT_BAUD,
         timeout_s: float = 1.0,
         retries: int = 5,
+        outage_s: float = OUTAGE_S,
         elf: Path | None = None,
         diagnose: Callable[[], str | None] | None = None,
     ) -> None:
         """Open the port."""
-        self._patience = Patience(timeout_s, retries + 1)
+        self._patience = Patience(timeout_s, retries + 1, outage_s)
         self._info: Info | None = None
         self._layout: RecordLayout | None = None
-        self._next_frame = 0
+        self._detail = False
+        self._next_frame = self._decisions = 0
+        self._replay = Replay()
+        self._checkpoint: Checkpoint | None = None
+        self._before: Stats | None = None  # counters that a reset took from the board
+        self._ahead: list[ResultRecord] = []  # decided again after a reset, not yet handed on
+        self._recoveries = self._in_a_row = 0
         self._port = SerialPort(url, baud)
         self._exchange = Exchange(self._port, elf, diagnose)
 
@@ -91,7 +105,12 @@ class Link:
     @property
     def counters(self) -> LinkCounters:
         """Counters since the link was opened."""
-        return self._exchange.counters
+        return replace(self._exchange.counters, recoveries=self._recoveries)
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The last state that was fetched since `reset`, with the decisions yielded before it."""
+        return self._checkpoint
 
     @property
     def info(self) -> Info:
@@ -114,7 +133,7 @@ class Link:
         """
         # A board that is still starting misses the first greetings: more of them, and sooner.
         usual = self._patience
-        patience = Patience(usual.timeout_s / _GREETINGS, usual.tries * _GREETINGS)
+        patience = Patience(usual.timeout_s / _GREETINGS, usual.tries * _GREETINGS, usual.outage_s)
         payload = bytes([PROTOCOL_VERSION])
         info = Info.decode(self._exchange.request(Kind.HELLO, payload, Kind.INFO, patience))
         if model_sha256 is not None and info.model_sha256 != model_sha256:
@@ -135,10 +154,20 @@ class Link:
             raise LinkError(
                 "this firmware sends no probes and state: build and flash the diagnostic one"
             )
+        self._next_frame = self._decisions = 0
+        self._replay, self._checkpoint, self._before, self._ahead = Replay(), None, None, []
+        self._detail, self._layout = detail, info.record_layout(detail)
         self._request(Kind.RESET, bytes([detail]), Kind.ACK)
-        self._next_frame = 0
-        self._layout = info.record_layout(detail)
         return self._layout
+
+    def take_up(self, checkpoint: Checkpoint) -> None:
+        """After `reset`, go on where another link to this model had come to.
+
+        The next frames streamed are those from `checkpoint.frames` on.
+        """
+        self._checkpoint, self._before = checkpoint, checkpoint.stats.of_model()
+        self._next_frame, self._decisions = checkpoint.frames, checkpoint.decisions
+        self._set_state(checkpoint.state)
 
     def skip(self, frames: int) -> None:
         """Leave a gap: the next frames streamed lie this many further on."""
@@ -150,7 +179,10 @@ class Link:
         events: Sequence[int] = (),
         foreseen: Iterable[int] = (),
     ) -> Iterator[ResultRecord]:
-        """Send a recording and yield the decisions as they come.
+        """Send a recording and yield the decisions as they come, each once.
+
+        A board that is reset meanwhile is brought back to where it was: the state is fetched now
+        and then (`checkpoint`), put back, and what came after it is sent again.
 
         Args:
             frames: Samples that follow those sent since `reset`, shape (N, C) int16.
@@ -158,28 +190,50 @@ class Link:
             foreseen: Frames since `reset` after which a decision is expected; see FrameQueue.
 
         Raises:
-            LinkError: Wrong shape, or the link failed.
+            LinkError: Wrong shape, or the link failed for longer than `outage_s`.
         """
         layout = self._layout or self.reset()
+        window = Window(self._room, _LEAST_WINDOW)
         per_reply = max(1, (self._room - RESULTS_HEAD_BYTES) // layout.size)
         first, channels = self._next_frame, self.info.channels
         queue = FrameQueue(frames, events, first, channels, self._room, foreseen, per_reply)
-        while (request := queue.next_request()) is not None:
-            results = self._send_data(request, layout)
+        queue.consume(0, more=self._replay.state is not None)  # a state may hold decisions back
+        while (request := queue.next_request(window.bytes)) is not None:
+            results = self._send_data(request, queue, window, layout)
             queue.consume(results.consumed, results.more)
             self._next_frame += results.consumed
-            yield from results.records
+            records, self._ahead = [*self._ahead, *results.records], []
+            self._decisions += len(records)
+            yield from records
+            if self._replay.is_due(self.info.state_bytes):
+                state, stats = self.get_state(), self.stats()
+                self._checkpoint = Checkpoint(self._next_frame, self._decisions, state, stats)
+                self._replay = Replay(state)
 
-    def _send_data(self, request: Data, layout: RecordLayout) -> Results:
-        payload = self._request(Kind.DATA, request.encode(), Kind.RESULTS)
+    def _send_data(
+        self, request: Data, queue: FrameQueue, window: Window, layout: RecordLayout
+    ) -> Results:
+        """Send a request or, while it is lost, the first part of it; note what the board took."""
+        sent = [request]
+
+        def shorter() -> bytes | None:
+            half = queue.next_request(len(sent[-1].encode()) // 2)
+            if half is None or half.frames >= sent[-1].frames:
+                return None
+            sent.append(half)
+            return half.encode()
+
+        before = self._exchange.counters.retries
+        payload = self._request(Kind.DATA, request.encode(), Kind.RESULTS, shorter)
+        lost = self._exchange.counters.retries - before
+        for _ in range(lost):
+            window.lost()
+        if not lost:
+            window.passed()
         results = Results.decode(payload, layout)
-        is_short = results.consumed < request.frames
-        is_stuck = results.more and not results.records  # only records can fill a reply
-        if results.consumed > request.frames or (is_short and not results.more) or is_stuck:
-            raise LinkError(
-                f"the board took {results.consumed} of {request.frames} frames and sent"
-                f" {len(results.records)} results: its firmware is faulty; flash it again"
-            )
+        _check_results(results, {data.frames for data in sent})
+        self._replay.take(request, results.consumed, results.records)
+        self._in_a_row = 0
         return results
 
     def get_state(self) -> bytes:
@@ -194,15 +248,26 @@ class Link:
 
     def set_state(self, blob: bytes) -> None:
         """Replace the state of the model by a blob that `get_state` returned."""
+        self._checkpoint = self._before = None
+        self._set_state(blob)
+
+    def _set_state(self, blob: bytes) -> None:
         if len(blob) != self.info.state_bytes:
             raise LinkError(
                 f"state of {len(blob)} bytes: this model has {self.info.state_bytes};"
                 " it belongs to another model"
             )
+        self._replay, self._ahead = Replay(blob), []
+        try:
+            self._put_state(blob)
+        except SessionLostError as lost:
+            self._recover(lost)  # which puts it
+
+    def _put_state(self, blob: bytes) -> None:
         room = self._room - STATE_HEAD_BYTES
         for offset in range(0, len(blob), room):
             part = State(offset, blob[offset : offset + room])
-            self._request(Kind.SET_STATE, part.encode(), Kind.ACK)
+            self._exchange.request(Kind.SET_STATE, part.encode(), Kind.ACK, self._patience)
 
     def trace(self, operator: int, state: bytes) -> bytes:
         """Return what an operator of the next ready step computes, starting from a state.
@@ -220,8 +285,9 @@ class Link:
         return output
 
     def stats(self) -> Stats:
-        """Return the board's counters."""
-        return Stats.decode(self._request(Kind.STATS, b"", Kind.STATS_REPLY))
+        """Return the board's counters, with those that a reset in mid-stream took from it."""
+        stats = Stats.decode(self._request(Kind.STATS, b"", Kind.STATS_REPLY))
+        return stats.after(self._before) if self._before else stats
 
     def set_baud(self, baud: int) -> int:
         """Change the rate and return the one in use afterwards.
@@ -251,8 +317,77 @@ class Link:
             self._patience = patience
         return True
 
-    def _request(self, kind: Kind, payload: bytes, reply: Kind) -> bytes:
-        return self._exchange.request(kind, payload, reply, self._patience)
+    def _request(
+        self,
+        kind: Kind,
+        payload: bytes,
+        reply: Kind,
+        shorter: Callable[[], bytes | None] = lambda: None,
+    ) -> bytes:
+        """Send a request; a board that was reset is first brought back to where it was."""
+        while True:
+            try:
+                return self._exchange.request(kind, payload, reply, self._patience, shorter)
+            except SessionLostError as lost:
+                self._recover(lost)
+
+    def _recover(self, lost: SessionLostError) -> None:
+        """Greet the board and bring its model to where it was.
+
+        Raises:
+            LinkError: It loses the session again and again, or runs another model now.
+        """
+        sha256 = self.info.model_sha256
+        while self._in_a_row < _RECOVERIES:
+            self._in_a_row += 1
+            try:
+                self.hello(sha256)
+                self._repeat()
+            except SessionLostError as again:
+                lost = again
+            else:
+                self._recoveries += 1
+                return
+        raise LinkError(
+            f"{lost}; it happened {_RECOVERIES} times in a row after {self._next_frame} frames"
+        )
+
+    def _repeat(self) -> None:
+        """Reset the model, put its last state back and repeat what the board has taken since."""
+        layout = self._layout
+        if layout is None:  # nothing has begun
+            return
+        self._exchange.request(Kind.RESET, bytes([self._detail]), Kind.ACK, self._patience)
+        if self._replay.state is not None:
+            self._put_state(self._replay.state)
+        self._before = self._checkpoint.stats if self._checkpoint else self._before
+        records = [record for data in self._replay.requests for record in self._again(data, layout)]
+        self._ahead = records[self._replay.decisions :]
+        self._replay.is_repeated = True
+
+    def _again(self, data: Data, layout: RecordLayout) -> Iterator[ResultRecord]:
+        channels = self.info.channels
+        frames = frames_of(data, channels)
+        queue = FrameQueue(frames, data.stamps, data.first, channels, self._room)
+        while (request := queue.next_request()) is not None:
+            payload = self._exchange.request(
+                Kind.DATA, request.encode(), Kind.RESULTS, self._patience
+            )
+            results = Results.decode(payload, layout)
+            _check_results(results, {request.frames})
+            queue.consume(results.consumed, results.more)
+            yield from results.records
+
+
+def _check_results(results: Results, asked: set[int]) -> None:
+    """Refuse an answer to a request of one of so many frames that leads nowhere."""
+    is_part = results.more and results.consumed < max(asked)
+    is_stuck = results.more and not results.records  # only records can fill a reply
+    if is_stuck or not (results.consumed in asked or is_part):
+        raise LinkError(
+            f"the board took {results.consumed} of {max(asked)} frames and sent"
+            f" {len(results.records)} results: its firmware is faulty; flash it again"
+        )
 
 
 def _part(data: bytes) -> bytes:

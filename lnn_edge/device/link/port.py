@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import serial
 from serial.tools import list_ports
@@ -67,13 +68,16 @@ class SerialPort:
         """Open the port and forget what lies in its buffer."""
         self.url = url
         self.received_bytes = 0
-        try:
-            self._serial = serial.serial_for_url(
-                url, baudrate=baud, timeout=0, write_timeout=_WRITE_TIMEOUT_S, exclusive=True
-            )
-            self._serial.reset_input_buffer()
-        except (*_ERRORS, ValueError) as error:
-            raise LinkError(f"{url}: {_open_failure(url, error)}") from None
+        self._serial = _open(url, baud)
+
+    def reopen(self) -> None:
+        """Open the port anew, at the same rate.
+
+        Raises:
+            LinkError: It is not there (yet).
+        """
+        self.close()
+        self._serial = _open(self.url, self.baud)
 
     @property
     def baud(self) -> int:
@@ -119,6 +123,17 @@ class SerialPort:
 
     def _lost(self, error: Exception) -> PortLostError:
         return PortLostError(f"{self.url}: the connection was lost ({error}); connect again")
+
+
+def _open(url: str, baud: int) -> Any:
+    try:
+        port = serial.serial_for_url(
+            url, baudrate=baud, timeout=0, write_timeout=_WRITE_TIMEOUT_S, exclusive=True
+        )
+        port.reset_input_buffer()
+    except (*_ERRORS, ValueError) as error:
+        raise LinkError(f"{url}: {_open_failure(url, error)}") from None
+    return port
 
 
 def _open_failure(url: str, error: Exception) -> str:

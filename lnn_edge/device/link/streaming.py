@@ -60,11 +60,16 @@ class FrameQueue:
         self._foreseen, self._per_reply = iter(foreseen), per_reply
         self._ahead: list[int] = []  # expected decisions that have been asked for
 
-    def next_request(self) -> Data | None:
-        """Return the longest request that fits, or None when there is nothing more to ask for."""
+    def next_request(self, window: int | None = None) -> Data | None:
+        """Return the longest request that fits, or None when there is nothing more to ask for.
+
+        Args:
+            window: Bytes it may carry, where the line bears less than the board takes; a request
+                carries a frame with its events all the same.
+        """
         if self._sent_frames == len(self._frames):
             return Data(self._start + self._sent_frames, 0, (), b"") if self._more else None
-        count = self._wanted(self._fitting())
+        count = self._wanted(self._fitting(window))
         first = self._start + self._sent_frames
         due = self._due(self._sent_frames + count)
         samples = self._frames[self._sent_frames : self._sent_frames + count].tobytes()
@@ -83,21 +88,25 @@ class FrameQueue:
         self._sent_events = self._due(self._sent_frames + frames)
         self._sent_frames += frames
 
-    def _fitting(self) -> int:
+    def _fitting(self, window: int | None) -> int:
         """Most frames that fit together with the events that fall due in them."""
+        room = self._room if window is None else min(self._room, window - DATA_HEAD_BYTES)
         count = len(self._frames) - self._sent_frames
         while True:
             events = self._due(self._sent_frames + count) - self._sent_events
-            fitting = (self._room - STAMP_BYTES * events) // self._frame_bytes
+            fitting = (room - STAMP_BYTES * events) // self._frame_bytes
             if count <= fitting and events <= MAX_EVENTS:
                 return count
+            if count == 1 and room < self._room:
+                room = self._room
+                continue
             if count == 1:
                 raise LinkError(
                     f"{events} events on sample {self._start + self._sent_frames}"
                     " do not fit one request: thin the events out"
                 )
             # Fewer frames bring fewer events: approached from above, the first fit is the longest.
-            count = max(1, min(count - 1, self._room // self._frame_bytes))
+            count = max(1, min(count - 1, room // self._frame_bytes))
 
     def _wanted(self, fitting: int) -> int:
         """Of the frames that fit, those up to the decision that fills the reply."""
