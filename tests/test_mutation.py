@@ -157,8 +157,8 @@ SOURCE_MUTATIONS = [  # and of events that a model finds
 ARM_MUTATIONS = [
     ("requantize", FIXED, '"smmulr %0', '"smmul %0'),
     ("linear", FIXED, '"ssat %0, #8', '"ssat %0, #7'),
-    ("linear", DUAL, '"   smlad %[low1], r11, r5, %[low1]\\n"', ""),
-    ("linear", DUAL, '"   sxtb16 r9, r9, ror #8\\n"', '"   sxtb16 r9, r9\\n"'),
+    ("linear", DUAL, '"   smlad %[low1], r12, %[two], %[low1]\\n"', ""),
+    ("linear", DUAL, '"   sxtb16 r5, r5, ror #8\\n"', '"   sxtb16 r5, r5\\n"'),
 ]
 
 

@@ -13,7 +13,7 @@ target_link_options(firmware PRIVATE
     ${LNN_CPU_FLAGS}
     -nostdlib -Wl,--gc-sections -Wl,--fatal-warnings
     -T ${CMAKE_SOURCE_DIR}/board/linker.ld
-    -Wl,-Map=${CMAKE_BINARY_DIR}/firmware.map)
+    -Wl,-Map=firmware.map) # where the linker runs: -Wl parts its words at commas, and a path may hold one
 target_link_libraries(firmware PRIVATE gcc)
 set_target_properties(firmware PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/board/linker.ld)
 
@@ -30,5 +30,5 @@ add_custom_target(size
 set(LNN_OPENOCD_ARGUMENTS ${LNN_OPENOCD_SCRIPT})
 list(TRANSFORM LNN_OPENOCD_ARGUMENTS PREPEND "-f;")
 add_custom_target(flash
-    COMMAND openocd ${LNN_OPENOCD_ARGUMENTS} -c "program $<TARGET_FILE:firmware> verify reset exit"
+    COMMAND openocd ${LNN_OPENOCD_ARGUMENTS} -c "program {$<TARGET_FILE:firmware>} verify reset exit"
     DEPENDS firmware USES_TERMINAL VERBATIM COMMAND_EXPAND_LISTS)

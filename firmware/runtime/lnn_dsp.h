@@ -3,8 +3,8 @@
  * @brief Sums of products, four rows of int8 weights at a time, for cores with the Armv7E-M DSP extension.
  *
  * Exact, and equal in every bit to the plain loops. Activations are int16 pairs; a group is four columns of four rows:
- * four words of weights. Each loop has a twin in C for other compilers and for tests on the host; it reads the same
- * packed weights and spells the instructions out by their meaning.
+ * four words of weights. Each loop has a twin in C for other compilers, builds without optimization and the host; it
+ * reads the same packed weights and spells the instructions out by their meaning.
  */
 #ifndef LNN_DSP_H
 #define LNN_DSP_H
@@ -13,6 +13,16 @@
 #include <string.h>
 
 #include "lnn_fixed.h"
+
+/**
+ * The loops in assembly take all but one of the registers, which a compiler has to give while it optimizes and addresses
+ * no data by a register. Define LNN_PLAIN_LOOPS where a project reserves more of them.
+ */
+#if LNN_HAS_DSP && defined(__OPTIMIZE__) && !defined(__PIC__) && !defined(LNN_PLAIN_LOOPS)
+#define LNN_HAS_DSP_LOOPS 1
+#else
+#define LNN_HAS_DSP_LOOPS 0
+#endif
 
 #if defined(__GNUC__)
 #define LNN_COPY_WORD(to, from) __builtin_memcpy((to), (from), 4)
@@ -121,28 +131,29 @@ LNN_INLINE void lnn_dot4_pairs(const uint32_t *weight, const int16_t *x, const i
     uint32_t raw1 = 0U;
     uint32_t low1 = 0U;
     int32_t  left = groups;
-#if LNN_HAS_DSP
-    __asm__ volatile("1: ldm %[w]!, {r8-r11}\n"
-                     "   ldr r4, [%[x]], #4\n"
-                     "   ldr r5, [%[x]], #4\n"
-                     "   smlad %[raw0], r8, r4, %[raw0]\n"
-                     "   sxtb16 r8, r8\n"
-                     "   smlad %[raw1], r9, r4, %[raw1]\n"
-                     "   sxtb16 r9, r9\n"
-                     "   smlad %[low0], r8, r4, %[low0]\n"
-                     "   smlad %[low1], r9, r4, %[low1]\n"
-                     "   smlad %[raw0], r10, r5, %[raw0]\n"
-                     "   sxtb16 r10, r10\n"
-                     "   smlad %[raw1], r11, r5, %[raw1]\n"
-                     "   sxtb16 r11, r11\n"
-                     "   smlad %[low0], r10, r5, %[low0]\n"
-                     "   smlad %[low1], r11, r5, %[low1]\n"
+#if LNN_HAS_DSP_LOOPS
+    uint32_t two;
+    __asm__ volatile("1: ldm %[w]!, {r4, r5, r8, r12}\n"
+                     "   ldr %[two], [%[x]], #4\n"
+                     "   smlad %[raw0], r4, %[two], %[raw0]\n"
+                     "   sxtb16 r4, r4\n"
+                     "   smlad %[raw1], r5, %[two], %[raw1]\n"
+                     "   sxtb16 r5, r5\n"
+                     "   smlad %[low0], r4, %[two], %[low0]\n"
+                     "   smlad %[low1], r5, %[two], %[low1]\n"
+                     "   ldr %[two], [%[x]], #4\n"
                      "   subs %[left], %[left], #1\n"
+                     "   smlad %[raw0], r8, %[two], %[raw0]\n"
+                     "   sxtb16 r8, r8\n"
+                     "   smlad %[raw1], r12, %[two], %[raw1]\n"
+                     "   sxtb16 r12, r12\n"
+                     "   smlad %[low0], r8, %[two], %[low0]\n"
+                     "   smlad %[low1], r12, %[two], %[low1]\n"
                      "   bne 1b\n"
                      : [raw0] "+r"(raw0), [low0] "+r"(low0), [raw1] "+r"(raw1), [low1] "+r"(low1), [w] "+r"(weight),
-                       [x] "+r"(x), [left] "+r"(left)
+                       [x] "+r"(x), [left] "+r"(left), [two] "=&r"(two)
                      :
-                     : "r4", "r5", "r8", "r9", "r10", "r11", "cc", "memory");
+                     : "r4", "r5", "r8", "r12", "cc", "memory");
 #else
     for (; left > 0; left--)
     {
@@ -178,32 +189,34 @@ LNN_INLINE void lnn_dot4_words(const uint32_t *weight, const int16_t *x, const i
     uint32_t sum2 = 0U;
     uint32_t sum3 = 0U;
     int32_t  left = groups;
-#if LNN_HAS_DSP
-    __asm__ volatile("1: ldm %[w]!, {r8-r11}\n"
-                     "   ldr r4, [%[x]], #4\n"
-                     "   sxtb16 r5, r8\n"
-                     "   smlad %[sum0], r5, r4, %[sum0]\n"
-                     "   sxtb16 r5, r9\n"
-                     "   smlad %[sum1], r5, r4, %[sum1]\n"
-                     "   sxtb16 r5, r10\n"
-                     "   smlad %[sum2], r5, r4, %[sum2]\n"
-                     "   sxtb16 r5, r11\n"
-                     "   smlad %[sum3], r5, r4, %[sum3]\n"
-                     "   ldr r4, [%[x]], #4\n"
+#if LNN_HAS_DSP_LOOPS
+    uint32_t two;
+    uint32_t even;
+    __asm__ volatile("1: ldm %[w]!, {r4, r5, r8, r12}\n"
+                     "   ldr %[two], [%[x]], #4\n"
+                     "   sxtb16 %[even], r4\n"
+                     "   smlad %[sum0], %[even], %[two], %[sum0]\n"
+                     "   sxtb16 %[even], r5\n"
+                     "   smlad %[sum1], %[even], %[two], %[sum1]\n"
+                     "   sxtb16 %[even], r8\n"
+                     "   smlad %[sum2], %[even], %[two], %[sum2]\n"
+                     "   sxtb16 %[even], r12\n"
+                     "   smlad %[sum3], %[even], %[two], %[sum3]\n"
+                     "   ldr %[two], [%[x]], #4\n"
+                     "   sxtb16 r4, r4, ror #8\n"
+                     "   smlad %[sum0], r4, %[two], %[sum0]\n"
+                     "   sxtb16 r5, r5, ror #8\n"
+                     "   smlad %[sum1], r5, %[two], %[sum1]\n"
                      "   sxtb16 r8, r8, ror #8\n"
-                     "   smlad %[sum0], r8, r4, %[sum0]\n"
-                     "   sxtb16 r9, r9, ror #8\n"
-                     "   smlad %[sum1], r9, r4, %[sum1]\n"
-                     "   sxtb16 r10, r10, ror #8\n"
-                     "   smlad %[sum2], r10, r4, %[sum2]\n"
-                     "   sxtb16 r11, r11, ror #8\n"
-                     "   smlad %[sum3], r11, r4, %[sum3]\n"
+                     "   smlad %[sum2], r8, %[two], %[sum2]\n"
+                     "   sxtb16 r12, r12, ror #8\n"
+                     "   smlad %[sum3], r12, %[two], %[sum3]\n"
                      "   subs %[left], %[left], #1\n"
                      "   bne 1b\n"
                      : [sum0] "+r"(sum0), [sum1] "+r"(sum1), [sum2] "+r"(sum2), [sum3] "+r"(sum3), [w] "+r"(weight),
-                       [x] "+r"(x), [left] "+r"(left)
+                       [x] "+r"(x), [left] "+r"(left), [two] "=&r"(two), [even] "=&r"(even)
                      :
-                     : "r4", "r5", "r8", "r9", "r10", "r11", "cc", "memory");
+                     : "r4", "r5", "r8", "r12", "cc", "memory");
 #else
     for (; left > 0; left--)
     {

@@ -10,18 +10,10 @@
 
 #include <stdint.h>
 
-_Static_assert((-3 >> 1) == -2, "right shifts of negative numbers must be arithmetic");
-
-#if defined(__GNUC__)
-#define LNN_NOINLINE __attribute__((noinline))
-#define LNN_INLINE static inline __attribute__((always_inline))
-#else
-#define LNN_NOINLINE
-#define LNN_INLINE static inline
-#endif
+#include "lnn_compiler.h"
 
 /** The core has SMMULR, SMLAD and SXTB16, and the compiler takes them from us. */
-#if defined(__GNUC__) && defined(__ARM_FEATURE_DSP)
+#if defined(__GNUC__) && defined(__ARM_FEATURE_SIMD32)
 #define LNN_HAS_DSP 1
 #else
 #define LNN_HAS_DSP 0

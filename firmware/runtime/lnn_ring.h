@@ -48,8 +48,8 @@ LNN_INLINE void lnn_tap_copy(const int16_t *from, const uint32_t channels, int16
 #if defined(__GNUC__)
     if (channels % 2U == 0U)
     {
-        from = __builtin_assume_aligned(from, 4);
-        to   = __builtin_assume_aligned(to, 4);
+        from = (const int16_t *) __builtin_assume_aligned(from, 4);
+        to   = (int16_t *) __builtin_assume_aligned(to, 4);
     }
 #endif
     lnn_frame_copy(from, channels, to);

@@ -254,6 +254,8 @@ lnn_status_t lnn_every_take(uint32_t *due, const lnn_every_t *trigger, lnn_count
         counters->events_rejected++;
         return LNN_IDLE;
     }
-    *firing = (lnn_firing_t) {.stamp = end - 1U};
+    firing->stamp   = end - 1U;
+    firing->dt      = 0U;
+    firing->dt_next = 0U;
     return LNN_OK;
 }

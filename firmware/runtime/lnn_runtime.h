@@ -9,14 +9,14 @@
 
 #include <stdint.h>
 
-/** Generated files name the version that they were made for and refuse another. */
+#include "lnn_compiler.h"
+
 #ifdef __cplusplus
-#define LNN_ALIGN8 alignas(8)
-#else
-#define LNN_ALIGN8 _Alignas(8)
+extern "C" {
 #endif
 
-#define LNN_RUNTIME_VERSION 2
+/** Generated files name the version that they were made for and refuse another. */
+#define LNN_RUNTIME_VERSION 3
 
 #define LNN_MOST_AHEAD 0x1000000U /**< frames that an event may lie ahead: half a day at 360 Hz */
 
@@ -138,5 +138,9 @@ void lnn_every_note(uint32_t *due, const lnn_every_t *trigger, lnn_counters_t *c
  * ring. */
 lnn_status_t lnn_every_take(uint32_t *due, const lnn_every_t *trigger, lnn_counters_t *counters, uint32_t frames,
                             lnn_firing_t *firing);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

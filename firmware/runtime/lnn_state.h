@@ -9,6 +9,10 @@
 
 #include "lnn_runtime.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define LNN_BLOB_HEAD_BYTES 16U /**< "LNN", version, eight bytes of the graph's hash, bytes of the state */
 #define LNN_BLOB_CRC_BYTES 4U
 
@@ -57,5 +61,9 @@ uint32_t lnn_events_are_valid(const lnn_events_t *events, const uint32_t *stamps
 
 /** @brief Whether a firing that waits is one of the frames that came. */
 uint32_t lnn_every_is_valid(uint32_t due, const lnn_every_t *trigger, uint32_t frames);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

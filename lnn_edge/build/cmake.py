@@ -185,8 +185,11 @@ def _run(
         errors="replace",
         check=False,
     )
-    with log.open("a") as stream:
-        stream.write(f"$ {' '.join(command)}\n{done.stdout}")
+    try:
+        with log.open("a") as stream:
+            stream.write(f"$ {' '.join(command)}\n{done.stdout}")
+    except OSError as error:  # a disk that fills while it is written to names no file
+        raise OSError(error.errno, error.strerror, str(log)) from None
     if done.returncode == 0:
         return
     overflow = _OVERFLOW.search(done.stdout)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lnn_edge.device.board import Board, board_from_json
+from lnn_edge.device.board import Board, board_of
 from lnn_edge.errors import UsageError
+from lnn_edge.files.read import read_json
 
 if TYPE_CHECKING:
     from lnn_edge.graph.qgraph import QGraph
@@ -71,7 +71,7 @@ def open_project(folder: Path) -> Project:
     reference = folder / "float" / FILE
     if reference.is_file():
         sizes = graph.frame.size, graph.output.size
-        known = read_reference(reference.read_bytes(), str(reference), digest, *sizes)
+        known = read_reference(reference, digest, *sizes)
         graph = replace(graph, reference=known)
     return Project(folder, graph, board, export)
 
@@ -87,8 +87,8 @@ def open_board(folder: Path) -> Board:
 
 def _read_export(folder: Path) -> tuple[dict[str, object], Board]:
     try:
-        export = json.loads((folder / "export.json").read_text())
-        board_text = (folder / "board" / "board.json").read_text()
+        export = read_json(folder / "export.json")
+        board = read_json(folder / "board" / "board.json")
     except OSError as error:
         raise UsageError(
             f"{folder} is no exported project ({Path(error.filename).name}: {error.strerror}); "
@@ -98,4 +98,4 @@ def _read_export(folder: Path) -> tuple[dict[str, object], Board]:
         raise UsageError(f"{folder}: its JSON files are damaged ({error}); {_AGAIN}") from None
     if not isinstance(export, dict):
         raise UsageError(f"{folder}/export.json is damaged (no object); {_AGAIN}")
-    return export, board_from_json(board_text, f"{folder}/board/board.json")
+    return export, board_of(board, f"{folder}/board/board.json")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lnn_edge.build.stack import Handler, StackReport
-from lnn_edge.errors import UsageError
+from lnn_edge.build.stack import StackReport
+from lnn_edge.errors import BuildError, UsageError
+from lnn_edge.files import tables
+from lnn_edge.files.read import read_json
 from lnn_edge.files.write import write_whole
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from lnn_edge.device.elf import Elf, Section
 
 STACK_SECTION = ".stack"
+_AGAIN = "delete the folder and build again"
 
 
 @dataclass(frozen=True)
@@ -163,30 +166,20 @@ def read_size(path: Path, board: Board, limits: Limits) -> SizeReport:
         path: Of size.json.
         board: The board that it was measured for.
         limits: The user's budget, which need not be the one it was judged by before.
+
+    Raises:
+        BuildError: It is damaged: a key or type is wrong.
     """
-    document = json.loads(path.read_text())
-    stack = document["stack"]
-    interrupts = tuple(Handler(**handler) for handler in stack["interrupts"])
-    report = StackReport(
-        stack["total_bytes"],
-        stack["main_bytes"],
-        tuple(stack["main_path"]),
-        interrupts,
-        stack["fault"] and Handler(**stack["fault"]),
-        functions={},
-    )
-    flash, ram = document["flash_bytes"], document["ram_bytes"]
-    return SizeReport(
-        board=document["board"],
-        flash_bytes=flash,
-        ram_bytes=ram,
-        stack_bytes=document["stack_bytes"],
-        sections=document["sections"],
-        regions={name: RegionUse(**use) for name, use in document["regions"].items()},
-        operators={name: OperatorSize(**size) for name, size in document["operators"].items()},
-        stack=report,
-        budget_failures=tuple(_failures(board, limits, flash, ram, report)),
-    )
+    try:
+        values = read_json(path)
+    except (OSError, ValueError) as error:
+        raise BuildError(f"{path} is damaged ({error}); {_AGAIN}") from None
+    if isinstance(values, dict):
+        values.pop("budget_ok", None)  # follows from the failures
+    report = tables.build(SizeReport, values, str(path), BuildError)
+    flash, ram = report.flash_bytes, report.ram_bytes
+    failures = tuple(_failures(board, limits, flash, ram, report.stack))
+    return replace(report, budget_failures=failures)
 
 
 def _is_in(section: Section, board: Board, kind: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import traceback
 
@@ -31,6 +32,11 @@ COMMANDS = {
 FAILED = 1  # a completed check or budget failed
 LONGEST_ERROR = 1000  # characters, all of them printable: some are a stranger's
 TROUBLE = 2  # everything else
+_REMEDIES = {
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), "choose a path where no file is in the way"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room or choose another folder"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES), "choose a place where you may read and write"),
+}
 
 
 class LazyGroup(click.Group):
@@ -72,9 +78,10 @@ def _sentence(error: BaseException) -> str:
         return str(error)
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; give the same command again"
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError):
         place = "" if error.filename is None else f"{error.filename}: "
-        return f"{place}{error.strerror}; check the path, your permissions and the free space"
+        remedy = _REMEDIES.get(error.errno, "check the path, your permissions and the free space")
+        return f"{place}{error.strerror or str(error) or 'it failed'}; {remedy}"
     fault = f"{type(error).__name__}: {error}"
     return f"unexpected {fault}; run `lnn-edge -v ...` for the traceback and report it"
 

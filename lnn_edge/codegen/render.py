@@ -54,7 +54,7 @@ from lnn_edge.graph.stage import (
     Window,
 )
 
-RUNTIME_VERSION = 2
+RUNTIME_VERSION = 3
 RING_WORDS = 2  # of lnn_ring_t
 LOADING_BYTES = 8  # behind the state: how much of a blob came, and its CRC
 VERBS = (
@@ -503,11 +503,13 @@ def _arguments(places: Mapping[str, Code], op: AbstractOp) -> Iterator[tuple[Cod
             const = Code("const " if prefix == "x" else "")
             place = places[tensor.name]
             is_shared = place == shared and [places[t.name] for t in op.inputs].count(shared) == 1
-            restrict = Code("" if is_shared else "restrict ")
-            parts = (const, C_TYPES[tensor.dtype], restrict, prefix, index)
-            yield Code("%s%s *%s%s%d") % parts, place
+            restrict = Code("" if is_shared else "LNN_RESTRICT ")
+            pointer = Code("%s%s *") % (const, C_TYPES[tensor.dtype])
+            typed = Code("(%s) %s") % (pointer, place) if place.startswith("(") else place
+            yield Code("%s%s%s%d") % (pointer, restrict, prefix, index), typed
     if f"{op.name}.scratch" in places:
-        yield Code("int16_t *restrict scratch"), places[f"{op.name}.scratch"]
+        scratch = places[f"{op.name}.scratch"]
+        yield Code("int16_t *LNN_RESTRICT scratch"), Code("(int16_t *) %s") % scratch
 
 
 def _padded(size: int, to: int = 4) -> int:

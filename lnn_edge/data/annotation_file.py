@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lnn_edge.errors import DataError
+from lnn_edge.files.read import LARGEST_ARRAYS, read_whole
 
 # Codes of beats and their symbols; all other codes mark something else.
 BEAT_SYMBOLS = dict(enumerate("NLRaVFJASEj/Q", 1)) | {
@@ -51,7 +52,10 @@ def read_beat_marks(path: Path) -> BeatMarks:
     Raises:
         DataError: The file is truncated or damaged.
     """
-    data = path.read_bytes()
+    try:
+        data = read_whole(path, LARGEST_ARRAYS)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); copy it again") from None
     words = np.frombuffer(data[: len(data) // 2 * 2], "<u2").tolist()
     samples, symbols = [], []
     rate_hz = None

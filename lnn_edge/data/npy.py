@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from lnn_edge.errors import DataError
+from lnn_edge.files.arrays import array_of
 from lnn_edge.files.finite import check_finite
+from lnn_edge.files.read import LARGEST_ARRAYS, read_whole
 
 
 def load_sequences(path: Path, channels: int) -> np.ndarray:
@@ -21,16 +23,13 @@ def load_sequences(path: Path, channels: int) -> np.ndarray:
         DataError: The file cannot be read, has another shape, or holds what is no finite number.
     """
     try:
-        with path.open("rb") as file:
-            array = np.load(file, allow_pickle=False)
+        array = array_of(read_whole(path, LARGEST_ARRAYS))
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); give a .npy file") from None
-    except (ValueError, EOFError) as error:
+    except ValueError as error:
         raise DataError(
             f"{path} is no .npy file of numbers ({error}); write one with numpy.save"
         ) from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise DataError(f"{path} holds no real numbers; write a float array with numpy.save")
     whole = array[None] if array.ndim == 2 else array
     if whole.ndim != 3 or whole.shape[2] != channels or whole.size == 0:
         raise DataError(

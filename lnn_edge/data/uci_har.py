@@ -6,7 +6,6 @@ The data set's readme forbids commercial use: nothing made from it is shipped.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,9 @@ import numpy as np
 from lnn_edge.data.activity_run import CLASSES, NOT_SCORED, ActivityRun
 from lnn_edge.data.published import check_split, find_folder
 from lnn_edge.errors import DataError
+from lnn_edge.files.archives import members_of
+from lnn_edge.files.arrays import array_of
+from lnn_edge.files.read import LARGEST_ARRAYS, read_whole
 
 NAME = "uci_har"
 TEST_SUBJECTS = (2, 4, 9, 10, 12, 13, 18, 20, 24)
@@ -103,9 +105,9 @@ def _holds_files(folder: Path) -> bool:
 
 def _read(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in names}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        members = members_of(read_whole(path, LARGEST_ARRAYS), LARGEST_ARRAYS)
+        return {name: array_of(members[f"{name}.npy"]) for name in names}
+    except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path} is damaged or no HAPT file ({error}); fetch it again") from None
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from lnn_edge.data.annotation_file import read_beat_marks
 from lnn_edge.data.recording import LABEL_OF_SYMBOL, Recording
 from lnn_edge.errors import DataError
+from lnn_edge.files.read import LARGEST_ARRAYS, LARGEST_TEXT, check_file, read_whole
 
 ANNOTATOR = "atr"
 # What wfdb raises on files that are not as they should be; RuntimeError is that of FLAC.
@@ -46,8 +47,8 @@ def list_records(folder: Path) -> tuple[str, ...]:
             raise DataError(f"{folder} holds no WFDB record; it needs .hea, .dat and .atr files")
         return found
     try:
-        lines = [line.strip() for line in index.read_text("utf-8-sig").splitlines()]
-    except UnicodeDecodeError:
+        lines = [x.strip() for x in read_whole(index).decode("utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError):
         raise DataError(f"{index} is no text in UTF-8; write one name of a record a line") from None
     listed = dict.fromkeys(n for line in lines if line[:1] != "#" for n in line.split())
     ordered = tuple(name for name in listed if (folder / f"{name}.hea").is_file())
@@ -146,6 +147,7 @@ def read_record(folder: Path, name: str, patient: str | None = None) -> Recordin
 
 def _read_header(stem: Path) -> Any:
     try:
+        check_file(Path(f"{stem}.hea"), LARGEST_TEXT)
         with wfdb_library() as wfdb:
             header = wfdb.rdheader(str(stem))
     except _DAMAGE as error:
@@ -195,6 +197,8 @@ def _check_gains(stem: Path, header: Any) -> None:
 def _read_samples(stem: Path, header: Any) -> np.ndarray:
     """Read (N, L) int16, every sample valid and the checksums of the header fulfilled."""
     try:
+        for name in dict.fromkeys(header.file_name):
+            check_file(stem.with_name(name), LARGEST_ARRAYS)
         with wfdb_library() as wfdb:
             record = wfdb.rdrecord(str(stem), physical=False)
             is_invalid = np.isnan(record.dac())

@@ -6,14 +6,13 @@ Knows no generator, no build and no emulator; they read a Board.
 from __future__ import annotations
 
 import difflib
-import json
-import tomllib
 from pathlib import Path
 
 from lnn_edge.device.board_checks import check_board
 from lnn_edge.device.board_facts import Board, Clock, Dma, Layout, Mcu, Pll, Region, Tools, Uart
 from lnn_edge.errors import BoardError
 from lnn_edge.files import resources, tables
+from lnn_edge.files.read import read_toml
 
 __all__ = [
     "Board",
@@ -63,33 +62,21 @@ def read_board(path: Path) -> Board:
     """
     where = f"{path.parent.name}/{path.name}" if path.parent.name == "boards" else str(path)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        values = read_toml(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise BoardError(
-            f"{where}: cannot read it ({_reason(error)}); give a board file"
-        ) from error
-    except tomllib.TOMLDecodeError as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise BoardError(f"{where}: cannot read it ({reason}); give a board file") from error
+    except ValueError as error:
         raise BoardError(f"{where}: not valid TOML ({error})") from error
-    return _checked(tables.build(Board, values, where, BoardError), where)
+    return board_of(values, where)
 
 
-def board_from_json(text: str, where: str) -> Board:
-    """Read what `Board.to_json` wrote.
+def board_of(values: object, where: str) -> Board:
+    """Return the board of parsed TOML, or of what `Board.to_json` wrote.
 
     Raises:
-        BoardError: Not JSON, a wrong key or type, or a failed check.
+        BoardError: A wrong key or type, or a failed check.
     """
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BoardError(f"{where}: not valid JSON ({error}); export the project again") from error
-    return _checked(tables.build(Board, values, where, BoardError), where)
-
-
-def _reason(error: OSError | UnicodeDecodeError) -> str:
-    return str(error.strerror) if isinstance(error, OSError) else "not UTF-8 text"
-
-
-def _checked(board: Board, where: str) -> Board:
+    board = tables.build(Board, values, where, BoardError)
     check_board(board, where)
     return board

@@ -269,7 +269,7 @@ class Board:
         return not self.region(self.dma.region).is_tightly_coupled
 
     def to_json(self) -> str:
-        """Text that `board_from_json` reads back; equal boards give equal text."""
+        """Text that `board_of` reads back; equal boards give equal text."""
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
 
 

@@ -71,9 +71,9 @@ def is_text(text: object) -> bool:
     return isinstance(text, str) and len(text) <= LONGEST_TEXT and text.isprintable()
 
 
-def active_character(path: Path) -> str | None:
-    """Return a character of a path that CMake, Ninja or the Tcl of OpenOCD takes for a command."""
-    return next((c for c in str(path) if c in _ACTIVE or not c.isprintable()), None)
+def active_character(path: Path, more: str = "") -> str | None:
+    """Return a character of a path that CMake, Ninja or Tcl takes for a command, or one of more."""
+    return next((c for c in str(path) if c in _ACTIVE or c in more or not c.isprintable()), None)
 
 
 def shown(value: object, longest: int = LONGEST_SHOWN) -> str:

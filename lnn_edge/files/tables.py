@@ -67,11 +67,17 @@ def convert(hint: Any, value: Any, where: str, error: type[LnnEdgeError]) -> Any
     if origin is Literal and value in arguments:
         return value
     if origin is dict and isinstance(value, Mapping):
-        return dict(value)
+        of_key, of_value = arguments
+        return {
+            convert(of_key, k, where, error): convert(of_value, v, f"{where}: {shown(k)}", error)
+            for k, v in value.items()
+        }
     if origin in (Union, types.UnionType):
         for argument in arguments:
             with suppress(error):
                 return convert(argument, value, where, error)
+    if hint in (object, Any):
+        return value
     if hint is float and _fits(int, value) and abs(value) < _LARGEST:
         return float(value)
     if isinstance(hint, type) and _fits(hint, value):

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from lnn_edge.errors import UsageError
 from lnn_edge.files import tables
+from lnn_edge.files.read import read_json
 
 OWN = ".lnn-edge"  # how the names of files begin that are lnn-edge's whatever they hold
 MANIFEST = f"{OWN}.json"
@@ -164,19 +165,18 @@ def _owned(
 def _read_manifest(folder: Path) -> Manifest | None:
     path = folder / MANIFEST
     try:
-        values = json.loads(path.read_bytes())
+        values = read_json(path)
     except FileNotFoundError:
         return None
     except ValueError:
         values = {}
     try:
         manifest = tables.build(Manifest, values, str(path), UsageError)
-        files = {str(name): tuple(map(str, hashes)) for name, hashes in manifest.files.items()}
-    except (UsageError, TypeError):
+    except UsageError:
         raise UsageError(_damaged(path)) from None
-    if manifest.format != FORMAT or not all(map(_is_inside, files)):
+    if manifest.format != FORMAT or not all(map(_is_inside, manifest.files)):
         raise UsageError(_damaged(path))
-    return Manifest(manifest.kind, files)
+    return manifest
 
 
 def _damaged(path: Path) -> str:

@@ -8,9 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -20,7 +18,10 @@ import numpy as np
 
 from lnn_edge.errors import GraphError
 from lnn_edge.files import tables
+from lnn_edge.files.archives import members_of
+from lnn_edge.files.arrays import array_of
 from lnn_edge.files.names import shown
+from lnn_edge.files.read import LARGEST_TEXT, read_whole
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.fixed import RANGES
 from lnn_edge.graph.ir import AbstractOp, QTensor
@@ -47,19 +48,11 @@ _TRIGGER_KINDS: dict[str, type[InputTrigger | DecidingTrigger]] = {
     "every": EveryTrigger,
 }
 _TRIGGER_TENSORS = {"frame", "window", "dt", "dt_next", "source"}
+_DOCUMENT = "graph.json"
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _BASE_FIELDS = ("name", "inputs", "outputs")
 _LOOP_TENSORS = ("step", "result")
 _T = TypeVar("_T")
-_UNREADABLE = (  # RuntimeError: a damaged header asks for a password or a method zipfile lacks
-    OSError,
-    zipfile.BadZipFile,
-    zlib.error,
-    KeyError,
-    ValueError,
-    EOFError,
-    RuntimeError,
-)
 _MALFORMED = (
     KeyError,
     TypeError,
@@ -70,7 +63,7 @@ _MALFORMED = (
     RecursionError,
 )
 LONGEST_REASON = 300  # characters
-LARGEST_BYTES = 1 << 27  # of all members, unpacked: a file of a few KB may pretend to hold any size
+LARGEST_BYTES = 1 << 24  # of all members, unpacked: no microcontroller holds more
 _INTEGERS = range(-(1 << 31), 1 << 32)  # what C holds in 32 bits
 
 
@@ -88,7 +81,7 @@ def graph_bytes(graph: QGraph) -> bytes:
     document, arrays = _encode(graph)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        _add(archive, "graph.json", _canonical(document))
+        _add(archive, _DOCUMENT, _canonical(document))
         for name, data in sorted(arrays.items()):
             _add(archive, name, data)
     return buffer.getvalue()
@@ -106,13 +99,15 @@ def load_graph(path: Path) -> QGraph:
         GraphError: The file is missing, damaged, of a newer format, or fails a proof.
     """
     try:
-        files = _members(path)
-        document = json.loads(files["graph.json"])
+        data = read_whole(path, LARGEST_BYTES)
+        files = members_of(data, LARGEST_BYTES, {_DOCUMENT: LARGEST_TEXT})
+        document = json.loads(files[_DOCUMENT])
     except FileNotFoundError:
         raise GraphError(f"{path}: no such graph; make one with `lnn-edge quantize`") from None
-    except _UNREADABLE as error:
+    except (OSError, ValueError, KeyError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise GraphError(
-            f"{path}: damaged graph file ({error}); quantize the model again"
+            f"{path}: damaged graph file ({reason}); quantize the model again"
         ) from None
     try:
         _check_format(document)
@@ -127,18 +122,7 @@ def load_graph(path: Path) -> QGraph:
     if not beside.is_file():
         return graph
     sizes = graph.frame.size, graph.output.size
-    reference = read_reference(beside.read_bytes(), str(beside), graph_sha256(graph), *sizes)
-    return replace(graph, reference=reference)
-
-
-def _members(path: Path) -> dict[str, bytes]:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        if len(set(names)) != len(names):
-            raise zipfile.BadZipFile("two members have the same name")
-        if sum(info.file_size for info in archive.infolist()) > LARGEST_BYTES:
-            raise zipfile.BadZipFile(f"its members have more than {LARGEST_BYTES} bytes")
-        return {name: archive.read(name) for name in names}
+    return replace(graph, reference=read_reference(beside, graph_sha256(graph), *sizes))
 
 
 def _check_format(document: Any) -> None:
@@ -297,7 +281,7 @@ def _constants(hashes: dict[str, str], files: dict[str, bytes]) -> dict[str, np.
         if data is None or hashlib.sha256(data).hexdigest() != expected:
             raise GraphError(f"damaged graph file ({name}); quantize the model again")
         arrays[name] = _array(name, data)
-    strange = files.keys() - hashes.keys() - {"graph.json"}
+    strange = files.keys() - hashes.keys() - {_DOCUMENT}
     if strange:
         raise GraphError(f"{min(strange)} does not belong to this graph; quantize the model again")
     return arrays
@@ -305,14 +289,12 @@ def _constants(hashes: dict[str, str], files: dict[str, bytes]) -> dict[str, np.
 
 def _array(name: str, data: bytes) -> np.ndarray:
     """Return a constant: integers, as many as the file holds."""
-    stream = io.BytesIO(data)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError(f"{name} is not in NumPy format 1.0")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    if str(dtype) not in RANGES or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
-        raise ValueError(f"{name} holds {len(data)} bytes of {dtype} {shape}")
-    stream.seek(0)
-    array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
+    try:
+        array = array_of(data)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if str(array.dtype) not in RANGES:
+        raise ValueError(f"{name} holds {array.dtype}")
     return array
 
 

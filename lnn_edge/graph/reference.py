@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import io
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lnn_edge.errors import DataError
+from lnn_edge.files.archives import members_of
+from lnn_edge.files.arrays import array_of
+from lnn_edge.files.read import read_whole
 
 FILE = "reference.npz"
-_UNREADABLE = (
-    *(OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError),
-    *(zipfile.BadZipFile, zlib.error),
-)
+LARGEST_BYTES = 1 << 26
 
 
 def reference_beside(graph: Path) -> Path:
@@ -60,21 +59,20 @@ class Reference:
         return buffer.getvalue()
 
 
-def read_reference(
-    data: bytes, where: str, model_sha256: str, channels: int, outputs: int
-) -> Reference:
-    """Return a reference from the bytes of its file.
+def read_reference(where: Path, model_sha256: str, channels: int, outputs: int) -> Reference:
+    """Read a reference.
 
     Raises:
         DataError: It is damaged, or of another graph.
     """
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            count = len(arrays.files) // 2
-            digest = arrays["model_sha256"].tobytes()
-            frames = [arrays[f"frames{i}"] for i in range(count)]
-            values = [arrays[f"outputs{i}"] for i in range(count)]
-    except _UNREADABLE as error:
+        members = members_of(read_whole(where, LARGEST_BYTES), LARGEST_BYTES)
+        arrays = {name: array_of(data) for name, data in members.items()}
+        count = len(arrays) // 2
+        digest = arrays["model_sha256.npy"].tobytes()
+        frames = [arrays[f"frames{i}.npy"] for i in range(count)]
+        values = [arrays[f"outputs{i}.npy"] for i in range(count)]
+    except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{where} is damaged ({error}); quantize the model again") from None
     if not count or not all(map(_is_table, [*frames, *values])):
         raise DataError(f"{where} holds no sequences of frames; quantize the model again")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from lnn_edge.errors import DataError
+from lnn_edge.files.read import read_toml
 from lnn_edge.graph.qgraph import QGraph
 
 CARD = "model.toml"
@@ -26,8 +26,8 @@ def unlearned_beside(path: Path, graph: QGraph) -> tuple[str, ...] | None:
     """
     card = path.with_name(CARD)
     try:
-        values = tomllib.loads(card.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        values = read_toml(card)
+    except (OSError, ValueError):
         return None
     same = values.get("weights_sha256") == graph.metadata.get("weights_sha256") is not None
     if not same or "unlearned" not in values:

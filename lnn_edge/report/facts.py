@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from lnn_edge.data.recording import Recording, learned_lead
 from lnn_edge.device.counters import DecisionCost, LargestCall
 from lnn_edge.errors import UsageError
 from lnn_edge.files.names import shown
+from lnn_edge.files.read import read_json
 from lnn_edge.graph.fidelity import error_text
 from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.ir import AbstractOp
@@ -337,7 +337,7 @@ def _findings(project: Project, recordings: Sequence[LabelledSignal]) -> tuple[R
 def _read(path: Path, parse: Callable[[Any], Facts], again: str) -> Facts:
     """Parse a JSON file that another command wrote."""
     try:
-        return parse(json.loads(path.read_text()))
+        return parse(read_json(path))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UsageError(f"{path} is damaged ({type(error).__name__}: {error}); {again}") from None
 

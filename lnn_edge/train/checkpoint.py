@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files import tables
 from lnn_edge.files.finite import check_finite
+from lnn_edge.files.read import LARGEST_ARRAYS, read_toml, read_whole
 from lnn_edge.files.write import write_together
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, run_decisions
@@ -97,17 +97,14 @@ def load_trained(folder: Path) -> Trained:
         DataError: A file is missing, damaged, of another format, or they do not belong together.
     """
     try:
-        text, weights = (
-            (folder / "model.toml").read_text(),
-            (folder / "model.safetensors").read_bytes(),
-        )
-        values = tomllib.loads(text)
+        values = read_toml(folder / "model.toml")
+        weights = read_whole(folder / "model.safetensors", LARGEST_ARRAYS)
     except OSError as error:
         raise DataError(
             f"{folder}: no trained model ({error.strerror}: {Path(error.filename).name}); "
             "make one with `lnn-edge train`"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise DataError(f"{folder}/model.toml is damaged ({error}); train again") from None
     if values.get("format") != FORMAT:
         raise DataError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,12 +11,15 @@ from typing import Literal
 from lnn_edge.errors import UsageError
 from lnn_edge.files import tables
 from lnn_edge.files.names import model_name_fault, shown
+from lnn_edge.files.read import read_toml
 
 Preprocessing = Literal["causal", "whole-record"]
 FOLDER = Path(__file__).parent / "recipes"
 _LARGEST = sys.float_info.max
+LARGEST_SIZE = 4096  # of a layer: its weights alone would fill any board
 _RANGES = {  # of numbers that are not just 0 or more
-    **dict.fromkeys(("epochs", "batch_size", "sequence_length"), (1, _LARGEST)),
+    "epochs": (1, 1 << 20),
+    **dict.fromkeys(("batch_size", "sequence_length"), (1, 1 << 16)),
     **dict.fromkeys(("label_smoothing", "average_decay", "drop_second", "flip_second"), (0, 1)),
     **dict.fromkeys(("drop_lead", "drop_column"), (0, 1)),
 }
@@ -188,7 +190,7 @@ def load_recipe(name: str) -> Recipe:
     """
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        values = read_toml(path)
     except FileNotFoundError:
         near = get_close_matches(name, builtin_recipes(), cutoff=0) or builtin_recipes()
         raise UsageError(
@@ -196,7 +198,7 @@ def load_recipe(name: str) -> Recipe:
         ) from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}); give a .toml file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
     return recipe_of(values, str(path.name))
 
@@ -216,6 +218,9 @@ def recipe_of(values: object, where: str) -> Recipe:
         )
     _check_numbers(plan, f"{where}: training")
     _check_numbers(recipe.augmentation, f"{where}: augmentation")
+    for key, size in recipe.model.items():
+        if isinstance(size, int) and abs(size) > LARGEST_SIZE:
+            raise UsageError(f"{where}: model: {key} is {size}, needed is at most {LARGEST_SIZE}")
     if plan.burn_in >= plan.sequence_length:
         raise UsageError(
             f"{where}: training: burn_in is {plan.burn_in}, needed is less than sequence_length, "

@@ -89,12 +89,12 @@ def test_targets_size_and_flash(tmp_path):
     assert ".vectors" in run([cmake, "--build", "--preset", "board", "--target", "size"], project)
     planned = run([ninja, "-C", "build/board", "-t", "commands", "flash"], project)
     scripts = "openocd -f interface/stlink.cfg -f target/stm32f4x.cfg"
-    assert re.search(rf'{scripts} -c "program \S+/firmware\.elf verify reset exit"', planned)
+    assert re.search(rf'{scripts} -c "program \{{\S+/firmware\.elf\}} verify reset exit"', planned)
 
 
 def test_a_project_copied_elsewhere_builds_to_the_same_bytes(tmp_path):
     first = build(minimal_project(tmp_path))
-    copy = tmp_path / "some" / "where"
+    copy = tmp_path / "a b,c'd$e#f%g=h:i&j(k)l!{m}~n^o@p+*?`é—" / "-x"
     shutil.copytree(tmp_path / "project", copy)
     second = build(copy)
     assert first.elf.read_bytes() == second.elf.read_bytes()

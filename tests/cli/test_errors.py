@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,10 +51,27 @@ def test_a_bug_is_one_line_and_no_failed_check(monkeypatch: pytest.MonkeyPatch) 
     assert "in fail\n" in call("-v", "boards").err
 
 
-def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    fail_with(monkeypatch, OSError(errno.ENOSPC, "No space left on device", "/some/file"))
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "No space left", "/a"), "/a: No space left; make room or choose"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/a"),
+            "/a: Read-only file system; choose a",
+        ),
+        (FileExistsError(errno.EEXIST, "File exists", "/a"), "no file is in the way"),
+        (OSError("8 requested and 0 written"), "8 requested and 0 written; check the path"),
+        (shutil.Error([("a", "b", "no room")]), "no room"),
+        (OSError(), "it failed; check the path"),
+    ],
+)
+def test_a_disk_that_fails_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, sentence: str
+) -> None:
+    fail_with(monkeypatch, error)
     said = refusal(call("boards"))
-    assert said.startswith("/some/file: No space left on device; check the path")
+    assert sentence in said
+    assert "None" not in said
 
 
 def test_an_interrupted_command_is_no_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from lnn_edge.build.project import open_board
 from lnn_edge.codegen.render import render_board
-from lnn_edge.device.board import Board, board_from_json, list_boards, load_board, read_board
+from lnn_edge.device.board import Board, board_of, list_boards, load_board, read_board
 from lnn_edge.device.board_checks import clock_tree
 from lnn_edge.device.virtual.config import F746_MEMORIES, USART1, USART3, MachineConfig
 from lnn_edge.device.virtual.dma import BASES, CLOCK_BITS, IRQS, REQUESTS
-from lnn_edge.errors import BoardError
+from lnn_edge.errors import BoardError, UsageError
 from lnn_edge.files import resources
 
 SHIPPED = {
@@ -80,12 +82,16 @@ def test_board_of_ones_own_by_path(tmp_path):
 
 def test_json_reads_back_equal():
     for board in list_boards():
-        assert board_from_json(board.to_json(), "here") == board
+        assert board_of(json.loads(board.to_json()), "here") == board
 
 
-def test_damaged_json_is_refused():
-    with pytest.raises(BoardError, match="export the project again"):
-        board_from_json("{", "here")
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "\udcff"])
+def test_damaged_json_is_refused(text, tmp_path):
+    (tmp_path / "board").mkdir()
+    (tmp_path / "export.json").write_text("{}")
+    (tmp_path / "board" / "board.json").write_text(text, errors="surrogateescape")
+    with pytest.raises(UsageError, match=r"damaged .*run `lnn-edge export` again"):
+        open_board(tmp_path)
 
 
 def mhz(board: Board) -> tuple[float, ...]:
@@ -207,7 +213,7 @@ def test_a_board_may_do_without_dma():
     assert board.dma is None
     assert "#define LNN_UART_DMA 0" in render_board(board)["lnn_board.h"]
     assert ".dma" not in render_board(board)["linker.ld"]
-    assert board_from_json(board.to_json(), "copy") == board
+    assert board_of(json.loads(board.to_json()), "copy") == board
 
 
 def test_two_boards_differ_in_their_header():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -63,12 +64,18 @@ def require_emulator() -> None:
         pytest.skip("arm-none-eabi-gcc is not installed")
 
 
-def link(core: str, folder: Path, sources: list[Path], includes: list[Path]) -> Program:
+def link(
+    core: str,
+    folder: Path,
+    sources: list[Path],
+    includes: list[Path],
+    compiler: Sequence[str] = ("arm-none-eabi-gcc", *FLAGS),
+) -> Program:
     """Compile and link for a core; any warning fails."""
     script, elf = folder / "test.ld", folder / f"{core}.elf"
     script.write_text(LINKER_SCRIPT)
-    command = ["arm-none-eabi-gcc", f"-mcpu={core}", *FLAGS, *(f"-I{i}" for i in includes)]
-    command += [*map(str, sources), "-nostdlib", f"-T{script}", "-lgcc", "-o", str(elf)]
+    command = [*compiler, f"-mcpu={core}", *(f"-I{i}" for i in includes), *map(str, sources)]
+    command += ["-nostdlib", f"-T{script}", _libgcc(core), "-o", str(elf)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     with elf.open("rb") as file:
@@ -76,6 +83,12 @@ def link(core: str, folder: Path, sources: list[Path], includes: list[Path]) -> 
         functions = [s for s in table.iter_symbols() if s["st_info"]["type"] == "STT_FUNC"]
         symbols = {s.name: (s["st_value"] & ~1, s["st_size"]) for s in functions}
     return Program(elf, core, symbols)
+
+
+def _libgcc(core: str) -> str:
+    """Return GCC's arithmetic, which Clang links as well."""
+    ask = ["arm-none-eabi-gcc", f"-mcpu={core}", "-mthumb", "-print-libgcc-file-name"]
+    return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def run(program: Program, data: bytes, output_bytes: int, count: bool = False) -> Run:

@@ -50,15 +50,20 @@ def record_items(frames: np.ndarray, events: np.ndarray) -> list[Item]:
     return items
 
 
-def run_c(program: Path, items: list[Item]) -> bytes:
-    """Feed items to the program and return what it printed."""
+def pack(items: list[Item]) -> bytes:
+    """Return items as the programs read them."""
     parts = []
     for kind, value in items:
         raw = np.asarray(value, "<i2").tobytes() if kind in "FN" else b""
         raw = int(value).to_bytes(4, "little") if kind in "ES" else raw  # type: ignore[call-overload]
         raw = bytes(value) if kind == "P" else raw  # type: ignore[call-overload]
         parts.append(kind.encode() + raw)
-    done = subprocess.run([program], input=b"".join(parts), capture_output=True, check=False)
+    return b"".join(parts)
+
+
+def run_c(program: Path, items: list[Item]) -> bytes:
+    """Feed items to the program and return what it printed."""
+    done = subprocess.run([program], input=pack(items), capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
 

@@ -38,7 +38,7 @@ class OpenocdRunner(AbstractProbe):
     def flash(self, image: Image) -> None:
         """Write, verify, start."""
         elf = self._need(image.elf)
-        found = active_character(elf)
+        found = active_character(elf, "{}")
         if found is not None:
             raise LinkError(
                 f"{self.name} does not read {found!r} in the path {str(elf)!r} as it is; move the "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lnn_edge.errors import DataError, UsageError
+from lnn_edge.files.read import read_json
 
 ANY_SIGN = (-1, 1)
 MOSTLY_POSITIVE = (-1, 1, 1)
@@ -266,10 +266,10 @@ def read_wiring(path: Path) -> Wiring:
         DataError: The file cannot be read, or is no such wiring.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
+        values = read_json(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); give a wiring file") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(f"{path} is no wiring ({error!r}); {NEEDED}") from None
     return wiring_of(values, str(path))
 

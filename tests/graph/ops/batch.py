@@ -21,6 +21,15 @@ HEAD = """#include <stdint.h>
 #include "lnn_dsp.h"
 #include "lnn_fixed.h"
 
+#ifdef __clang__
+#define APART __attribute__((noinline))
+#else
+#define APART __attribute__((noipa))
+#endif
+
+#ifdef __cplusplus
+extern "C"
+#endif
 void run(const uint8_t *in, uint8_t *out);
 
 static const uint8_t *source;
@@ -146,7 +155,7 @@ def _case_source(index: int, case: Case) -> str:
     code = operator_code(op, kernel, (f"c{index}", f"op{index}"), weights, tensors)
     body = render_operator(code)
     memory = _memory(case)
-    parameters = ", ".join(f"{ctype} *restrict {name}" for ctype, name, _ in memory)
+    parameters = ", ".join(f"{ctype} *LNN_RESTRICT {name}" for ctype, name, _ in memory)
     arguments = ", ".join(f"{name}_{index}" for _, name, _ in memory)
     lines = [_constant(name, array) for name, array in weights.arrays.items()]
     for inner in code.inner:
@@ -154,8 +163,8 @@ def _case_source(index: int, case: Case) -> str:
         lines.append(f"static LNN_NOINLINE void {inner.symbol}({own})\n{{")
         lines += [render_operator(inner).strip(), "}"]
     for ctype, name, size in memory:
-        lines.append(f"_Alignas(8) static {ctype.removeprefix('const ')} {name}_{index}[{size}];")
-    lines.append(f"static __attribute__((noipa)) void case_{index}({parameters})\n{{")
+        lines.append(f"LNN_ALIGN(8) static {ctype.removeprefix('const ')} {name}_{index}[{size}];")
+    lines.append(f"static APART void case_{index}({parameters})\n{{")
     lines += [body.strip(), "}", f"static LNN_NOINLINE void trial_{index}(void)\n{{"]
     for name in (f"x{i}_{index}" for i in range(len(op.inputs))):
         lines.append(f"    take((uint8_t *) {name}, sizeof {name});")
@@ -167,7 +176,7 @@ def _case_source(index: int, case: Case) -> str:
 
 def _constant(name: str, array: np.ndarray) -> str:
     values = ", ".join(map(str, array.ravel().tolist()))
-    return f"_Alignas(4) static const {C_TYPES[str(array.dtype)]} {name}[] = {{{values}}};"
+    return f"LNN_ALIGN(4) static const {C_TYPES[str(array.dtype)]} {name}[] = {{{values}}};"
 
 
 def _memory(case: Case) -> list[tuple[str, str, int]]:
