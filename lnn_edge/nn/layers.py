@@ -1,4 +1,4 @@
-"""Recurrent layers of torch and ncps as cells; other packages register theirs."""
+"""Recurrent layers of torch and ncps as cells, and layers that other packages register."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from lnn_edge.nn.recurrent import Recurrent
 
 MakeLayer = Callable[[Any], Recurrent]
 """Makes the recurrent layer, in evaluation mode, that a module of some type stands for."""
+REGISTERED: dict[Any, Any] = {}
+"""Rules of other packages, by type of layer or function."""
 ACTIVATIONS = {
     "LeCun": "lecun_tanh",
     "Tanh": "tanh",
@@ -52,6 +54,16 @@ def with_cells(module: nn.Module) -> nn.Module:
         owner, _, attribute = name.rpartition(".")
         setattr(module.get_submodule(owner), attribute, layer)
     return module
+
+
+def register(layer: Any, rule: Any) -> None:
+    """Let a layer or function of another package become integer operators.
+
+    Args:
+        layer: Type of the layer, which then stays whole, or the function.
+        rule: How it is lowered, a quantize.lowering.Rule.
+    """
+    REGISTERED[layer] = rule
 
 
 def register_cell(layer: type[nn.Module], make: MakeLayer) -> None:

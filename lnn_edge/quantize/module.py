@@ -171,8 +171,17 @@ def _reference(plan: Plan, sequences: Sequences) -> Reference:
     """Return the beginnings of a few sequences, and what forward gives for them."""
     kept = [_beginning(plan, s) for s in sequences[:: -(-len(sequences) // MOST_KEPT)]]
     frames = [torch.cat(inputs, -1)[0].double().numpy() for inputs in kept]
-    outputs = [torch.cat(tuple(stream(plan, inputs).values()), -1) for inputs in kept]
-    return Reference(tuple(frames), tuple(y.double().numpy() for y in outputs))
+    return Reference(tuple(frames), tuple(_decided(plan, inputs) for inputs in kept))
+
+
+def _decided(plan: Plan, inputs: Sequence[Tensor]) -> np.ndarray:
+    """Return the outputs (D, K) of every decision: forward's, where it gives one for each."""
+    nodes = plan.outputs.values()
+    if all(plan.axes[n.name].time is not None and plan.timings[n.name].tail == 0 for n in nodes):
+        rows: np.ndarray = _forward(plan, inputs)[0]
+        return rows
+    rows = torch.cat(tuple(stream(plan, inputs).values()), -1).double().numpy()
+    return rows
 
 
 def _fitted(plan: Plan, sequences: Sequences) -> tuple[QTensor, Sequences]:
@@ -224,12 +233,16 @@ def _channel(index: int, dtype: str, values: Range) -> QTensor:
 def _run(plan: Plan, size: int, frames: np.ndarray) -> np.ndarray:
     """Return the outputs (N, T', K), several side by side, on frames (N, T, C)."""
     x = torch.from_numpy(frames.astype(np.float32))
-    inputs = (x,) if x.shape[-1] == size else (x[..., :size], x[..., size:])
+    return _forward(plan, (x,) if x.shape[-1] == size else (x[..., :size], x[..., size:]))
+
+
+def _forward(plan: Plan, inputs: Sequence[Tensor]) -> np.ndarray:
+    """Return the outputs (N, T', K), several side by side, of inputs (N, T, ...)."""
     with torch.no_grad():
         value = plan.traced(*inputs)
     parts = value.values() if isinstance(value, dict) else value
     parts = [value] if isinstance(value, Tensor) else list(parts)
-    rows = torch.cat([p.reshape(len(frames), -1, p.shape[-1]) for p in parts], -1)
+    rows = torch.cat([p.reshape(len(inputs[0]), -1, p.shape[-1]) for p in parts], -1)
     outputs: np.ndarray = rows.double().numpy()
     return outputs
 

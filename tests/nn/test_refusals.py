@@ -126,6 +126,16 @@ CASES: dict[str, tuple[Callable[[Any, Tensor], Any], str, dict[str, Callable[[],
             "head": lambda: nn.Linear(48, 2),
         },
     ),
+    "short": (
+        lambda s, x: s.head(x.unfold(1, 80, 8).mean(-1)),
+        r"x\.unfold\(1, 80, 8\).*: forward fails on the calibration data .*give longer sequences",
+        {},
+    ),
+    "channels": (
+        lambda s, x: s.head(s.lin(x)),
+        "forward fails on the calibration data .*of the channels that it reads",
+        {"lin": lambda: nn.Linear(4, 6)},
+    ),
     "lists": (lambda s, x: [], "forward returns something else than tensors", {}),
 }
 

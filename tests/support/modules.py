@@ -227,6 +227,12 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
         point=nn.Conv1d(6, 8, 1),
         head=nn.Linear(8, 3),
     ),
+    "grouped_points": lambda: Net(
+        lambda s, x: s.head(functional.relu(s.halves(s.single(x.mT))).mT),
+        single=nn.Conv1d(6, 6, 1, groups=6),
+        halves=nn.Conv1d(6, 8, 1, groups=2),
+        head=nn.Linear(8, 3),
+    ),
     "residual_stride": lambda: Net(
         lambda s, x: s.head(functional.relu(s.conv(x.mT) + s.skip(x.mT[..., 2:-2])).mT),
         conv=nn.Conv1d(6, 8, 5, 2),
@@ -244,6 +250,14 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
         lambda s, x: s.head(s.pool(functional.relu(s.conv(x.mT))).mT),
         conv=nn.Conv1d(6, 8, 3),
         pool=nn.MaxPool1d(3, 2),
+        head=nn.Linear(8, 3),
+    ),
+    "pools_in_a_row": lambda: Net(
+        lambda s, x: s.head(s.mean(s.least(s.most(functional.relu(s.conv(x.mT))))).mT),
+        conv=nn.Conv1d(6, 8, 3),
+        most=nn.MaxPool1d(2),
+        least=nn.MaxPool1d(3, 2),
+        mean=nn.AvgPool1d(2),
         head=nn.Linear(8, 3),
     ),
     "max_pool_in_windows": lambda: Net(

@@ -110,6 +110,8 @@ def _form(lowering: Lowering, node: fx.Node, weight: np.ndarray, bias: np.ndarra
                 f"{where(node)}: a Linear on each row of {value.places.shape}; take a Conv1d of "
                 "kernel size 1"
             )
+        if isinstance(layer, nn.Conv1d):
+            weight = spread(weight.swapaxes(1, 2), layer.groups)
         matrix = weight.reshape(len(weight), -1)
         return _matrix(name, value.tensor, _scattered(matrix, value), bias)
     make = _conv1d if isinstance(layer, nn.Conv1d) else _conv2d
