@@ -26,6 +26,7 @@ from tests.support.once import FOLDER
 from tests.support.random_modules import REASONS, error_of, frames_of, quantized, random_module
 
 MOST_ERROR = 0.05  # of the span of forward
+QUICK = ("-g0",)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ def outcome_of(seed: int, is_sanitized: bool) -> Outcome:
         items = [("F", frame) for frame in frames]
         wanted = run_reference(graph, items)
         with tempfile.TemporaryDirectory() as folder:
-            program = compile_model(graph, Path(folder), options=SANITIZERS if is_sanitized else ())
+            program = compile_model(
+                graph, Path(folder), options=SANITIZERS if is_sanitized else QUICK
+            )
             is_same = run_c(program, items) == wanted
     except Exception as fault:
         return Outcome(FAULT, words=f"{type(fault).__name__}: {fault}")

@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 from lnn_edge.errors import QuantizationError
 from lnn_edge.files.finite import check_finite
 from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.passes.names import name_output
 from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.ranges import Channel, Range, choose_ranges
@@ -27,6 +28,7 @@ from lnn_edge.quantize.assemble import lower, lower_behind
 from lnn_edge.quantize.lowering import HEADROOM, input_format
 from lnn_edge.quantize.observe import Sequences, observe
 from lnn_edge.quantize.rules import RULES
+from lnn_edge.quantize.worth import tensor_facts
 
 LONGEST_PROOF = 2000  # frames: each is a step of Python
 MOST_KEPT = 4  # sequences of the reference
@@ -95,8 +97,11 @@ def _quantized(
     reference = _reference(plan, sequences)
     if frame is None:
         frame, sequences = _fitted(plan, sequences)
-    graph = lower(plan, observe(plan, sequences), frame, name, metadata)
-    return replace(graph, reference=reference)
+    graph, values = lower(plan, observe(plan, sequences), frame, name, metadata)
+    if not graph.heads:
+        graph = name_output(graph, next(iter(plan.outputs)))
+    facts = tensor_facts(plan, values, graph, reference)
+    return replace(graph, reference=replace(reference, tensors=facts))
 
 
 class _Windows(nn.Module):
