@@ -19,7 +19,9 @@ def summary(graph: QGraph) -> str:
     layer computes, not of the steps inside it.
     """
     facts = {} if graph.reference is None else graph.reference.tensors
-    tables = [(_when(graph, stage), [_row(op, facts) for op in stage.ops]) for stage in graph.stages]
+    tables = [
+        (_when(graph, stage), [_row(op, facts) for op in stage.ops]) for stage in graph.stages
+    ]
     rows = [HEAD, *(row for _, table in tables for row in table)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
     lines = [
