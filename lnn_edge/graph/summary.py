@@ -1,4 +1,4 @@
-"""A graph as a table: every operator's format, and what its integers are worth where it is known."""
+"""A graph as a table: every operator's format, and what its integers are worth if it is known."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def find_axes(traced: fx.GraphModule, inputs: Sequence[Tensor]) -> Mapping[str, 
     except LayerError as error:
         raise LayerError(
             f"{error}; forward works for {length} frames only: give hop= for a window that moves, "
-            "or cut windows with x.unfold(1, length, hop)"
+            "cut windows with x.unfold(1, length, hop), or give longer sequences"
         ) from None
     axes = {}
     for node in traced.graph.nodes:
@@ -82,8 +82,11 @@ def run_nodes(traced: fx.GraphModule, *inputs: Tensor) -> Values:
         LayerError: A node fails; names its line.
     """
     recorder = _Recorder(traced)
-    with torch.no_grad():
-        recorder.run(*inputs)
+    try:
+        with torch.no_grad():
+            recorder.run(*inputs)
+    except LayerError as error:  # fx writes what it executed behind the sentence
+        raise LayerError(str(error).split("\n", 1)[0]) from None
     return recorder.seen
 
 

@@ -1,4 +1,4 @@
-"""What the integers of a graph are worth: each value of a module beside the tensor that holds it."""
+"""What the integers of a graph are worth: a module's values beside the tensors that hold them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A package from outside: a layer, a cell, a data set, a runner and an exporter, product unedited."""
+"""A package from outside adds a layer, a cell, a data set, a runner and an exporter."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_its_runner_is_made_by_name(info: Path) -> None:
 def test_its_exporter_writes_its_files(info: Path, tmp_path: Path) -> None:
     arguments = ("export", "--board", "stm32f746", "--format", "summary", "-o", tmp_path / "out")
     assert call(*arguments).code == 0
-    assert (tmp_path / "out" / "summary.txt").read_text().startswith("stm32f746\necg_beats")
+    assert (tmp_path / "out" / "summary.txt").read_text().startswith("stm32f746g-disco\necg_beats")
     refused = call(*arguments[:4], "no-such-form", "-o", tmp_path / "other")
     assert refused.code == 2
     assert "take one of project, summary" in refused.err

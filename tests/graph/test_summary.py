@@ -60,7 +60,7 @@ def test_errors_are_those_of_the_integers_against_forward(graph: QGraph) -> None
 def test_operators_tell_format_rate_and_error(graph: QGraph) -> None:
     text = graph.summary()
     assert "step: every frame, 50 Hz; the first after 1 frame" in text
-    name, kind, dtype, size, *_, saturated, rmse, share = row_of(text, "first_op")
+    _, kind, dtype, size, *_, saturated, rmse, share = row_of(text, "first_op")
     assert (kind, dtype, size) == ("linear", "int16", "8")
     assert saturated.endswith("%")
     assert 0 < float(rmse) < 0.1

@@ -148,6 +148,7 @@ def test_what_no_device_can_do_is_refused_in_a_sentence(name: str) -> None:
     with pytest.raises(LnnEdgeError, match=sentence) as caught:
         quantize_module(module, X)
     assert isinstance(caught.value, LayerError)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_users_line_is_named() -> None:
