@@ -127,6 +127,10 @@ def _of_torch(layer: nn.RNNBase) -> Recurrent:
     return Recurrent(cells, result="with_memory" if is_lstm else "with_states")
 
 
+def _of_elman(layer: nn.RNN) -> Recurrent:
+    raise UsageError("its cell is not known here; take nn.GRU, nn.LSTM or a CfC")
+
+
 def _cell_of_torch(layer: nn.RNNBase, index: int) -> nn.Module:
     sizes = (layer.hidden_size if index else layer.input_size, layer.hidden_size)
     cell = LstmCell(*sizes) if isinstance(layer, nn.LSTM) else Gru(*sizes)
@@ -145,6 +149,7 @@ def _cell_of_torch(layer: nn.RNNBase, index: int) -> nn.Module:
 MAKERS: dict[str, MakeLayer] = {
     _name_of(nn.LSTM): _of_torch,
     _name_of(nn.GRU): _of_torch,
+    _name_of(nn.RNN): _of_elman,
     "ncps.torch.cfc.CfC": _of_ncps,  # by name: ncps is no dependency
     "ncps.torch.ltc.LTC": _of_ncps,
 }

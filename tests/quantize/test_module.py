@@ -121,6 +121,29 @@ def test_a_softmax_at_the_end_stays_away() -> None:
     assert graph.metadata["endings"] == ["softmax"]
 
 
+@pytest.mark.parametrize(
+    "decide",
+    [
+        lambda y: y.argmax(-1),
+        lambda y: torch.softmax(y, -1).argmax(-1, keepdim=True),
+        lambda y: torch.argmax(functional.log_softmax(y, 2), dim=2),
+    ],
+)
+def test_an_argmax_at_the_end_stays_away_and_decides_alike(decide: Any) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = {"rnn": nn.GRU(6, 10, batch_first=True), "head": nn.Linear(10, 3)}
+    graph = le.quantize(Net(lambda s, x: decide(s.head(s.rnn(x)[0])), **layers), X, name="net")
+    assert graph.metadata["endings"] == ["argmax"]
+    with torch.no_grad():
+        scores = layers["head"](layers["rnn"](torch.from_numpy(X[2:3]))[0])[0].numpy()
+    first, second = np.sort(scores)[:, ::-1].T[:2]
+    clear = first - second > 0.02 * np.ptp(scores)
+    got = le.simulate(graph, X[2])[0].argmax(-1)
+    assert clear.sum() > 50
+    assert (got == scores.argmax(-1))[clear].all()
+
+
 def test_the_module_is_left_as_it_is() -> None:
     module = make_module("weight_norm").train()
     before = {k: v.clone() for k, v in module.state_dict().items()}
