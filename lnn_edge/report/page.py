@@ -69,7 +69,10 @@ def _parts(report: Report) -> Iterator[Html]:
         (report.words.heading if is_shown else "Recordings", _strips(report)),
     )
     is_known = graph.reference is not None and bool(graph.reference.tensors)
-    worth = ("What the integers are worth", [element("pre", {"class": "wide"}, text(graph.summary()))])
+    worth = (
+        "What the integers are worth",
+        [element("pre", {"class": "wide"}, text(graph.summary()))],
+    )
     for title, content in (
         ("Verification", _verification(report)),
         ("Outputs", _outputs(report)),
