@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn as torch_nn
 
+    from lnn_edge import nn as nn
     from lnn_edge.build.cmake import BuildResult
     from lnn_edge.build.project import Project
     from lnn_edge.graph.pipeline import Pipeline
@@ -36,6 +38,7 @@ __all__ = [
     "evaluate",
     "export",
     "load",
+    "nn",
     "quantize",
     "report",
     "simulate",
@@ -259,6 +262,12 @@ def report(project: Project | str | Path, *, to: str | Path | None = None) -> Re
     found = collect_embedded(_folder(project))
     save(found, Path(to) if to is not None else _folder(project) / "report.html")
     return found
+
+
+def __getattr__(name: str) -> Any:
+    if name != "nn":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f"{__name__}.nn")
 
 
 def _folder(project: Project | str | Path) -> Path:

@@ -28,9 +28,11 @@ def list_(as_json: bool) -> None:
     \b
     Example: lnn-edge data list
     """
-    from lnn_edge.data.registry import DATASETS
+    from lnn_edge.data.registry import DATASETS, GROUP
+    from lnn_edge.files.plugins import plugin_names
 
     rows = [{"name": d.name, "summary": d.summary} for d in DATASETS.values()]
+    rows += [{"name": n, "summary": f"of {package}"} for n, package in plugin_names(GROUP).items()]
     if as_json:
         show_json(rows)
         return

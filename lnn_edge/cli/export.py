@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=click.Path(path_type=Path), required=False)
 @click.option("--board", "board_name", required=True, help="Name of a board, or its TOML file.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="[default: firmware-BOARD]")
+@click.option("--format", "form", default="project", show_default=True, help="Or a plug-in's.")
 @click.option("--find-beats", is_flag=True, help="Let a model of beats find them itself.")
 @force_option
 @json_option
@@ -24,6 +25,7 @@ def command(
     model: Path | None,
     board_name: str,
     output: Path | None,
+    form: str,
     find_beats: bool,
     force: bool,
     as_json: bool,
@@ -40,6 +42,7 @@ def command(
     Example: lnn-edge export --board stm32f746 -o firmware
     Example: lnn-edge export ccfc --board stm32f746
     """
+    from lnn_edge.codegen.exporters import PROJECT, export_as
     from lnn_edge.codegen.render import export
     from lnn_edge.device.board import load_board
     from lnn_edge.files.shipped import graph_path
@@ -54,13 +57,18 @@ def command(
 
         graph = with_detector(graph)
     folder = output or Path(f"firmware-{board.name}")
-    float_model, unlearned = _float_model(path, graph), unlearned_beside(path, graph)
-    export(graph, board, folder, float_model, unlearned, force=force)
+    if form == PROJECT:
+        float_model, unlearned = _float_model(path, graph), unlearned_beside(path, graph)
+        export(graph, board, folder, float_model, unlearned, force=force)
+    else:
+        export_as(form, graph, board, folder, force=force)
     facts = {"project": str(folder), "board": board.name, "model_sha256": graph_sha256(graph)}
     if as_json:
         show_json(facts)
         return
-    console().print(f"{graph.name} for {board.title}: {folder}\nnext: lnn-edge build {folder}")
+    console().print(f"{graph.name} for {board.title}: {folder}")
+    if form == PROJECT:
+        console().print(f"next: lnn-edge build {folder}")
 
 
 def _float_model(path: Path, graph: QGraph) -> dict[str, bytes]:

@@ -25,7 +25,9 @@ from lnn_edge.data.published import DATA_VARIABLE
 from lnn_edge.data.recording import FIRST_LEAD, Recording
 from lnn_edge.data.wfdb_folder import list_records, read_record
 from lnn_edge.errors import DataError
+from lnn_edge.files.plugins import load_plugin, plugin_names
 
+GROUP = "lnn_edge.datasets"  # of entry points, each a DataSet
 EVERYTHING = "all"
 MOST_NAMES = 60  # in a message
 Locate = Callable[[], Path]
@@ -165,17 +167,22 @@ def describe(
 
 
 def find_dataset(name: str) -> DataSet:
-    """Return a data set by name, or the folder of that path as one.
+    """Return a data set by name, of this or another package, or the folder of that path as one.
 
     Raises:
         DataError: The name is neither.
+        UsageError: The other package is broken.
     """
     if name in DATASETS:
         return DATASETS[name]
+    added = load_plugin(GROUP, name, DataSet)
+    if isinstance(added, DataSet):
+        return added
     if Path(name).is_dir():
         return _folder_dataset(Path(name))
+    known = ", ".join((*DATASETS, *plugin_names(GROUP)))
     raise DataError(
-        f"there is no data set {name!r}; take one of {', '.join(DATASETS)} "
+        f"there is no data set {name!r}; take one of {known} "
         f"or the path of a folder with WFDB records"
     )
 

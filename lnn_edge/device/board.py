@@ -24,7 +24,6 @@ __all__ = [
     "Region",
     "Tools",
     "Uart",
-    "board_from_json",
     "list_boards",
     "load_board",
     "read_board",

@@ -74,6 +74,12 @@ class QGraph(Pipeline):
 
         save_graph(self, Path(path))
 
+    def summary(self) -> str:
+        """Return a table of stages, operators and outputs; see graph.summary."""
+        from lnn_edge.graph.summary import summary
+
+        return summary(self)
+
     @property
     def contract(self) -> Contract:
         """What a user of its inputs and outputs must know."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,21 @@ def reference_beside(graph: Path) -> Path:
     return graph.with_name(f"{graph.name}.{FILE}")
 
 
+@dataclass(frozen=True)
+class TensorFacts:
+    """What the integers of a tensor are worth against the values that forward has there.
+
+    Attributes:
+        rmse: Root mean square error.
+        span: Of forward's values.
+        saturated: Part of them that the format does not hold.
+    """
+
+    rmse: float
+    span: float
+    saturated: float
+
+
 @dataclass(frozen=True, eq=False)
 class Reference:
     """Sequences of frames, each from a reset, and the outputs of the model in floating point.
@@ -33,10 +49,12 @@ class Reference:
     Attributes:
         frames: (T, C) float64 in real units, of each sequence.
         outputs: (D, K) float64 of its D decisions, all outputs side by side.
+        tensors: What is known of tensors and outputs of the graph on them, by name.
     """
 
     frames: tuple[np.ndarray, ...]
     outputs: tuple[np.ndarray, ...]
+    tensors: Mapping[str, TensorFacts] = field(default_factory=dict)
 
     def to_bytes(self, model_sha256: str) -> bytes:
         """Return an .npz file, the same for the same numbers.
@@ -49,6 +67,9 @@ class Reference:
         for index, pair in enumerate(zip(self.frames, self.outputs, strict=True)):
             for kind, array in zip(("frames", "outputs"), pair, strict=True):
                 arrays[f"{kind}{index}"] = np.ascontiguousarray(array, np.float64)
+        if self.tensors:
+            arrays["names"] = np.frombuffer("\n".join(self.tensors).encode(), np.uint8)
+            arrays["facts"] = np.array([astuple(f) for f in self.tensors.values()], np.float64)
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, array in arrays.items():
                 member = io.BytesIO()
@@ -67,11 +88,12 @@ def read_reference(where: Path, model_sha256: str, channels: int, outputs: int) 
     """
     try:
         members = members_of(read_whole(where, LARGEST_BYTES), LARGEST_BYTES)
-        arrays = {name: array_of(data) for name, data in members.items()}
-        count = len(arrays) // 2
-        digest = arrays["model_sha256.npy"].tobytes()
-        frames = [arrays[f"frames{i}.npy"] for i in range(count)]
-        values = [arrays[f"outputs{i}.npy"] for i in range(count)]
+        arrays = {name.removesuffix(".npy"): array_of(data) for name, data in members.items()}
+        count = sum(name.startswith("frames") for name in arrays)
+        digest = arrays["model_sha256"].tobytes()
+        frames = [arrays[f"frames{i}"] for i in range(count)]
+        values = [arrays[f"outputs{i}"] for i in range(count)]
+        tensors = _tensors(arrays) if "facts" in arrays else {}
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{where} is damaged ({error}); quantize the model again") from None
     if not count or not all(map(_is_table, [*frames, *values])):
@@ -79,7 +101,15 @@ def read_reference(where: Path, model_sha256: str, channels: int, outputs: int) 
     sizes = {(x.shape[1], y.shape[1]) for x, y in zip(frames, values, strict=True)}
     if digest != model_sha256.encode() or sizes != {(channels, outputs)}:
         raise DataError(f"{where} is of another graph; delete it, or quantize the model again")
-    return Reference(tuple(frames), tuple(values))
+    return Reference(tuple(frames), tuple(values), tensors)
+
+
+def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, TensorFacts]:
+    """Return what is known of tensors; a ValueError where it is no table of finite numbers."""
+    names, facts = arrays["names"].tobytes().decode().split("\n"), arrays["facts"]
+    if not _is_table(facts) or facts.shape != (len(names), 3):
+        raise ValueError("facts of tensors are no table")
+    return {name: TensorFacts(*row) for name, row in zip(names, facts.tolist(), strict=True)}
 
 
 def _is_table(array: np.ndarray) -> bool:

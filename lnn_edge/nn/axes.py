@@ -22,11 +22,9 @@ class Axes:
 
     Attributes:
         names: "B", "T", "BT" (both in one), or a size that varies with neither.
-        lengths: Of the axis that is time, in the run of the whole length and in a shorter one.
     """
 
     names: tuple[str | int, ...]
-    lengths: tuple[int, int]
 
     @property
     def static(self) -> tuple[int, ...]:
@@ -47,7 +45,8 @@ class Axes:
 def find_axes(traced: fx.GraphModule, inputs: Sequence[Tensor]) -> Mapping[str, Axes]:
     """Return the axes of every node's value.
 
-    The graph runs on (1, T), (2, T) and (1, 0.8 T): an axis is what its length varies with.
+    The graph runs on (1, T), (2, T) and (1, 0.5 T), or 0.8 T if it needs more: an axis is what its
+    length varies with.
 
     Args:
         traced: See trace.
@@ -57,22 +56,27 @@ def find_axes(traced: fx.GraphModule, inputs: Sequence[Tensor]) -> Mapping[str, 
         LayerError: forward works for one length only, or a value has no batch axis.
     """
     length = inputs[0].shape[1]
-    shorter = max(1, length - max(1, length // 5))
     one = [x[:1] for x in inputs]
     runs = [run_nodes(traced, *one), run_nodes(traced, *(torch.cat((x, x)) for x in one))]
-    try:
-        runs.append(run_nodes(traced, *(x[:, :shorter] for x in one)))
-    except LayerError as error:
-        raise LayerError(
-            f"{error}; forward works for {length} frames only: give hop= for a window that moves, "
-            "or cut windows with x.unfold(1, length, hop)"
-        ) from None
+    runs.append(_run_shorter(traced, one, length))
     axes = {}
     for node in traced.graph.nodes:
         values = [_first(run[node.name]) for run in runs]
         if isinstance(values[0], Tensor) and node.op != "get_attr":
             axes[node.name] = _axes_of(node, values)
     return axes
+
+
+def _run_shorter(traced: fx.GraphModule, inputs: Sequence[Tensor], length: int) -> Values:
+    for shorter in (length // 2, length - max(1, length // 5)):
+        try:
+            return run_nodes(traced, *(x[:, : max(1, shorter)] for x in inputs))
+        except LayerError as error:
+            failed = error
+    raise LayerError(
+        f"{failed}; forward works for {length} frames only: give hop= for a window that moves, cut "
+        "windows with x.unfold(1, length, hop), or give longer sequences"
+    )
 
 
 def run_nodes(traced: fx.GraphModule, *inputs: Tensor) -> Values:
@@ -82,8 +86,11 @@ def run_nodes(traced: fx.GraphModule, *inputs: Tensor) -> Values:
         LayerError: A node fails; names its line.
     """
     recorder = _Recorder(traced)
-    with torch.no_grad():
-        recorder.run(*inputs)
+    try:
+        with torch.no_grad():
+            recorder.run(*inputs)
+    except LayerError as error:  # fx writes what it executed behind the sentence
+        raise LayerError(str(error).split("\n", 1)[0]) from None
     return recorder.seen
 
 
@@ -94,19 +101,17 @@ def _first(value: Any) -> Any:
 
 def _axes_of(node: fx.Node, values: Sequence[Tensor]) -> Axes:
     names: list[str | int] = []
-    lengths = (0, 0)
     if len({v.ndim for v in values}) > 1:
         raise LayerError(f"{where(node)}: the number of axes varies with the length; needed is one")
     for whole, twice, short in zip(*(v.shape for v in values), strict=True):
         name = ("B" if whole != twice else "") + ("T" if whole != short else "")
         names.append(name or whole)
-        lengths = (whole, short) if "T" in name else lengths
     if not any("B" in str(name) for name in names):
         raise LayerError(
             f"{where(node)}: the result {tuple(names)} has no batch axis; each sequence must be "
             "computed by itself"
         )
-    return Axes(tuple(names), lengths)
+    return Axes(tuple(names))
 
 
 class _Recorder(fx.Interpreter):

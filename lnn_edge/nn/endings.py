@@ -29,7 +29,7 @@ ENDINGS: dict[str, tuple[tuple[Any, ...], Ending]] = {
 
 
 def cut_endings(traced: fx.GraphModule) -> list[str]:
-    """Take a softmax or argmax over the last axis off each output of a traced module.
+    """Take a softmax or argmax over the last axis, or both, off each output of a traced module.
 
     Returns:
         The name of what was taken off, in the order of the outputs; "" for nothing.
@@ -37,11 +37,14 @@ def cut_endings(traced: fx.GraphModule) -> list[str]:
     (output,) = [n for n in traced.graph.nodes if n.op == "output"]
     found = []
     for node in list(output.all_input_nodes):
-        name = _ending_of(traced, node)
+        name = last = _ending_of(traced, node)
         found.append(name)
-        if name:
+        while last:
             before = node.all_input_nodes[0]
             output.replace_input_with(node, before)
+            traced.graph.erase_node(node)
+            node = before
+            last = _ending_of(traced, node) if last == "argmax" else ""
     traced.graph.eliminate_dead_code()
     traced.recompile()
     return found

@@ -1,4 +1,4 @@
-"""Recurrent layers of torch and ncps as cells; other packages register theirs."""
+"""Recurrent layers of torch and ncps as cells, and layers that other packages register."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from lnn_edge.nn.recurrent import Recurrent
 
 MakeLayer = Callable[[Any], Recurrent]
 """Makes the recurrent layer, in evaluation mode, that a module of some type stands for."""
+REGISTERED: dict[Any, Any] = {}
+"""Rules of other packages, by type of layer or function."""
 ACTIVATIONS = {
     "LeCun": "lecun_tanh",
     "Tanh": "tanh",
@@ -52,6 +54,16 @@ def with_cells(module: nn.Module) -> nn.Module:
         owner, _, attribute = name.rpartition(".")
         setattr(module.get_submodule(owner), attribute, layer)
     return module
+
+
+def register(layer: Any, rule: Any) -> None:
+    """Let a layer or function of another package become integer operators.
+
+    Args:
+        layer: Type of the layer, which then stays whole, or the function.
+        rule: How it is lowered, a quantize.lowering.Rule.
+    """
+    REGISTERED[layer] = rule
 
 
 def register_cell(layer: type[nn.Module], make: MakeLayer) -> None:
@@ -115,6 +127,10 @@ def _of_torch(layer: nn.RNNBase) -> Recurrent:
     return Recurrent(cells, result="with_memory" if is_lstm else "with_states")
 
 
+def _of_elman(layer: nn.RNN) -> Recurrent:
+    raise UsageError("its cell is not known here; take nn.GRU, nn.LSTM or a CfC")
+
+
 def _cell_of_torch(layer: nn.RNNBase, index: int) -> nn.Module:
     sizes = (layer.hidden_size if index else layer.input_size, layer.hidden_size)
     cell = LstmCell(*sizes) if isinstance(layer, nn.LSTM) else Gru(*sizes)
@@ -133,6 +149,7 @@ def _cell_of_torch(layer: nn.RNNBase, index: int) -> nn.Module:
 MAKERS: dict[str, MakeLayer] = {
     _name_of(nn.LSTM): _of_torch,
     _name_of(nn.GRU): _of_torch,
+    _name_of(nn.RNN): _of_elman,
     "ncps.torch.cfc.CfC": _of_ncps,  # by name: ncps is no dependency
     "ncps.torch.ltc.LTC": _of_ncps,
 }

@@ -177,7 +177,14 @@ class _Run:
         layer = self.plan.layer_of(node)
         if isinstance(layer, Recurrent):
             return self._recur(node, layer, args, kwargs)
-        return getattr(self._interpreter, node.op)(node.target, args, kwargs)
+        try:
+            return getattr(self._interpreter, node.op)(node.target, args, kwargs)
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            reason = " ".join(str(error).split())
+            raise LayerError(
+                f"{where(node)}: fed frame by frame this fails ({reason}); give longer sequences, "
+                "of many more steps than any size in forward"
+            ) from None
 
     def _read(self, node: fx.Node, stage: PlannedStage) -> Tensor:
         """Return what a layer makes of its view of a ring."""

@@ -550,9 +550,10 @@ def _outputs_of(node: fx.Node) -> dict[str, fx.Node]:
     value: Any = node.args[0]
     if isinstance(value, fx.Node):
         return {"output": value}
-    found = dict(value) if isinstance(value, dict) else {n.name: n for n in value}
+    found = value if isinstance(value, dict | list | tuple) else ()
+    found = found if isinstance(found, dict) else {str(n): n for n in found}  # a node is its name
     if not found or not all(isinstance(n, fx.Node) for n in found.values()):
         raise LayerError(
             "forward returns something else than tensors; return one, several, or a dict"
         )
-    return found
+    return dict(found)

@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 
 from lnn_edge.errors import LayerError, UsageError
 from lnn_edge.nn import recurrent
-from lnn_edge.nn.layers import with_cells
+from lnn_edge.nn.layers import REGISTERED, with_cells
 from lnn_edge.nn.recurrent import Recurrent
 
 Line = tuple[str, int]
@@ -105,7 +105,7 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Leave layers of torch and cells whole."""
         is_layer = isinstance(m, Recurrent) or m.__module__.startswith("torch.nn")
-        return (is_layer or is_registered(m)) and not isinstance(m, nn.Sequential)
+        return (is_layer or type(m) in REGISTERED) and not isinstance(m, nn.Sequential)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         """Note the user's line."""
@@ -129,6 +129,12 @@ class _Tracer(fx.Tracer):
             try:
                 with torch.no_grad():
                     node.meta["example"] = self._example(node, *known)
+            except (RuntimeError, ValueError, IndexError, TypeError) as error:
+                reason = " ".join(str(error).split())[:200]
+                raise LayerError(
+                    f"{where(node)}: forward fails on the calibration data ({reason}); give longer "
+                    "sequences, of the channels that it reads"
+                ) from None
             finally:
                 self._is_computing = False
         return proxy
@@ -177,15 +183,6 @@ class _Tracer(fx.Tracer):
         if node.op == "call_method":
             return getattr(args[0], target)(*args[1:], **kwargs)
         return target(*args, **kwargs)
-
-
-LEAVES: set[type[nn.Module]] = set()
-"""Layers of other packages that stay whole; see lowering.register."""
-
-
-def is_registered(module: nn.Module) -> bool:
-    """Return whether a layer of another package stays whole."""
-    return type(module) in LEAVES
 
 
 def _merge_equal(graph: fx.Graph) -> None:

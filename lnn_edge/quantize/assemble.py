@@ -27,8 +27,10 @@ Facts = Mapping[str, object]
 """Metadata of a graph."""
 
 
-def lower(plan: Plan, ranges: Ranges, frame: QTensor, name: str, facts: Facts) -> QGraph:
-    """Return the integer graph of a plan that reads frames.
+def lower(
+    plan: Plan, ranges: Ranges, frame: QTensor, name: str, facts: Facts
+) -> tuple[QGraph, Mapping[str, Any]]:
+    """Return the integer graph of a plan that reads frames, and where its values lie.
 
     Args:
         plan: See timing.make_plan.
@@ -46,7 +48,7 @@ def lower(plan: Plan, ranges: Ranges, frame: QTensor, name: str, facts: Facts) -
         stages, rings = _at_every_frame(lowering, frame)
     else:
         stages, rings = _staged(lowering, frame)
-    return _graph(lowering, stages, rings, name, facts)
+    return _graph(lowering, stages, rings, name, facts), lowering.values
 
 
 def lower_behind(plan: Plan, ranges: Ranges, front: Pipeline, name: str, facts: Facts) -> QGraph:

@@ -133,6 +133,8 @@ class Lowering:
     def key(self, node: fx.Node) -> Any:
         """Return by what the rule of a node is found: type of a layer, function, or method."""
         layer = self.plan.layer_of(node)
+        if isinstance(layer, Recurrent):
+            return Recurrent
         return node.target if layer is None else type(layer)
 
     def layer(self, node: fx.Node) -> Any:

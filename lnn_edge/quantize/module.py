@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 from lnn_edge.errors import QuantizationError
 from lnn_edge.files.finite import check_finite
 from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.passes.names import name_output
 from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.ranges import Channel, Range, choose_ranges
@@ -27,6 +28,7 @@ from lnn_edge.quantize.assemble import lower, lower_behind
 from lnn_edge.quantize.lowering import HEADROOM, input_format
 from lnn_edge.quantize.observe import Sequences, observe
 from lnn_edge.quantize.rules import RULES
+from lnn_edge.quantize.worth import tensor_facts
 
 LONGEST_PROOF = 2000  # frames: each is a step of Python
 MOST_KEPT = 4  # sequences of the reference
@@ -95,8 +97,11 @@ def _quantized(
     reference = _reference(plan, sequences)
     if frame is None:
         frame, sequences = _fitted(plan, sequences)
-    graph = lower(plan, observe(plan, sequences), frame, name, metadata)
-    return replace(graph, reference=reference)
+    graph, values = lower(plan, observe(plan, sequences), frame, name, metadata)
+    if not graph.heads:
+        graph = name_output(graph, next(iter(plan.outputs)))
+    facts = tensor_facts(plan, values, graph, reference)
+    return replace(graph, reference=replace(reference, tensors=facts))
 
 
 class _Windows(nn.Module):
@@ -171,8 +176,17 @@ def _reference(plan: Plan, sequences: Sequences) -> Reference:
     """Return the beginnings of a few sequences, and what forward gives for them."""
     kept = [_beginning(plan, s) for s in sequences[:: -(-len(sequences) // MOST_KEPT)]]
     frames = [torch.cat(inputs, -1)[0].double().numpy() for inputs in kept]
-    outputs = [torch.cat(tuple(stream(plan, inputs).values()), -1) for inputs in kept]
-    return Reference(tuple(frames), tuple(y.double().numpy() for y in outputs))
+    return Reference(tuple(frames), tuple(_decided(plan, inputs) for inputs in kept))
+
+
+def _decided(plan: Plan, inputs: Sequence[Tensor]) -> np.ndarray:
+    """Return the outputs (D, K) of every decision: forward's, where it gives one for each."""
+    nodes = plan.outputs.values()
+    if all(plan.axes[n.name].time is not None and plan.timings[n.name].tail == 0 for n in nodes):
+        rows: np.ndarray = _forward(plan, inputs)[0]
+        return rows
+    rows = torch.cat(tuple(stream(plan, inputs).values()), -1).double().numpy()
+    return rows
 
 
 def _fitted(plan: Plan, sequences: Sequences) -> tuple[QTensor, Sequences]:
@@ -224,12 +238,16 @@ def _channel(index: int, dtype: str, values: Range) -> QTensor:
 def _run(plan: Plan, size: int, frames: np.ndarray) -> np.ndarray:
     """Return the outputs (N, T', K), several side by side, on frames (N, T, C)."""
     x = torch.from_numpy(frames.astype(np.float32))
-    inputs = (x,) if x.shape[-1] == size else (x[..., :size], x[..., size:])
+    return _forward(plan, (x,) if x.shape[-1] == size else (x[..., :size], x[..., size:]))
+
+
+def _forward(plan: Plan, inputs: Sequence[Tensor]) -> np.ndarray:
+    """Return the outputs (N, T', K), several side by side, of inputs (N, T, ...)."""
     with torch.no_grad():
         value = plan.traced(*inputs)
     parts = value.values() if isinstance(value, dict) else value
     parts = [value] if isinstance(value, Tensor) else list(parts)
-    rows = torch.cat([p.reshape(len(frames), -1, p.shape[-1]) for p in parts], -1)
+    rows = torch.cat([p.reshape(len(inputs[0]), -1, p.shape[-1]) for p in parts], -1)
     outputs: np.ndarray = rows.double().numpy()
     return outputs
 

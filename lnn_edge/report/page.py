@@ -62,11 +62,22 @@ def render(report: Report) -> str:
 
 def _parts(report: Report) -> Iterator[Html]:
     yield from _header(report)
+    graph = report.project.graph
+    is_shown = bool(report.predictions or report.findings)
+    decided = (
+        ("Accuracy", _accuracy(report)),
+        (report.words.heading if is_shown else "Recordings", _strips(report)),
+    )
+    is_known = graph.reference is not None and bool(graph.reference.tensors)
+    worth = (
+        "What the integers are worth",
+        [element("pre", {"class": "wide"}, text(graph.summary()))],
+    )
     for title, content in (
         ("Verification", _verification(report)),
         ("Outputs", _outputs(report)),
-        ("Accuracy", _accuracy(report)),
-        (report.words.heading, _strips(report)),
+        *(decided if graph.classes else ()),
+        *((worth,) if is_known else ()),
         ("Memory", _memory(report)),
         ("Cost of each operator", _operators(report)),
         ("Provenance", _provenance(report)),

@@ -24,7 +24,7 @@ from lnn_edge.build.size import Limits
 from lnn_edge.codegen.kernels import HOST
 from lnn_edge.codegen.render import export, generate, render_board, render_model
 from lnn_edge.data.synthetic_activity import generate as motion_of
-from lnn_edge.device.board import Board, board_from_json, load_board
+from lnn_edge.device.board import Board, board_of, load_board
 from lnn_edge.errors import BoardError, BuildError, GraphError, LnnEdgeError
 from lnn_edge.nn.cell_files import CellCard
 from lnn_edge.nn.cell_folder import CfcSizes, make_model, save_cell
@@ -85,7 +85,7 @@ def test_no_field_of_a_board_reaches_code() -> None:
     taken = set()
     for way, _payload, document in board_forgeries(load_board("stm32f746")):
         try:
-            board = board_from_json(json.dumps(document), "board.json")
+            board = board_of(document, "board.json")
         except BoardError as error:
             check_sentence(error)
         else:
@@ -186,7 +186,7 @@ def takes_metadata(metadata: Any) -> bool:
 
 def takes_board(document: Any) -> bool:
     try:
-        board_from_json(json.dumps(document), "board.json")
+        board_of(document, "board.json")
     except BoardError:
         return False
     return True
@@ -201,7 +201,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert len(texts) > 20
     folder = tmp_path_factory.mktemp("poisoned") / "project"
     graph = replace(toy_source_graph(), metadata=metadata)
-    export(graph, board_from_json(json.dumps(board), "board.json"), folder)
+    export(graph, board_of(board, "board.json"), folder)
     return folder
 
 

@@ -131,6 +131,59 @@ CASES: dict[str, tuple[Callable[[Any, Tensor], Any], str, dict[str, Callable[[],
             "head": lambda: nn.Linear(48, 2),
         },
     ),
+    "short": (
+        lambda s, x: s.head(x.unfold(1, 80, 8).mean(-1)),
+        r"x\.unfold\(1, 80, 8\).*: forward fails on the calibration data .*give longer sequences",
+        {},
+    ),
+    "channels": (
+        lambda s, x: s.head(s.lin(x)),
+        "forward fails on the calibration data .*of the channels that it reads",
+        {"lin": lambda: nn.Linear(4, 6)},
+    ),
+    "steps_of_steps": (lambda s, x: s.head(x[:, ::2][:, ::3]), "take one \\[:, ::3\\]", {}),
+    "divided": (lambda s, x: s.head(x) / s.head(x), "divides by a value; a constant other", {}),
+    "elman": (
+        lambda s, x: s.head(s.rnn(x)[0]),
+        "layer rnn \\(RNN\\): its cell is not known here; take nn.GRU",
+        {"rnn": lambda: nn.RNN(6, 6, batch_first=True)},
+    ),
+    "projected": (
+        lambda s, x: s.head(s.rnn(x)[0]),
+        "put an nn.Linear behind the layer",
+        {"rnn": lambda: nn.LSTM(6, 8, proj_size=6, batch_first=True)},
+    ),
+    "group_norm": (
+        lambda s, x: s.head(s.norm(x.mT).mT),
+        "frame by frame",
+        {"norm": lambda: nn.GroupNorm(2, 6)},
+    ),
+    "encoder": (
+        lambda s, x: s.head(s.layer(x)),
+        "frame by frame",
+        {"layer": lambda: nn.TransformerEncoderLayer(6, 2, 8, batch_first=True)},
+    ),
+    "upsampled": (
+        lambda s, x: s.head(functional.interpolate(x.mT, scale_factor=2).mT),
+        "60 outputs frame by frame, forward gives 120",
+        {},
+    ),
+    "largest": (lambda s, x: s.head(x.max(1)[0]), "has no end on a device", {}),
+    "comparison": (lambda s, x: s.head(torch.where(x > 0, x, -x)), "has no operator", {}),
+    "softmax_inside": (lambda s, x: s.head(torch.softmax(x, -1)), "softmax has no operator", {}),
+    "replicated": (
+        lambda s, x: s.head(functional.pad(x.mT, (2, 0), mode="replicate").mT),
+        "needed is F.pad\\(x, \\(k - 1, 0\\)\\)",
+        {},
+    ),
+    "noise": (lambda s, x: s.head(x + torch.randn_like(x)), "differ from forward", {}),
+    "number": (lambda s, x: 3.0, "forward returns something else than tensors", {}),
+    "nothing": (lambda s, x: None, "forward returns something else than tensors", {}),
+    "nested": (
+        lambda s, x: (s.head(x), (s.head(x),)),
+        "forward returns something else than tensors",
+        {},
+    ),
     "lists": (lambda s, x: [], "forward returns something else than tensors", {}),
 }
 
@@ -143,6 +196,7 @@ def test_what_no_device_can_do_is_refused_in_a_sentence(name: str) -> None:
     with pytest.raises(LnnEdgeError, match=sentence) as caught:
         quantize_module(module, X)
     assert isinstance(caught.value, LayerError)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_users_line_is_named() -> None:

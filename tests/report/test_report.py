@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import lnn_edge as le
 from lnn_edge.build.size import Limits
 from lnn_edge.cli import main
 from lnn_edge.codegen.render import export
@@ -33,8 +34,10 @@ from lnn_edge.report.facts import BuildFacts
 from lnn_edge.report.memory_map import segments
 from lnn_edge.report.words import clock_words, time_words
 from lnn_edge.verify.verify import Mismatch, Spread, Verification, write_verification
+from tests.support.modules import make_module
 from tests.support.projects import pretend_build
 from tests.support.recordings import invented
+from tests.support.signals import sines
 from tests.support.toy import toy_graph
 
 ODD_NAME = "<b>&amp\"'"
@@ -266,6 +269,17 @@ def test_other_classes_get_no_figures(tmp_path: Path) -> None:
     report = collect(tmp_path / "firmware", RECORDINGS)
     assert report.evaluation is None
     assert "No recordings of this model's task (A, B, C)" in _Page(render(report)).text
+
+
+def test_a_module_of_ones_own_has_no_recordings_and_a_summary(tmp_path: Path) -> None:
+    graph = le.quantize(make_module("gelu"), sines(2, 24, 6, 1), name="own")
+    export(graph, load_board("stm32f746"), tmp_path / "own")
+    page = render(collect(tmp_path / "own", RECORDINGS))
+    headings = re.findall("<h2>(.*?)</h2>", page)
+    assert headings[:3] == ["Verification", "Outputs", "What the integers are worth"]
+    assert "ECG" not in page
+    assert "patients" not in page
+    assert graph.summary().splitlines()[-1] in page
 
 
 def test_segments_add_up_to_what_is_used(exported: Path) -> None:

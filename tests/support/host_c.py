@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,28 +13,45 @@ from lnn_edge.codegen.render import generate, render_model
 from lnn_edge.files import resources
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import Stream
+from tests.support.once import once
 
 WARNINGS = (
     "-std=c11 -O1 -g -Wall -Wextra -Werror -pedantic -Wconversion -Wsign-conversion -Wshadow "
     "-Wundef -Wdouble-promotion -Wcast-align -Wvla -Wswitch-enum"
 ).split()
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+RUNTIME = resources.path("firmware") / "runtime"
 REPLAY = Path(__file__).parent / "c" / "replay.c"
 
 
-def compile_model(graph: QGraph, folder: Path, core: Core = HOST) -> Path:
-    """Generate C with the kernels of a core, compile it with the replay driver under sanitizers."""
+def compile_model(
+    graph: QGraph, folder: Path, core: Core = HOST, options: Sequence[str] = SANITIZERS
+) -> Path:
+    """Generate C with the kernels of a core, compile it with the replay driver."""
     for name, text in render_model(generate(graph, core)).items():
         (folder / name).write_text(text)
-    runtime = resources.path("firmware") / "runtime"
-    sources = [*folder.glob("*.c"), *runtime.glob("*.c"), REPLAY]
     program = folder / "replay"
-    command = ["gcc", *WARNINGS, *SANITIZERS, f"-I{folder}", f"-I{runtime}", *map(str, sources)]
-    done = subprocess.run(
-        [*command, "-o", str(program)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    sources = [*folder.glob("*.c"), REPLAY, *_runtime(options)]
+    _compile([*options, f"-I{folder}", *map(str, sources), "-o", str(program)])
     return program
+
+
+def _runtime(options: Sequence[str]) -> list[Path]:
+    """Return the objects of the runtime, which are the same for every model."""
+
+    def make(folder: Path) -> list[Path]:
+        found = [(source, folder / f"{source.stem}.o") for source in RUNTIME.glob("*.c")]
+        for source, made in found:
+            _compile([*options, "-c", str(source), "-o", str(made)])
+        return [made for _, made in found]
+
+    return once("_".join(("runtime", *options)).replace("/", "_"), make)
+
+
+def _compile(arguments: Sequence[str]) -> None:
+    command = ["gcc", *WARNINGS, f"-I{RUNTIME}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 Item = tuple[str, object]

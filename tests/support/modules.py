@@ -125,6 +125,12 @@ def _recurrent(s: Any, x: Tensor) -> Tensor:
     return s.head(s.rnn(x)[0])
 
 
+def _with_buffer(function: Forward, **layers: nn.Module) -> Net:
+    net = Net(function, **layers)
+    net.register_buffer("by", torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, -6.0]))
+    return net
+
+
 def _cfc(outputs: int = 3, **form: Any) -> Net:
     size = form.pop("units", 12)
     return Net(_recurrent, rnn=CfC(CHANNELS, size, **form), head=nn.Linear(size, outputs))
@@ -227,6 +233,12 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
         point=nn.Conv1d(6, 8, 1),
         head=nn.Linear(8, 3),
     ),
+    "grouped_points": lambda: Net(
+        lambda s, x: s.head(functional.relu(s.halves(s.single(x.mT))).mT),
+        single=nn.Conv1d(6, 6, 1, groups=6),
+        halves=nn.Conv1d(6, 8, 1, groups=2),
+        head=nn.Linear(8, 3),
+    ),
     "residual_stride": lambda: Net(
         lambda s, x: s.head(functional.relu(s.conv(x.mT) + s.skip(x.mT[..., 2:-2])).mT),
         conv=nn.Conv1d(6, 8, 5, 2),
@@ -244,6 +256,14 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
         lambda s, x: s.head(s.pool(functional.relu(s.conv(x.mT))).mT),
         conv=nn.Conv1d(6, 8, 3),
         pool=nn.MaxPool1d(3, 2),
+        head=nn.Linear(8, 3),
+    ),
+    "pools_in_a_row": lambda: Net(
+        lambda s, x: s.head(s.mean(s.least(s.most(functional.relu(s.conv(x.mT))))).mT),
+        conv=nn.Conv1d(6, 8, 3),
+        most=nn.MaxPool1d(2),
+        least=nn.MaxPool1d(3, 2),
+        mean=nn.AvgPool1d(2),
         head=nn.Linear(8, 3),
     ),
     "max_pool_in_windows": lambda: Net(
@@ -272,10 +292,10 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
         a=nn.Linear(6, 8),
         head=nn.Linear(8, 3),
     ),
-    "constants": lambda: Net(
-        lambda s, x: s.head(1.0 - 0.5 * torch.tanh(s.a((x - 0.25) * 2.0)) + 0.125),
-        a=nn.Linear(6, 8),
-        head=nn.Linear(8, 3),
+    "constants": lambda: _with_buffer(
+        lambda s, x: s.head(1.0 - 0.5 * torch.tanh(s.a((x - 0.25) / 0.5)) + -(x / s.by) + 0.125),
+        a=nn.Linear(6, 6),
+        head=nn.Linear(6, 3),
     ),
     "product": lambda: Net(
         lambda s, x: s.head(s.a(x) * torch.tanh(s.b(x)) - s.c(x)),

@@ -15,6 +15,7 @@ from lnn_edge.device.runners.serial import SerialRunner
 from lnn_edge.device.runners.st_flash import StFlashRunner
 from lnn_edge.device.runners.virtual import VirtualRunner
 from lnn_edge.errors import UsageError
+from lnn_edge.files.plugins import load_plugin, plugin_names
 
 if TYPE_CHECKING:
     from lnn_edge.device.board import Board
@@ -23,6 +24,7 @@ __all__ = ["FLASH_RUNNERS", "AbstractRunner", "Image", "VirtualRunner", "make_ru
 
 FLASH_RUNNERS = ("openocd", "st-flash", "msd")  # those that write a real board, in order of trust
 
+GROUP = "lnn_edge.runners"  # of entry points, each a function (spec, board) -> AbstractRunner
 _SERIAL = "serial:"
 
 
@@ -30,11 +32,12 @@ def make_runner(spec: str, board: Board) -> AbstractRunner:
     """Return the runner of that name.
 
     Args:
-        spec: host, virtual, virtual:pty, qemu, serial:PORT, openocd, st-flash or msd.
+        spec: host, virtual, virtual:pty, qemu, serial:PORT, openocd, st-flash, msd, or one that
+            another package adds, NAME or NAME:....
         board: The board that the firmware is for.
 
     Raises:
-        UsageError: No such runner.
+        UsageError: No such runner, or the package that adds it is broken.
     """
     makers: dict[str, Callable[[], AbstractRunner]] = {
         "host": lambda: HostRunner(board),
@@ -49,6 +52,10 @@ def make_runner(spec: str, board: Board) -> AbstractRunner:
         return makers[spec]()
     if spec.startswith(_SERIAL) and spec != _SERIAL:
         return SerialRunner(spec.removeprefix(_SERIAL), board)
-    known = [*makers, f"{_SERIAL}PORT"]
+    added = load_plugin(GROUP, spec.partition(":")[0], Callable)  # type: ignore[arg-type]
+    if added is not None:
+        runner: AbstractRunner = added(spec, board)
+        return runner
+    known = [*makers, f"{_SERIAL}PORT", *plugin_names(GROUP)]
     near = difflib.get_close_matches(spec, known, n=2)
     raise UsageError(f"no runner {spec!r}; choose {' or '.join(near) or ', '.join(known)}")

@@ -70,6 +70,25 @@ def _deciding_inputs(
     return event_inputs(trigger, pipeline.ring(trigger.ring), rings[trigger.ring], events)
 
 
+def run_tensors(pipeline: Pipeline, frames: np.ndarray) -> Values:
+    """Return every tensor of every run of its stage, (M, *shape), on one record.
+
+    Args:
+        pipeline: One whose stages all fire on frames.
+        frames: (N, C) int16.
+    """
+    values, rings = {pipeline.frame.name: frames}, dict[str, np.ndarray]()
+    for stage in pipeline.stages:
+        given = {pipeline.frame.name: frames}
+        if stage is not pipeline.stages[0]:
+            given = _windows(pipeline, every_trigger(stage), rings)
+        values |= _run_alone(stage, given, [t for op in stage.ops for t in op.outputs])
+        if stage is not pipeline.deciding_stage:
+            ring = pipeline.filled_by(stage)
+            rings[ring.name] = values[ring.frame.name]
+    return values
+
+
 def run_input_stage(pipeline: Pipeline, records: list[np.ndarray]) -> list[Values]:
     """Return what the input stage writes on every frame of each record, (N, *shape)."""
     stage = pipeline.stages[0]
@@ -110,14 +129,18 @@ def _run_stages_between(pipeline: Pipeline, values: Values) -> dict[str, np.ndar
     for stage in pipeline.preparing_stages[1:]:
         trigger, ring = every_trigger(stage), pipeline.filled_by(stage)
         windows = _windows(pipeline, trigger, rings)
-        if stage.states or not len(windows[trigger.window.name]):
-            made = _scan(stage, {k: w[:, None] for k, w in windows.items()}, (ring.frame,))
-            rings[ring.name] = made[ring.frame.name][:, 0]
-        else:
-            wide = {name: window.astype(np.int64) for name, window in windows.items()}
-            values = interpreter.run_stage(stage, wide, {})
-            rings[ring.name] = values[ring.frame.name].astype(ring.frame.dtype)
+        rings[ring.name] = _run_alone(stage, windows, (ring.frame,))[ring.frame.name]
     return rings
+
+
+def _run_alone(stage: Stage, inputs: Values, wanted: Sequence[QTensor]) -> dict[str, np.ndarray]:
+    """Run a stage on one record's inputs (T, *shape), all at once where nothing is kept."""
+    if stage.states or not len(inputs[stage.inputs[0].name]):
+        made = _scan(stage, {k: x[:, None] for k, x in inputs.items()}, wanted)
+        return {name: values[:, 0] for name, values in made.items()}
+    wide = {name: x.astype(np.int64) for name, x in inputs.items()}
+    values = interpreter.run_stage(stage, wide, {})
+    return {t.name: values[t.name].astype(t.dtype) for t in wanted}
 
 
 def _windows(pipeline: Pipeline, trigger: EveryTrigger, rings: dict[str, np.ndarray]) -> Values:

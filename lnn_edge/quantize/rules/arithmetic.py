@@ -81,6 +81,20 @@ def multiply(lowering: Lowering, node: fx.Node) -> None:
     lowering.values[node.name] = Value(y, a.places)
 
 
+def divide(lowering: Lowering, node: fx.Node) -> None:
+    """y = a / c for a constant c."""
+    first, second = node.args[:2]
+    constant = constant_of(lowering, second)
+    if constant is None or not isinstance(first, fx.Node) or not constant.all():
+        raise LayerError(f"{where(node)}: divides by a value; a constant other than 0 is needed")
+    scale_channels(lowering, node, 1 / constant, np.array(0.0))
+
+
+def negate(lowering: Lowering, node: fx.Node) -> None:
+    """y = -a."""
+    scale_channels(lowering, node, np.array(-1.0), np.array(0.0))
+
+
 def join(lowering: Lowering, node: fx.Node) -> None:
     """y = [a; b; ...], each part in its own scale; int16 where all parts are."""
     parts: Any = node.args[0]
@@ -113,5 +127,7 @@ RULES: dict[Any, Rule] = {
     **dict.fromkeys(SUMS, Rule(add, reads="int16")),
     **dict.fromkeys(DIFFERENCES, Rule(subtract, reads="int16")),
     **dict.fromkeys(PRODUCTS, Rule(multiply, reads="int16")),
+    **dict.fromkeys((operator.truediv, torch.div, "div"), Rule(divide, reads="int16")),
+    **dict.fromkeys((operator.neg, torch.neg, "neg"), Rule(negate, reads="int16")),
     **dict.fromkeys(JOINS, Rule(join)),
 }

@@ -11,6 +11,7 @@ from torch import fx, nn
 
 from lnn_edge.errors import LayerError
 from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.ops.geometry import Geometry, geometry_of
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.pool import AveragePool, MaxPool
@@ -51,8 +52,11 @@ def pool(lowering: Lowering, node: fx.Node) -> None:
     size = (*geometry.output[-len(x.shape) + 1 :], x.shape[-1])
     name = lowering.name(node)
     if is_max:
-        y = replace(x, name=name, shape=size, role="scratch")
+        y = replace(x, name=f"{name}_row" if read else name, shape=size, role="scratch")
         lowering.emit(MaxPool.quantize(f"{name}_op", x, y, geometry))
+        if read:  # one element, as a ring holds it
+            y = replace(y, name=name, shape=(y.size,))
+            lowering.emit(Requantize.quantize(f"reshape_{name}", lowering.ops[-1].outputs[0], y))
     else:
         y = replace(_format(lowering, node, 1), shape=size)
         lowering.emit(AveragePool.quantize(f"{name}_op", x, y, geometry))

@@ -110,8 +110,10 @@ def _form(lowering: Lowering, node: fx.Node, weight: np.ndarray, bias: np.ndarra
         if value.places.ndim != 1:
             raise LayerError(
                 f"{where(node)}: a Linear on each row of {value.places.shape}; take a Conv1d of "
-                "kernel size 1"
+                "kernel size 1, or give longer sequences if one axis is time"
             )
+        if isinstance(layer, nn.Conv1d):
+            weight = spread(weight.swapaxes(1, 2), layer.groups)
         matrix = weight.reshape(len(weight), -1)
         return _matrix(name, value.tensor, _scattered(matrix, value), bias)
     make = _conv1d if isinstance(layer, nn.Conv1d) else _conv2d

@@ -1,0 +1,101 @@
+"""What the integers of a graph are worth: a module's values beside the tensors that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lnn_edge.graph.fidelity import output_errors
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.reference import Reference, TensorFacts
+from lnn_edge.graph.sim.batch import run_tensors
+from lnn_edge.nn.axes import Axes, run_nodes
+from lnn_edge.nn.timing import Plan
+from lnn_edge.quantize.lowering import Value
+
+Pair = tuple[np.ndarray, np.ndarray]
+"""Integers, and forward's values of the same numbers."""
+
+
+def tensor_facts(
+    plan: Plan, values: Mapping[str, Any], graph: QGraph, reference: Reference
+) -> dict[str, TensorFacts]:
+    """Return what is known of tensors and outputs, by name, on the sequences of a reference.
+
+    Args:
+        plan: Of the module.
+        values: Where its nodes lie in integers; see lowering.Lowering.
+        graph: Made of it.
+        reference: Frames, and the outputs of forward.
+    """
+    held = {tensor.name: (node, value) for tensor, node, value in _held(plan, values, graph)}
+    pairs: dict[str, list[Pair]] = {name: [] for name in held}
+    ends: list[Pair] = []
+    for frames, outputs in zip(reference.frames, reference.outputs, strict=True):
+        integers = run_tensors(graph, graph.frame.quantize(frames).astype(np.int16))
+        ends.append(_alike(integers[graph.output.name], outputs))
+        nodes = run_nodes(plan.traced, *_inputs(plan, frames))
+        for name, (node, value) in held.items():
+            q = integers[name].reshape(len(integers[name]), -1)[:, value.places.ravel()]
+            pairs[name].append(_alike(q, _rows(nodes[node], plan.axes[node])))
+    facts = {
+        name: _facts(held[name][1].tensor, held[name][1].places.ravel(), *_joined(parts))
+        for name, parts in pairs.items()
+    }
+    q, wanted = _joined(ends)
+    for output, error in zip(graph.outputs, output_errors(graph, q, wanted).values(), strict=True):
+        places = np.arange(output.first, output.end)
+        whole = _facts(graph.output, places, output.part(q), output.part(wanted))
+        facts[output.name] = TensorFacts(error["rmse"], error["range"], whole.saturated)
+    return facts
+
+
+def _held(
+    plan: Plan, values: Mapping[str, Any], graph: QGraph
+) -> Iterator[tuple[QTensor, str, Value]]:
+    """Yield the tensor of each value that a stage computes; of several in one, the last counts."""
+    made = {t.name for op in graph.ops for t in op.outputs}
+    for node in plan.traced.graph.nodes:
+        value, timing = values.get(node.name), plan.timings.get(node.name)
+        value = value[0] if isinstance(value, tuple) else value
+        if timing is None or timing.is_view or not isinstance(value, Value):
+            continue
+        if value.tensor.name in made and "T" in "".join(map(str, plan.axes[node.name].names)):
+            yield value.tensor, node.name, value
+
+
+def _inputs(plan: Plan, frames: np.ndarray) -> tuple[Tensor, ...]:
+    places = [n for n in plan.traced.graph.nodes if n.op == "placeholder"]
+    sizes = [plan.axes[n.name].static[-1] for n in places]
+    return torch.split(torch.from_numpy(frames.astype(np.float32))[None], sizes, -1)
+
+
+def _rows(value: Any, axes: Axes) -> np.ndarray:
+    """Return the elements in time (M, K) of what a node gives for one sequence."""
+    tensor: Tensor = value[0] if isinstance(value, tuple) else value
+    time = next(i for i, name in enumerate(axes.names) if "T" in str(name))
+    rows: np.ndarray = tensor.movedim(time, 0).flatten(1).double().numpy()
+    return rows
+
+
+def _alike(q: np.ndarray, real: np.ndarray) -> Pair:
+    return q[: len(real)], real[: len(q)]
+
+
+def _joined(parts: list[Pair]) -> Pair:
+    return np.concatenate([q for q, _ in parts]), np.concatenate([real for _, real in parts])
+
+
+def _facts(tensor: QTensor, places: np.ndarray, q: np.ndarray, real: np.ndarray) -> TensorFacts:
+    scale, zero = (
+        np.broadcast_to(v, tensor.shape).ravel()[places]
+        for v in (tensor.scales, tensor.zero_points)
+    )
+    low, high = (scale * (end - zero) for end in (tensor.qmin - 0.5, tensor.qmax + 0.5))
+    rmse = float(np.sqrt(np.mean((scale * (q - zero) - real) ** 2)))
+    return TensorFacts(rmse, float(np.ptp(real)), float(np.mean((real < low) | (real > high))))
