@@ -69,7 +69,7 @@ class Changes:
         ]
 
     def lines(self) -> list[str]:
-        """Return a line of text for each thing: "resampled from 128 Hz to 360 Hz: 9 samples ..."."""
+        """Return a line of text for each thing: "resampled from 1 Hz to 2 Hz: 9 samples ..."."""
         return [
             f"{s['kind']} {s['detail']}: {s['count']:,} {s['unit']} in {s['records']} "
             f"record{'s' if s['records'] != 1 else ''}"

@@ -213,8 +213,8 @@ def _refuse_broken_numbers(path: Path, frame: pd.DataFrame) -> None:
         if 0 < len(texts) < numbers.notna().sum():
             row = int(texts.index[0]) + 1
             raise DataError(
-                f"{path}: column {column} holds numbers, and {str(texts.iloc[0])[:40]!r} in row {row}; "
-                "correct or remove it"
+                f"{path}: column {column} holds numbers, and {str(texts.iloc[0])[:40]!r} in row "
+                f"{row}; correct or remove it"
             )
 
 
