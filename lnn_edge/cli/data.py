@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
+from lnn_edge.cli import FAILED
+from lnn_edge.cli.hints import hint_options
 from lnn_edge.cli.leads import lead_option
 from lnn_edge.cli.output import console, data_dir_option, json_option, progress, show_json, table
 
@@ -63,6 +66,36 @@ def info(name: str, split: str, lead: str | None, data_dir: str | None, as_json:
         for r in rows
     ]
     console().print(table(name, ("record", "patient", "channels", "length", *classes), body))
+
+
+@command.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@hint_options
+@click.option("--toml", "as_toml", is_flag=True, help="Print the proposed task file alone.")
+@json_option
+def inspect(path: Path, as_toml: bool, as_json: bool, **hints: Any) -> None:
+    """Describe the recordings at PATH, a file or folder of any format that is read.
+
+    Ends with 1 where a file cannot be used; the others are described all the same.
+
+    \b
+    Example: lnn-edge data inspect walk.csv --label-column activity
+    """
+    from lnn_edge.cli.inspection import show
+    from lnn_edge.data.inspection import inspect as inspect_path
+    from lnn_edge.data.readers.reader import Hints
+    from lnn_edge.data.task_file import propose
+
+    found = inspect_path(path, Hints(**hints))
+    task = propose(found).text()
+    if as_json:
+        show_json({**found.document(), "task": task})
+    elif as_toml:
+        click.echo(task, nl=False)
+    else:
+        show(found, task)
+    if found.refused:
+        raise SystemExit(FAILED)
 
 
 @command.command()

@@ -6,7 +6,7 @@ Source: annot(5) of the WFDB Applications Guide, PhysioNet.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from lnn_edge.errors import DataError
 from lnn_edge.files.read import LARGEST_ARRAYS, read_whole
 
-# Codes of beats and their symbols; all other codes mark something else.
+# Codes and their symbols, those of beats first: all other codes mark something else.
 BEAT_SYMBOLS = dict(enumerate("NLRaVFJASEj/Q", 1)) | {
     25: "B",
     30: "?",
@@ -23,9 +23,29 @@ BEAT_SYMBOLS = dict(enumerate("NLRaVFJASEj/Q", 1)) | {
     38: "f",
     41: "r",
 }
+OTHER_SYMBOLS = {
+    14: "~", 16: "|", 18: "s", 19: "T", 20: "*", 21: "D", 22: '"', 23: "=", 24: "p", 26: "^",
+    27: "t", 28: "+", 29: "u", 31: "!", 32: "[", 33: "]", 36: "@", 37: "x", 39: "(", 40: ")",
+}  # fmt: skip
 _NOTE = 22
 _SKIP, _AUX = 59, 63  # 60 to 62 number and sort the annotation before; they do not matter here
+_SYMBOLS = BEAT_SYMBOLS | OTHER_SYMBOLS
 _RATE_TEXT = "## time resolution: "
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One annotation.
+
+    Attributes:
+        sample: Its sample index.
+        symbol: WFDB symbol, "[42]" for a code that has none.
+        note: Text that goes with it, "" where there is none.
+    """
+
+    sample: int
+    symbol: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +66,17 @@ class BeatMarks:
 def read_beat_marks(path: Path) -> BeatMarks:
     """Read the beats of an annotation file.
 
+    Raises:
+        DataError: The file is truncated or damaged.
+    """
+    everything, rate_hz = read_annotations(path)
+    beats = [a for a in everything if a.symbol in BEAT_SYMBOLS.values()]
+    return BeatMarks(tuple(a.sample for a in beats), tuple(a.symbol for a in beats), rate_hz)
+
+
+def read_annotations(path: Path) -> tuple[tuple[Annotation, ...], float | None]:
+    """Read all annotations of a file, and its sample indices per second where it tells them.
+
     The file is a list of 16-bit words: 6 bits of code, 10 bits of samples since the annotation
     before. SKIP adds a 32-bit distance, AUX is followed by text, and 0 ends the file.
 
@@ -57,7 +88,7 @@ def read_beat_marks(path: Path) -> BeatMarks:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); copy it again") from None
     words = np.frombuffer(data[: len(data) // 2 * 2], "<u2").tolist()
-    samples, symbols = [], []
+    found: list[Annotation] = []
     rate_hz = None
     time = place = last_code = 0
     try:
@@ -72,15 +103,17 @@ def read_beat_marks(path: Path) -> BeatMarks:
                 place += (value + 1) // 2
                 if last_code == _NOTE and time == 0 and text.startswith(_RATE_TEXT):
                     rate_hz = float(text.removeprefix(_RATE_TEXT).rstrip("\0"))
+                    found.pop()
+                elif found:
+                    found[-1] = replace(found[-1], note=text.rstrip("\0"))
             elif code < _SKIP:
                 time += value
                 last_code = code
-                if code in BEAT_SYMBOLS:
-                    samples.append(time)
-                    symbols.append(BEAT_SYMBOLS[code])
+                if code:  # 0 only takes time
+                    found.append(Annotation(time, _SYMBOLS.get(code, f"[{code}]")))
     except (IndexError, ValueError) as error:
         raise DataError(f"{path} is truncated or damaged; copy it again") from error
-    return BeatMarks(tuple(samples), tuple(symbols), rate_hz)
+    return tuple(found), rate_hz
 
 
 def _signed(value: int) -> int:

@@ -19,7 +19,7 @@ from lnn_edge.files.read import LARGEST_ARRAYS, LARGEST_TEXT, check_file, read_w
 
 ANNOTATOR = "atr"
 # What wfdb raises on files that are not as they should be; RuntimeError is that of FLAC.
-_DAMAGE = (ValueError, LookupError, TypeError, OSError, RuntimeError, ArithmeticError, MemoryError)
+DAMAGE = (ValueError, LookupError, TypeError, OSError, RuntimeError, ArithmeticError, MemoryError)
 
 
 @contextmanager
@@ -150,7 +150,7 @@ def _read_header(stem: Path) -> Any:
         check_file(Path(f"{stem}.hea"), LARGEST_TEXT)
         with wfdb_library() as wfdb:
             header = wfdb.rdheader(str(stem))
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(f"{stem}.hea is not a readable WFDB header; copy it again") from error
     if getattr(header, "n_seg", 1) > 1:
         raise DataError(
@@ -204,7 +204,7 @@ def _read_samples(stem: Path, header: Any) -> np.ndarray:
             is_invalid = np.isnan(record.dac())
     except FileNotFoundError as error:
         raise DataError(f"{stem}.hea: its signal file {error.filename} is missing") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(
             f"{stem}.dat does not hold the {header.sig_len or 'first'} samples that its header "
             f"promises; it is truncated or damaged: copy it again"

@@ -1,0 +1,65 @@
+"""The one interface of all readers of files, and what a user may tell them. No format here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lnn_edge.data.record import Record
+
+MOST_BYTES = 4 << 30  # of one file
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What a user tells of files that do not tell it themselves; None looks in the file.
+
+    Attributes:
+        rate_hz: Samples per second, of files without a time column or a rate.
+        time_column: Name of the column of times.
+        label_column: Name of the column of labels.
+        subject_column: Name of the column that tells who.
+        record_column: Name of the column that tells which recording.
+        annotator: Suffix of the annotation file of WFDB records.
+        intervals: A second file: first, last and label of each interval.
+    """
+
+    rate_hz: float | None = None
+    time_column: str | None = None
+    label_column: str | None = None
+    subject_column: str | None = None
+    record_column: str | None = None
+    annotator: str | None = None
+    intervals: Path | None = None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader of one file format.
+
+    Attributes:
+        name: Of the format.
+        suffixes: Of its files, in lower case, with the dot.
+        read: Yields the records of a file, lazily, given its path, the name that its records get,
+            and hints. Raises DataError, in one sentence, on anything that is not as it must be.
+        extra: What `pip install lnn-edge[...]` brings its library; "" where it is always there.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: Callable[[Path, str, Hints], Iterator[Record]]
+    extra: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file, or a part of a data set, that yields records when they are asked for.
+
+    Attributes:
+        name: Of its record; several have names that begin with it.
+        read: Yields them.
+    """
+
+    name: str
+    read: Callable[[], Iterator[Record]]

@@ -1,0 +1,104 @@
+"""A task file in TOML, proposed from what was found in recordings. Nothing is read here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tomli_w
+
+from lnn_edge.data.inspection import Inspection
+from lnn_edge.data.recording import CLASSES, LABEL_OF_SYMBOL, NOT_SCORED
+
+WINDOW_S = 2.56  # of a decision on frames, as in UCI HAR
+MOST_CLASSES = 64
+_NO_LABELS = "No labels were found: name their column or file, then complete [labels]."
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A task file and what a person should know of it.
+
+    Attributes:
+        document: What the file says.
+        remarks: Sentences, which stand in the file as comments.
+    """
+
+    document: dict[str, object]
+    remarks: tuple[str, ...]
+
+    def text(self) -> str:
+        """Return the TOML text."""
+        lines = "".join(f"# {' '.join(remark.split())}\n" for remark in self.remarks)
+        return lines + tomli_w.dumps(self.document)
+
+
+def propose(found: Inspection) -> Proposal:
+    """Propose a task: frame, decisions on events or frames, classes, kind of labels, split.
+
+    Beats, where marks have their symbols, are events of the AAMI classes; other marks are events
+    of their symbols; intervals are labels of samples; a label or several of a record are its own.
+    The rate is that of most records, the channels those that most records have.
+    """
+    rate = next(iter(found.rates))
+    remarks = [f"Proposed from {found.path} ({found.format}); check it, above all the classes."]
+    if len(found.rates) > 1:
+        remarks.append(
+            "Records of other rates are resampled: "
+            + ", ".join(f"{r:g} Hz ({n})" for r, n in found.rates.items() if r != rate)
+            + "."
+        )
+    if all(r.subject == r.name for r in found.records):
+        remarks.append("Nothing says who was recorded: each record counts as a subject.")
+    most = max(c.records for c in found.channels)
+    channels = [c for c in found.channels if c.records == most]
+    if most < len(found.records):
+        remarks.append(f"{len(found.records) - most} records lack channels of this frame.")
+    labels, decision, said = _labels(found, rate)
+    document: dict[str, object] = {
+        "format": 1,
+        "frame": {
+            "rate_hz": rate,
+            "channels": [{"name": c.name, "unit": c.unit} for c in channels],
+        },
+        "decide": decision,
+        "labels": labels,
+        "split": {"by": "part" if found.parts else "subject"},
+    }
+    return Proposal(document, tuple(remarks + said))
+
+
+def _labels(
+    found: Inspection, rate: float
+) -> tuple[dict[str, object], dict[str, object], list[str]]:
+    """Return [labels], [decide] and remarks."""
+    beats = {s: LABEL_OF_SYMBOL[s] for s in found.symbols if s in LABEL_OF_SYMBOL}
+    more = []
+    if found.symbols:
+        if found.intervals:
+            more.append("There are intervals too: a task of kind sample can be made of them.")
+        if beats:
+            scored = {s: CLASSES[at] for s, at in beats.items() if at != NOT_SCORED}
+            left = [s for s in found.symbols if s not in scored]
+            if left:
+                more.append(f"Marks of no class: {' '.join(left)}.")
+            classes = [c for c in CLASSES if c in scored.values()]
+            return {"kind": "event", "classes": classes, "map": scored}, {"on": "events"}, more
+        return _plain("event", list(found.symbols)), {"on": "events"}, more + _many(found.symbols)
+    if found.intervals:
+        window = max(2, round(WINDOW_S * rate))
+        decision: dict[str, object] = {"on": "frames", "window": window, "hop": max(1, window // 2)}
+        return _plain("sample", list(found.intervals)), decision, _many(found.intervals)
+    if found.labels:
+        kind = "multi-label" if found.most_labels > 1 else "record"
+        return _plain(kind, sorted(found.labels)), {"on": "record"}, _many(found.labels)
+    return {"kind": "", "classes": []}, {"on": "frames"}, [_NO_LABELS]
+
+
+def _plain(kind: str, names: list[str]) -> dict[str, object]:
+    return {"kind": kind, "classes": names[:MOST_CLASSES]}
+
+
+def _many(names: dict[str, int] | dict[str, tuple[int, float]]) -> list[str]:
+    if len(names) <= MOST_CLASSES:
+        return []
+    return [f"{len(names)} different labels were found; only the first {MOST_CLASSES} stand here."]
