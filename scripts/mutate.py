@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import gc
 import importlib
 import os
 import random
@@ -30,7 +31,7 @@ from mutations import Mutant, has_effect, mutants
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = Path(__file__).with_suffix(".toml")
 HEAD = ("file", "line", "function", "before", "after", "result", "seconds", "witness", "how")
-TIMEOUT_S = 240
+TIMEOUT_S = 300
 # Imported once, before each mutant's process parts from this one.
 SHARED = (
     "click", "hypothesis", "jinja2", "numpy", "pytest", "scipy.signal", "scipy.stats", "torch",
@@ -233,6 +234,8 @@ def run(chosen: list[Source], drawn: list[Mutant], table: Path) -> Iterator[tupl
     left = [m for m in drawn if key(m) not in before]
     for name in SHARED:
         importlib.import_module(name)
+    gc.freeze()  # else each child copies every page that its collector touches
+    gc.disable()
     with tempfile.TemporaryDirectory(prefix="lnn-edge-mutants-") as folder:
         copy_tree(Path(folder))
         checked: set[str] = set()

@@ -25,8 +25,16 @@ PYTHON_COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.NotIn: "in",
 }
 _SIGNS = {
-    ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
-    ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Is: "is",
+    ast.IsNot: "is not",
+    ast.In: "in",
+    ast.NotIn: "not in",
 }
 PYTHON_ARITHMETIC: dict[type[ast.operator], str] = {
     ast.Add: "-",
@@ -91,7 +99,8 @@ TOKEN_SWAPS = {
 }
 UNARY_OR_POINTER = {"+", "-", "*", "&"}
 TOKEN = re.compile(
-    r"(?P<skip>/\*.*?\*/|\{#.*?#\}|^[ \t]*(?:#|_Static_assert)[^\n]*|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
+    r"(?P<skip>/\*.*?\*/|\{#.*?#\}|^[ \t]*(?:#|_Static_assert)[^\n]*"
+    r"|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
     r"|(?P<jinja>\{\{|\}\}|\{%-?|-?%\})"
     r"|(?P<token>[A-Za-z_]\w*|\d\w*|&&|\|\||<<=|>>=|<<|>>|<=|>=|==|!=|\+\+|--|\+=|-=|->|//|[^\s\w])",
     re.DOTALL | re.MULTILINE,
@@ -186,8 +195,10 @@ def _python_faults(node: ast.expr | ast.stmt) -> Iterator[tuple[ast.expr | ast.s
             yield node, f"({ast.unparse(left)} {sign} {ast.unparse(right)})"
         case ast.Compare(left, ops, rights):
             for i, op in enumerate(ops):
-                signs = [PYTHON_COMPARISONS[type(op)] if j == i else _SIGNS[type(o)]
-                         for j, o in enumerate(ops)]
+                signs = [
+                    PYTHON_COMPARISONS[type(op)] if j == i else _SIGNS[type(o)]
+                    for j, o in enumerate(ops)
+                ]
                 pairs = zip(signs, map(ast.unparse, rights), strict=True)
                 yield node, f"({ast.unparse(left)} {' '.join(f'{s} {r}' for s, r in pairs)})"
         case ast.BinOp(left, op, right) if type(op) in PYTHON_ARITHMETIC:
@@ -305,6 +316,6 @@ def _names(file: str, source: str) -> list[str]:
         if macro or head:
             now = (macro or head)[1]  # type: ignore[index]
         names.append(now)
-        if line in ("}", "{% endmacro %}") and not file.endswith(".j2") or "endmacro" in line:
+        if (line in ("}", "{% endmacro %}") and not file.endswith(".j2")) or "endmacro" in line:
             now = name
     return [*names, name]
