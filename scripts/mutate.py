@@ -75,7 +75,7 @@ def sources() -> list[Source]:
 
 
 def sample(chosen: list[Source], seed: int, count: int) -> list[Mutant]:
-    """Draw a mutant of each function, then others, on lines of their own; in mixed order."""
+    """Draw a mutant of each function, then others, on lines of their own; file by file."""
     rng = random.Random(seed)
     texts = {s.file: (ROOT / s.file).read_text() for s in chosen}
     every = [m for file, text in texts.items() for m in mutants(file, text)]
@@ -92,7 +92,8 @@ def sample(chosen: list[Source], seed: int, count: int) -> list[Mutant]:
                 lines.add(place)
                 functions.add(function)
                 drawn.append(mutant)
-    return drawn
+    files = [s.file for s in chosen]
+    return sorted(drawn, key=lambda m: files.index(m.file))
 
 
 def copy_tree(folder: Path) -> None:
@@ -178,34 +179,35 @@ def _first_error(log: Path) -> str:
     return failed[0][:200] if failed else ""
 
 
-def judge(tree: Path, source: Source, mutant: Mutant) -> Verdict:
-    """Run the witnesses of a mutant until one fails; restore the file."""
-    path, began = tree / mutant.file, time.monotonic()
+def judge(tree: Path, source: Source, mutant: Mutant, checked: set[str]) -> Verdict:
+    """Run the witnesses of a mutant until one fails; each runs once without a fault before."""
+    path, seconds = tree / mutant.file, 0.0
     original, times = path.read_text(), path.stat()
-    path.write_text(mutant.apply(original))
-    try:
-        for witness in source.witnesses:
-            status, how = run_tests(tree, witness, writes_bytecode=False)
-            if status != 0:
-                result = "hung" if status is None else "killed"
-                return Verdict(result, time.monotonic() - began, witness, how)
-        return Verdict("survived", time.monotonic() - began, "", "")
-    finally:
-        path.write_text(original)
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-
-
-def check_witnesses(tree: Path, source: Source, checked: set[str]) -> None:
-    """Stop where a witness that was not run yet fails, or finds no test, without any fault."""
     for witness in source.witnesses:
-        if witness in checked:
-            continue
+        check_witness(tree, witness, checked)
         began = time.monotonic()
-        status, how = run_tests(tree, witness, writes_bytecode=True)
-        print(f"{time.monotonic() - began:6.1f} s  {witness}", flush=True)
+        path.write_text(mutant.apply(original))
+        try:
+            status, how = run_tests(tree, witness, writes_bytecode=False)
+        finally:
+            path.write_text(original)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        seconds += time.monotonic() - began
         if status != 0:
-            sys.exit(f"{witness}: status {status} without a fault; {how}")
-        checked.add(witness)
+            return Verdict("hung" if status is None else "killed", seconds, witness, how)
+    return Verdict("survived", seconds, "", "")
+
+
+def check_witness(tree: Path, witness: str, checked: set[str]) -> None:
+    """Stop where a witness that was not run yet fails, or finds no test, without any fault."""
+    if witness in checked:
+        return
+    began = time.monotonic()
+    status, how = run_tests(tree, witness, writes_bytecode=True)
+    print(f"{time.monotonic() - began:6.1f} s  {witness}", flush=True)
+    if status != 0:
+        sys.exit(f"{witness}: status {status} without a fault; {how}")
+    checked.add(witness)
 
 
 def done_before(table: Path) -> set[tuple[str, ...]]:
@@ -240,8 +242,7 @@ def run(chosen: list[Source], drawn: list[Mutant], table: Path) -> Iterator[tupl
         copy_tree(Path(folder))
         checked: set[str] = set()
         for mutant in left:
-            check_witnesses(Path(folder), by_file[mutant.file], checked)
-            verdict = judge(Path(folder), by_file[mutant.file], mutant)
+            verdict = judge(Path(folder), by_file[mutant.file], mutant, checked)
             if (mutant.file, mutant.function, mutant.before, mutant.after) in known:
                 verdict = Verdict("equivalent", verdict.seconds, verdict.witness, verdict.how)
             with table.open("a", newline="") as file:
