@@ -28,7 +28,7 @@ def biquads() -> Biquads:
     real = np.array([[3.9, 0.1, 0.2, 0.5, -0.1], [2.0, -0.1, 0.3, 0.3, 0.1]])
     coefficients = (real * 2.0**29).astype(np.int32)
     y = QTensor("y", (2,), "int16", 1.0)
-    return Biquads("op", (x, state, update, y), coefficients, coefficients[:, 0], 1 << 30, 0)
+    return Biquads("op", (x, state), (update, y), coefficients, coefficients[:, 0], 1 << 20, 0)
 
 
 def leaky() -> LeakyAverage:
