@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 import csv
 import gc
+import hashlib
 import importlib
 import os
-import random
 import shlex
 import shutil
 import signal
@@ -76,10 +76,9 @@ def sources() -> list[Source]:
 
 def sample(chosen: list[Source], seed: int, count: int) -> list[Mutant]:
     """Draw a mutant of each function, then others, on lines of their own; file by file."""
-    rng = random.Random(seed)
     texts = {s.file: (ROOT / s.file).read_text() for s in chosen}
     every = [m for file, text in texts.items() for m in mutants(file, text)]
-    rng.shuffle(every)
+    every.sort(key=lambda m: _rank(m, seed))
     drawn: list[Mutant] = []
     lines: set[tuple[str, int]] = set()
     functions: set[tuple[str, str]] = set()
@@ -94,6 +93,12 @@ def sample(chosen: list[Source], seed: int, count: int) -> list[Mutant]:
                 drawn.append(mutant)
     files = [s.file for s in chosen]
     return sorted(drawn, key=lambda m: files.index(m.file))
+
+
+def _rank(mutant: Mutant, seed: int) -> bytes:
+    """Return a random number that a change elsewhere leaves as it is."""
+    text = f"{seed} {mutant.file} {mutant.function} {mutant.before} {mutant.after}"
+    return hashlib.sha256(text.encode()).digest()
 
 
 def copy_tree(folder: Path) -> None:
@@ -265,6 +270,7 @@ def main() -> None:
     if options.line:
         text = {s.file: (ROOT / s.file).read_text() for s in chosen}
         drawn = [m for f in text for m in mutants(f, text[f]) if m.line == options.line]
+    options.o.parent.mkdir(parents=True, exist_ok=True)
     survived = 0
     for mutant, verdict in run(chosen, drawn, options.o):
         survived += verdict.result == "survived"

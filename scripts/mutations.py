@@ -106,7 +106,7 @@ TOKEN = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 DROPPED = re.compile(
-    r"^[ ]+(?!return\b|const\b|static\b|struct\b|goto\b|typedef\b)"
+    r"^[ ]+(?=\S)(?!return\b|const\b|static\b|struct\b|goto\b|typedef\b)"
     r"(?!(?:volatile )?[a-z_0-9]+(?:_t)? +\**\w+(?: =|;|\[))[^;{}\n]*;$",
     re.MULTILINE,
 )
