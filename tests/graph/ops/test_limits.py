@@ -10,6 +10,8 @@ import pytest
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.biquad import EMPTY, Biquads, biquad_state
 from lnn_edge.graph.ops.leaky import LeakyAverage
+from lnn_edge.graph.ops.r_peaks import NEW
+from tests.graph.ops.cases import MAKERS, Seeded
 
 
 def limits(op: AbstractOp) -> tuple[np.ndarray, np.ndarray]:
@@ -47,7 +49,7 @@ def test_states_fill_their_limits_and_never_leave_them(
     x = op.inputs[0]
     low, high = limits(op)
     state, seen = np.full(op.inputs[1].shape, EMPTY, np.int64), []
-    for step in range(4000):
+    for step in range(1500):
         frame = rng.integers(x.qmin, x.qmax, 2, endpoint=True)
         if step % 100 < 40:
             frame[:] = x.qmin if step % 100 < 20 else x.qmax
@@ -59,3 +61,15 @@ def test_states_fill_their_limits_and_never_leave_them(
     margin = (high - low) // 16
     assert (least <= low + margin).all()
     assert (most >= high - margin).all()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_detector_never_leaves_its_limits(seed: int) -> None:
+    op, rng = MAKERS["r_peaks"](Seeded(seed)), np.random.default_rng(seed)
+    low, high = limits(op)
+    state = np.full(op.inputs[2].shape, NEW, np.int64)
+    for step in range(600):
+        most = (100, 32767, 3)[step // 200]
+        x, z = (rng.integers(-most, most, t.shape) * (step % 17 < 3) for t in op.inputs[:2])
+        state, _ = op.reference(x, z, state)
+        assert ((low <= state) & (state <= high)).all(), step
