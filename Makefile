@@ -50,9 +50,11 @@ types: $(STAMP)
 vectors: $(STAMP)
 	$(BIN)/python -m tests.support.make_vectors
 
-# Damages copies of the sources line by line and sees the exactness tests fail.
+# Damages copies of the sources: lines that were chosen, and a sample (docs/mutants.md). Tests must see each.
 mutate: setup
 	$(TEST) tests/test_mutation.py
+	rm -f build/mutants.csv
+	$(BIN)/python scripts/mutate.py --count 40 -o build/mutants.csv
 
 # Forward and backward against ncps.torch, side by side in one run.
 bench-train: setup

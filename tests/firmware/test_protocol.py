@@ -255,6 +255,21 @@ def test_state_is_read_and_written_in_parts(wire):
     assert refusal(wire.ask(Kind.SET_STATE, expected + 2, beyond)) == ErrorCode.BAD_ARGUMENT
 
 
+def test_a_state_is_read_up_to_its_last_byte_and_to_the_last_of_a_frame(wire):
+    total = wire.hello(1).state_bytes
+    most = min(total, MAX_PAYLOAD - 2)
+    reads = [(0, most), (total - most, most), (total - 1, 1), (total, 0)]
+    refused = [(0, most + 1), (total - most + 1, most), (total, 1), (total + 1, 0)]
+    for seq, (offset, length) in enumerate(reads, start=2):
+        reply = wire.ask(Kind.GET_STATE, seq, struct.pack("<HH", offset, length))
+        assert reply.kind == Kind.STATE, (offset, length)
+        assert reply.payload[:2] == struct.pack("<H", offset)
+        assert len(reply.payload) == 2 + length
+    for seq, (offset, length) in enumerate(refused, start=2 + len(reads)):
+        reply = wire.ask(Kind.GET_STATE, seq, struct.pack("<HH", offset, length))
+        assert refusal(reply) == ErrorCode.BAD_ARGUMENT, (offset, length)
+
+
 def test_a_half_set_state_holds_up_what_needs_a_whole_one(wire):
     total = wire.hello(2).state_bytes
     whole = wire.ask(Kind.GET_STATE, 3, struct.pack("<HH", 0, total)).payload[2:]

@@ -106,7 +106,7 @@ class Relax(AbstractOp):
         return cls(name, (e, f), (y,), *columns)
 
     def check(self) -> None:
-        """Check formats, prove the product and the 64-bit sum."""
+        """Check formats, prove the product; the sum stays below 2**62 + 2**47 + 2**31."""
         (e, f), y = self.inputs, self.outputs[0]
         self.require(e.shape == f.shape == y.shape and len(y.shape) == 1, "all must be alike")
         self.require(all(t.zero_points == (0,) for t in (e, f, y)), "zero points must be 0")
@@ -121,11 +121,7 @@ class Relax(AbstractOp):
                 and int(np.abs(values.astype(np.int64)).max()) < INT32_LIMIT - 1,
                 f"multiplier and offset must be int32 of shape {y.shape}, inside their range",
             )
-        product = e.magnitude * f.magnitude
-        self.require_bound(product, "e * f")
-        most = np.abs(self.multiplier.astype(np.int64)).max()
-        total = product * int(most) + (INT32_LIMIT << FRACTION_BITS) + (1 << 31)
-        self.require(total < 1 << 63, f"64-bit sum can reach {total}")
+        self.require_bound(e.magnitude * f.magnitude, "e * f")
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         """Return A - A e f, exactly."""

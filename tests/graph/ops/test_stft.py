@@ -113,6 +113,23 @@ def test_the_error_in_steps_of_the_input_is_what_the_docstring_says(size: int) -
     assert 1.6 < op.error_of_x * 2.0**op.fraction_bits < 2
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_the_bound_counts_each_rounding_once(size: int) -> None:
+    """N / 2 windowed values; of 16 points on a rotation, doubled until the end; the last one."""
+    op = operator(size, 1, 1.0)
+    turn, diagonal = 2.0**-30, np.sqrt(0.5)
+    window = diagonal * (1 + 32768 * 2.0**op.fraction_bits * turn)
+    weights = op.window[np.minimum(np.arange(size), size - np.arange(size))] / 2.0**31
+    pairs = (32768 * 2.0**op.fraction_bits * weights + 1).reshape(-1, 2)
+    largest = np.hypot(*pairs.T).sum() + size // 2 - 1
+    assert op._largest() == pytest.approx(largest, rel=1e-7)
+    points = [16 << i for i in range(int(np.log2(size)) - 3)]
+    rotations = sum(diagonal * (size / m + op._largest() * turn) for m in points)
+    total = 4 * (size / 2 * window + rotations) + diagonal * (1 + 2 * op._largest() * turn)
+    wanted = total / (size * 2.0**op.fraction_bits)
+    assert op.error_of_x == pytest.approx(wanted, rel=1e-12)
+
+
 @needs_recordings
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
 def test_recordings_with_a_scale_per_bin_stay_within_the_bound(dtype: str) -> None:

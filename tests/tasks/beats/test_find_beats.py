@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from lnn_edge.files import resources
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import load_graph, save_graph
 from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.r_peaks import RPeakTimes
 from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.sim.batch import run_input_stage, stamps_of_events
 from lnn_edge.graph.sim.stream import Stream
@@ -87,6 +89,14 @@ ANNOTATED = ("100", "118", "208", "217")
 def annotated(name: str) -> Recording:
     """Return a minute of a record."""
     return mitdb_record(name).cut(0, 60 * 360)
+
+
+def test_the_times_are_those_that_were_chosen() -> None:
+    """In seconds; the rate is one at which each is a whole number of samples."""
+    seconds = (1 / 60, 1 / 9, 1 / 8, 1 / 5, 1 / 3, 13 / 36, 4 / 3, 2, 8, 1)
+    times = RPeakTimes.at(36_000, 7)
+    assert astuple(times) == (*(round(36_000 * s) for s in seconds), 7)
+    assert astuple(RPeakTimes.at(2, 0)) == (1, 1, 1, 1, 1, 1, 3, 4, 16, 2, 0)
 
 
 @pytest.mark.parametrize("name", ANNOTATED)
