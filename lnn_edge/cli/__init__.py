@@ -80,7 +80,9 @@ def _sentence(error: BaseException) -> str:
         return "interrupted; give the same command again"
     if isinstance(error, OSError):
         place = "" if error.filename is None else f"{error.filename}: "
-        remedy = _REMEDIES.get(error.errno or 0, "check the path, your permissions and the free space")
+        remedy = _REMEDIES.get(
+            error.errno or 0, "check the path, your permissions and the free space"
+        )
         return f"{place}{error.strerror or str(error) or 'it failed'}; {remedy}"
     fault = f"{type(error).__name__}: {error}"
     return f"unexpected {fault}; run `lnn-edge -v ...` for the traceback and report it"

@@ -24,7 +24,7 @@ def write_walks(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     for who, labels in (("eve", ["walk"] * 150 + ["sit"] * 150), ("bob", ["sit"] * 300)):
         lines = [
-            f"{i / 50 + (2 if who == 'bob' and i > 99 else 0):.2f},{i if i != 7 else ''},1,{n},{who}"
+            f"{i / 50 + 2 * (who == 'bob' and i > 99):.2f},{i if i != 7 else ''},1,{n},{who}"
             for i, n in enumerate(labels)
         ]
         (folder / f"{who}.csv").write_text("time_s,x (g),y (g),activity,who\n" + "\n".join(lines))
