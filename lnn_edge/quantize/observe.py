@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from lnn_edge.nn.recurrent import Recurrent
 from lnn_edge.nn.timing import Plan, layer_of
 from lnn_edge.quantize.trained import MARGIN, Calibration
 
+MOST_AT_ONCE = 64  # sequences
 Sequences = Sequence[tuple[Tensor, ...]]
 """Inputs of forward, (1, T, ...) each, of every sequence."""
 
@@ -26,9 +28,17 @@ def observe(plan: Plan, sequences: Sequences) -> Ranges:
     inside, ends = Calibration(), Calibration()
     outputs = {node.name for node in plan.outputs.values()}
     with torch.no_grad():
-        for inputs in sequences:
+        for inputs in _batches(sequences):
             _Observer(plan.traced, inside, ends, outputs).run(*inputs)
     return {**inside.ranges(), **{name: _whole(parts) for name, parts in ends.values.items()}}
+
+
+def _batches(sequences: Sequences) -> Iterator[tuple[Tensor, ...]]:
+    """Yield the sequences, those side by side that are of one length."""
+    for _, alike in groupby(sequences, key=lambda s: [x.shape for x in s]):
+        rows = list(alike)
+        for i in range(0, len(rows), MOST_AT_ONCE):
+            yield tuple(torch.cat(parts) for parts in zip(*rows[i : i + MOST_AT_ONCE], strict=True))
 
 
 def _whole(parts: Sequence[Tensor]) -> tuple[float, float]:
