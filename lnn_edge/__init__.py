@@ -239,15 +239,14 @@ def verify(
     """
     from lnn_edge.build.project import open_project
     from lnn_edge.data.registry import load_dataset
-    from lnn_edge.verify.values import verify_reference, verify_values
+    from lnn_edge.verify.sequences import verify_sequences
     from lnn_edge.verify.verify import verify_project
 
     opened = open_project(_folder(project))
-    if data is None:
-        return verify_reference(opened, link)
     if isinstance(data, str):
         return verify_project(opened, link, load_dataset(data, None, "all"), dataset=data)
-    return verify_values(opened, link, data if data.ndim == 3 else data[None])
+    frames = data if data is None or data.ndim == 3 else data[None]
+    return verify_sequences(opened, link, frames)
 
 
 def report(project: Project | str | Path, *, to: str | Path | None = None) -> Report:

@@ -15,6 +15,8 @@ from typing import Any
 import ncps.torch
 import numpy as np
 import torch
+from lnn_edge.nn.cell_model import CellInput, CellModel, run_real
+from lnn_edge.quantize.cell import quantize_cell
 from ncps.wirings import AutoNCP
 from torch import Tensor, nn
 
@@ -24,11 +26,9 @@ from lnn_edge.device.board import load_board
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import Stream
-from lnn_edge.nn.cell_model import CellInput, CellModel, run_real
 from lnn_edge.nn.cells.gru import Gru
 from lnn_edge.nn.cells.lstm import LstmCell
 from lnn_edge.nn.ncps import ImportOptions, import_ncps
-from lnn_edge.quantize.cell import quantize_cell
 from lnn_edge.verify.verify import Signal, verify_signals
 
 INPUT, HIDDEN, STEPS, STREAMED = 5, 8, 2000, 40

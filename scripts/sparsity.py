@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from lnn_edge.nn.cell_model import CellInput, CellModel
+from lnn_edge.quantize.cell import quantize_cell
 from torch import nn
 
 from lnn_edge.build.cmake import build
@@ -22,12 +24,10 @@ from lnn_edge.build.project import open_project
 from lnn_edge.codegen.render import export
 from lnn_edge.device.board import load_board
 from lnn_edge.files.write import write_whole
-from lnn_edge.nn.cell_model import CellInput, CellModel
 from lnn_edge.nn.cells.cfc import Cfc
 from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
 from lnn_edge.nn.cells.wired_cfc import NO_BACKBONE, WiredCfc
 from lnn_edge.nn.cells.wirings import Wiring, auto_ncp, fully_connected, layered, ncp
-from lnn_edge.quantize.cell import quantize_cell
 from lnn_edge.verify.verify import Signal, verify_signals
 
 UNITS, OUTPUTS = 20, 6

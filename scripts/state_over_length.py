@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from lnn_edge.nn.cell_model import CellInput, CellModel, run_real
+from lnn_edge.quantize.cell import quantize_cell
 from torch import Tensor, nn
 
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.sim.stream import Stream
-from lnn_edge.nn.cell_model import CellInput, CellModel, run_real
 from lnn_edge.nn.cells.cfc import Cfc, CfcConfig
 from lnn_edge.nn.cells.gru import Gru
 from lnn_edge.nn.cells.lstm import LstmCell
@@ -28,7 +29,6 @@ from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
 from lnn_edge.nn.cells.mixed_memory import MixedMemory
 from lnn_edge.nn.cells.wired_cfc import WiredCfc
 from lnn_edge.nn.cells.wirings import auto_ncp, fully_connected, ncp
-from lnn_edge.quantize.cell import quantize_cell
 
 STEPS, RATE_HZ, LEADS, HIDDEN = 10_000, 360, 2, 8
 RECORD, LATER = "100", 200_000  # calibration begins at that sample

@@ -74,15 +74,16 @@ def command(
 def _float_model(path: Path, graph: QGraph) -> dict[str, bytes]:
     """Return the files of an imported model, so that `verify` can compare with real numbers."""
     from lnn_edge.errors import UsageError
-    from lnn_edge.nn.cell_files import is_cell_folder, read_cell_files
+    from lnn_edge.nn.model_card import kind_of, read_card, read_model
 
     folder = path.parent
-    if not is_cell_folder(folder):
+    card = read_card(folder)
+    if card is None or kind_of(card) != "imported":
         return {}
-    card, files = read_cell_files(folder)
-    if card.weights_sha256 != graph.metadata.get("weights_sha256"):
+    stored = read_model(folder, "imported")
+    if stored.values["weights_sha256"] != graph.metadata.get("weights_sha256"):
         raise UsageError(
             f"{folder}/model.qgraph was not made from the weights beside it; run `lnn-edge "
             f"quantize {folder} --calibration X.npy` again"
         )
-    return files
+    return stored.files

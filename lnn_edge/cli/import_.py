@@ -1,7 +1,8 @@
-"""`lnn-edge import`: an ncps model -> a cell model of ours."""
+"""`lnn-edge import`: a model of another library -> a model folder of ours."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,10 @@ class Elapsed(click.ParamType):  # type: ignore[type-arg]
 @click.command(name="import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
+@click.option("--name", help="C prefix [default: FILE's name].")
+@click.option(
+    "--layers", help="Order of a state dict's layers, comma-separated, if it is not known."
+)
 @click.option(
     "--dt",
     type=Elapsed(),
@@ -62,6 +67,8 @@ class Elapsed(click.ParamType):  # type: ignore[type-arg]
 def command(
     file: Path,
     output: Path,
+    name: str | None,
+    layers: str | None,
     dt: float | None,
     mode: Mode | None,
     activation: Activation | None,
@@ -71,35 +78,42 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Import FILE: a state dict of ncps.torch, or a model or weights of ncps.keras.
+    """Import FILE: a state dict of torch, or a model or weights of Keras.
 
-    Writes the folder that `lnn-edge quantize` takes next. Nothing in FILE is run. Options say what
-    FILE does not tell: a .keras model tells its form, a state dict and .weights.h5 do not. Another
-    model in the folder is replaced only with --force.
+    Torch: ncps CfC and LTC, LSTM and GRU, several of them and a Linear behind, or a training
+    checkpoint with such a state dict inside. Keras 3: a CfC or LTC of ncps. Writes the folder that
+    `lnn-edge quantize` takes next. Nothing in FILE is run. Options say what FILE does not tell: a
+    .keras model tells its form, a state dict and .weights.h5 do not. Another model in the folder is
+    replaced only with --force.
 
     \b
     Example: lnn-edge import policy.pt -o policy --mode default --activation lecun_tanh
     Example: lnn-edge import ltc.pt -o policy --unfolds 6 --positivity softplus
     """
-    from lnn_edge.nn.cell_folder import save_cell
-    from lnn_edge.nn.ncps import ImportOptions, import_ncps
+    from lnn_edge.files.lock import alone_in
+    from lnn_edge.nn.imported import save_imported
+    from lnn_edge.nn.importer import import_model
+    from lnn_edge.nn.ncps import ImportOptions
 
-    model, card = import_ncps(
-        file, ImportOptions(dt, mode, activation, wiring, unfolds, positivity)
-    )
-    save_cell(output, model, card, force=force)
+    order = tuple(layers.split(",")) if layers else ()
+    options = ImportOptions(name, order, dt, mode, activation, wiring, unfolds, positivity)
+    model = import_model(file, options)
+    with alone_in(output):
+        save_imported(output, model, force=force)
     facts = {
         "model": str(output),
-        "cell": card.cell,
-        "sizes": card.sizes,
-        "channels": model.frame.channels,
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "name": model.card.name,
+        "layers": [asdict(row) for row in model.card.layers],
+        "channels": model.channels,
+        "parameters": sum(p.numel() for p in model.module.parameters()),
     }
     if as_json:
         show_json(facts)
         return
     last = ", the last of them dt" if dt is None else ""
+    road = " -> ".join(f"{row.name} ({row.kind})" for row in model.card.layers)
     console().print(
-        f"{card.cell}, {facts['parameters']} parameters, frames of {facts['channels']} "
-        f"channels{last}: {output}\nnext: lnn-edge quantize {output} --calibration X.npy"
+        f"{model.card.name}: {road}, {facts['parameters']} parameters, "
+        f"frames of {facts['channels']} channels{last}: {output}\n"
+        f"next: lnn-edge quantize {output} --calibration X.npy"
     )

@@ -56,9 +56,9 @@ def command(
     if calibration is None:
         graph = _quantize_trained(folder, dataset, lead, data_dir, force)
     else:
-        from lnn_edge.quantize.cell import quantize_cell_folder
+        from lnn_edge.quantize.imported import quantize_imported
 
-        graph = quantize_cell_folder(folder, calibration, force=force)
+        graph = quantize_imported(folder, calibration, force=force)
     ops = graph.ops
     report = json.loads((folder / REPORT).read_text())
     facts = {
@@ -106,19 +106,19 @@ def _quantize_trained(
 ) -> QGraph:
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.errors import UsageError
-    from lnn_edge.nn.cell_files import is_cell_folder
+    from lnn_edge.nn.model_card import kind_of, read_card
     from lnn_edge.quantize.trained import calibration_records, quantize_folder
     from lnn_edge.train.checkpoint import facts_of, load_trained
 
-    if is_cell_folder(folder):
+    card = read_card(folder)
+    if card is not None and kind_of(card) == "imported":
         raise UsageError(
             f"{folder} is an imported model, which has no training recordings; give --calibration "
             "X.npy with sequences that it will see"
         )
     trained = load_trained(folder)
-    card = trained.card
-    source = dataset or card.recipe.dataset
-    names = calibration_records(card.training_records)
+    source = dataset or trained.card.recipe.dataset
+    names = calibration_records(trained.card.training_records)
     fed = lead_to_feed(facts_of(trained), lead)
     records = load_dataset(source, data_dir, "all", names, lead=fed)
     return quantize_folder(trained, records, folder / "model.qgraph", force=force)

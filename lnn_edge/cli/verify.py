@@ -71,22 +71,14 @@ def command(
     from lnn_edge.data.registry import SHOWN, load_dataset
     from lnn_edge.errors import UsageError
     from lnn_edge.graph.sim.batch import decision_inputs
-    from lnn_edge.verify.values import takes_recordings
+    from lnn_edge.verify.sequences import takes_recordings
     from lnn_edge.verify.verify import verify_project, write_verification
 
     opened = open_project(project)
-    takes_reference = input_path is None and not takes_recordings(opened.graph)
-    if takes_reference and opened.graph.reference is None:
-        raise UsageError(
-            f"{project} holds a model that no recording is labelled for; give --input X.npy with "
-            "sequences of frames"
-        )
     if input_path is not None and lead is not None:
         raise UsageError(f"--lead {lead} is of recordings, --input of frames; leave one out")
-    if takes_reference:
-        result = _verify_reference(opened, link, as_json)
-    elif input_path is not None:
-        result = _verify_input(opened, link, input_path, as_json)
+    if input_path is not None or not takes_recordings(opened.graph):
+        result = _verify_sequences(opened, link, input_path, as_json)
     else:
         names = None if records is None else records.split(",")
         task = str(opened.graph.metadata.get("task", "beats"))
@@ -110,24 +102,18 @@ def command(
         raise SystemExit(FAILED)
 
 
-def _verify_reference(project: Project, link: str, as_json: bool) -> Verification:
-    from lnn_edge.verify.values import verify_reference
-
-    with progress(as_json) as bar:
-        task = bar.add_task(f"verify on {link}", total=None, note="")
-        return verify_reference(project, link, lambda: bar.advance(task))
-
-
-def _verify_input(project: Project, link: str, path: Path, as_json: bool) -> Verification:
-    """Verify on the sequences of a file."""
+def _verify_sequences(
+    project: Project, link: str, path: Path | None, as_json: bool
+) -> Verification:
+    """Verify on the sequences of a file, or on those of the reference."""
     from lnn_edge.data.npy import load_sequences
-    from lnn_edge.verify.values import verify_values
+    from lnn_edge.verify.sequences import verify_sequences
 
-    frames = load_sequences(path, project.graph.frame.size)
-    steps = frames.shape[0] * frames.shape[1]
+    frames = None if path is None else load_sequences(path, project.graph.frame.size)
+    steps = None if frames is None else frames.shape[0] * frames.shape[1]
     with progress(as_json) as bar:
         task = bar.add_task(f"verify on {link}", total=steps, note="")
-        return verify_values(project, link, frames, lambda: bar.advance(task))
+        return verify_sequences(project, link, frames, lambda: bar.advance(task))
 
 
 def show_verification(result: Verification) -> None:

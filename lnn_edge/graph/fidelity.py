@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.qgraph import QGraph
 
@@ -90,32 +91,28 @@ def channel_resolutions(graph: QGraph, frames: np.ndarray) -> tuple[Resolution, 
     window = graph.deciding_stage.inputs[0]
     if graph.prepares or window.shape[0] > 1:
         return ()
-    slices = [op for op in graph.deciding_stage.ops if isinstance(op, Slice)]
     return tuple(
         resolution(tensor.name, tensor, frames[..., index])
-        for op in slices
-        if op.inputs[0] == window
+        for op in graph.deciding_stage.ops
+        if isinstance(op, Slice | Requantize) and op.inputs[0] == window
         for index, tensor in _elements(op)
     )
 
 
-def _elements(op: Slice) -> list[tuple[int, QTensor]]:
+def _elements(op: Slice | Requantize) -> list[tuple[int, QTensor]]:
     """Return index in the frame and format of each element that is read."""
-    y = op.outputs[0]
+    y, first = op.outputs[0], op.first if isinstance(op, Slice) else 0
     scales, zeros = (np.broadcast_to(v, y.shape).tolist() for v in (y.scales, y.zero_points))
     names = [y.name if y.name == "dt" else f"channel{i}" for i in range(y.size)]
     return [
-        (op.first + i, replace(y, name=name, shape=(1,), scale=scale, zero_point=zero))
+        (first + i, replace(y, name=name, shape=(1,), scale=scale, zero_point=zero))
         for i, (name, scale, zero) in enumerate(zip(names, scales, zeros, strict=True))
     ]
 
 
-def warnings(
-    resolutions: Sequence[Resolution], float_error: Mapping[str, float] | None
-) -> list[str]:
+def warnings(resolutions: Sequence[Resolution]) -> list[str]:
     """Return what a user must know before the integers stand for the model, a sentence each."""
-    found = [f"little is left of {r}" for r in resolutions if r.is_poor]
-    return [*found, *error_warnings(float_error)]
+    return [f"little is left of {r}" for r in resolutions if r.is_poor]
 
 
 def error_warnings(float_error: Mapping[str, float] | None, output: str = "") -> list[str]:

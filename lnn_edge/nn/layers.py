@@ -14,8 +14,7 @@ from torch.nn.utils import parametrize
 from lnn_edge.errors import DataError, LayerError, UsageError
 from lnn_edge.nn.cells.gru import Gru
 from lnn_edge.nn.cells.lstm import LstmCell
-from lnn_edge.nn.ncps import ImportOptions, model_of
-from lnn_edge.nn.ncps_files import NcpsFile
+from lnn_edge.nn.ncps import ImportOptions, NcpsFile, liquid_of
 from lnn_edge.nn.recurrent import Recurrent
 
 MakeLayer = Callable[[Any], Recurrent]
@@ -99,9 +98,10 @@ def _of_ncps(layer: Any) -> Recurrent:
         raise UsageError("batch_first is False; make it with batch_first=True")
     arrays = {k: v.detach().double().numpy() for k, v in layer.state_dict().items()}
     file = NcpsFile("torch", arrays)
-    _, model = model_of(Path(type(layer).__name__), file, _form_of_ncps(layer.rnn_cell))
+    liquid = liquid_of(Path(type(layer).__name__), file, _form_of_ncps(layer.rnn_cell))
+    cell, readout = liquid.make()
     last = not layer.return_sequences
-    return Recurrent([model.cell], model.readout, last=last, dtype=model.frame.dtype)
+    return Recurrent([cell], readout, last=last, dtype=liquid.sizes.dtype)
 
 
 def _form_of_ncps(cell: Any) -> ImportOptions:

@@ -1,34 +1,26 @@
-"""An ncps model -> our cell: sizes and form from its file, what it does not tell from options."""
+"""A liquid layer of ncps -> our cell: sizes and form from its weights, the rest from options."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
+from torch import nn
 
-from lnn_edge import __version__
 from lnn_edge.errors import DataError, UsageError
-from lnn_edge.nn.cell_files import FORMAT, CellCard
-from lnn_edge.nn.cell_folder import (
-    CellSizes,
-    CfcSizes,
-    LtcSizes,
-    MixedMemorySizes,
-    WiredCfcSizes,
-    make_model,
-)
-from lnn_edge.nn.cell_model import CellModel
+from lnn_edge.nn.arrays import Arrays
+from lnn_edge.nn.cell_sizes import CellSizes, CfcSizes, LtcSizes, MixedMemorySizes, WiredCfcSizes
 from lnn_edge.nn.cells.cfc import Activation, CfcConfig, Mode
 from lnn_edge.nn.cells.ltc import LtcConfig, Positivity
 from lnn_edge.nn.cells.mixed_memory import Place
 from lnn_edge.nn.cells.wiring_config import draw_again
 from lnn_edge.nn.cells.wirings import Wiring, read_wiring
 from lnn_edge.nn.keras_config import KerasConfig
-from lnn_edge.nn.ncps_files import Arrays, NcpsFile, read_ncps
 
 CELL, LSTM, READOUT = "rnn_cell.", "lstm.", "fc."
 POSITIVE = ("w", "sensory_w", "cm", "gleak")
@@ -44,6 +36,8 @@ class ImportOptions:
     """What a file may not tell; None leaves it to the file.
 
     Attributes:
+        name: C prefix; None takes the file's name.
+        layers: Names of the layers of a state dict in their order, where the file does not tell.
         dt: Constant elapsed time; None where the last channel of a frame holds it.
         mode: "default", "no_gate" or "pure".
         activation: Of the backbone.
@@ -52,6 +46,8 @@ class ImportOptions:
         positivity: What keeps its conductances positive; Keras clips.
     """
 
+    name: str | None = None
+    layers: tuple[str, ...] = ()
     dt: float | None = 1.0
     mode: Mode | None = None
     activation: Activation | None = None
@@ -60,46 +56,127 @@ class ImportOptions:
     positivity: Positivity | None = None
 
 
-def import_ncps(path: Path, options: ImportOptions) -> tuple[CellModel, CellCard]:
-    """Return the model in a file, in evaluation mode, and its card.
+@dataclass(frozen=True)
+class NcpsFile:
+    """What a file of an ncps layer holds.
 
-    Args:
-        path: State dict of an ncps.torch CfC or LTC, or weights or a model of an ncps.keras one.
-        options: What the file does not tell.
+    Attributes:
+        framework: Which library's definitions the weights belong to.
+        arrays: Weights by the names of ncps.torch.
+        config: What else a .keras file tells.
+    """
+
+    framework: Literal["torch", "keras"]
+    arrays: Arrays
+    config: KerasConfig | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a file does not tell, and the option that does."""
+
+    what: str
+    how: str
+
+
+SOLVER = Question(
+    "how its LTC cell is solved",
+    "--unfolds (ncps takes 6) and, for ncps.torch, --positivity softplus (LTC) or clip (LTCCell)",
+)
+MODE = Question(
+    "its mode", "--mode default or --mode no_gate (ncps takes default unless told otherwise)"
+)
+ACTIVATION = Question(
+    "the activation of its backbone",
+    "--activation (ncps takes lecun_tanh unless told otherwise)",
+)
+
+
+@dataclass(frozen=True)
+class Liquid:
+    """A liquid cell and what may follow it.
+
+    Attributes:
+        sizes: Sizes and form of the cell.
+        cell: Its weights, by the names of our cell.
+        readout: Weight and bias of the linear map of its output; empty without one.
+    """
+
+    sizes: CellSizes
+    cell: Arrays
+    readout: Arrays
+
+    def make(self) -> tuple[nn.Module, nn.Linear | None]:
+        """Return the cell, and the linear map behind it if there is one."""
+        cell, readout = self.sizes.cell(), None
+        cell.load_state_dict(tensors_of(self.cell))
+        if self.readout:
+            readout = nn.Linear(self.sizes.output_size, len(self.readout["bias"]))
+            readout.load_state_dict(tensors_of(self.readout))
+        return cell, readout
+
+
+def questions(path: Path, file: NcpsFile, options: ImportOptions) -> list[Question]:
+    """Return what a file does not tell of its cell, and no option either.
 
     Raises:
-        DataError: The file cannot be read, or is no cell that is known here.
-        UsageError: An option is missing, contradicts the file, or says what the cell has not.
+        DataError: It is no cell that is known here.
+        UsageError: An option contradicts the file.
     """
-    if options.dt is not None and not 0 < options.dt < np.inf:
-        raise UsageError(f"dt is {options.dt} s, needed is a positive, finite one, or input")
-    file = read_ncps(path)
-    try:
-        sizes, model = model_of(path, file, options)
-    except (KeyError, IndexError, RuntimeError) as error:  # weights of other names or shapes
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path} is no cell that is known here ({reason})") from None
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    head = (FORMAT, __version__, path.name, digest, "", sizes.kind)
-    outputs = len(file.arrays.get("fc.bias", ()))
-    card = CellCard(*head, asdict(sizes), options.dt or 0.0, outputs)
-    return model.eval(), card
+    kind = _kind(path, file.arrays)
+    options = _agreed(path, file, kind, options)
+    asked = []
+    if kind == "ltc":
+        if options.unfolds is None or options.positivity is None:
+            asked.append(SOLVER)
+    else:
+        if options.mode is None:
+            asked.append(MODE)
+        if options.activation is None and _has_backbone(file.arrays):
+            asked.append(ACTIVATION)
+    if _needs_wiring(file, kind) and options.wiring is None and _drawn(path, file, kind) is None:
+        told = None if file.config is None else file.config.wiring
+        of = "" if told is None else f" (of class {told[0]}) in full"
+        asked.append(Question(f"its wiring{of}", "--wiring FILE"))
+    return asked
 
 
-def model_of(path: Path, file: NcpsFile, options: ImportOptions) -> tuple[CellSizes, CellModel]:
-    """Return sizes and model of arrays that are read; path stands in messages only."""
+def liquid_of(path: Path, file: NcpsFile, options: ImportOptions) -> Liquid:
+    """Return the cell of arrays that are read; path stands in messages only.
+
+    Raises:
+        DataError: It is no cell that is known here.
+        UsageError: An option is missing or contradicts the file.
+    """
+    ask(path, questions(path, file, options))
     kind = _kind(path, file.arrays)
     options = _agreed(path, file, kind, options)
     wiring = _wiring(path, file, kind, options.wiring)
     sizes = _sizes(path, file, kind, options, wiring)
-    model = make_model(sizes, options.dt, len(file.arrays.get("fc.bias", ())))
-    ours = _our_names(file, sizes, wiring)
-    model.load_state_dict({k: torch.from_numpy(v).float() for k, v in ours.items()})
-    return sizes, model
+    readout = {k.removeprefix(READOUT): v for k, v in file.arrays.items() if k.startswith(READOUT)}
+    return Liquid(sizes, _our_names(file, sizes, wiring), readout)
+
+
+def ask(path: Path, asked: Sequence[Question]) -> None:
+    """Raise UsageError with all questions, if there are any."""
+    unlike = list(dict.fromkeys(asked))
+    if unlike:
+        whats = " and ".join(q.what for q in unlike)
+        raise UsageError(f"{path} does not tell {whats}; give {', '.join(q.how for q in unlike)}")
+
+
+def takes(path: Path, file: NcpsFile) -> set[str]:
+    """Return the names of the options that say something of a file's cell."""
+    return {name for name, _ in _facts(file, _kind(path, file.arrays))}
+
+
+def tensors_of(arrays: Arrays, prefix: str = "") -> dict[str, torch.Tensor]:
+    """Return float32 weights, a prefix before their names."""
+    return {f"{prefix}{name}": torch.from_numpy(v.copy()).float() for name, v in arrays.items()}
 
 
 def _kind(path: Path, arrays: Arrays) -> str:
-    """Return the kind of cell whose weights these are, as in cell_folder.CELLS."""
+    """Return the kind of cell whose weights these are, as in table.KINDS."""
     mixed = f"{LSTM}input_map.weight" in arrays
     if f"{CELL}gleak" in arrays or f"{CELL}layer_0.ff1.weight" in arrays:
         kind = "ltc" if f"{CELL}gleak" in arrays else "wired_cfc"
@@ -111,58 +188,80 @@ def _kind(path: Path, arrays: Arrays) -> str:
     return "mixed_memory" if mixed else "cfc"
 
 
+def _facts(file: NcpsFile, kind: str) -> list[tuple[str, object]]:
+    """Return the options that such a cell takes, and what the file tells of each."""
+    told = file.config or KerasConfig(kind, "pure" if _is_pure(file.arrays) else None)
+    in_keras = file.framework == "keras"
+    if kind == "ltc":
+        facts: list[tuple[str, object]] = [
+            ("unfolds", told.unfolds),
+            ("positivity", "clip" if in_keras else None),
+        ]
+    else:
+        facts = [("mode", told.mode)]
+        if _has_backbone(file.arrays):
+            facts.append(("activation", told.activation))
+    return [*facts, ("wiring", None)] if _needs_wiring(file, kind) else facts
+
+
 def _agreed(path: Path, file: NcpsFile, kind: str, options: ImportOptions) -> ImportOptions:
     """Return the options, completed by what the file tells.
 
     Raises:
         DataError: A .keras file's configuration is not that of its weights.
-        UsageError: An option contradicts the file, or says what such a cell has not.
+        UsageError: An option contradicts the file.
     """
-    arrays, in_keras, is_ltc = file.arrays, file.framework == "keras", kind == "ltc"
-    is_pure = any(name.endswith("w_tau") for name in arrays)
-    told = file.config or KerasConfig(kind, "pure" if is_pure else None)
-    if told.kind != kind or (told.mode is not None and (told.mode == "pure") != is_pure):
+    told = file.config
+    if told and (
+        told.kind != kind
+        or (told.mode is not None and (told.mode == "pure") != _is_pure(file.arrays))
+    ):
         raise DataError(
             f"{path}: config.json tells of {told.kind} {told.mode or ''}, the weights are others; "
             "save the model again"
         )
-    facts: tuple[tuple[str, object, bool], ...] = (
-        ("mode", told.mode, not is_ltc),
-        ("activation", told.activation, bool(_backbone(arrays, CELL))),
-        ("unfolds", told.unfolds, is_ltc),
-        ("positivity", "clip" if is_ltc and in_keras else None, is_ltc),
-        ("wiring", None, in_keras and kind in ("ltc", "wired_cfc")),
-    )
-    for name, fact, is_known in facts:
+    known = {name: fact for name, fact in _facts(file, kind) if fact is not None}
+    for name, fact in known.items():
         given = getattr(options, name)
-        if given is None or given == fact:
-            continue
-        if fact is not None:
+        if given is not None and given != fact:
             raise UsageError(f"{path} holds a cell of {name} {fact}; {name} {given} was given")
-        if not is_known:
-            raise UsageError(f"{path} holds a cell that takes no --{name}; leave it out")
-    known = {name: fact for name, fact, _ in facts if fact is not None}
     return replace(options, **known)  # type: ignore[arg-type]
 
 
+def _is_pure(arrays: Arrays) -> bool:
+    return any(name.endswith("w_tau") for name in arrays)
+
+
+def _has_backbone(arrays: Arrays) -> bool:
+    return any(_backbone(arrays, prefix) for prefix in (CELL, f"{CELL}layer_0."))
+
+
+def _needs_wiring(file: NcpsFile, kind: str) -> bool:
+    """Return whether the weights do not tell their wiring; state dicts hold their masks."""
+    return file.framework == "keras" and kind in ("ltc", "wired_cfc")
+
+
+def _drawn(path: Path, file: NcpsFile, kind: str) -> Wiring | None:
+    """Return the wiring that a .keras file tells of, drawn again; None where it cannot be."""
+    told = None if file.config is None else file.config.wiring
+    if told is None:
+        return None
+    inputs, *layers = _layers(file.arrays, kind)
+    return draw_again(*told, (inputs, sum(layers)), f"{path}/config.json: wiring {told[0]}")
+
+
 def _wiring(path: Path, file: NcpsFile, kind: str, given: Path | None) -> Wiring | None:
-    """Return the wiring of a Keras cell that has one; state dicts hold their masks.
+    """Return the wiring of a Keras cell that has one.
 
     Raises:
-        UsageError: Neither the file nor an option tells it, both tell another, or it does not fit.
+        UsageError: The file and the option tell another, or it does not fit.
     """
-    if file.framework == "torch" or kind not in ("ltc", "wired_cfc"):
+    if not _needs_wiring(file, kind):
         return None
-    wanted = _layers(file.arrays, kind)
-    told = None if file.config is None else file.config.wiring
-    drawn = None
-    if told is not None:
-        units = sum(wanted[1:])
-        drawn = draw_again(*told, (wanted[0], units), f"{path}/config.json: wiring {told[0]}")
+    drawn, wanted = _drawn(path, file, kind), _layers(file.arrays, kind)
     wiring = drawn if given is None else read_wiring(given)
-    if wiring is None:
-        of = "" if told is None else f" (of class {told[0]}) in full"
-        raise UsageError(f"{path} does not save its wiring{of}; give --wiring FILE")
+    assert wiring is not None  # it would have been asked for
+    told = file.config.wiring if file.config else None
     if told is not None and drawn is not None and not wiring.equals(drawn):
         drawn_as = f"{told[0]}({', '.join(f'{k!r}: {v}' for k, v in told[1].items())})"
         raise UsageError(f"{given} is another wiring than {drawn_as} of {path}; leave it out")
@@ -214,14 +313,10 @@ def _ltc_sizes(
 
     Raises:
         DataError: It has conductances that were never clipped.
-        UsageError: An option is missing.
     """
-    arrays = file.arrays
-    if options.unfolds is None or options.positivity is None:
-        raise UsageError(
-            f"{path} does not tell how its LTC cell is solved; give --unfolds (ncps takes 6) and, "
-            "for ncps.torch, --positivity softplus (LTC) or clip (LTCCell)"
-        )
+    arrays, unfolds, positivity = file.arrays, options.unfolds, options.positivity
+    assert unfolds is not None  # asked for
+    assert positivity is not None
     if options.positivity == "clip" and min(arrays[CELL + n].min() for n in POSITIVE) < 0:
         remedy = "call apply_weight_constraints() before saving, or give --positivity softplus"
         if file.framework == "keras":
@@ -229,7 +324,7 @@ def _ltc_sizes(
         raise DataError(f"{path} holds negative conductances or capacities; {remedy}")
     inputs, units = arrays[f"{CELL}sensory_w"].shape
     outputs = wiring.output_size if wiring else len(arrays.get(f"{CELL}output_w", ()))
-    config = LtcConfig(options.unfolds, options.positivity)
+    config = LtcConfig(unfolds, positivity)
     if file.config is not None and file.config.epsilon is not None:
         config = replace(config, epsilon=file.config.epsilon)
     return LtcSizes(inputs, units, outputs or units, config)
@@ -239,26 +334,16 @@ def _config(path: Path, file: NcpsFile, prefix: str, options: ImportOptions) -> 
     """Return the form of a cell.
 
     Raises:
-        UsageError: Neither the file nor an option tells it, or an option contradicts the weights.
+        UsageError: The option contradicts the weights.
     """
-    layers = len(_backbone(file.arrays, prefix))
-    activation = options.activation
-    if layers and activation is None:
-        raise UsageError(
-            f"{path} does not tell the activation of its backbone; give --activation (ncps takes "
-            "lecun_tanh unless told otherwise)"
-        )
-    form = FORMS[file.framework]
-    config = replace(form, backbone_layers=layers, activation=activation or "lecun_tanh")
+    layers, form = len(_backbone(file.arrays, prefix)), FORMS[file.framework]
+    activation = options.activation or "lecun_tanh"
+    config = replace(form, backbone_layers=layers, activation=activation)
     if f"{prefix}w_tau" in file.arrays:
         return replace(config, mode="pure", head="linear", gate_sign=1)
-    if options.mode is None:
-        raise UsageError(
-            f"{path} does not tell its mode; give --mode default or --mode no_gate (ncps takes "
-            "default unless told otherwise)"
-        )
     if options.mode == "pure":
         raise UsageError(f"{path} holds a gated cell; give --mode default or --mode no_gate")
+    assert options.mode is not None  # asked for
     return replace(config, mode=options.mode)
 
 
@@ -269,22 +354,20 @@ def _backbone(arrays: Arrays, prefix: str) -> list[int]:
 
 
 def _our_names(file: NcpsFile, sizes: CellSizes, wiring: Wiring | None) -> Arrays:
-    """Return the arrays by the names of CellModel."""
+    """Return the arrays of the cell by the names that ours has."""
     indices = _backbone(file.arrays, CELL)
-    inside = "cell.rnn_cell." if isinstance(sizes, MixedMemorySizes) else "cell."
+    inside = "rnn_cell." if isinstance(sizes, MixedMemorySizes) else ""
     ours: Arrays = _identities(sizes) if isinstance(sizes, LtcSizes) else {}
     for name, value in file.arrays.items():
-        if name.startswith(READOUT):
-            ours["readout." + name.removeprefix(READOUT)] = value
-        elif name.startswith(LSTM):
-            ours["cell." + name] = value
-        else:
+        if name.startswith(LSTM):
+            ours[name] = value
+        elif not name.startswith(READOUT):
             ours[inside + _backbone_name(name.removeprefix(CELL), indices)] = value
     if wiring is not None:
         ours |= _masks(sizes, wiring)
     if file.config is not None and file.config.forget_bias is not None:
         forget = slice(2 * sizes.output_size, 3 * sizes.output_size)  # ours adds 1.0
-        ours["cell.lstm.input_map.bias"][forget] += file.config.forget_bias - 1.0
+        ours["lstm.input_map.bias"][forget] += file.config.forget_bias - 1.0
     return ours
 
 
@@ -292,10 +375,10 @@ def _identities(sizes: LtcSizes) -> Arrays:
     """Return the input and output map of an LTC cell that has none, or one without an offset."""
     one, zero = np.ones, np.zeros
     return {
-        "cell.input_w": one(sizes.input_size),
-        "cell.input_b": zero(sizes.input_size),
-        "cell.output_w": one(sizes.output_size),
-        "cell.output_b": zero(sizes.output_size),
+        "input_w": one(sizes.input_size),
+        "input_b": zero(sizes.input_size),
+        "output_w": one(sizes.output_size),
+        "output_b": zero(sizes.output_size),
     }
 
 
@@ -303,11 +386,11 @@ def _masks(sizes: CellSizes, wiring: Wiring) -> Arrays:
     """Return the masks that Keras makes of a wiring."""
     if isinstance(sizes, LtcSizes):
         return {
-            "cell.sparsity_mask": np.abs(wiring.adjacency).astype(float),
-            "cell.sensory_sparsity_mask": np.abs(wiring.sensory).astype(float),
+            "sparsity_mask": np.abs(wiring.adjacency).astype(float),
+            "sensory_sparsity_mask": np.abs(wiring.sensory).astype(float),
         }
     masks = [wiring.mask(i, signed=True).astype(float) for i in range(len(wiring.layers))]
-    return {f"cell.layer_{i}.sparsity_mask": mask for i, mask in enumerate(masks)}
+    return {f"layer_{i}.sparsity_mask": mask for i, mask in enumerate(masks)}
 
 
 def _backbone_name(name: str, indices: list[int]) -> str:

@@ -28,7 +28,12 @@ Facts = Mapping[str, object]
 
 
 def lower(
-    plan: Plan, ranges: Ranges, frame: QTensor, name: str, facts: Facts
+    plan: Plan,
+    ranges: Ranges,
+    frame: QTensor,
+    name: str,
+    facts: Facts,
+    clock: QTensor | None = None,
 ) -> tuple[QGraph, Mapping[str, Any]]:
     """Return the integer graph of a plan that reads frames, and where its values lie.
 
@@ -38,6 +43,7 @@ def lower(
         frame: Format of a frame, elapsed time behind the channels where forward reads it.
         name: C prefix.
         facts: Metadata.
+        clock: Format of elapsed time where forward reads it; None takes all that a frame holds.
 
     Raises:
         LayerError: A layer has no operator, or numbers lie where it cannot read them.
@@ -45,7 +51,7 @@ def lower(
     """
     lowering, road = Lowering(plan, ranges, RULES), plan.road
     if len(road) == 1:
-        stages, rings = _at_every_frame(lowering, frame)
+        stages, rings = _at_every_frame(lowering, frame, clock)
     else:
         stages, rings = _staged(lowering, frame)
     return _graph(lowering, stages, rings, name, facts), lowering.values
@@ -112,7 +118,9 @@ def _inputs_of(plan: Plan) -> list[fx.Node]:
     return [n for n in plan.traced.graph.nodes if n.op == "placeholder"]
 
 
-def _at_every_frame(lowering: Lowering, frame: QTensor) -> tuple[list[Stage], list[Ring]]:
+def _at_every_frame(
+    lowering: Lowering, frame: QTensor, clock: QTensor | None
+) -> tuple[list[Stage], list[Ring]]:
     """Return the stages of a model that decides at every frame."""
     window = replace(frame, name="window", shape=(1, frame.size))
     places = _inputs_of(lowering.plan)
@@ -120,7 +128,8 @@ def _at_every_frame(lowering: Lowering, frame: QTensor) -> tuple[list[Stage], li
     lowering.values[places[0].name] = Value(window, np.arange(size))
     take = []
     if len(places) > 1:
-        lowering.clock = QTensor("dt", (1,), "uint16", window.scales[-1], 0, 0, 65535)
+        whole = QTensor("dt", (1,), "uint16", window.scales[-1], 0, 0, 65535)
+        lowering.clock = clock or whole
         take.append(Slice.quantize("take_dt", window, lowering.clock, size))
         lowering.values[places[1].name] = Value.of(lowering.clock)
     lowering.run(lowering.plan.last, None)

@@ -30,8 +30,8 @@ from lnn_edge.quantize.observe import Sequences, observe
 from lnn_edge.quantize.rules import RULES
 from lnn_edge.quantize.worth import tensor_facts
 
-LONGEST_PROOF = 2000  # frames: each is a step of Python
-MOST_KEPT = 4  # sequences of the reference
+LONGEST_PROOF = 300  # frames, if they hold several outputs: each is a step of Python
+MOST_KEPT, LONGEST_KEPT = 4, 2000  # sequences of the reference, and frames of each
 
 
 def quantize_module(
@@ -89,15 +89,18 @@ def _quantized(
 ) -> QGraph:
     if hop is not None:
         module, sequences = _sliding(module, sequences, hop)
-    plan = make_plan(trace(module, sequences[0]), sequences[0])
-    error = 0.0 if front is not None else prove(module, plan, _beginning(plan, sequences[0]))
+    example = tuple(x.float() for x in sequences[0])
+    plan = make_plan(trace(module, example), example)
+    error = 0.0 if front is not None else prove(module, plan, _first(plan, example, LONGEST_PROOF))
     metadata = {**metadata, "streaming_error": error}
     if front is not None:
-        return lower_behind(plan, observe(plan, sequences), front, name, metadata)
-    reference = _reference(plan, sequences)
+        return lower_behind(plan, observe(plan, _single(sequences)), front, name, metadata)
+    reference = _reference(plan, _single(sequences))
+    clock = None
     if frame is None:
-        frame, sequences = _fitted(plan, sequences)
-    graph, values = lower(plan, observe(plan, sequences), frame, name, metadata)
+        frame, clock, sequences = _fitted(plan, sequences)
+    ranges = observe(plan, _single(sequences))
+    graph, values = lower(plan, ranges, frame, name, metadata, clock)
     if not graph.heads:
         graph = name_output(graph, next(iter(plan.outputs)))
     facts = tensor_facts(plan, values, graph, reference)
@@ -154,8 +157,12 @@ def _sequences(data: Any, has_several: bool) -> Sequences:
             )
         if len(arrays) > 1 and not has_several:
             raise QuantizationError("the data hold two inputs; give dt='input' for elapsed times")
-        sequences.append(tuple(torch.from_numpy(a.astype(np.float32))[None] for a in arrays))
+        sequences.append(tuple(torch.from_numpy(a.astype(np.float64))[None] for a in arrays))
     return sequences
+
+
+def _single(sequences: Sequences) -> Sequences:
+    return [tuple(x.float() for x in s) for s in sequences]
 
 
 def _apart(data: Any) -> list[Any]:
@@ -165,22 +172,22 @@ def _apart(data: Any) -> list[Any]:
     return list(data)
 
 
-def _beginning(plan: Plan, sequence: tuple[Tensor, ...]) -> list[Tensor]:
-    """Return as much of a sequence as a proof needs: LONGEST_PROOF, and several outputs."""
+def _first(plan: Plan, sequence: tuple[Tensor, ...], frames: int) -> tuple[Tensor, ...]:
+    """Return the first frames of a sequence, more where they hold no several outputs."""
     first, hop = plan.pace
-    length = max(LONGEST_PROOF, first + 4 * hop)
-    return [x[:, :length] for x in sequence]
+    return tuple(x[:, : max(frames, first + 4 * hop)] for x in sequence)
 
 
 def _reference(plan: Plan, sequences: Sequences) -> Reference:
     """Return the beginnings of a few sequences, and what forward gives for them."""
-    kept = [_beginning(plan, s) for s in sequences[:: -(-len(sequences) // MOST_KEPT)]]
+    kept = sequences[:: -(-len(sequences) // MOST_KEPT)]
+    kept = [_first(plan, s, LONGEST_KEPT) for s in kept]
     frames = [torch.cat(inputs, -1)[0].double().numpy() for inputs in kept]
-    return Reference(tuple(frames), tuple(_decided(plan, inputs) for inputs in kept))
+    return Reference(tuple(frames), tuple(_outputs(plan, inputs) for inputs in kept))
 
 
-def _decided(plan: Plan, inputs: Sequence[Tensor]) -> np.ndarray:
-    """Return the outputs (D, K) of every decision: forward's, where it gives one for each."""
+def _outputs(plan: Plan, inputs: Sequence[Tensor]) -> np.ndarray:
+    """Return the outputs (D, K) of all decisions: forward's, streamed where it gives fewer."""
     nodes = plan.outputs.values()
     if all(plan.axes[n.name].time is not None and plan.timings[n.name].tail == 0 for n in nodes):
         rows: np.ndarray = _forward(plan, inputs)[0]
@@ -189,11 +196,11 @@ def _decided(plan: Plan, inputs: Sequence[Tensor]) -> np.ndarray:
     return rows
 
 
-def _fitted(plan: Plan, sequences: Sequences) -> tuple[QTensor, Sequences]:
-    """Return the format of a frame for the data, and what it holds of them."""
+def _fitted(plan: Plan, sequences: Sequences) -> tuple[QTensor, QTensor | None, Sequences]:
+    """Return the formats of a frame and of elapsed time for the data, and what they hold."""
     shortest = min(s[0].shape[1] for s in sequences)
     blocks = [
-        torch.cat(s, -1)[0, i : i + shortest].numpy().astype(float)
+        torch.cat(s, -1)[0, i : i + shortest].numpy()
         for s in sequences
         for i in range(0, s[0].shape[1] - shortest + 1, shortest)
     ]
@@ -214,25 +221,34 @@ def _fitted(plan: Plan, sequences: Sequences) -> tuple[QTensor, Sequences]:
         bounds[:size] = [max(bounds[:size])] * size
     scales = [b * HEADROOM / 32767 for b in bounds[:size]] + [b / 32767 for b in bounds[size:]]
     one = scales[0] if len(set(scales)) == 1 else tuple(scales)
-    limits = [(-b, b) for b in bounds[:size]] + [(0.0, b) for b in bounds[size:]]
-    return QTensor("frame", (len(scales),), "int16", one, role="input"), [
-        _clipped(s, limits) for s in sequences
-    ]
+    clock = _clock(ranges[f"channel{size}"]) if has_time else None
+    limits = [(-b, b) for b in bounds[:size]]
+    limits += [tuple(clock.dequantize([clock.qmin, clock.qmax]).tolist())] if clock else []
+    frame = QTensor("frame", (len(scales),), "int16", one, role="input")
+    return frame, clock, [_clipped(s, limits) for s in sequences]
 
 
 def _clipped(sequence: tuple[Tensor, ...], limits: Sequence[Range]) -> tuple[Tensor, ...]:
-    low, high = torch.tensor(limits, dtype=torch.float32).T
+    low, high = torch.tensor(limits, dtype=torch.float64).T
     whole = torch.cat(sequence, -1).clip(low, high)
     return torch.split(whole, [x.shape[-1] for x in sequence], -1)
 
 
 def _channel(index: int, dtype: str, values: Range) -> QTensor:
     """Return the tensor, (1,), in which the model reads a channel of a range."""
+    if dtype == "dt":
+        return _clock(values)
     low, high = values
     bound = max(-low, high)
-    if dtype == "dt":
-        return QTensor("dt", (1,), "uint16", bound / 32767, 0, 0, 32767)
     return input_format(f"channel{index}", np.array([bound * HEADROOM / 32767]), dtype)
+
+
+def _clock(values: Range) -> QTensor:
+    """Return elapsed time, limited to what was seen."""
+    low, high = values
+    scale = max(-low, high) / 32767
+    limits = max(int(np.floor(low / scale)), 0), int(np.ceil(high / scale))
+    return QTensor("dt", (1,), "uint16", scale, 0, *limits)
 
 
 def _run(plan: Plan, size: int, frames: np.ndarray) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from lnn_edge.nn.recurrent import Recurrent
 from lnn_edge.nn.timing import Plan, layer_of
 
 MARGIN = 1.1  # of the outputs, which must not saturate: the largest decides
+MOST_AT_ONCE = 64  # sequences
 Sequences = Sequence[tuple[Tensor, ...]]
 """Inputs of forward, (1, T, ...) each, of every sequence."""
 
@@ -55,7 +57,7 @@ def calibrate(plan: Plan, sequences: Sequences) -> Calibration:
     """Return the values of every node, and of tensors inside cells as `NODE_INDEX_NAME`."""
     calibration = Calibration(frozenset(node.name for node in plan.outputs.values()))
     with torch.no_grad():
-        for inputs in sequences:
+        for inputs in _batches(sequences):
             _Observer(plan.traced, calibration.tap).run(*inputs)
     return calibration
 
@@ -63,6 +65,14 @@ def calibrate(plan: Plan, sequences: Sequences) -> Calibration:
 def observe(plan: Plan, sequences: Sequences) -> Ranges:
     """Return the ranges of what `calibrate` sees."""
     return calibrate(plan, sequences).ranges()
+
+
+def _batches(sequences: Sequences) -> Iterator[tuple[Tensor, ...]]:
+    """Yield the sequences, those side by side that are of one length."""
+    for _, alike in groupby(sequences, key=lambda s: [x.shape for x in s]):
+        rows = list(alike)
+        for i in range(0, len(rows), MOST_AT_ONCE):
+            yield tuple(torch.cat(parts) for parts in zip(*rows[i : i + MOST_AT_ONCE], strict=True))
 
 
 class _Observer(fx.Interpreter):

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import write_together
-from lnn_edge.graph.fidelity import Resolution, resolution, warnings
+from lnn_edge.graph.fidelity import Resolution, error_warnings, resolution, warnings
 from lnn_edge.graph.file import graph_bytes, graph_sha256
 from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.reference import reference_beside
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.nn.model import AbstractStreamNet
@@ -86,31 +87,40 @@ def save_quantized(
     path: Path,
     graph: QGraph,
     resolutions: Sequence[Resolution],
-    float_error: Mapping[str, float] | None = None,
+    errors: Mapping[str, Mapping[str, float]] | None = None,
     *,
     force: bool = False,
 ) -> None:
-    """Write a graph and REPORT beside it, both or none.
+    """Write a graph, its reference and REPORT beside it, all or none.
 
     Args:
         path: Of the graph.
         graph: To be written.
         resolutions: Of time, of the input's channels and of tensors inside, on calibration data.
-        float_error: See fidelity.output_error, on calibration data; None where it is not known.
+        errors: fidelity.output_error of each output on calibration data; None where not known.
         force: Whether to replace another graph.
 
     Raises:
         UsageError: Another graph is there.
     """
+    known = errors or {}
+    told = [w for name, e in known.items() for w in error_warnings(e, name if graph.heads else "")]
+    digest = graph_sha256(graph)
     report = {
-        "model_sha256": graph_sha256(graph),
+        "model_sha256": digest,
         "resolution": [asdict(r) for r in resolutions],
-        "float_error": float_error,
-        "warnings": warnings(resolutions, float_error),
+        "float_error": next(iter(known.values())) if len(known) == 1 else None,
+        "outputs": known,
+        "warnings": [*warnings(resolutions), *told],
     }
-    text = json.dumps(report, indent=1) + "\n"
+    files: dict[str, bytes | str] = {
+        path.name: graph_bytes(graph),
+        REPORT: json.dumps(report, indent=1) + "\n",
+    }
+    if graph.reference is not None:
+        files[reference_beside(path).name] = graph.reference.to_bytes(digest)
     with alone_in(path.parent):
-        write_together(path.parent, {path.name: graph_bytes(graph), REPORT: text}, force=force)
+        write_together(path.parent, files, force=force)
 
 
 def _quantize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,8 +12,8 @@ from lnn_edge.errors import DataError
 from lnn_edge.files import tables
 from lnn_edge.files.shipped import shipped_folder, shipped_names
 from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.nn.model_card import CARD, kind_of, read_card
 
-CARD = "model.toml"
 MOST_NAMES = 20  # in a sentence
 _WORTH = "figures over them say nothing of other people"
 
@@ -199,16 +198,12 @@ class _Card:
 
 def _read_card(folder: Path) -> _Card | None:
     """Return the card in a folder, None where there is none of a trained model."""
-    path = folder / CARD
-    try:
-        values = tomllib.loads(path.read_text())
-    except OSError:
+    values = read_card(folder)
+    if values is None or kind_of(values) != "trained":
         return None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is damaged ({error}); train again") from None
     recipe = values.get("recipe")
     if "training_records" not in values or not isinstance(recipe, dict):
-        return None  # an imported model's
+        return None
     kept = {f.name: values[f.name] for f in fields(_Card) if f.name in values}
     kept["recipe"] = {"dataset": recipe["dataset"]} if "dataset" in recipe else {}
-    return tables.build(_Card, kept, str(path), DataError)
+    return tables.build(_Card, kept, str(folder / CARD), DataError)

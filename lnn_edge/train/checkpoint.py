@@ -1,15 +1,13 @@
-"""A trained model on disk: `model.safetensors` and `model.toml` side by side; its float scores."""
+"""A trained model: its card, its weights, and its scores in floating point."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-import tomli_w
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -19,17 +17,15 @@ from torch import Tensor
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files import tables
 from lnn_edge.files.finite import check_finite
-from lnn_edge.files.read import LARGEST_ARRAYS, read_toml, read_whole
-from lnn_edge.files.write import write_together
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, run_decisions
 from lnn_edge.nn.model import AbstractStreamNet
+from lnn_edge.nn.model_card import Kind, read_model, write_model
 from lnn_edge.nn.threads import one_thread
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.recipe import Preprocessing, Recipe, recipe_of
 
-FORMAT = 1
-CARD, WEIGHTS = "model.toml", "model.safetensors"
+KIND: Kind = "trained"
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,6 @@ class ModelCard:
     """What model.toml says.
 
     Attributes:
-        format: Version of this file.
         lnn_edge: Version of the tool that trained.
         seed: Seed of weights, batches and augmentation.
         weights_sha256: Hash of model.safetensors.
@@ -48,7 +43,6 @@ class ModelCard:
         training_patients: Who was recorded in those trained on; empty in cards of before.
     """
 
-    format: int
     lnn_edge: str
     seed: int
     weights_sha256: str
@@ -82,12 +76,8 @@ def save_trained(
         UsageError: Another model is there.
     """
     weights = save_tensors({k: v.contiguous().cpu() for k, v in network.state_dict().items()})
-    digest = hashlib.sha256(weights).hexdigest()
-    card = ModelCard(**{**card.__dict__, "weights_sha256": digest})
     values = {k: v for k, v in asdict(card).items() if v is not None}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_together(folder, {WEIGHTS: weights, CARD: tomli_w.dumps(values)}, force=force)
-    return card
+    return replace(card, weights_sha256=write_model(folder, KIND, values, weights, force=force))
 
 
 def load_trained(folder: Path) -> Trained:
@@ -96,31 +86,14 @@ def load_trained(folder: Path) -> Trained:
     Raises:
         DataError: A file is missing, damaged, of another format, or they do not belong together.
     """
-    try:
-        values = read_toml(folder / "model.toml")
-        weights = read_whole(folder / "model.safetensors", LARGEST_ARRAYS)
-    except OSError as error:
-        raise DataError(
-            f"{folder}: no trained model ({error.strerror}: {Path(error.filename).name}); "
-            "make one with `lnn-edge train`"
-        ) from None
-    except ValueError as error:
-        raise DataError(f"{folder}/model.toml is damaged ({error}); train again") from None
-    if values.get("format") != FORMAT:
-        raise DataError(
-            f"{folder}/model.toml has format {values.get('format')}, needed {FORMAT}; train again"
-        )
-    where = f"{folder}/model.toml"
+    stored = read_model(folder, KIND)
+    where, values = stored.where, stored.values
     if "recipe" in values:
         values["recipe"] = _recipe(values["recipe"], where)
     card = tables.build(ModelCard, values, where, DataError)
-    if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
-        raise DataError(
-            f"{folder}/model.safetensors is damaged or not the one of model.toml; train again"
-        )
     network = make_network(card.recipe.network, card.recipe.model)
     try:
-        tensors = load_tensors(weights)
+        tensors = load_tensors(stored.weights)
         network.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:
         first = str(error).splitlines()[0]

@@ -19,15 +19,13 @@ from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import REMEDY, write_whole
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.nn.model import AbstractStreamNet
+from lnn_edge.nn.model_card import CARD, WEIGHTS
 from lnn_edge.nn.threads import one_thread
 from lnn_edge.tasks.judge import Figures, judge
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.augment import augment
 from lnn_edge.train.batches import Examples, make_examples
 from lnn_edge.train.checkpoint import (
-    CARD,
-    FORMAT,
-    WEIGHTS,
     ModelCard,
     Trained,
     float_scores,
@@ -105,7 +103,7 @@ def train(
         names = examples.names, tuple(s.name for s in held_out)
         missing = unlearned(examples.labels, recipe.training, len(network.classes))
         classes = tuple(network.classes[index] for index in missing)
-        card = ModelCard(FORMAT, __version__, seed, "", *names, recipe, classes, examples.patients)
+        card = ModelCard(__version__, seed, "", *names, recipe, classes, examples.patients)
         run = _Run(recipe, network, examples)
         for epoch in range(run.resume(folder, card, force), recipe.training.epochs):
             torch.manual_seed(seed * 1000 + epoch + 1)

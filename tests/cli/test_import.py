@@ -46,7 +46,8 @@ def model(checkpoint: Path, sequences: Path, tmp_path_factory: pytest.TempPathFa
     """An imported model, quantized."""
     folder = tmp_path_factory.mktemp("model") / "policy"
     facts = import_it(checkpoint, folder)
-    assert (facts["cell"], facts["channels"]) == ("cfc", INPUT)
+    kinds = [row["kind"] for row in facts["layers"]]  # type: ignore[attr-defined]
+    assert (kinds, facts["channels"]) == (["cfc", "linear"], INPUT)
     call_json("quantize", folder, "--calibration", sequences)
     return folder
 
@@ -171,15 +172,25 @@ def test_a_graph_by_itself_has_no_float_error(model: Path, sequences: Path, tmp_
     assert (proof["mismatches"], proof["float_error"]) == (0, None)
 
 
-def test_a_model_of_values_asks_for_its_input(model: Path, tmp_path: Path) -> None:
+def test_without_input_a_model_runs_what_it_was_calibrated_on(model: Path, tmp_path: Path) -> None:
     call_json("export", model, "--board", "stm32f746", "-o", tmp_path / "firmware")
-    assert "give --input X.npy" in refusal(call("verify", tmp_path / "firmware", "--link", "host"))
+    proof = call_json("verify", tmp_path / "firmware", "--link", "host")
+    told = json.loads((model / "quantize.json").read_text())["float_error"]
+    assert (proof["steps"], proof["mismatches"]) == (2000, 0)
+    assert proof["float_error"] == pytest.approx(told)
+
+
+def test_a_graph_by_itself_asks_for_its_input(model: Path, tmp_path: Path) -> None:
+    graph = tmp_path / "model.qgraph"
+    graph.write_bytes((model / "model.qgraph").read_bytes())
+    call_json("export", graph, "--board", "stm32f746", "-o", tmp_path / "firmware")
+    assert "--input X.npy" in refusal(call("verify", tmp_path / "firmware", "--link", "host"))
 
 
 def test_a_keras_model_needs_no_options(tmp_path: Path) -> None:
     saved = KERAS / "nogate.keras"
     facts = call_json("import", saved, "-o", tmp_path / "policy")
-    form = facts["sizes"]["config"]
+    form = facts["layers"][0]["options"]["config"]
     assert (form["mode"], form["activation"], facts["channels"]) == ("no_gate", "relu", 5)
     with untouched(tmp_path):
         said = refusal(call("import", saved, "-o", tmp_path / "new", "--mode", "default"))

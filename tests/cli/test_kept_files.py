@@ -16,7 +16,7 @@ import torch
 
 from lnn_edge.files.lock import LOCK, alone_in
 from lnn_edge.graph.file import save_graph
-from lnn_edge.nn.cell_files import CARD, WEIGHTS
+from lnn_edge.nn.model_card import CARD, WEIGHTS
 from tests.cli.command import PROGRAM, call, call_json, refusal, tree, untouched
 from tests.cli.conftest import write_recipe
 from tests.support.toy import toy_every_graph, toy_graph

@@ -56,8 +56,8 @@ def damage_checkpoint(folder: Path, damage: str) -> None:
         card.write_text(card.read_text()[:-40])
     else:
         text = card.read_text()
-        assert "format = 1" in text
-        card.write_text(text.replace("format = 1", "format = 2"))
+        assert "format = 2" in text
+        card.write_text(text.replace("format = 2", "format = 3"))
 
 
 @pytest.mark.parametrize("command", ["quantize", "evaluate"])
@@ -68,7 +68,7 @@ def damage_checkpoint(folder: Path, damage: str) -> None:
         ("truncated", "model.safetensors is damaged or not the one of model.toml; train again"),
         ("no weights", "no trained model (No such file or directory: model.safetensors)"),
         ("truncated card", "; train again"),
-        ("newer", "model.toml has format 2, needed 1; train again"),
+        ("newer", "model.toml has format 3, needed 2; train again"),
     ],
 )
 def test_a_damaged_checkpoint_is_refused(

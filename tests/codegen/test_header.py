@@ -29,14 +29,13 @@ from lnn_edge.graph.sim.predict import LabelledSignal
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.nn.model_card import unlearned_beside
-from lnn_edge.quantize.cell import quantize_cell
 from lnn_edge.quantize.trained import quantize
 from lnn_edge.tasks.beats.find_beats import find_beats
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.checkpoint import ModelCard, Trained
 from lnn_edge.train.recipe import load_recipe
-from tests.nn.test_cell_model import frames_for, make_model
 from tests.support.causal import Net
+from tests.support.cells import frames_for, make_net, quantized
 from tests.support.host_c import WARNINGS
 from tests.support.places import SUPPORT
 from tests.support.toy import toy_every_graph, toy_graph, toy_source_graph, toy_staged_graph
@@ -54,14 +53,14 @@ def network_graph(name: str) -> QGraph:
     is_motion = name.startswith("har")
     runs: list[LabelledSignal] = [motion_of(1, 20)] if is_motion else []
     data = runs or load_dataset("synthetic-12lead")[:1]
-    return quantize(Trained(network, ModelCard(1, "", 0, "", (), (), recipe)), data)
+    return quantize(Trained(network, ModelCard("", 0, "", (), (), recipe)), data)
 
 
 @cache
 def cell_graph(dt: float | None) -> QGraph:
-    model = make_model("default", dt)
+    net = make_net("default", dt)
     facts = {"cell": "cfc", "dt": dt or "input", "source": "policy.pt"}
-    return quantize_cell(model, "cell", frames_for(model, 4, 100), facts)
+    return quantized(net, frames_for(net, 4, 100), facts=facts)
 
 
 @cache

@@ -26,10 +26,11 @@ from lnn_edge.codegen.render import export, generate, render_board, render_model
 from lnn_edge.data.synthetic_activity import generate as motion_of
 from lnn_edge.device.board import Board, board_of, load_board
 from lnn_edge.errors import BoardError, BuildError, GraphError, LnnEdgeError
-from lnn_edge.nn.cell_files import CellCard
-from lnn_edge.nn.cell_folder import CfcSizes, make_model, save_cell
+from lnn_edge.nn.cell_sizes import CfcSizes
 from lnn_edge.nn.cells.cfc import CfcConfig
-from lnn_edge.quantize.cell import quantize_cell_folder
+from lnn_edge.nn.imported import ImportCard, Imported, save_imported
+from lnn_edge.nn.table import INPUT, Layer, LayerTable
+from lnn_edge.quantize.imported import quantize_imported
 from lnn_edge.quantize.trained import quantize
 from lnn_edge.report import collect, render
 from lnn_edge.tasks.registry import make_network
@@ -136,7 +137,7 @@ def test_no_field_of_a_trained_models_card_reaches_code(tmp_path: Path) -> None:
     small = {"window": 32, "hop": 16, "filters": [4, 4, 4], "embedding_size": 8, "hidden_size": 6}
     recipe = replace(recipe, model={**recipe.model, **small})
     network = make_network(recipe.network, recipe.model).eval()
-    card = ModelCard(1, "0.1.0", 0, "", ("run01",), ("run02",), recipe, ("laying",))
+    card = ModelCard("0.1.0", 0, "", ("run01",), ("run02",), recipe, ("laying",))
     assert {f.name for f in fields(card)} == asdict(card).keys()
     save_trained(tmp_path, network, card)
     prepared = prepare(network, [motion_of(1, 10)])
@@ -150,14 +151,15 @@ def test_no_field_of_a_trained_models_card_reaches_code(tmp_path: Path) -> None:
             check_sentence(error)
 
 
-def test_no_field_of_an_imported_cells_card_reaches_code(tmp_path: Path) -> None:
+def test_no_field_of_an_imported_models_card_reaches_code(tmp_path: Path) -> None:
     sizes = CfcSizes(2, 3, 4, CfcConfig())
-    card = CellCard(1, "0.1.0", "policy.pt", "0" * 64, "", sizes.kind, asdict(sizes), 0.5, 2)
-    save_cell(tmp_path, make_model(sizes, 0.5, 2), card)
+    rows = (Layer("rnn", "cfc", (INPUT,), asdict(sizes)),)
+    card = ImportCard("0.1.0", "policy", "policy.pt", "0" * 64, "", 2, 0.5, rows)
+    save_imported(tmp_path, Imported(LayerTable(rows, 0.5), card))
     np.save(tmp_path / "X.npy", np.random.default_rng(0).normal(0, 1, (2, 20, 2)))
     for is_text in card_forgeries(tmp_path / "model.toml"):
         try:
-            graph = quantize_cell_folder(tmp_path, tmp_path / "X.npy")
+            graph = quantize_imported(tmp_path, tmp_path / "X.npy")
             if is_text:
                 check_c(render_model(generate(graph, HOST)), graph.name)
         except LnnEdgeError as error:

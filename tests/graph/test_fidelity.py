@@ -49,10 +49,10 @@ def test_what_is_exact_loses_no_bits_and_what_is_constant_is_compared_with_itsel
 
 def test_only_what_is_poor_is_warned_of() -> None:
     good = resolution("a", STEPS, np.random.default_rng(0).uniform(-50, 50, 999))
-    assert warnings([good], None) == []
+    assert warnings([good]) == []
     for change in ({"clipped": 0.02}, {"lost": 0.2}, {"bits": 2.0}):
         bad = replace(good, name="b", **change)  # type: ignore[arg-type]
-        (said,) = warnings([good, bad], None)
+        (said,) = warnings([good, bad])
         assert said.startswith("little is left of b: -50 to 50 in steps of 0.5; ")
 
 
@@ -60,8 +60,8 @@ def test_integers_that_do_not_follow_the_model_are_warned_of() -> None:
     wanted = np.array([[0.0, 1.0], [2.0, 4.0]])
     near, far = output_error(wanted + 0.1, wanted), output_error(wanted * 0, wanted)
     assert near == pytest.approx({"rmse": 0.1, "max_abs": 0.1, "range": 4.0})
-    assert warnings([], near) == []
-    (said,) = warnings([], far)
+    assert error_warnings(near) == []
+    (said,) = error_warnings(far)
     assert said.startswith("the integers do not follow the model: RMSE 2.29, at most 4, of outputs")
     assert "(57.28% of it)" in said
     assert error_text(output_error(wanted * 0 + 1, wanted * 0)).endswith("that span 0")

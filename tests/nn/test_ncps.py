@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from lnn_edge.errors import DataError, LnnEdgeError, UsageError
-from lnn_edge.nn.cell_folder import load_cell, save_cell
-from lnn_edge.nn.cell_model import run_real
-from lnn_edge.nn.ncps import ImportOptions, import_ncps
+from lnn_edge.nn.imported import load_imported, save_imported
+from lnn_edge.nn.importer import import_model
+from lnn_edge.nn.ncps import ImportOptions
 from tests.support.places import SUPPORT
 
 KERAS = SUPPORT / "keras"
@@ -81,19 +81,19 @@ def frames_of(batch: int, steps: int) -> np.ndarray:
 @pytest.mark.parametrize("name", TORCH)
 def test_a_state_dict_gives_the_librarys_outputs(name: str, tmp_path: Path) -> None:
     theirs, path = write_torch(name, tmp_path)
-    save_cell(tmp_path / "ours", *import_ncps(path, TORCH[name][1]))
-    ours, _ = load_cell(tmp_path / "ours")
+    save_imported(tmp_path / "ours", import_model(path, TORCH[name][1]))
+    ours = load_imported(tmp_path / "ours")
     frames = frames_of(3, 60)
     with torch.no_grad():
         wanted, _ = theirs(torch.from_numpy(frames))
-    assert np.abs(run_real(ours, frames) - wanted.numpy()).max() < 1e-5
+    assert np.abs(ours.run(frames) - wanted.numpy()).max() < 1e-5
 
 
 @pytest.mark.parametrize("batch", [1, 8])  # 8 units: there the library mixes up its axes
 @pytest.mark.parametrize("name", ["default", "pure", "wired", "ltc"])
 def test_elapsed_time_belongs_to_its_own_sequence(name: str, batch: int, tmp_path: Path) -> None:
     theirs, path = write_torch(name, tmp_path)
-    ours, _ = import_ncps(path, replace(TORCH[name][1], dt=None))
+    ours = import_model(path, replace(TORCH[name][1], dt=None))
     frames = frames_of(batch, 30)
     dt = np.random.default_rng(1).uniform(0.1, 3, (batch, 30, 1)).astype(np.float32)
     x, elapsed = torch.from_numpy(frames), torch.from_numpy(dt)
@@ -102,7 +102,7 @@ def test_elapsed_time_belongs_to_its_own_sequence(name: str, batch: int, tmp_pat
         for t in range(x.shape[1]):  # the library's cell, which takes (B, 1)
             output, state = theirs.rnn_cell(x[:, t], state, elapsed[:, t])
             wanted.append(theirs.fc(output) if hasattr(theirs, "fc") else output)
-    got = run_real(ours, np.concatenate((frames, dt), axis=-1))
+    got = ours.run(np.concatenate((frames, dt), axis=-1))
     assert np.abs(got - torch.stack(wanted, 1).numpy()).max() < 1e-5
 
 
@@ -120,8 +120,8 @@ KERAS_OPTIONS = {
 def test_keras_weights_give_the_librarys_outputs(name: str) -> None:
     with np.load(KERAS / "outputs.npz") as saved:
         frames, wanted = saved["frames"], saved[name]
-    model, _ = import_ncps(KERAS / f"{name}.weights.h5", KERAS_OPTIONS[name])
-    assert np.abs(run_real(model, frames) - wanted).max() < 1e-5
+    model = import_model(KERAS / f"{name}.weights.h5", KERAS_OPTIONS[name])
+    assert np.abs(model.run(frames) - wanted).max() < 1e-5
 
 
 def _edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
@@ -145,13 +145,13 @@ BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
     "tensor": (lambda path: torch.save(torch.zeros(3), path), "holds Tensor"),
     "stranger": (
         _edited(lambda s: {"conv.weight": torch.zeros(3), **s}),
-        "conv.weight besides the cell",
+        "holds conv.weight: of such a layer",
     ),
     "two": (
         _edited(lambda s: {**s, **{f"other.{k}": v for k, v in s.items()}}),
-        "holds 2 cells",
+        "can follow each other in 0 ways",
     ),
-    "no cell": (_edited(lambda s: {"weight": torch.zeros(3)}), "holds 0 cells"),
+    "no cell": (_edited(lambda s: {"weight": torch.zeros(3)}), "holds weight: of such"),
     "no heads": (
         _edited(lambda s: {k: v for k, v in s.items() if "ff1" not in k}),
         "holds no ff1",
@@ -167,7 +167,7 @@ def test_a_bad_file_is_refused(name: str, tmp_path: Path) -> None:
     damage, message = BAD_FILES[name]
     damage(path)
     with pytest.raises(DataError, match=message):
-        import_ncps(path, GATED)
+        import_model(path, GATED)
 
 
 BAD_OPTIONS: list[tuple[str, ImportOptions, str]] = [
@@ -188,13 +188,13 @@ def test_what_the_weights_do_not_tell_is_asked_for(
 ) -> None:
     _, path = write_torch(name, tmp_path)
     with pytest.raises(UsageError, match=message):
-        import_ncps(path, options)
+        import_model(path, options)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "does not save its wiring; give --wiring"),
+        (None, "does not tell its wiring; give --wiring"),
         ("{", "is no wiring"),
         ("{}", "is no wiring"),
         (
@@ -217,7 +217,7 @@ def test_a_wired_cell_of_keras_needs_its_wiring(
         path.write_text(text)
     options = ImportOptions(mode="default", wiring=path if text is not None else None)
     with pytest.raises(LnnEdgeError, match=message):
-        import_ncps(KERAS / "wired.weights.h5", options)
+        import_model(KERAS / "wired.weights.h5", options)
 
 
 MODELS = {  # and the npz of its frames and outputs
@@ -234,9 +234,9 @@ MODELS = {  # and the npz of its frames and outputs
 def test_a_keras_model_tells_its_form_and_gives_keras_outputs(name: str, tmp_path: Path) -> None:
     with np.load(KERAS / MODELS[name]) as saved:
         frames, wanted = saved["frames"], saved[name]
-    save_cell(tmp_path, *import_ncps(KERAS / f"{name}.keras", ImportOptions()))
-    model, _ = load_cell(tmp_path)
-    assert np.abs(run_real(model, frames) - wanted).max() < 1e-5
+    save_imported(tmp_path, import_model(KERAS / f"{name}.keras", ImportOptions()))
+    model = load_imported(tmp_path)
+    assert np.abs(model.run(frames) - wanted).max() < 1e-5
 
 
 def write_keras(path: Path, config: object, weights: Path) -> Path:
@@ -266,10 +266,10 @@ AGREEING = {
 
 @pytest.mark.parametrize("name", AGREEING)
 def test_an_option_may_agree_with_the_file(name: str) -> None:
-    said, _ = import_ncps(KERAS / f"{name}.keras", AGREEING[name])
-    read, _ = import_ncps(KERAS / f"{name}.keras", ImportOptions())
-    frames = np.random.default_rng(0).normal(size=(1, 9, read.frame.size))
-    np.testing.assert_array_equal(run_real(said, frames), run_real(read, frames))
+    said = import_model(KERAS / f"{name}.keras", AGREEING[name])
+    read = import_model(KERAS / f"{name}.keras", ImportOptions())
+    frames = np.random.default_rng(0).normal(size=(1, 9, read.channels))
+    np.testing.assert_array_equal(said.run(frames), read.run(frames))
 
 
 def test_the_wiring_of_a_keras_model_may_be_given_again(tmp_path: Path) -> None:
@@ -283,10 +283,10 @@ def test_the_wiring_of_a_keras_model_may_be_given_again(tmp_path: Path) -> None:
     }
     path = tmp_path / "wiring.json"
     path.write_text(json.dumps(document))
-    import_ncps(KERAS / "ltc_auto.keras", ImportOptions(wiring=path))
+    import_model(KERAS / "ltc_auto.keras", ImportOptions(wiring=path))
     path.write_text(json.dumps(document | {"output_dim": 1}), encoding="utf-8-sig")
     with pytest.raises(UsageError, match=r"another wiring than AutoNCP\(.*'seed': 5"):
-        import_ncps(KERAS / "ltc_auto.keras", ImportOptions(wiring=path))
+        import_model(KERAS / "ltc_auto.keras", ImportOptions(wiring=path))
 
 
 CONTRADICTIONS = [
@@ -299,7 +299,7 @@ CONTRADICTIONS = [
     ("ltc_auto", ImportOptions(positivity="softplus"), "of positivity clip; positivity softplus"),
     ("ltc_auto", ImportOptions(mode="default"), "takes no --mode"),
     ("ltc_auto", ImportOptions(wiring=KERAS / "wiring.json"), "another wiring than AutoNCP"),
-    ("ltc_no_seed", ImportOptions(), "does not save its wiring .of class NCP. in full; give --wir"),
+    ("ltc_no_seed", ImportOptions(), "does not tell its wiring .of class NCP. in full; give --wir"),
 ]
 
 
@@ -308,7 +308,7 @@ def test_an_option_against_the_file_is_refused(
     name: str, options: ImportOptions, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        import_ncps(KERAS / f"{name}.keras", options)
+        import_model(KERAS / f"{name}.keras", options)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_an_option_that_the_cell_has_not_is_refused(
 ) -> None:
     _, path = write_torch(name, tmp_path)
     with pytest.raises(UsageError, match=message):
-        import_ncps(path, options)
+        import_model(path, options)
 
 
 def _object(class_name: str, **config: object) -> dict[str, object]:
@@ -409,7 +409,7 @@ EDITS: dict[str, tuple[str, Callable[[Any, Any], object], str]] = {
     "own wiring": (
         "ltc_auto",
         lambda _, layer: layer["config"]["units"].update(module="mine"),
-        "does not save its wiring",
+        "does not tell its wiring",
     ),
     "no cell": ("nogate", lambda _, layer: layer["config"].pop("cell"), "key 'cell' is missing"),
 }
@@ -420,7 +420,7 @@ def test_what_keras_tells_of_another_model_is_refused(case: str, tmp_path: Path)
     name, edit, message = EDITS[case]
     path = edited_keras(name, tmp_path, edit)
     with pytest.raises(LnnEdgeError, match=message):
-        import_ncps(path, ImportOptions())
+        import_model(path, ImportOptions())
 
 
 def test_what_changes_no_output_is_no_obstacle(tmp_path: Path) -> None:
@@ -429,9 +429,9 @@ def test_what_changes_no_output_is_no_obstacle(tmp_path: Path) -> None:
         layers.append(_object("Dropout"))
 
     frames = np.random.default_rng(0).normal(size=(1, 9, 5))
-    model, _ = import_ncps(edited_keras("nogate", tmp_path, edit), ImportOptions())
-    read, _ = import_ncps(KERAS / "nogate.keras", ImportOptions())
-    np.testing.assert_array_equal(run_real(model, frames), run_real(read, frames))
+    model = import_model(edited_keras("nogate", tmp_path, edit), ImportOptions())
+    read = import_model(KERAS / "nogate.keras", ImportOptions())
+    np.testing.assert_array_equal(model.run(frames), read.run(frames))
 
 
 @pytest.mark.parametrize(
@@ -448,15 +448,15 @@ def test_what_changes_no_output_is_no_obstacle(tmp_path: Path) -> None:
 def test_a_damaged_configuration_is_refused(config: bytes, message: str, tmp_path: Path) -> None:
     path = write_keras(tmp_path / "model.keras", config, KERAS / "default.weights.h5")
     with pytest.raises(DataError, match=message):
-        import_ncps(path, GATED)
+        import_model(path, GATED)
 
 
 def test_a_keras_file_without_configuration_is_asked_for(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
         archive.write(KERAS / "default.weights.h5", "model.weights.h5")
-    import_ncps(tmp_path / "model.keras", GATED)
+    import_model(tmp_path / "model.keras", GATED)
     with pytest.raises(UsageError, match="give --activation"):
-        import_ncps(tmp_path / "model.keras", ImportOptions(mode="default"))
+        import_model(tmp_path / "model.keras", ImportOptions(mode="default"))
 
 
 def damaged_hdf5(folder: Path, edit: Callable[[Any], object]) -> Path:
@@ -492,7 +492,7 @@ HDF5: dict[str, tuple[Callable[[Any], object], str]] = {
 def test_keras_weights_of_another_model_are_refused(case: str, tmp_path: Path) -> None:
     edit, message = HDF5[case]
     with pytest.raises(DataError, match=message):
-        import_ncps(damaged_hdf5(tmp_path, edit), GATED)
+        import_model(damaged_hdf5(tmp_path, edit), GATED)
 
 
 def test_optimizer_and_dropout_are_no_obstacle(tmp_path: Path) -> None:
@@ -500,7 +500,7 @@ def test_optimizer_and_dropout_are_no_obstacle(tmp_path: Path) -> None:
         file["optimizer/vars/0"] = 3
         file["layers/dropout_1/seed_generator/vars/0"] = np.zeros(2, "uint32")
 
-    import_ncps(damaged_hdf5(tmp_path, edit), GATED)
+    import_model(damaged_hdf5(tmp_path, edit), GATED)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf"), 1e300])
@@ -515,15 +515,17 @@ def test_a_weight_that_is_no_number_is_refused(suffix: str, value: float, tmp_pa
     else:
         pytest.importorskip("safetensors.torch").save_file(state, path)
     with pytest.raises(DataError, match=r"rnn_cell.time_b.bias holds 1 NaN .* at \[3\]"):
-        import_ncps(path, GATED)
+        import_model(path, GATED)
 
 
 def test_a_stored_weight_that_is_no_number_is_refused(tmp_path: Path) -> None:
-    model, card = import_ncps(KERAS / "nogate.keras", ImportOptions())
-    model.cell.time_a.bias.data[5] = float("nan")
-    save_cell(tmp_path, model, card)
-    with pytest.raises(DataError, match=r"cell.time_a.bias holds 1 NaN .* at \[5\]; import it"):
-        load_cell(tmp_path)
+    model = import_model(KERAS / "nogate.keras", ImportOptions())
+    weights = dict(model.module.named_parameters())
+    (name,) = (n for n in weights if n.endswith("time_a.bias"))
+    weights[name].data[5] = float("nan")
+    save_imported(tmp_path, model)
+    with pytest.raises(DataError, match=rf"{name} holds 1 NaN .* at \[5\]; import it"):
+        load_imported(tmp_path)
 
 
 def test_negative_conductances_of_keras_are_refused(tmp_path: Path) -> None:
@@ -534,7 +536,7 @@ def test_negative_conductances_of_keras_are_refused(tmp_path: Path) -> None:
     (tmp_path / "weights").write_bytes(raw.getvalue())
     path = write_keras(tmp_path / "model.keras", config, tmp_path / "weights")
     with pytest.raises(DataError, match=r"negative conductances.*its constraints clip them"):
-        import_ncps(path, ImportOptions())
+        import_model(path, ImportOptions())
 
 
 def test_weights_that_are_no_floats_are_refused(tmp_path: Path) -> None:
@@ -542,4 +544,4 @@ def test_weights_that_are_no_floats_are_refused(tmp_path: Path) -> None:
     state = torch.load(path, weights_only=True)
     torch.save({**state, "rnn_cell.ff1.bias": state["rnn_cell.ff1.bias"].char()}, path)
     with pytest.raises(DataError, match=r"rnn_cell.ff1.bias is torch.int8"):
-        import_ncps(path, GATED)
+        import_model(path, GATED)

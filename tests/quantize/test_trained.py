@@ -33,7 +33,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = make_network(recipe.network, recipe.model)
-    save_trained(folder, network, ModelCard(1, "0", 0, "", ("a", "b"), (), recipe))
+    save_trained(folder, network, ModelCard("0", 0, "", ("a", "b"), (), recipe))
     return load_trained(folder)
 
 

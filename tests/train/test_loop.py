@@ -115,7 +115,7 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
         load_trained(tmp_path)
     weights.write_bytes(good)
     card = tmp_path / "model.toml"
-    card.write_text(card.read_text().replace("format = 1", "format = 9"))
+    card.write_text(card.read_text().replace("format = 2", "format = 9"))
     with pytest.raises(DataError, match="format 9"):
         load_trained(tmp_path)
 

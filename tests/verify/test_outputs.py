@@ -14,11 +14,12 @@ from lnn_edge.codegen.render import export
 from lnn_edge.device.board import load_board
 from lnn_edge.device.protocol import ResultRecord
 from lnn_edge.errors import VerificationError
+from lnn_edge.graph.reference import Reference
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.report import collect, render
 from lnn_edge.tasks.judge import judge
 from lnn_edge.tasks.metrics.single_label import integer_scores
-from lnn_edge.verify.values import verify_values
+from lnn_edge.verify.sequences import verify_sequences
 from lnn_edge.verify.verify import (
     Signal,
     label_judge,
@@ -156,7 +157,7 @@ def test_sequences_of_real_frames_prove_classes_and_values_alike(
     """No recording is labelled for such a model: its road is --input."""
     frames = motion(3, 80) / 1000
     np.save(tmp_path / "X.npy", frames[None])
-    assert "give --input X.npy" in call("verify", project, "--link", "host").err
+    assert "--input X.npy" in call("verify", project, "--link", "host").err
     proof = call_json("verify", project, "--link", "host", "--input", tmp_path / "X.npy")
     assert (proof["mismatches"], proof["steps"], proof["accuracy"]) == (0, 19, None)
     assert [o["name"] for o in proof["outputs"]] == ["gait", "pose", "strides"]
@@ -167,21 +168,16 @@ def test_sequences_of_real_frames_prove_classes_and_values_alike(
 
 @pytest.mark.target
 @needs_arm_gcc
-def test_each_output_has_its_own_error(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_output_has_its_own_error(project: Path) -> None:
     """The model in real numbers is the simulator and what is added to each output here."""
     frames = motion(3, 80)
     off = np.array([0.01, -0.01, 0.01, -500.0, 500.0, 0.0])
 
-    def real(_: object, sequences: np.ndarray) -> np.ndarray:
-        outputs = np.zeros((*sequences.shape[:2], GRAPH.output.size))
-        for d in Stream(GRAPH).run(frames):
-            outputs[0, d.stamp] = d.outputs * np.array(GRAPH.output.scales) + off
-        return outputs
-
-    monkeypatch.setattr("lnn_edge.verify.values.is_cell_folder", lambda _: True)
-    monkeypatch.setattr("lnn_edge.nn.cell_folder.load_cell", lambda _: (None, None))
-    monkeypatch.setattr("lnn_edge.nn.cell_model.run_real", real)
-    result = verify_values(open_project(project), "host", frames[None] / 1000)
+    decided = [d.outputs * np.array(GRAPH.output.scales) for d in Stream(GRAPH).run(frames)]
+    real = Reference((frames / 1000,), (np.array(decided) + off,))
+    opened = open_project(project)
+    opened = replace(opened, graph=replace(opened.graph, reference=real))
+    result = verify_sequences(opened, "host")
     assert result.passed
     errors = {c.output.name: c.float_error for c in result.outputs}
     assert [e and e["rmse"] for e in errors.values()] == pytest.approx([0.01, 500.0, 0.0])
@@ -193,7 +189,7 @@ def test_a_model_of_recordings_takes_no_real_frames(tmp_path: Path) -> None:
     metadata = {**GRAPH.metadata, "task": "activity"}
     export(replace(GRAPH, metadata=metadata), load_board("stm32f746"), tmp_path / "firmware")
     with pytest.raises(VerificationError, match="takes recordings"):
-        verify_values(open_project(tmp_path / "firmware"), "host", np.zeros((1, 20, 3)))
+        verify_sequences(open_project(tmp_path / "firmware"), "host", np.zeros((1, 20, 3)))
 
 
 # --- the page -------------------------------------------------------------------------------------

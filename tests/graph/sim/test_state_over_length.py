@@ -12,12 +12,11 @@ from torch import nn
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.graph.sim.stream import Stream
-from lnn_edge.nn.cell_model import CellInput, CellModel, run_real
 from lnn_edge.nn.cells.cfc import Cfc
 from lnn_edge.nn.cells.lstm import LstmCell
 from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
 from lnn_edge.nn.cells.wirings import fully_connected
-from lnn_edge.quantize.cell import quantize_cell
+from tests.support.cells import net_of, quantized
 
 STEPS, RATE_HZ, LEADS = 10_000, 360, 2
 
@@ -53,13 +52,12 @@ def test_integers_follow_the_cell_over_ten_thousand_steps(name: str) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(1)
         cell = CELLS[name]()
-    dtype = "int16" if isinstance(cell, Ltc) else "int8"
-    model = CellModel(cell, CellInput(LEADS, 1 / RATE_HZ, dtype)).double().eval()
-    graph = quantize_cell(model, "cell", ecg("213_0500")[None], {})
+    model = net_of(cell, 1 / RATE_HZ).double()
+    graph = quantized(model, ecg("213_0500")[None])
     frames = ecg("100_0830")
-    wanted = run_real(model, frames[None])[0]
-    quantized = graph.frame.quantize(frames).astype(np.int16)
-    got = graph.output.dequantize(np.stack([d.outputs for d in Stream(graph).run(quantized)]))
+    wanted = model.run(frames[None])[0]
+    q = graph.frame.quantize(frames).astype(np.int16)
+    got = graph.output.dequantize(np.stack([d.outputs for d in Stream(graph).run(q)]))
     error = np.sqrt(((got - wanted) ** 2).mean(1)) / np.ptp(wanted)
     tenth = STEPS // 10
     assert np.sqrt(np.mean(error**2)) <= 0.01

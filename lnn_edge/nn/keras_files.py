@@ -1,87 +1,33 @@
-"""Files of ncps models -> arrays under the names that ncps.torch gives them. Loaded safely."""
+"""Files of Keras 3 -> the arrays of a liquid cell, by the names that ncps.torch gives them."""
 
 from __future__ import annotations
 
 import io
-import pickle
 import re
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 
 from lnn_edge.errors import DataError, MissingToolError
 from lnn_edge.files.finite import check_finite
-from lnn_edge.nn.keras_config import ALONE, IDLE, KerasConfig, read_keras_config
+from lnn_edge.nn.arrays import AGAIN, Arrays
+from lnn_edge.nn.keras_config import ALONE, IDLE, KerasConfig
 
-Framework = Literal["torch", "keras"]
-Arrays = dict[str, np.ndarray]
-TORCH_PARTS = ("rnn_cell.", "lstm.", "fc.")
 KERAS_WEIGHTS, KERAS_CONFIG = "model.weights.h5", "config.json"  # inside a .keras file
 MOST_BYTES = {KERAS_WEIGHTS: 1 << 28, KERAS_CONFIG: 1 << 24}  # unpacked
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-AGAIN = "train it again, or save it before it diverged"
 # variables of LTCCell in the order in which ncps.keras makes them
 LTC_VARIABLES = (
     "gleak vleak cm sigma mu w erev sensory_sigma sensory_mu sensory_w sensory_erev".split()
 )
 
 
-@dataclass(frozen=True)
-class NcpsFile:
-    """What a file of an ncps model holds.
-
-    Attributes:
-        framework: Which library's definitions the weights belong to.
-        arrays: Weights by the names of ncps.torch, float64, finite; matrices are (out, in).
-        config: What else a .keras file tells.
-    """
-
-    framework: Framework
-    arrays: Arrays
-    config: KerasConfig | None = None
-
-
-def read_ncps(path: Path) -> NcpsFile:
-    """Read a state dict (torch.save or safetensors), or weights or a model saved by Keras 3.
-
-    Raises:
-        DataError: The file is missing, damaged, holds code instead of weights, a weight that is no
-            finite number, or no ncps model.
-        MissingToolError: h5py is needed and not installed.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); give an ncps file") from None
-    if path.suffix == ".safetensors":
-        return NcpsFile("torch", _torch_names(path, _safetensors(path, raw)))
-    if raw.startswith(HDF5_SIGNATURE):
-        return NcpsFile("keras", _keras_arrays(path, raw, None))
-    parts = _keras_parts(path, raw)
-    if parts is None:
-        return NcpsFile("torch", _torch_names(path, _state_dict(path, raw)))
-    told = parts.get(KERAS_CONFIG)
-    config = None if told is None else read_keras_config(f"{path}/{KERAS_CONFIG}", told)
-    return NcpsFile("keras", _keras_arrays(path, parts[KERAS_WEIGHTS], config), config)
-
-
-def _safetensors(path: Path, raw: bytes) -> dict[str, Any]:
-    try:
-        return dict(load_tensors(raw))
-    except SafetensorError as error:
-        raise DataError(f"{path} is damaged ({error}); save it again") from None
-
-
-def _keras_parts(path: Path, raw: bytes) -> dict[str, bytes] | None:
+def keras_parts(path: Path, raw: bytes) -> dict[str, bytes] | None:
     """Return the files in a .keras file, None if it is not one."""
     if not zipfile.is_zipfile(io.BytesIO(raw)):
         return None
@@ -102,54 +48,7 @@ def _keras_parts(path: Path, raw: bytes) -> dict[str, bytes] | None:
         raise DataError(f"{path} is damaged ({error}); save the model again") from None
 
 
-def _state_dict(path: Path, raw: bytes) -> dict[str, Any]:
-    save = "save one with torch.save(model.state_dict(), FILE)"
-    try:
-        loaded = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise DataError(
-            f"{path} is no plain state dict (a whole module holds code, which is not run); {save}"
-        ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError) as error:
-        raise DataError(f"{path} is damaged or no torch file ({error!r}); {save}") from None
-    if not isinstance(loaded, dict) or not all(
-        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in loaded.items()
-    ):
-        raise DataError(f"{path} holds {type(loaded).__name__}, needed a state dict; {save}")
-    return loaded
-
-
-def _torch_names(path: Path, tensors: dict[str, Any]) -> Arrays:
-    """Return the arrays of the one cell in a state dict, what lies above it taken off the names."""
-    above = {key[: key.index("rnn_cell.")] for key in tensors if "rnn_cell." in key}
-    if len(above) != 1:
-        raise DataError(
-            f"{path} holds {len(above)} cells of ncps (keys rnn_cell.*), needed is one; save the "
-            "state dict of the CfC or LTC layer by itself"
-        )
-    prefix = above.pop()
-    stray = [k for k in tensors if not k.startswith(tuple(prefix + part for part in TORCH_PARTS))]
-    if stray:
-        raise DataError(
-            f"{path} holds {stray[0]} besides the cell; save the state dict of the CfC or LTC "
-            "layer by itself"
-        )
-    return {k.removeprefix(prefix): _plain_numbers(path, k, v) for k, v in tensors.items()}
-
-
-def _plain_numbers(path: Path, name: str, tensor: torch.Tensor) -> np.ndarray:
-    """Return a tensor as float64."""
-    if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_meta:
-        raise DataError(
-            f"{path}: {name} is {tensor.dtype} ({tensor.layout}, {tensor.device}), needed are "
-            "plain floats; save the model as it is before any quantization"
-        )
-    array: np.ndarray = tensor.double().numpy()
-    check_finite(f"{path}: {name}", array, AGAIN)
-    return array
-
-
-def _keras_arrays(path: Path, raw: bytes, config: KerasConfig | None) -> Arrays:
+def keras_arrays(path: Path, raw: bytes, config: KerasConfig | None) -> Arrays:
     """Return the arrays of the one cell in Keras weights, by the names of ncps.torch."""
     with _open_hdf5(path, raw) as file:
         items: dict[str, Any] = {}

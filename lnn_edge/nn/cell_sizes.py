@@ -1,0 +1,148 @@
+"""Sizes and form of each recurrent cell, as an imported model's card has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from lnn_edge.nn.cells.cfc import Cfc, CfcConfig
+from lnn_edge.nn.cells.gru import Gru
+from lnn_edge.nn.cells.lstm import LstmCell
+from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
+from lnn_edge.nn.cells.mixed_memory import MixedMemory, Place
+from lnn_edge.nn.cells.wired_cfc import WiredCfc
+from lnn_edge.nn.cells.wirings import fully_connected, layered
+from lnn_edge.nn.recurrent import Recurrent
+
+
+class _Cell:
+    """What every cell has."""
+
+    dtype: ClassVar[str] = "int8"
+    is_timed: ClassVar[bool] = True
+    input_size: int
+
+    def cell(self) -> nn.Module:
+        """Return the cell with fresh weights."""
+        raise NotImplementedError
+
+    @property
+    def output_size(self) -> int:
+        """Length of the output."""
+        raise NotImplementedError
+
+    def make(self) -> nn.Module:
+        """Return the layer of this cell with fresh weights: sequences in, sequences out."""
+        return Recurrent([self.cell()], result="outputs", dtype=self.dtype)
+
+
+@dataclass(frozen=True)
+class CfcSizes(_Cell):
+    """A Cfc, see there."""
+
+    input_size: int
+    hidden_size: int
+    backbone_units: int
+    config: CfcConfig
+
+    @property
+    def output_size(self) -> int:
+        """Length of the output."""
+        return self.hidden_size
+
+    def cell(self) -> nn.Module:
+        """Return the cell with fresh weights."""
+        return Cfc(self.input_size, self.hidden_size, self.backbone_units, self.config)
+
+
+@dataclass(frozen=True)
+class WiredCfcSizes(_Cell):
+    """A WiredCfc: its masks come with the weights; 0 outputs are the whole last layer."""
+
+    input_size: int
+    layers: tuple[int, ...]
+    config: CfcConfig
+    outputs: int = 0
+
+    @property
+    def output_size(self) -> int:
+        """Length of the output: the motor neurons."""
+        return self.outputs or self.layers[-1]
+
+    def cell(self) -> nn.Module:
+        """Return the cell with fresh weights and all synapses."""
+        return WiredCfc(layered(self.input_size, self.layers), self.config, self.output_size)
+
+
+@dataclass(frozen=True)
+class MixedMemorySizes(_Cell):
+    """A MixedMemory, see there."""
+
+    input_size: int
+    hidden_size: int
+    backbone_units: int
+    place: Place
+    config: CfcConfig
+
+    @property
+    def output_size(self) -> int:
+        """Length of the output."""
+        return self.hidden_size
+
+    def cell(self) -> nn.Module:
+        """Return the cell with fresh weights."""
+        return MixedMemory(
+            self.input_size, self.hidden_size, self.backbone_units, self.place, self.config
+        )
+
+
+@dataclass(frozen=True)
+class LtcSizes(_Cell):
+    """An Ltc: its masks come with the weights."""
+
+    dtype: ClassVar[str] = "int16"  # it multiplies its inputs one by one
+    input_size: int
+    units: int
+    outputs: int
+    config: LtcConfig
+
+    @property
+    def output_size(self) -> int:
+        """Length of the output: the motor neurons."""
+        return self.outputs
+
+    def cell(self) -> nn.Module:
+        """Return the cell with fresh weights and all synapses."""
+        return Ltc(fully_connected(self.input_size, self.units, self.outputs), self.config)
+
+
+@dataclass(frozen=True)
+class LstmSizes(_Cell):
+    """An LstmCell, see there."""
+
+    is_timed: ClassVar[bool] = False
+    input_size: int
+    hidden_size: int
+
+    @property
+    def output_size(self) -> int:
+        """Length of the output."""
+        return self.hidden_size
+
+    def cell(self) -> nn.Module:
+        """Return the cell with fresh weights."""
+        return LstmCell(self.input_size, self.hidden_size)
+
+
+@dataclass(frozen=True)
+class GruSizes(LstmSizes):
+    """A Gru, see there."""
+
+    def cell(self) -> nn.Module:
+        """Return the cell with fresh weights."""
+        return Gru(self.input_size, self.hidden_size)
+
+
+CellSizes = CfcSizes | WiredCfcSizes | MixedMemorySizes | LtcSizes

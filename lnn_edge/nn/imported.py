@@ -1,0 +1,117 @@
+"""An imported model: its card, its weights, and the torch module that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from lnn_edge.errors import DataError
+from lnn_edge.files import tables
+from lnn_edge.files.finite import check_finite
+from lnn_edge.nn.model_card import WEIGHTS, Kind, read_model, write_model
+from lnn_edge.nn.table import Layer, LayerTable, TimedTable
+
+KIND: Kind = "imported"
+
+
+@dataclass(frozen=True)
+class ImportCard:
+    """What model.toml says of an imported model.
+
+    Attributes:
+        lnn_edge: Version of the tool that wrote it.
+        name: C prefix.
+        source: Name of the file it was imported from.
+        source_sha256: Hash of that file.
+        weights_sha256: Hash of model.safetensors.
+        channels: That the first layer reads.
+        dt: Constant elapsed time in seconds; 0 where the last channel of a frame holds it.
+        layers: See table.Layer.
+    """
+
+    lnn_edge: str
+    name: str
+    source: str
+    source_sha256: str
+    weights_sha256: str
+    channels: int
+    dt: float
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A module with its weights, in evaluation mode, and its card."""
+
+    module: LayerTable
+    card: ImportCard
+
+    @property
+    def channels(self) -> int:
+        """Channels of a frame, elapsed time among them where it comes with every frame."""
+        return self.card.channels + (not self.card.dt)
+
+    def inputs(self, frames: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return what forward reads of frames (..., channels)."""
+        size = self.card.channels
+        return (frames,) if self.card.dt else (frames[..., :size], frames[..., size:])
+
+    def run(self, frames: np.ndarray) -> np.ndarray:
+        """Return outputs (N, T, O), float64, of sequences (N, T, channels)."""
+        inputs = [torch.from_numpy(np.ascontiguousarray(x)).float() for x in self.inputs(frames)]
+        with torch.no_grad():
+            outputs: np.ndarray = self.module(*inputs).double().numpy()
+        return outputs
+
+
+def make_imported(card: ImportCard, weights: Mapping[str, Tensor]) -> Imported:
+    """Return the model of a card.
+
+    Raises:
+        DataError: The card is wrong.
+        RuntimeError: The weights do not fit it.
+    """
+    module = LayerTable(card.layers, card.dt) if card.dt else TimedTable(card.layers)
+    module.load_state_dict({k: v.float() for k, v in weights.items()})
+    return Imported(module.eval(), card)
+
+
+def save_imported(folder: Path, model: Imported, *, force: bool = False) -> ImportCard:
+    """Write model.toml and model.safetensors, both or none; return the card with their hash.
+
+    Raises:
+        UsageError: Another model is there.
+    """
+    tensors = {k: v.detach().contiguous().cpu() for k, v in model.module.state_dict().items()}
+    values = asdict(model.card)
+    digest = write_model(folder, KIND, values, save_tensors(tensors), force=force)
+    return replace(model.card, weights_sha256=digest)
+
+
+def load_imported(folder: Path) -> Imported:
+    """Read an imported model.
+
+    Raises:
+        DataError: See model_card.read_model, or weights and card do not fit each other.
+    """
+    stored = read_model(folder, KIND)
+    card = tables.build(ImportCard, stored.values, stored.where, DataError)
+    try:
+        tensors = load_tensors(stored.weights)
+        model = make_imported(card, tensors)
+    except (SafetensorError, RuntimeError) as error:
+        first = str(error).splitlines()[0]
+        raise DataError(
+            f"{folder}/{WEIGHTS} does not fit {stored.where} ({first}); import it again"
+        ) from None
+    for name, tensor in tensors.items():
+        check_finite(f"{folder / WEIGHTS}: {name}", tensor.float().numpy(), "import it again")
+    return model

@@ -1,0 +1,178 @@
+"""A file of another library -> a table of layers with their weights. Nothing in it is run."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from lnn_edge import __version__
+from lnn_edge.errors import DataError, UsageError
+from lnn_edge.files.names import model_name_fault, name_fault, shown
+from lnn_edge.nn.cell_sizes import GruSizes, LstmSizes
+from lnn_edge.nn.imported import ImportCard, Imported, make_imported
+from lnn_edge.nn.keras_config import read_keras_config
+from lnn_edge.nn.keras_files import (
+    HDF5_SIGNATURE,
+    KERAS_CONFIG,
+    KERAS_WEIGHTS,
+    keras_arrays,
+    keras_parts,
+)
+from lnn_edge.nn.layers import with_cells
+from lnn_edge.nn.ncps import (
+    ImportOptions,
+    Liquid,
+    NcpsFile,
+    ask,
+    liquid_of,
+    questions,
+    takes,
+    tensors_of,
+)
+from lnn_edge.nn.state_dict import Part, read_parts
+from lnn_edge.nn.table import INPUT, NAMES, Layer, LinearSizes
+
+Weighted = tuple[str, Any, dict[str, Tensor]]
+"""A layer: name, options, weights by their names in the layer."""
+
+
+def import_model(path: Path, options: ImportOptions) -> Imported:
+    """Return the model in a file.
+
+    Args:
+        path: State dict of ncps.torch, of LSTM or GRU, of several of them and a Linear behind, or a
+            checkpoint with one inside; weights or a model of Keras 3.
+        options: What the file does not tell.
+
+    Raises:
+        DataError: The file cannot be read, or holds a layer that is not known here.
+        UsageError: An option is missing, contradicts the file, or says what no layer has.
+        MissingToolError: h5py is needed and not installed.
+    """
+    if options.dt is not None and not 0 < options.dt < np.inf:
+        raise UsageError(f"dt is {options.dt} s, needed is a positive, finite one, or input")
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); give a model's file") from None
+    try:
+        layers = _layers(path, raw, options)
+        rows, weights = _table(layers)
+        digest = hashlib.sha256(raw).hexdigest()
+        head = (
+            __version__,
+            _model_name(path, options.name),
+            path.name,
+            digest,
+            "",
+            layers[0][1].input_size,
+        )
+        return make_imported(ImportCard(*head, options.dt or 0.0, rows), weights)
+    except (KeyError, IndexError, RuntimeError) as error:  # weights of other names or shapes
+        reason = shown(" ".join(str(error).split()), 300)
+        raise DataError(f"{path} is no model that is known here ({reason})") from None
+
+
+def _layers(path: Path, raw: bytes, options: ImportOptions) -> list[Weighted]:
+    is_hdf5 = raw.startswith(HDF5_SIGNATURE)
+    parts = {KERAS_WEIGHTS: raw} if is_hdf5 else keras_parts(path, raw)
+    if parts is None:
+        return _of_torch(path, read_parts(path, raw, options.layers), options)
+    told = parts.get(KERAS_CONFIG)
+    config = None if told is None else read_keras_config(f"{path}/{KERAS_CONFIG}", told)
+    file = NcpsFile("keras", keras_arrays(path, parts[KERAS_WEIGHTS], config), config)
+    return _of_liquids(path, {"rnn": file}, options)["rnn"]
+
+
+def _of_torch(path: Path, parts: list[Part], options: ImportOptions) -> list[Weighted]:
+    liquids = {p.name: NcpsFile("torch", p.arrays) for p in parts if p.kind == "ncps"}
+    made, layers = _of_liquids(path, liquids, options), list[Weighted]()
+    for part in parts:
+        if part.kind == "ncps":
+            layers += made[part.name]
+        elif part.kind == "linear":
+            sizes = LinearSizes(*part.sizes)
+            bias = np.zeros(sizes.output_size)
+            layers.append((part.name, sizes, tensors_of({"bias": bias, **part.arrays})))
+        else:
+            layers += _of_rnn(part)
+    return layers
+
+
+def _of_liquids(
+    path: Path, files: Mapping[str, NcpsFile], options: ImportOptions
+) -> dict[str, list[Weighted]]:
+    """Return the layers of each liquid one; all questions about them are asked at once."""
+    taken = set[str]().union(*(takes(path, file) for file in files.values()))
+    for name in ("mode", "activation", "wiring", "unfolds", "positivity"):
+        if getattr(options, name) is not None and name not in taken:
+            raise UsageError(f"{path} holds a cell that takes no --{name}; leave it out")
+    ask(path, [q for file in files.values() for q in questions(path, file, options)])
+    return {name: _of_liquid(name, liquid_of(path, f, options)) for name, f in files.items()}
+
+
+def _of_liquid(name: str, liquid: Liquid) -> list[Weighted]:
+    sizes = liquid.sizes
+    layers: list[Weighted] = [(name, sizes, tensors_of(liquid.cell, "cells.0."))]
+    if liquid.readout:
+        linear = LinearSizes(sizes.output_size, len(liquid.readout["bias"]))
+        layers.append((f"{name}.fc", linear, tensors_of(liquid.readout)))
+    return layers
+
+
+def _of_rnn(part: Part) -> list[Weighted]:
+    """Return a cell for each layer of an nn.LSTM or nn.GRU."""
+    inputs, hidden = part.sizes
+    depth = len([name for name in part.arrays if name.startswith("weight_ih_l")])
+    kind, sizes = (nn.LSTM, LstmSizes) if part.kind == "lstm" else (nn.GRU, GruSizes)
+    has_bias = "bias_ih_l0" in part.arrays
+    theirs = kind(inputs, hidden, depth, bias=has_bias, batch_first=True)
+    theirs.load_state_dict(tensors_of(part.arrays))
+    cells: Any = with_cells(theirs)
+    return [
+        (
+            f"{part.name}_l{i}" if depth > 1 else part.name,
+            sizes(hidden if i else inputs, hidden),
+            {f"cells.0.{name}": value for name, value in cell.state_dict().items()},
+        )
+        for i, cell in enumerate(cells.cells)
+    ]
+
+
+def _table(layers: list[Weighted]) -> tuple[tuple[Layer, ...], dict[str, Tensor]]:
+    """Return the table of layers that follow each other, and its weights."""
+    rows, weights, above = list[Layer](), dict[str, Tensor](), INPUT
+    for given, sizes, own in layers:
+        name = _identifier(given or "rnn", [row.name for row in rows])
+        rows.append(Layer(name, NAMES[type(sizes)], (above,), asdict(sizes)))
+        weights |= {f"{name}.{k}": v for k, v in own.items()}
+        above = name
+    return tuple(rows), weights
+
+
+def _identifier(given: str, taken: Iterable[str]) -> str:
+    """Return a name for a layer: one in C, none that a module has for itself."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", given).strip("_")
+    if name_fault(name) or name == INPUT or hasattr(nn.Module, name):
+        name = f"layer_{name}".rstrip("_")[:40]
+    taken, numbers = set(taken), (f"{name}_{i}" for i in count(2))
+    return name if name not in taken else next(n for n in numbers if n not in taken)
+
+
+def _model_name(path: Path, given: str | None) -> str:
+    """Return the C prefix: the one given, or that of the file's name."""
+    if given is not None:
+        fault = model_name_fault(given)
+        if fault:
+            raise UsageError(f"--name {shown(given)} {fault}; choose another")
+        return given
+    name = re.sub(r"[^A-Za-z0-9]+", "_", path.name.split(".")[0]).strip("_")[:40]
+    return f"model_{name}".rstrip("_") if model_name_fault(name) else name

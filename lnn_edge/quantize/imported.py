@@ -1,0 +1,60 @@
+"""Imported model -> integer graph, on sequences of frames from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lnn_edge.data.npy import load_sequences
+from lnn_edge.graph.fidelity import channel_resolutions, output_error
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.predict import run_values
+from lnn_edge.nn.imported import load_imported
+from lnn_edge.quantize.module import quantize_module
+from lnn_edge.quantize.trained import save_quantized
+
+
+def quantize_imported(folder: Path, calibration: Path, *, force: bool = False) -> QGraph:
+    """Quantize the imported model in a folder; write its model.qgraph and quantize.json.
+
+    Args:
+        folder: As `lnn-edge import` writes it.
+        calibration: .npy file of sequences, see npy.load_sequences.
+        force: Whether to replace another graph.
+
+    Raises:
+        DataError: A file is missing, damaged or does not fit.
+        UsageError: Another graph is there.
+        LayerError, QuantizationError: See module.quantize_module.
+    """
+    model = load_imported(folder)
+    card, frames = model.card, load_sequences(calibration, model.channels)
+    facts = {
+        "layers": [row.kind for row in card.layers],
+        "dt": card.dt or "input",
+        "source": card.source,
+        "source_sha256": card.source_sha256,
+        "weights_sha256": card.weights_sha256,
+    }
+    inputs = model.inputs(frames)
+    graph = quantize_module(
+        model.module,
+        inputs if len(inputs) > 1 else frames,
+        name=card.name,
+        dt=None if card.dt else "input",
+        facts=facts,
+    )
+    held = channel_resolutions(graph, frames)
+    path = folder / "model.qgraph"
+    save_quantized(path, graph, held, _errors(graph), force=force)
+    return graph
+
+
+def _errors(graph: QGraph) -> dict[str, dict[str, float]]:
+    """Return output_error of each output, by name, on the sequences of the reference."""
+    reference = graph.reference
+    assert reference is not None
+    got = np.concatenate([run_values(graph, frames)[0] for frames in reference.frames])
+    wanted = np.concatenate(reference.outputs)
+    return {o.name: output_error(o.part(got), o.part(wanted)) for o in graph.outputs}

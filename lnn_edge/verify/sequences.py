@@ -1,0 +1,113 @@
+"""A model on sequences of real frames: every bit of it, and its error in real numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lnn_edge.build.project import Project
+from lnn_edge.device.protocol import ResultRecord
+from lnn_edge.errors import VerificationError
+from lnn_edge.graph.fidelity import channel_resolutions, error_warnings, output_errors, warnings
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.nn.model_card import kind_of, read_card
+from lnn_edge.verify.verify import OutputCheck, Signal, Verification, verify_signals
+
+Runs = Sequence[Sequence[ResultRecord]]
+
+
+def verify_sequences(
+    project: Project,
+    spec: str,
+    frames: np.ndarray | None = None,
+    on_step: Callable[[], None] = lambda: None,
+) -> Verification:
+    """Verify a project on sequences of frames, each from a reset; see verify.verify_signals.
+
+    Args:
+        project: It is built first, unless a fresh build lies there.
+        spec: Runner, see runners.make_runner.
+        frames: (N, T, C) in real units; what the frame's format does not hold saturates. None
+            takes those of the reference, on which the model was calibrated.
+        on_step: Called after each decision.
+
+    Returns:
+        The verification, with float_error (rmse and max_abs of each of the device's outputs
+        against the model in real numbers) where the project holds the reference or an imported
+        model, and warnings.
+
+    Raises:
+        VerificationError: The model takes something else, or there is no reference.
+    """
+    sequences, wanted = _asked(project, frames)
+    graph = project.graph
+    signals = [
+        Signal(f"sequence {i}", graph.frame.quantize(x).astype(np.int16))
+        for i, x in enumerate(sequences)
+    ]
+    runs: list[Runs] = []
+    result = verify_signals(project, spec, signals, on_step, runs.append)
+    if wanted is not None:
+        errors = _errors(graph, runs[0], np.concatenate(wanted))
+        checks = (replace(c, float_error=errors[c.output.name]) for c in result.outputs)
+        result = replace(result, outputs=tuple(checks))
+    told = _warnings(graph, np.concatenate(sequences), result.outputs)
+    return replace(result, resolution_warnings=told)
+
+
+def takes_recordings(graph: QGraph) -> bool:
+    """Tell whether a model is fed samples of recordings of its task, and not real values."""
+    contract = graph.contract
+    return bool(graph.classes) and (contract.task is not None or contract.adc_gain is not None)
+
+
+def _asked(
+    project: Project, frames: np.ndarray | None
+) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray] | None]:
+    """Return sequences (T, C), and the outputs (D, K) in real numbers where they can be had."""
+    graph, reference = project.graph, project.graph.reference
+    if frames is None:
+        if reference is None:
+            raise VerificationError(
+                f"{project.folder} holds no reference; give sequences of frames, --input X.npy"
+            )
+        return reference.frames, reference.outputs
+    if takes_recordings(graph) or frames.shape[-1] != graph.frame.size:
+        raise VerificationError(
+            f"model {graph.name} takes recordings, or frames of {graph.frame.size} channels; the "
+            f"input has {frames.shape[-1]}: give what this model was made for"
+        )
+    card = read_card(project.folder / "float")
+    if card is None or kind_of(card) != "imported":
+        return list(frames), None
+    from lnn_edge.nn.imported import load_imported
+
+    return list(frames), list(load_imported(project.folder / "float").run(frames))
+
+
+def _errors(graph: QGraph, runs: Runs, wanted: np.ndarray) -> dict[str, dict[str, float]]:
+    got = np.array([record.outputs for run in runs for record in run])
+    if len(got) != len(wanted):
+        raise VerificationError(
+            f"the model in real numbers makes {len(wanted)} decisions, the device made {len(got)}; "
+            "quantize the model again"
+        )
+    return output_errors(graph, got, wanted)
+
+
+def _warnings(graph: QGraph, frames: np.ndarray, outputs: Sequence[OutputCheck]) -> tuple[str, ...]:
+    """Return what must be known of frames (N, C) and of the outputs on them."""
+    held = channel_resolutions(graph, frames)
+    outside = round(sum(r.clipped for r in held) * len(frames))
+    told = (
+        f"{outside} of {frames.size} values are outside the range of the calibration data and "
+        "saturate"
+    )
+    lost = [
+        sentence
+        for check in outputs
+        for sentence in error_warnings(check.float_error, check.output.name if graph.heads else "")
+    ]
+    return (*((told,) if outside else ()), *warnings(held), *lost)
