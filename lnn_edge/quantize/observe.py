@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,12 +51,20 @@ class Calibration:
         return range_without_tails(values.numpy())
 
 
-def calibrate(plan: Plan, sequences: Sequences) -> Calibration:
-    """Return the values of every node, and of tensors inside cells as `NODE_INDEX_NAME`."""
+def calibrate(
+    plan: Plan, sequences: Iterable[tuple[Tensor, ...]], names: Container[str] | None = None
+) -> Calibration:
+    """Return the values of nodes, and of tensors inside cells as `NODE_INDEX_NAME`.
+
+    Args:
+        plan: What runs.
+        sequences: Inputs of forward.
+        names: Of the nodes to see; None for all. What is inside cells is seen in any case.
+    """
     calibration = Calibration(frozenset(node.name for node in plan.outputs.values()))
     with torch.no_grad():
         for inputs in sequences:
-            _Observer(plan.traced, calibration.tap).run(*inputs)
+            _Observer(plan.traced, calibration.tap, names).run(*inputs)
     return calibration
 
 
@@ -66,13 +74,15 @@ def observe(plan: Plan, sequences: Sequences) -> Ranges:
 
 
 class _Observer(fx.Interpreter):
-    def __init__(self, traced: fx.GraphModule, tap: Tap) -> None:
+    def __init__(self, traced: fx.GraphModule, tap: Tap, names: Container[str] | None) -> None:
         super().__init__(traced)
-        self._traced, self._tap = traced, tap
+        self._traced, self._tap, self._names = traced, tap, names
 
     def run_node(self, n: fx.Node) -> Any:
         layer = layer_of(self._traced, n)
         value = self._recur(n, layer) if isinstance(layer, Recurrent) else super().run_node(n)
+        if self._names is not None and n.name not in self._names:
+            return value
         seen = value[0] if isinstance(value, tuple) and value else value
         if isinstance(seen, Tensor) and seen.is_floating_point() and n.op != "get_attr":
             self._tap(n.name, seen)
