@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 import torch
@@ -53,12 +53,20 @@ class Calibration:
         return range_without_tails(values.numpy())
 
 
-def calibrate(plan: Plan, sequences: Sequences) -> Calibration:
-    """Return the values of every node, and of tensors inside cells as `NODE_INDEX_NAME`."""
+def calibrate(
+    plan: Plan, sequences: Iterable[tuple[Tensor, ...]], names: Container[str] | None = None
+) -> Calibration:
+    """Return the values of nodes, and of tensors inside cells as `NODE_INDEX_NAME`.
+
+    Args:
+        plan: What runs.
+        sequences: Inputs of forward.
+        names: Of the nodes to see; None for all. What is inside cells is seen in any case.
+    """
     calibration = Calibration(frozenset(node.name for node in plan.outputs.values()))
     with torch.no_grad():
         for inputs in _batches(sequences):
-            _Observer(plan.traced, calibration.tap).run(*inputs)
+            _Observer(plan.traced, calibration.tap, names).run(*inputs)
     return calibration
 
 
@@ -67,22 +75,23 @@ def observe(plan: Plan, sequences: Sequences) -> Ranges:
     return calibrate(plan, sequences).ranges()
 
 
-def _batches(sequences: Sequences) -> Iterator[tuple[Tensor, ...]]:
+def _batches(sequences: Iterable[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
     """Yield the sequences, those side by side that are of one length."""
     for _, alike in groupby(sequences, key=lambda s: [x.shape for x in s]):
-        rows = list(alike)
-        for i in range(0, len(rows), MOST_AT_ONCE):
-            yield tuple(torch.cat(parts) for parts in zip(*rows[i : i + MOST_AT_ONCE], strict=True))
+        while rows := list(islice(alike, MOST_AT_ONCE)):
+            yield tuple(torch.cat(parts) for parts in zip(*rows, strict=True))
 
 
 class _Observer(fx.Interpreter):
-    def __init__(self, traced: fx.GraphModule, tap: Tap) -> None:
+    def __init__(self, traced: fx.GraphModule, tap: Tap, names: Container[str] | None) -> None:
         super().__init__(traced)
-        self._traced, self._tap = traced, tap
+        self._traced, self._tap, self._names = traced, tap, names
 
     def run_node(self, n: fx.Node) -> Any:
         layer = layer_of(self._traced, n)
         value = self._recur(n, layer) if isinstance(layer, Recurrent) else super().run_node(n)
+        if self._names is not None and n.name not in self._names:
+            return value
         seen = value[0] if isinstance(value, tuple) and value else value
         if isinstance(seen, Tensor) and seen.is_floating_point() and n.op != "get_attr":
             self._tap(n.name, seen)

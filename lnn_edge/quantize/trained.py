@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,9 @@ from lnn_edge.files.write import write_together
 from lnn_edge.graph.fidelity import Resolution, error_warnings, resolution, warnings
 from lnn_edge.graph.file import graph_bytes, graph_sha256
 from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.ranges import Range
 from lnn_edge.graph.reference import reference_beside
+from lnn_edge.graph.scales import Ranges
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.nn.model import AbstractStreamNet
@@ -24,7 +27,7 @@ from lnn_edge.nn.threads import one_thread
 from lnn_edge.nn.timing import Plan, make_plan
 from lnn_edge.nn.trace import trace
 from lnn_edge.quantize.assemble import lower_behind
-from lnn_edge.quantize.observe import Calibration, calibrate
+from lnn_edge.quantize.observe import Calibration, calibrate, observe
 from lnn_edge.train.checkpoint import Trained, facts_of, prepare, real_inputs
 
 REPORT = "quantize.json"  # beside the graph
@@ -40,13 +43,37 @@ def plan_of(network: AbstractStreamNet) -> Plan:
 
 def sequences_of(
     network: AbstractStreamNet, prepared: Sequence[DecisionSequence]
-) -> list[tuple[Tensor, ...]]:
-    """Return a network's inputs in real units, (1, D, *shape) each, of what decides at all."""
-    return [
-        tuple(x[None] for x in real_inputs(network, sequence).values())
-        for sequence in prepared
-        if len(sequence.stamps)
-    ]
+) -> Iterator[tuple[Tensor, ...]]:
+    """Yield a network's inputs in real units, (1, D, *shape) each, of what decides at all."""
+    for sequence in prepared:
+        if len(sequence.stamps):
+            yield tuple(x[None] for x in real_inputs(network, sequence).values())
+
+
+class _Asked(dict[str, Range]):
+    """Ranges that note which of them a lowering asks for; one that never varied is any."""
+
+    def __init__(self, ranges: Ranges) -> None:
+        super().__init__(
+            {k: (lo, hi) if lo < hi else (-1.0, 1.0) for k, (lo, hi) in ranges.items()}
+        )
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Note the name."""
+        self.names.add(name)
+        return super().get(name, default)
+
+
+def _calibrated(
+    network: AbstractStreamNet, plan: Plan, prepared: Sequence[DecisionSequence]
+) -> Calibration:
+    """Return the values whose ranges the lowering asks for: all of them would fill the memory."""
+    first = next(sequences_of(network, prepared), ())
+    with one_thread():
+        asked = _Asked(observe(plan, [first] if first else []))
+        lower_behind(plan, asked, network.front, "net", {})
+        return calibrate(plan, sequences_of(network, prepared), asked.names)
 
 
 def calibration_records(names: Sequence[str]) -> tuple[str, ...]:
@@ -142,8 +169,7 @@ def _quantize(
         metadata["unlearned"] = list(card.unlearned)
     sequences = prepare(network, recordings) if prepared is None else prepared
     plan = plan_of(network)
-    with one_thread():
-        calibration = calibrate(plan, sequences_of(network, sequences))
+    calibration = _calibrated(network, plan, sequences)
     ranges = calibration.ranges()
     graph = lower_behind(plan, ranges, network.front, card.recipe.name, metadata)
     return graph, (*_of_time(graph, sequences), *_of_tensors(graph, calibration))

@@ -66,7 +66,7 @@ def test_what_is_not_finite_is_named(bad: float) -> None:
 
 def test_every_tensor_with_a_range_of_its_own_is_observed(trained: Trained) -> None:
     prepared = prepare(trained.network, RECORDINGS)
-    ranges = observe(plan_of(trained.network), sequences_of(trained.network, prepared))
+    ranges = observe(plan_of(trained.network), list(sequences_of(trained.network, prepared)))
     rectified = {"relu", "relu_1", "relu_2", "relu_3", "relu_4"}
     assert rectified | {"cell_0_time_a", "cell_0_time_b", "head"} <= ranges.keys()
     assert all(low < high for low, high in ranges.values())
