@@ -155,7 +155,6 @@ def assert_right(graph: QGraph, module: RandomModule, x: np.ndarray) -> None:
 REASONS = (
     "frame by frame",
     "no range was observed",
-    "takes steps of steps",
     "exist at different times",
     "lie apart in memory",
     "look beyond the newest frame",
