@@ -238,4 +238,58 @@ LNN_INLINE void lnn_dot4_words(const uint32_t *weight, const int16_t *x, const i
     sums[3] = (int32_t) sum3;
 }
 
+/**
+ * @brief Four sums over int16 activations, one word of weights per row and two columns.
+ * @param weight groups of {columns 0, 1} of rows 0 to 3, then {columns 2, 3} of them
+ * @param x      4 * groups activations
+ * @param groups at least 1
+ * @param sums   one per row; below 2^31 (proved when the graph is built)
+ */
+LNN_INLINE void lnn_dot4_halves(const uint32_t *weight, const int16_t *x, const int32_t groups, int32_t sums[4])
+{
+    uint32_t sum0 = 0U;
+    uint32_t sum1 = 0U;
+    uint32_t sum2 = 0U;
+    uint32_t sum3 = 0U;
+    int32_t  left = groups;
+#if LNN_HAS_DSP
+    __asm__ volatile("1: ldr r4, [%[x]], #4\n"
+                     "   ldm %[w]!, {r8-r11}\n"
+                     "   smlad %[sum0], r8, r4, %[sum0]\n"
+                     "   smlad %[sum1], r9, r4, %[sum1]\n"
+                     "   smlad %[sum2], r10, r4, %[sum2]\n"
+                     "   smlad %[sum3], r11, r4, %[sum3]\n"
+                     "   ldr r4, [%[x]], #4\n"
+                     "   ldm %[w]!, {r8-r11}\n"
+                     "   smlad %[sum0], r8, r4, %[sum0]\n"
+                     "   smlad %[sum1], r9, r4, %[sum1]\n"
+                     "   smlad %[sum2], r10, r4, %[sum2]\n"
+                     "   smlad %[sum3], r11, r4, %[sum3]\n"
+                     "   subs %[left], %[left], #1\n"
+                     "   bne 1b\n"
+                     : [sum0] "+r"(sum0), [sum1] "+r"(sum1), [sum2] "+r"(sum2), [sum3] "+r"(sum3), [w] "+r"(weight),
+                       [x] "+r"(x), [left] "+r"(left)
+                     :
+                     : "r4", "r8", "r9", "r10", "r11", "cc", "memory");
+#else
+    for (; left > 0; left--)
+    {
+        for (int32_t half = 0; half < 2; half++)
+        {
+            const uint32_t pair = lnn_load_pair(x);
+            sum0                = lnn_dual_mac(weight[0], pair, sum0);
+            sum1                = lnn_dual_mac(weight[1], pair, sum1);
+            sum2                = lnn_dual_mac(weight[2], pair, sum2);
+            sum3                = lnn_dual_mac(weight[3], pair, sum3);
+            weight += 4;
+            x += 2;
+        }
+    }
+#endif
+    sums[0] = (int32_t) sum0;
+    sums[1] = (int32_t) sum1;
+    sums[2] = (int32_t) sum2;
+    sums[3] = (int32_t) sum3;
+}
+
 #endif

@@ -81,12 +81,12 @@ LNN_INLINE int32_t lnn_requantize_sum2(const int32_t acc1, const int32_t multipl
 {
     const int64_t sum = (int64_t) lnn_shift_left(acc1, shift1) * multiplier1 +
                         (int64_t) lnn_shift_left(acc2, shift2) * multiplier2;
-    const int64_t y = (sum + INT64_C(0x80000000)) >> 32;
+    const int32_t y = (int32_t) ((sum + INT64_C(0x80000000)) >> 32); /* the sum fits 64 bits (proved) */
     if ((low == INT8_MIN) && (high == INT8_MAX))
     {
-        return lnn_saturate_int8((int32_t) y); /* the sum fits 64 bits (proved) */
+        return lnn_saturate_int8(y);
     }
-    return (y < low) ? low : ((y > high) ? high : (int32_t) y);
+    return lnn_saturate(y, low, high);
 }
 
 /** @brief floor((2 n + d) / (2 d)): n / d rounded half up; d > 0, |2 n| + d below 2^31. */

@@ -108,7 +108,7 @@ class Timing:
         stage: Index of its stage.
         shift: Element m is element m + shift of what the stage computes.
         pad: Zeros before element 0.
-        tail: Last elements of forward that look beyond the end; below 0: that forward leaves out.
+        tail: Last elements of the stage that look beyond the end; below 0: that forward leaves out.
         stride: Elements of the stage from one to the next.
     """
 
@@ -315,7 +315,26 @@ class _Planner:
         if timing.stride == 1 and self._passes(origin, latest):
             latest.carried[node.name] = Carried(origin, timing.shift)
             return Timing(latest.index, tail=timing.tail)
+        if self._is_movable(node, timing):
+            return self._moved(node, timing, latest)
         return self._settled(node)
+
+    def _is_movable(self, node: fx.Node, timing: Timing) -> bool:
+        """Return whether a layer treats every element alike and one node alone reads it."""
+        stage = self.stages[timing.stage]
+        kept = isinstance(layer_of(self.traced, node), Recurrent) or node.op == "placeholder"
+        is_read = node.name in stage.reads or any(s.source is node for s in self.stages)
+        return not (timing.is_view or kept or is_read) and len(node.users) == 1
+
+    def _moved(self, node: fx.Node, timing: Timing, latest: PlannedStage) -> Timing:
+        """Let a layer on a skip run where it is read, on carried values, if all it reads pass."""
+        before = [b for b in node.all_input_nodes if b.name in self.timings]
+        if any(self._met(b, latest).stage != latest.index for b in before):
+            return timing
+        self.stages[timing.stage].nodes.remove(node)
+        latest.nodes.append(node)
+        self.timings[node.name] = Timing(latest.index, tail=timing.tail)
+        return self.timings[node.name]
 
     def _passes(self, origin: fx.Node, latest: PlannedStage) -> bool:
         """Return whether a value is what its stage hands on to a later one, at one pace."""
@@ -323,7 +342,7 @@ class _Planner:
             if stage.hop > 1:
                 return False
             if stage.source is origin:
-                return True
+                return stage.index > 0  # no ring holds what the first one reads
         return False
 
     def _check_restart(self, node: fx.Node, names: tuple[str | int, ...]) -> None:
@@ -349,7 +368,7 @@ class _Planner:
         if made is None:
             read = Read(1, timing.shift)
             made = self._open(node, self._origin(node), timing.stride, read)
-        made = Timing(made.stage, tail=-(-timing.tail // timing.stride))
+        made = Timing(made.stage, tail=_thinned(timing.tail, timing.stride))
         self.timings[node.name] = made
         self._shown.pop(node.name, None)
         return made
@@ -416,7 +435,7 @@ class _Planner:
         reach = (span - 1) * timing.stride
         read = Read(reach + 1, timing.shift + reach, dilation * timing.stride, 0, timing.stride)
         made = self._open(node, self._origin(x), stride * timing.stride, read)
-        return Timing(made.stage, tail=-(-timing.tail // stride))
+        return Timing(made.stage, tail=_thinned(timing.tail, stride * timing.stride))
 
     def _is_causal(self, node: fx.Node, layer: Any, timing: Timing, span: int) -> bool:
         """Return whether a kernel begins before the record, in zeros.
@@ -486,11 +505,10 @@ class _Planner:
                 f"{where(node)}: cuts time; needed is a start from 0 on or an end below 0, as in "
                 "[:, 4:] or [:, :-4]"
             )
-        if step > 1 and timing.stride > 1:
-            raise LayerError(f"{where(node)}: takes steps of steps; take one [:, ::{step}]")
         self._shown[node.name] = x
         shift = timing.shift + start * timing.stride
-        return Timing(timing.stage, shift, timing.pad, timing.tail + stop, timing.stride * step)
+        tail = timing.tail + stop * timing.stride
+        return Timing(timing.stage, shift, timing.pad, tail, timing.stride * step)
 
     def _newest(self, node: fx.Node, x: fx.Node, timing: Timing) -> Timing:
         if timing.tail:
@@ -532,6 +550,11 @@ def _geometry(layer: Any) -> tuple[Any, int, Any]:
     """Return stride, elements that the kernel spans, dilation."""
     dilation = _one(getattr(layer, "dilation", 1))
     return layer.stride, dilation * (_one(layer.kernel_size) - 1) + 1, dilation
+
+
+def _thinned(tail: int, stride: int) -> int:
+    """Return a tail in elements of which every `stride` is left; what a cut hits in part is cut."""
+    return -(-tail // stride) if tail > 0 else tail // stride
 
 
 def _padding(layer: Any) -> int:

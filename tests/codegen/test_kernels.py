@@ -101,7 +101,7 @@ def test_every_row_kernel_is_exercised(batch: Batch) -> None:
     used = {(case.op.kind, case.kernel.name) for case in batch.cases}
     names = ("dsp_pairs", "dsp_words", "portable")
     every = {(kind, name) for kind in ("linear", "conv1d") for name in names}
-    assert used == every | {("linear", "dsp_narrow_pairs")}
+    assert used == every | {("linear", "dsp_narrow_pairs"), ("linear", "dsp_halves")}
 
 
 def test_kernels_are_bit_exact_on_the_host(batch: Batch, tmp_path: Path) -> None:
@@ -125,6 +125,7 @@ def test_kernels_are_bit_exact_and_cheaper_on_arm(batch: Batch, core: str, tmp_p
     assert cost["l64x64", "int16", "dsp_words"] < 1.65
     assert cost["l64x64", "int8", "portable"] > 4
     assert cost["n64x64", "int16", "dsp_narrow_pairs"] < 1.3
+    assert cost["l64x64", "int16", "dsp_halves"] < 1.15
 
 
 def saves(batch: Batch, instructions: dict[str, int]) -> list[bool]:
@@ -148,12 +149,14 @@ def test_the_core_chooses_the_kernel() -> None:
     assert select(op, HOST).name == "portable"
     assert select(op, Core("cortex-m3", dsp=False)).name == "portable"
     assert select(op, M7).name == "dsp_pairs"
-    assert select(linear(24, 12, "int16"), M7).name == "dsp_words"
+    assert select(linear(24, 12, "int16"), M7).name == "dsp_halves"
+    assert select(linear(24, 8, "int16"), M7).name == "dsp_words"  # too few to pay with flash
+    assert select(linear(26, 12, "int16"), M7).name == "dsp_words"  # no whole groups of columns
     assert select(narrow(24, 12), M7).name == "dsp_narrow_pairs"
-    assert select(narrow(41, 24), M7).name == "dsp_words"  # no whole groups of columns
+    assert select(narrow(41, 24), M7).name == "dsp_words"
     assert select(narrow(24, 12), HOST).name == "portable"
     wider = replace(narrow(24, 12).inputs[0], qmax=128)
-    assert select(replace(narrow(24, 12), inputs=(wider,)), M7).name == "dsp_words"
+    assert select(replace(narrow(24, 12), inputs=(wider,)), M7).name == "dsp_halves"
 
 
 def test_wide_rows_are_widened_a_block_at_a_time() -> None:

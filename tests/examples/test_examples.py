@@ -12,7 +12,8 @@ import lnn_edge as le
 from tests.support.places import ROOT
 from tests.support.projects import needs_arm_gcc
 
-EXAMPLES = sorted(p.stem for p in (ROOT / "examples").glob("[a-z]*.py") if p.stem != "ecg")
+DATA = ("ecg", "motion")
+EXAMPLES = sorted(p.stem for p in (ROOT / "examples").glob("[a-z]*.py") if p.stem not in DATA)
 
 
 @pytest.mark.target

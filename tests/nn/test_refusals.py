@@ -99,6 +99,11 @@ CASES: dict[str, tuple[Callable[[Any, Tensor], Any], str, dict[str, Callable[[],
         "windows lie along axis 1 .*windows, steps",
         {"rnn": lambda: CfC(6, 6)},
     ),
+    "skip_of_frames": (
+        lambda s, x: s.head(s.conv(functional.pad(x.mT, (2, 0))).mT + s.lin(x)),
+        "joins .* which exist at different times",
+        {"conv": lambda: nn.Conv1d(6, 6, 3), "lin": lambda: nn.Linear(6, 6)},
+    ),
     "other_rates": (
         far_skip,
         "exist at different times|frame by frame|batch axis|start from 0",

@@ -81,6 +81,17 @@ def _tcn(s: Any, x: Tensor) -> Tensor:
     return s.head((y + z).transpose(1, 2))
 
 
+def _steps_of_steps(s: Any, x: Tensor) -> Tensor:
+    z = x.mT[..., ::2][..., 1:-1][..., ::3]
+    return s.head(functional.relu(s.conv(z))[..., 1::2].mT)
+
+
+def _skip_by_matrix(s: Any, x: Tensor) -> Tensor:
+    z = functional.relu(s.c1(x.mT)[..., :-2])
+    z = functional.relu(s.c2(z)[..., :-4])
+    return s.head((z + torch.tanh(s.skip(x.mT))).mT)
+
+
 def _two_lengths(s: Any, x: Tensor) -> Tensor:
     z = x.transpose(1, 2)
     short = functional.relu(s.short(z))[..., 2:]
@@ -181,6 +192,14 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
         c1=nn.Conv1d(8, 8, 3),
         c2=nn.Conv1d(8, 8, 3, dilation=2, padding=4),
         head=nn.Linear(8, 4),
+    ),
+    "steps_of_steps": lambda: Net(_steps_of_steps, conv=nn.Conv1d(6, 8, 2), head=nn.Linear(8, 3)),
+    "skip_by_matrix": lambda: Net(
+        _skip_by_matrix,
+        c1=nn.Conv1d(6, 8, 3, padding=2),
+        c2=nn.Conv1d(8, 8, 3, padding=4, dilation=2),
+        skip=nn.Conv1d(6, 8, 1),
+        head=nn.Linear(8, 3),
     ),
     "two_lengths": lambda: Net(
         _two_lengths,

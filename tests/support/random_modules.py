@@ -27,7 +27,6 @@ ACTIVATIONS = (
 REASONS = (
     "frame by frame",
     "no range was observed",
-    "takes steps of steps",
     "exist at different times",
     "lie apart in memory",
     "look beyond the newest frame",

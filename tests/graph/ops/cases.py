@@ -643,6 +643,11 @@ def wide_operators() -> dict[str, list[AbstractOp]]:
         ops["linear"].append(
             Linear.quantize("wide", x, y, rng.normal(0, 1, (5, x.size)), np.ones(5))
         )
+    whole = QTensor("x", (48,), "int16", 0.001)  # of whole groups, read where it lies
+    end = QTensor("y", (18,), "int16", 0.5, 0, 0)
+    ops["linear"].append(
+        Linear.quantize("whole", whole, end, rng.normal(0, 1, (18, 48)), np.ones(18))
+    )
     # Every product at its extreme: the largest sums of blocks.
     ones, largest = np.ones((4, 1100)), QTensor("x", (1100,), "int8", 1.0)
     end = QTensor("y", (4,), "int16", 8.0)
