@@ -8,22 +8,19 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
-from lnn_edge.errors import BuildError
-
-SEAL_SECTION = ".seal"
+_SEAL_SECTION = ".seal"
 _SEAL_BYTES = 4
 
 
 def seal(elf: Path, image: Path) -> None:
     """Write the CRC-32 of all before it over the last word of a linked firmware and its image.
 
-    Raises:
-        BuildError: The image does not end in that word.
+    A program without that word, which is not this firmware, stays as it is.
     """
     with elf.open("rb") as stream:
-        section = ELFFile(stream).get_section_by_name(SEAL_SECTION)
+        section = ELFFile(stream).get_section_by_name(_SEAL_SECTION)
         if section is None or section["sh_size"] != _SEAL_BYTES:
-            raise BuildError(f"{elf}: section {SEAL_SECTION} of 4 bytes is needed; export again")
+            return
         at = section["sh_offset"]
     raw = image.read_bytes()
     crc = struct.pack("<I", zlib.crc32(raw[:-_SEAL_BYTES]))
