@@ -23,7 +23,7 @@ from tests.support.bad_line import Board, Outcome, line_faults, survive
 from tests.support.killed_verify import run_killed
 from tests.support.toy import motion, toy_every_graph
 
-HOP, SILENCE_S, EVENTS = 4, 10.0, 9  # frames for a step; so often happens what happens at once
+HOP, SILENCE_S, EVENTS = 4, 10.0, 3  # frames for a step; so often happens what happens at once
 KILLED = "host killed"
 
 

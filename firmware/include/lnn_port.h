@@ -14,6 +14,16 @@
 #define LNN_FLAG_OVERDRIVE (1U << 2)     /**< over-drive or core voltage not ready */
 #define LNN_FLAG_SWITCH (1U << 3)        /**< the clock switch failed */
 #define LNN_FLAG_CYCLE_COUNTER (1U << 4) /**< the cycle counter runs */
+#define LNN_FLAG_IMAGE_GOOD (1U << 5)    /**< code and constants in flash are those that were built */
+#define LNN_FLAG_IMAGE_DAMAGED (1U << 6) /**< they are not */
+
+/** Bits of lnn_port_facts_t.reset_cause, the same for every chip. */
+#define LNN_RESET_POWER (1U << 0)           /**< power-on or brown-out */
+#define LNN_RESET_PIN (1U << 1)             /**< the reset pin, which every reset pulls */
+#define LNN_RESET_SOFTWARE (1U << 2)        /**< asked for by a program or a debugger */
+#define LNN_RESET_WATCHDOG (1U << 3)        /**< the independent watchdog: the program hung, or stopped on a fault */
+#define LNN_RESET_WINDOW_WATCHDOG (1U << 4) /**< the window watchdog */
+#define LNN_RESET_LOW_POWER (1U << 5)       /**< a low-power mode that was not allowed */
 
 #define LNN_PIDR_BYTES 8U
 #define LNN_NAME_BYTES 32U
@@ -23,7 +33,7 @@ typedef struct
     uint32_t    flags;
     uint32_t    core_clock_hz;
     uint32_t    baud;
-    uint32_t    reset_cause; /**< reset status register of the chip */
+    uint32_t    reset_cause; /**< LNN_RESET_* */
     uint8_t     dwt_pidr[LNN_PIDR_BYTES];
     const char *board_name; /**< zero-terminated, cut after LNN_NAME_BYTES */
 } lnn_port_facts_t;

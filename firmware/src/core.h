@@ -50,6 +50,7 @@
 #define LNN_MPU_ATTRIBUTES_ON (1UL << 0)
 #define LNN_MPU_ATTRIBUTES_UNCACHED (1UL << 19) /**< normal memory, not cached: TEX 1, C 0, B 0 */
 #define LNN_MPU_ATTRIBUTES_DATA ((3UL << 24) | (1UL << 28)) /**< read and write, not executed */
+#define LNN_MPU_ATTRIBUTES_NOTHING (1UL << 28)              /**< not read, written or executed */
 
 #define LNN_DWT_CONTROL LNN_REGISTER(0xE0001000UL)
 #define LNN_DWT_CONTROL_CYCLES (1UL << 0)
@@ -73,15 +74,27 @@ static inline void lnn_core_unmask_interrupts(void)
     __asm volatile("cpsie i\n\tisb" ::: "memory");
 }
 
-/** @brief Keep 2^bits bytes out of the data cache; the address is a multiple of that, and nothing of it is cached yet. */
-static inline void lnn_core_uncache(const uint32_t address, const uint32_t bits)
+/** @brief Rule 2^bits bytes; the address is a multiple of that. Faults of priority -1 and above do without the rules. */
+static inline void lnn_core_protect(const uint32_t region, const uint32_t address, const uint32_t bits,
+                                    const uint32_t attributes)
 {
-    LNN_MPU_NUMBER     = 0U;
+    LNN_MPU_NUMBER     = region;
     LNN_MPU_ADDRESS    = address;
-    LNN_MPU_ATTRIBUTES = LNN_MPU_ATTRIBUTES_DATA | LNN_MPU_ATTRIBUTES_UNCACHED | ((bits - 1U) << 1) |
-                         LNN_MPU_ATTRIBUTES_ON;
+    LNN_MPU_ATTRIBUTES = attributes | ((bits - 1U) << 1) | LNN_MPU_ATTRIBUTES_ON;
     LNN_MPU_CONTROL    = LNN_MPU_CONTROL_DEFAULT_MAP | LNN_MPU_CONTROL_ON;
     lnn_core_barrier();
+}
+
+/** @brief Keep 2^bits bytes out of the data cache; nothing of it is cached yet. */
+static inline void lnn_core_uncache(const uint32_t address, const uint32_t bits)
+{
+    lnn_core_protect(0U, address, bits, LNN_MPU_ATTRIBUTES_DATA | LNN_MPU_ATTRIBUTES_UNCACHED);
+}
+
+/** @brief Let nothing touch 2^bits bytes. */
+static inline void lnn_core_forbid(const uint32_t address, const uint32_t bits)
+{
+    lnn_core_protect(1U, address, bits, LNN_MPU_ATTRIBUTES_NOTHING);
 }
 
 /** @brief Sleep until an interrupt is pending, also a masked one. */

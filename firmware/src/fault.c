@@ -4,9 +4,10 @@
 #include "lnn_frame.h"
 #include "lnn_port.h"
 #include "lnn_protocol.h"
+#include "startup.h"
 #include "uart.h"
 
-#define WORDS 8U
+#define WORDS 10U
 
 /* Reads the frame that the core pushed if it lies in the stack, then starts the stack afresh: it may have overflowed.
  * The frame: r0-r3, r12, lr, pc, xpsr. */
@@ -29,7 +30,8 @@ __attribute__((naked)) void Fault_Handler(void)
                    "ldr  r0, [r12, #24]\n\t"
                    "ldr  r1, [r12, #20]\n\t"
                    "ldr  r2, [r12, #28]\n\t"
-                   "1: b lnn_fault_report");
+                   "1: mov r3, r12\n\t"
+                   "b lnn_fault_report");
 }
 
 static uint32_t exception_number(void)
@@ -39,12 +41,13 @@ static uint32_t exception_number(void)
     return number;
 }
 
-_Noreturn void lnn_fault_report(const uint32_t pc, const uint32_t lr, const uint32_t xpsr)
+_Noreturn void lnn_fault_report(const uint32_t pc, const uint32_t lr, const uint32_t xpsr, const uint32_t sp)
 {
     static const uint8_t end = 0U;
     uint8_t              body[LNN_HEAD_BYTES + 4U * WORDS + LNN_CRC_BYTES];
     const uint32_t       words[WORDS] = {
               exception_number(), pc, lr, xpsr, LNN_SCB_CFSR, LNN_SCB_HFSR, LNN_SCB_MMFAR, LNN_SCB_BFAR,
+              sp, (uint32_t) _stack_limit,
     };
     body[0] = LNN_TYPE_FAULT;
     body[1] = 0U;

@@ -10,7 +10,7 @@
 /** @brief Exception handler; it looks at the stack and does not trust it. */
 void Fault_Handler(void);
 
-/** @brief Report and stop. @param[in] pc, lr, xpsr as the core pushed them, 0 if there is no such frame */
-_Noreturn void lnn_fault_report(uint32_t pc, uint32_t lr, uint32_t xpsr);
+/** @brief Report and stop. @param[in] pc, lr, xpsr as the core pushed them, 0 if there is no such frame; sp as it was */
+_Noreturn void lnn_fault_report(uint32_t pc, uint32_t lr, uint32_t xpsr, uint32_t sp);
 
 #endif

@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "cycles.h"
 #include "idle.h"
+#include "image.h"
 #include "lnn_port.h"
 #include "startup.h"
 #include "uart.h"
@@ -11,17 +12,40 @@
 static struct
 {
     uint32_t reset_cause;
+    uint32_t image_flags;
     bool     has_cycles;
     uint32_t old_baud;   /* to return to */
     uint32_t ticks_left; /* until then; 0: the rate is good */
 } port;
 
+static uint32_t read_reset_cause(void)
+{
+    static const struct
+    {
+        uint32_t here;
+        uint32_t told;
+    } causes[] = {
+        {LNN_RCC_RESET_CAUSE_POWER, LNN_RESET_POWER},       {LNN_RCC_RESET_CAUSE_PIN, LNN_RESET_PIN},
+        {LNN_RCC_RESET_CAUSE_SOFTWARE, LNN_RESET_SOFTWARE}, {LNN_RCC_RESET_CAUSE_WATCHDOG, LNN_RESET_WATCHDOG},
+        {LNN_RCC_RESET_CAUSE_WINDOW, LNN_RESET_WINDOW_WATCHDOG}, {LNN_RCC_RESET_CAUSE_LOW_POWER, LNN_RESET_LOW_POWER},
+    };
+    const uint32_t flags = LNN_RCC_RESET_CAUSE;
+    uint32_t       found = 0;
+    for (uint32_t i = 0; i < sizeof causes / sizeof causes[0]; i++)
+    {
+        found |= ((flags & causes[i].here) != 0U) ? causes[i].told : 0U;
+    }
+    LNN_RCC_RESET_CAUSE |= LNN_RCC_RESET_CAUSE_CLEAR;
+    return found;
+}
+
 void lnn_port_start(void)
 {
     lnn_watchdog_start();
-    port.reset_cause = LNN_RCC_RESET_CAUSE;
-    LNN_RCC_RESET_CAUSE |= LNN_RCC_RESET_CAUSE_CLEAR;
+    port.reset_cause = read_reset_cause();
     lnn_clock_start();
+    port.image_flags = lnn_image_flags();
+    lnn_watchdog_feed();
     lnn_idle_start();
     port.has_cycles = lnn_cycles_start();
     lnn_uart_start(LNN_UART_BAUD);
@@ -58,7 +82,7 @@ uint32_t lnn_port_cycles(void)
 
 void lnn_port_get_facts(lnn_port_facts_t *facts)
 {
-    facts->flags         = lnn_clock_flags() | (port.has_cycles ? LNN_FLAG_CYCLE_COUNTER : 0U);
+    facts->flags         = lnn_clock_flags() | port.image_flags | (port.has_cycles ? LNN_FLAG_CYCLE_COUNTER : 0U);
     facts->core_clock_hz = lnn_clock_core_hz();
     facts->baud          = lnn_uart_baud();
     facts->reset_cause   = port.reset_cause;

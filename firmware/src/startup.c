@@ -115,6 +115,7 @@ void Reset_Handler(void)
     enable_caches();
 #endif
     fill_variables();
+    lnn_core_forbid((uint32_t) _stack_guard, LNN_STACK_GUARD_BITS);
     (void) main();
     for (;;)
     {

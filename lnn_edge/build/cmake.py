@@ -28,6 +28,7 @@ from lnn_edge.build.record import (
     why_stale,
     write_record,
 )
+from lnn_edge.build.seal import seal
 from lnn_edge.build.size import Limits, OperatorSymbols, SizeReport, measure, read_size, write_size
 from lnn_edge.build.stack import analyse_stack, read_frames
 from lnn_edge.build.tools import APT, ARM_GCC, find_cmake, find_compiler, find_ninja, find_tool
@@ -111,6 +112,7 @@ def _build(source: Project, preset: str) -> str | None:
         inputs = read_inputs(source.folder, preset)  # before: what changes from now on is not in it
         _compile(source, preset, folder)
         if not is_host(preset):
+            seal(folder / "firmware.elf", folder / "firmware.bin")
             write_size(_measure(source, folder, limits), folder / "size.json")
         write_record(source.folder, preset, inputs, limits)
     return why

@@ -138,6 +138,12 @@ def show_verification(result: Verification) -> None:
             f"first: {m.record}, step {m.step} (sample {m.stamp}): {where}{m.tensor}[{m.element}] "
             f"is {m.got}, expected {m.expected}"
         )
+    if result.reset_causes:
+        image = {True: "as built", False: "damaged", None: "not sealed"}[result.is_image_good]
+        free = f", {result.stack_free_bytes} bytes of stack never used" * bool(
+            result.stack_free_bytes
+        )
+        out.print(f"started by {', '.join(result.reset_causes)}; flash {image}{free}")
     for warning in result.warnings:
         out.print(f"warning: {warning}")
     if result.counts:

@@ -20,7 +20,8 @@ RESULTS_HEAD_BYTES = 4
 STATE_HEAD_BYTES = 2
 TRACE_HEAD_BYTES = 2
 _ARM_JEP106 = 0x43B
-_FLAG_COUNTER_RUNS = 1 << 4
+_FLAG_COUNTER_RUNS, _FLAG_IMAGE_GOOD, _FLAG_IMAGE_DAMAGED = 1 << 4, 1 << 5, 1 << 6
+_RESET_CAUSES = ("power", "pin", "software", "watchdog", "window watchdog", "low power")
 _CLOCK_WARNINGS = (
     (1 << 0, "the oscillator that feeds the PLL did not start"),
     (1 << 1, "the PLL did not lock"),
@@ -336,7 +337,10 @@ class Error:
 
 @dataclass(frozen=True)
 class Fault:
-    """FAULT frame: registers of a Cortex-M exception that ended the firmware, uint32 each."""
+    """FAULT frame: registers of a Cortex-M exception that ended the firmware, uint32 each.
+
+    `sp` is the stack pointer at the handler, `stack_limit` the lowest address of the stack.
+    """
 
     exception: int
     pc: int
@@ -346,15 +350,17 @@ class Fault:
     hfsr: int
     mmfar: int
     bfar: int
+    sp: int
+    stack_limit: int
 
     def encode(self) -> bytes:
         """Return the payload."""
-        return struct.pack("<8I", *(getattr(self, field.name) for field in fields(self)))
+        return struct.pack("<10I", *(getattr(self, field.name) for field in fields(self)))
 
     @classmethod
     def decode(cls, payload: bytes) -> Fault:
         """Read a payload."""
-        return cls(*_unpack("<8I", payload, "FAULT"))
+        return cls(*_unpack("<10I", payload, "FAULT"))
 
 
 _INFO = "<B3sIIIIHHBBHHHH8s32s32s32s"
@@ -429,6 +435,18 @@ class Info:
     def clock_warnings(self) -> tuple[str, ...]:
         """What went wrong while the board set its clock up; with any it runs on its slow clock."""
         return tuple(text for bit, text in _CLOCK_WARNINGS if self.flags & bit)
+
+    @property
+    def is_image_good(self) -> bool | None:
+        """Whether code and constants in flash are those that were built; None if nobody knows."""
+        if not self.flags & (_FLAG_IMAGE_GOOD | _FLAG_IMAGE_DAMAGED):
+            return None
+        return not self.flags & _FLAG_IMAGE_DAMAGED
+
+    @property
+    def reset_causes(self) -> tuple[str, ...]:
+        """Why the board started last; every reset of an STM32 pulls its pin too."""
+        return tuple(name for bit, name in enumerate(_RESET_CAUSES) if self.reset_cause >> bit & 1)
 
     def record_layout(self, detail: bool) -> RecordLayout:
         """Layout of the result records, with or without detail."""

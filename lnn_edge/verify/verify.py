@@ -161,6 +161,9 @@ class Verification:
         is_invented: Whether there is no accuracy because it would mean nothing, see
             learned.is_invented.
         resumed_steps: Decisions that an interrupted run of the same verification left.
+        reset_causes: Why the device started last, see Info.
+        is_image_good: Whether its flash holds what was built; None if nobody knows.
+        stack_free_bytes: Of its stack, that nothing has written to; None if it does not tell.
     """
 
     link: str
@@ -191,6 +194,9 @@ class Verification:
     trained_on: Overlap | None = None
     is_invented: bool = False
     resumed_steps: int = 0
+    reset_causes: tuple[str, ...] = ()
+    is_image_good: bool | None = None
+    stack_free_bytes: int | None = None
 
     @property
     def float_error(self) -> dict[str, float] | None:
@@ -213,6 +219,8 @@ class Verification:
         said = [c.sentence for c in self.wrong_counters]
         if not self.is_exact:
             said.insert(0, f"{self.mismatches} of {self.steps} steps differ from the simulator")
+        if self.is_image_good is False:
+            said.append("code or constants in flash are not those that were built: flash it again")
         if self.clock_warnings and self.has_clock:
             said.append(f"{self._slow_clock}: cycles and time are not those of the board")
         return tuple(said)
@@ -225,6 +233,10 @@ class Verification:
             said.append(f"{self._slow_clock}, as always on {self.link}, which has no oscillators")
         if self.line is not None and self.line.sentence is not None:
             said.append(self.line.sentence)
+        if any("watchdog" in cause for cause in self.reset_causes):
+            said.append(
+                "the board was started by its watchdog: its program hung or stopped on a fault"
+            )
         return tuple(said)
 
     @property
@@ -272,6 +284,9 @@ class Verification:
             "decision_cost": self.decision_cost and asdict(self.decision_cost),
             "instructions_by_function": self.functions,
             "resumed_steps": self.resumed_steps,
+            "reset_causes": list(self.reset_causes),
+            "is_image_good": self.is_image_good,
+            "stack_free_bytes": self.stack_free_bytes,
         }
 
 
@@ -389,6 +404,9 @@ def verify(
         ),
         functions=None if resumed else exchange.functions,
         resumed_steps=resumed,
+        reset_causes=info.reset_causes,
+        is_image_good=info.is_image_good,
+        stack_free_bytes=min(s.stack_free_bytes for s in exchange.stats) or None,
     )
 
 

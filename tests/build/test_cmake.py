@@ -45,8 +45,9 @@ def test_every_board_builds_without_a_warning(board):
     elf = read_elf(result.elf)
     places = {section.name: section.address for section in elf.sections}
     assert places[".vectors"] == flash.start
-    assert elf.labels["_stack_limit"] == stack.start
-    assert elf.labels["_stack_top"] == stack.start + described.layout.stack_bytes
+    limit = elf.labels["_stack_limit"]
+    assert limit == elf.labels["_stack_guard"] + 32 == stack.start + 32
+    assert elf.labels["_stack_top"] == limit + described.layout.stack_bytes
     assert elf.labels["_bss_end"] <= described.region(described.layout.data).end
     symbols = ("_data_load", "_data_start", "_data_end", "_bss_start", "_bss_end", "_stack_top")
     assert all(elf.labels[name] % 8 == 0 for name in symbols)

@@ -74,7 +74,7 @@ def test_data_survives_the_wire(first, frames, stamps, samples):
 @given(
     st.lists(u32, min_size=16, max_size=16),
     st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=2),
-    st.lists(u32, min_size=8, max_size=8),
+    st.lists(u32, min_size=10, max_size=10),
 )
 def test_counters_and_faults_survive_the_wire(counters, sums, registers):
     assert Stats.decode(Stats(*counters, *sums).encode()) == Stats(*counters, *sums)
@@ -127,7 +127,7 @@ def test_info_lies_as_the_specification_says():
         (lambda p: Stats.decode(p), b"\0" * 79),
         (lambda p: Stats.decode(p), b"\0" * 52),
         (lambda p: Error.decode(p), b"\x01"),
-        (lambda p: Fault.decode(p), b"\0" * 33),
+        (lambda p: Fault.decode(p), b"\0" * 41),
         (lambda p: Info.decode(p), INFO.encode()[:-1]),
         (lambda p: Info.decode(p), b""),
     ],

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lnn_edge.build.seal import seal
 from lnn_edge.device.elf import read_elf
 from lnn_edge.device.framing import Frame, encode_frame
+from lnn_edge.device.link.fault import describe_fault
 from lnn_edge.device.protocol import Data, ErrorCode, Fault, Kind
 from tests.firmware.programs import TROUBLE, compile_board, needs_arm_gcc, needs_qemu
 from tests.firmware.wire import connect, run_qemu, run_virtual
@@ -16,7 +20,6 @@ from tests.firmware.wire import connect, run_qemu, run_virtual
 pytestmark = [pytest.mark.target, needs_arm_gcc]
 
 UNDEFINED, NO_MEMORY, DIVISION, OVERFLOW, HANG = range(1, 6)
-WATCHDOG = 1 << 29  # RCC_CSR.IWDGRSTF, RM0385
 CASES = [
     (UNDEFINED, "execute_nothing", 1 << 16),
     (NO_MEMORY, "read_nowhere", 1 << 9),
@@ -55,9 +58,9 @@ def test_a_fault_is_reported_with_its_place_and_cause(f746, tmp_path, what, func
 @pytest.mark.parametrize("what", [UNDEFINED, HANG])
 def test_the_watchdog_resets_the_board_and_says_so(f746, tmp_path, what):
     with run_virtual(f746, tmp_path) as address, connect(address) as wire:
-        assert not wire.greet().reset_cause & WATCHDOG
+        assert "power" in wire.greet().reset_causes
         provoke(wire, what)
-        assert wire.greet(tries=240).reset_cause & WATCHDOG
+        assert wire.greet(tries=240).reset_causes == ("pin", "watchdog")
         reply = wire.ask(Kind.DATA, 1, Data(0, 0, (), b"").encode())
         assert reply.kind == Kind.RESULTS
 
@@ -87,13 +90,53 @@ def test_a_fault_is_reported_by_another_core_and_emulator(f405):
         assert read_elf(f405).name_at(fault.pc).startswith("execute_nothing")
 
 
-@needs_qemu
-def test_an_overflowing_stack_is_reported_although_nothing_could_be_pushed(f405):
-    with run_qemu(f405) as address, connect(address) as wire:
+def check_overflow(address: str) -> None:
+    """The stack meets its guard or leaps over it and leaves the memory: a frame names it."""
+    with connect(address) as wire:
         wire.greet()
         frame = provoke(wire, OVERFLOW)
         assert frame is not None
         assert frame.kind == Kind.FAULT
         fault = Fault.decode(frame.payload)
-        assert fault.cfsr & 1 << 12  # STKERR
-        assert fault.pc == 0  # there is no exception frame to read it from
+        assert fault.exception in (4, 5)  # MemManage, BusFault
+        assert fault.cfsr & (1 << 4 | 1 << 12)  # MSTKERR or STKERR: nothing could be pushed
+        assert "stack overflow" in describe_fault(fault)
+
+
+def test_an_overflowing_stack_is_named(f746, tmp_path):
+    with run_virtual(f746, tmp_path) as address:
+        check_overflow(address)
+
+
+@needs_qemu
+def test_an_overflowing_stack_is_named_by_another_core_and_emulator(f405):
+    with run_qemu(f405) as address:
+        check_overflow(address)
+
+
+def test_a_stack_that_leaps_over_its_guard_is_named():
+    below = Fault(5, 0, 0, 0, 1 << 12, 0, 0, 0, 0x1FFFFF80, 0x20000020)
+    met = Fault(4, 0x08000124, 0, 0, 0x82, 0, 0x20000004, 0, 0x20000030, 0x20000020)
+    other = Fault(4, 0x08000124, 0, 0, 0x82, 0, 0x20001004, 0, 0x20000800, 0x20000020)
+    assert ["stack overflow" in describe_fault(f) for f in (below, met, other)] == [
+        True,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("damage", [0, 1], ids=["whole", "damaged"])
+def test_a_sealed_image_is_checked_at_each_start(f746, tmp_path, damage):
+    elf, image = tmp_path / "firmware.elf", tmp_path / "firmware.bin"
+    shutil.copy(f746, elf)
+    subprocess.run(["arm-none-eabi-objcopy", "-O", "binary", elf, image], check=True)
+    seal(elf, image)
+    segments = read_elf(elf).segments
+    assert b"".join(data for _, data in sorted(segments)) == image.read_bytes()  # no gaps
+    raw = elf.read_bytes()
+    at = raw.index(b"stm32f746g-disco\0")  # a constant that nothing depends on
+    elf.write_bytes(raw[:at] + bytes([raw[at] ^ damage]) + raw[at + 1 :])
+    with run_virtual(elf, tmp_path) as address, connect(address) as wire:
+        assert wire.greet().is_image_good == (not damage)
+    with run_virtual(f746, tmp_path) as address, connect(address) as wire:
+        assert wire.greet().is_image_good is None  # not sealed

@@ -35,7 +35,7 @@ from lnn_edge.device.protocol import (
 CHANNELS, OUTPUTS, POST = 2, 3, 10
 STATE_BYTES, PREFIX_BYTES, PROBE_BYTES, TRACE_BYTES = 2500, 40, 30, 2600
 SHA = bytes(range(32))
-FAULT = Fault(3, 0x08000124, 0x08000201, 0x01000003, 1 << 24, 1 << 30, 0, 0)
+FAULT = Fault(3, 0x08000124, 0x08000201, 0x01000003, 1 << 24, 1 << 30, 0, 0, 0x20001000, 0x20000020)
 
 
 def decide(samples, stamp: int, number: int, detail: bool) -> ResultRecord:

@@ -28,6 +28,8 @@ class FakeInfo:
     clock_source: str = "instructions"
     core_clock_hz: int = 216_000_000
     clock_warnings: tuple[str, ...] = ()
+    reset_causes: tuple[str, ...] = ("power", "pin")
+    is_image_good: bool | None = None
 
 
 class FakeLink:
@@ -329,6 +331,16 @@ def test_what_the_host_repeated_is_its_own_doing(duplicates: int, is_told: bool)
     assert result.passed
     assert result.line == Line(0, 0, 0, duplicates, 0, 2, 0, 2)
     assert bool(result.warnings) == is_told
+
+
+def test_damaged_flash_fails_and_a_start_by_the_watchdog_is_told() -> None:
+    damaged = look(FakeLink(toy_graph(), info=FakeInfo(is_image_good=False)))
+    assert (damaged.is_exact, damaged.passed) == (True, False)
+    assert "flash it again" in damaged.failures[0]
+    hung = look(FakeLink(toy_graph(), info=FakeInfo(reset_causes=("pin", "watchdog"))))
+    assert hung.passed
+    assert "started by its watchdog" in hung.warnings[0]
+    assert hung.to_json()["reset_causes"] == ["pin", "watchdog"]
 
 
 SLOW = FakeInfo(core_clock_hz=16_000_000, clock_warnings=("the PLL did not lock",))

@@ -11,17 +11,18 @@ from lnn_edge.device.protocol import Fault
 _EXCEPTIONS = {2: "NMI", 3: "HardFault", 4: "MemManage", 5: "BusFault", 6: "UsageFault"}
 _MMFAR_VALID = 1 << 7
 _BFAR_VALID = 1 << 15
+_GUARD_BYTES = 32  # that nothing may touch, below the stack (linker.ld)
 _CFSR = (
     (0, "IACCVIOL, instruction fetch not allowed"),
     (1, "DACCVIOL, data access not allowed"),
     (3, "MUNSTKERR, memory fault on exception return"),
-    (4, "MSTKERR, memory fault on exception entry: stack overflow?"),
+    (4, "MSTKERR, memory fault on exception entry"),
     (5, "MLSPERR, memory fault while saving FPU registers"),
     (8, "IBUSERR, instruction fetch from no memory"),
     (9, "PRECISERR, data access to no memory"),
     (10, "IMPRECISERR, buffered write to no memory"),
     (11, "UNSTKERR, bus fault on exception return"),
-    (12, "STKERR, bus fault on exception entry: stack overflow?"),
+    (12, "STKERR, bus fault on exception entry"),
     (13, "LSPERR, bus fault while saving FPU registers"),
     (16, "UNDEFINSTR, undefined instruction"),
     (17, "INVSTATE, branch to an address without the Thumb bit"),
@@ -45,12 +46,20 @@ def describe_fault(fault: Fault, elf: Elf | None = None) -> str:
     return f"{name} at {pc}, called from {lr}: {'; '.join(_causes(fault))} ({registers})"
 
 
+def _is_overflow(fault: Fault) -> bool:
+    """Whether the stack grew into the guard below it, or past it."""
+    guard = range(fault.stack_limit - _GUARD_BYTES, fault.stack_limit)
+    is_met = bool(fault.cfsr & _MMFAR_VALID) and fault.mmfar in guard
+    return is_met or fault.sp < fault.stack_limit
+
+
 def _describe(address: int, elf: Elf | None) -> str:
     return elf.describe(address) if elf else f"{address:#010x}"
 
 
 def _causes(fault: Fault) -> list[str]:
-    causes = [text for bit, text in _CFSR if fault.cfsr >> bit & 1]
+    causes = ["stack overflow"] if _is_overflow(fault) else []
+    causes += [text for bit, text in _CFSR if fault.cfsr >> bit & 1]
     causes += [text for bit, text in _HFSR if fault.hfsr >> bit & 1]
     if fault.cfsr & _MMFAR_VALID:
         causes.append(f"address {fault.mmfar:#010x}")

@@ -17,7 +17,7 @@ _KINDS = ("flash", "ram")
 _BUSES = ("apb1", "apb2")
 _CPUS = ("cortex-m7", "cortex-m4")
 IRQS = 98  # interrupts of the STM32F746, RM0385 vector table
-_PAGE = 1024  # smallest unit the engine maps, bytes
+PAGE = 1024  # smallest unit the engine maps, bytes
 _PERIPHERALS = (0x40000000, 0x60000000)
 _RESERVED = (  # what the board puts there itself, ARMv7-M B3.1 and RM0385 chapter 41
     (0x1FF0F000, 0x1FF0F800, "the unique ID"),
@@ -215,7 +215,7 @@ def _check_usart(name: str, usart: UsartConfig) -> None:
     if usart.bus not in _BUSES:
         raise BoardError(f"{name}: usart bus {usart.bus!r} is not apb1 or apb2")
     low, high = _PERIPHERALS
-    if not low <= usart.base < high or usart.base % _PAGE:
+    if not low <= usart.base < high or usart.base % PAGE:
         raise BoardError(f"{name}: usart base {usart.base:#010x} is not a peripheral's address")
     limits = {"irq": IRQS, "clock_bit": 32, "select_bit": 31}
     for field, limit in limits.items():
@@ -230,7 +230,7 @@ def _check_memories(name: str, memories: tuple[MemoryRegion, ...]) -> None:
             raise BoardError(
                 f"{name}: region {region.name} has kind {region.kind!r}, not flash/ram"
             )
-        if region.size <= 0 or region.size % _PAGE or region.start % _PAGE:
+        if region.size <= 0 or region.size % PAGE or region.start % PAGE:
             raise BoardError(f"{name}: region {region.name} is not made of whole 1 KB pages")
         if region.start < 0 or region.end > 1 << 32:
             raise BoardError(f"{name}: region {region.name} leaves the 32-bit address space")

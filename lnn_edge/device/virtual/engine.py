@@ -11,11 +11,11 @@ from __future__ import annotations
 import ctypes as c
 import enum
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
-from lnn_edge.device.virtual.config import MemoryRegion
+from lnn_edge.device.virtual.config import PAGE, MemoryRegion
 from lnn_edge.device.virtual.counter import (
     AbstractCounter,
     CompiledCounter,
@@ -24,6 +24,7 @@ from lnn_edge.device.virtual.counter import (
     Stopped,
     compiled_library,
 )
+from lnn_edge.device.virtual.mpu import ALL, Rights
 from lnn_edge.device.virtual.thumb import Check, put_it_state
 from lnn_edge.errors import BoardError, MissingToolError
 
@@ -100,6 +101,8 @@ class Engine:
         self._library: Any = _engine_library()
         self.ids: dict[str, int] = _register_ids(arm)
         self._interrupt: int | None = None
+        self._watched: dict[int, bytearray] = {}  # pages of which not all may be touched
+        self._denied: Stop | None = None
         self._bad_address = 0
         self._access_stop = False
         self._is_thumb = True
@@ -147,13 +150,82 @@ class Engine:
 
         self._uc.mmio_map(start, size, on_read, None, on_write, None)
 
+    def protect(self, region: MemoryRegion, segments: list[tuple[int, int, Rights]]) -> None:
+        """Enforce rights in a memory, of which the segments are all.
+
+        A page of which not all may be treated alike becomes one that is asked for; nothing runs
+        there.
+        """
+        pages: dict[int, list[tuple[int, int, Rights]]] = {}
+        self._unwatch(region)
+        for low, high, rights in segments:
+            first, last = -(-low // PAGE) * PAGE, high // PAGE * PAGE
+            if first < last:
+                self._uc.mem_protect(first, last - first, self._protection(region, rights))
+            for page in {low // PAGE * PAGE, (high - 1) // PAGE * PAGE}:
+                if not first <= page < last:
+                    pages.setdefault(page, []).append((low, high, rights))
+        for page, parts in pages.items():
+            self._watch(page, parts)
+
+    def _protection(self, region: MemoryRegion, rights: Rights) -> int:
+        u = self._unicorn
+        may_write = rights.write and region.kind == "ram"
+        found = (u.UC_PROT_READ * rights.read) | (u.UC_PROT_WRITE * may_write)
+        return int(found | (u.UC_PROT_EXEC * rights.execute))
+
+    def _watch(self, page: int, parts: list[tuple[int, int, Rights]]) -> None:
+        data = bytearray(self._uc.mem_read(page, PAGE))
+
+        def may(address: int, is_write: bool) -> bool:
+            rights = next(rights for low, high, rights in parts if low <= address < high)
+            is_allowed = rights.write if is_write else rights.read
+            if not is_allowed and self._denied is None:
+                self._denied = Stop(Why.WRITE if is_write else Why.READ, 0, address)
+                self._uc.emu_stop()
+            return is_allowed
+
+        def on_read(_uc: Any, offset: int, width: int, _user: Any) -> int:
+            is_allowed = may(page + offset, False)
+            return int.from_bytes(data[offset : offset + width], "little") if is_allowed else 0
+
+        def on_write(_uc: Any, offset: int, width: int, value: int, _user: Any) -> None:
+            if may(page + offset, True):
+                data[offset : offset + width] = value.to_bytes(8, "little")[:width]
+
+        self._uc.mem_unmap(page, PAGE)
+        self._uc.mmio_map(page, PAGE, on_read, None, on_write, None)
+        self._watched[page] = data
+
+    def _unwatch(self, region: MemoryRegion) -> None:
+        for page in [page for page in self._watched if region.start <= page < region.end]:
+            data = self._watched.pop(page)
+            self._uc.mem_unmap(page, PAGE)
+            self._uc.mem_map(page, PAGE, self._protection(region, ALL))
+            self._uc.mem_write(page, bytes(data))
+
     def read_memory(self, address: int, size: int) -> bytes:
-        """Bytes as the core would read them."""
-        return bytes(self._uc.mem_read(address, size))
+        """Bytes as the core would read them, whatever it may read."""
+        if not self._watched:
+            return bytes(self._uc.mem_read(address, size))
+        return b"".join(
+            bytes(self._watched[page][at : at + count])
+            if page in self._watched
+            else bytes(self._uc.mem_read(page + at, count))
+            for page, at, count in _by_page(address, size)
+        )
 
     def write_memory(self, address: int, data: bytes) -> None:
         """Put bytes, into flash too."""
-        self._uc.mem_write(address, data)
+        if not self._watched:
+            self._uc.mem_write(address, data)
+            return
+        for page, at, count in _by_page(address, len(data)):
+            part, data = data[:count], data[count:]
+            if page in self._watched:
+                self._watched[page][at : at + count] = part
+            else:
+                self._uc.mem_write(page + at, part)
 
     def forget_code(self, address: int, size: int) -> None:
         """Translate this code anew when it runs next."""
@@ -197,6 +269,7 @@ class Engine:
         if not self._is_thumb:  # a vector or a stacked state without the bit
             return Stop(Why.STATE, pc)
         self._interrupt, self._access_stop, self._failure = None, False, None
+        self._denied = None
         state = self.counter.state
         state.stopped = Stopped.NONE
         try:
@@ -211,6 +284,8 @@ class Engine:
     def _normal_stop(self) -> Stop:
         state = self.counter.state
         pc = self.get("pc") & ~1
+        if self._denied is not None:
+            return replace(self._denied, pc=pc)
         if self._access_stop:
             return Stop(Why.ACCESS, pc)
         if state.stopped == Stopped.GUARD:
@@ -274,6 +349,16 @@ class Engine:
     ) -> bool:
         self._bad_address = address
         return False
+
+
+def _by_page(address: int, size: int) -> Iterator[tuple[int, int, int]]:
+    """Yield page, offset in it and bytes there."""
+    end = address + size
+    while address < end:
+        page = address // PAGE * PAGE
+        count = min(end, page + PAGE) - address
+        yield page, address - page, count
+        address += count
 
 
 class RegisterBatch:

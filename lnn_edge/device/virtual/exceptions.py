@@ -13,6 +13,8 @@ from lnn_edge.device.virtual.engine import Engine
 from lnn_edge.device.virtual.faults import (
     HFSR_FORCED,
     INVPC,
+    MSTKERR,
+    MUNSTKERR,
     STKERR,
     UNSTKERR,
     BoardStoppedError,
@@ -54,6 +56,7 @@ class Exceptions:
         self._float = engine.batch(*(f"s{i}" for i in range(16)), "fpscr")
         self._masks = engine.batch("primask", "basepri", "faultmask")
         self._event = False  # the register that WFE looks at
+        self._derived: Cause | None = None
 
     def masks(self) -> Masks:
         """PRIMASK, BASEPRI and FAULTMASK now."""
@@ -64,6 +67,11 @@ class Exceptions:
         """Whether an exception came or went since the last WFE; clears that."""
         event, self._event = self._event, False
         return event
+
+    def take_derived(self) -> Cause | None:
+        """What the last entry met when it pushed its frame; asked once."""
+        derived, self._derived = self._derived, None
+        return derived
 
     def reset(self) -> int:
         """Core registers to their reset values; returns where to start."""
@@ -88,18 +96,45 @@ class Exceptions:
         r0, r1, r2, r3, r12, lr, sp, xpsr, control = self._entry.read()
         extended = control & _FPCA != 0
         low = sp - (_EXTENDED if extended else _BASIC) & ~7
-        if not self._is_ram(low, sp):
-            self._scb.record_fault(STKERR, 0)
-            raise BoardStoppedError(f"lock-up, stack outside RAM (SP {sp:#010x})")
+        exc_return = 0xFFFFFFF9 if not self._nvic.active else 0xFFFFFFF1
+        if not self._nvic.active and control & _SPSEL:
+            exc_return = 0xFFFFFFFD
+        exc_return = exc_return & ~0x10 if extended else exc_return
+        status = self._stacking_status(low, sp)
+        if status:
+            return self._start(self._derive(exception, status, sp), low, exc_return, control)
         xpsr = xpsr & ~_ALIGNED | (_ALIGNED if sp & 4 else 0)
         frame = struct.pack("<8I", r0, r1, r2, r3, r12, lr, return_to, xpsr)
         if extended:
             frame += struct.pack("<18I", *self._float.read(), 0)
         self._engine.write_memory(low, frame)
-        exc_return = 0xFFFFFFF9 if not self._nvic.active else 0xFFFFFFF1
-        if not self._nvic.active and control & _SPSEL:
-            exc_return = 0xFFFFFFFD
-        return self._start(exception, low, exc_return & ~0x10 if extended else exc_return, control)
+        return self._start(exception, low, exc_return, control)
+
+    def _stacking_status(self, low: int, end: int) -> int:
+        """What goes wrong where a frame is pushed, 0 if nothing."""
+        if not self._is_ram(low, end):
+            return STKERR
+        return 0 if self._scb.mpu.may_stack(low, end, is_write=True) else MSTKERR
+
+    def _derive(self, exception: int, status: int, sp: int) -> int:
+        """Nothing could be pushed for an exception; return the one that is entered, B1.5.11.
+
+        Raises:
+            BoardStoppedError: Lock-up: there is nothing above a HardFault.
+        """
+        self._scb.record_fault(status, 0)
+        where = "outside RAM" if status == STKERR else "where the MPU forbids it"
+        what = f"stack {where} (SP {sp:#010x})"
+        if exception in (NMI, HARD_FAULT):
+            raise BoardStoppedError(f"lock-up, {what}")
+        self._derived = Cause(what, status)
+        derived = MEM_MANAGE if status == MSTKERR else BUS_FAULT
+        if not self._scb.is_fault_enabled(derived):
+            self._scb.hfsr |= HFSR_FORCED
+            derived = HARD_FAULT
+        is_above = self._nvic.group_priority(derived) < self._nvic.group_priority(exception)
+        self._nvic.pend(exception if is_above else derived)
+        return derived if is_above else exception
 
     def _start(self, exception: int, sp: int, exc_return: int, control: int) -> int:
         e = self._engine
@@ -142,6 +177,8 @@ class Exceptions:
         size = _EXTENDED if extended else _BASIC
         if not self._is_ram(sp, sp + size):
             return Cause("the stack left RAM on exception return", UNSTKERR)
+        if not self._scb.mpu.may_stack(sp, sp + size, is_write=False):
+            return Cause("the MPU forbids the stack on exception return", MUNSTKERR)
         frame = struct.unpack("<8I", self._engine.read_memory(sp, 32))
         if extended:
             self._restore_float(sp + 32)

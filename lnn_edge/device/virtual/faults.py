@@ -27,13 +27,8 @@ CFSR_BITS = {
     24: "UNALIGNED",
     25: "DIVBYZERO",
 }
-IACCVIOL, IBUSERR, PRECISERR, UNSTKERR, STKERR = (
-    1 << 0,
-    1 << 8,
-    1 << 9,
-    1 << 11,
-    1 << 12,
-)
+IACCVIOL, DACCVIOL, MUNSTKERR, MSTKERR, MMARVALID = 1 << 0, 1 << 1, 1 << 3, 1 << 4, 1 << 7
+IBUSERR, PRECISERR, UNSTKERR, STKERR = 1 << 8, 1 << 9, 1 << 11, 1 << 12
 BFARVALID, UNDEFINSTR, INVSTATE, INVPC = 1 << 15, 1 << 16, 1 << 17, 1 << 18
 NOCP, UNALIGNED, DIVBYZERO = 1 << 19, 1 << 24, 1 << 25
 HFSR_VECTTBL, HFSR_FORCED = 1 << 1, 1 << 30
@@ -46,7 +41,7 @@ class Cause:
     Args:
         what: In words, without address.
         cfsr: Status bits it sets.
-        address: Data address, for BFAR.
+        address: Data address, for BFAR or MMFAR.
     """
 
     what: str
@@ -65,7 +60,7 @@ class Fault:
         lr: Link register.
         caller: Name of the function that holds LR, "" when unknown.
         cfsr: Status bits of this fault.
-        address: BFAR, when BFARVALID.
+        address: BFAR, when BFARVALID; MMFAR, when MMARVALID.
         handled: Whether the firmware's handler was entered (else the board stopped here).
         instructions: Retired when it happened.
     """
@@ -94,7 +89,7 @@ def decode_cfsr(value: int) -> list[str]:
     return [name for bit, name in CFSR_BITS.items() if value >> bit & 1]
 
 
-def diagnose(what: str, image: Elf, pc: int, lr: int, cfsr: int, bfar: int) -> str:
+def diagnose(what: str, image: Elf, pc: int, lr: int, cfsr: int, addresses: tuple[int, int]) -> str:
     """The line on stderr: what, PC and LR with symbols, status bits by name, address.
 
     Args:
@@ -103,9 +98,11 @@ def diagnose(what: str, image: Elf, pc: int, lr: int, cfsr: int, bfar: int) -> s
         pc: Faulting instruction.
         lr: Link register there.
         cfsr: Fault status register.
-        bfar: Bus fault address register, shown when CFSR says it is valid.
+        addresses: MMFAR and BFAR, each shown when CFSR says it is valid.
     """
     names = " ".join(decode_cfsr(cfsr)) or "none"
     line = f"board stopped: {what}; PC {image.describe(pc)}, LR {image.describe(lr)}, "
     line += f"CFSR {cfsr:#010x} ({names})"
+    mmfar, bfar = addresses
+    line += f", MMFAR {mmfar:#010x}" if cfsr & MMARVALID else ""
     return line + (f", BFAR {bfar:#010x}" if cfsr & BFARVALID else "")

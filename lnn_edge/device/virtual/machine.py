@@ -16,10 +16,12 @@ from lnn_edge.device.virtual.engine import Engine, Stop, Why
 from lnn_edge.device.virtual.exceptions import Exceptions
 from lnn_edge.device.virtual.faults import (
     BFARVALID,
+    DACCVIOL,
     DIVBYZERO,
     IACCVIOL,
     IBUSERR,
     INVSTATE,
+    MMARVALID,
     NOCP,
     PRECISERR,
     UNALIGNED,
@@ -31,7 +33,7 @@ from lnn_edge.device.virtual.faults import (
 )
 from lnn_edge.device.virtual.gpio import PORTS, Gpio
 from lnn_edge.device.virtual.iwdg import Iwdg
-from lnn_edge.device.virtual.nvic import HARD_FAULT, SVCALL, SYSTICK, USAGE_FAULT, Nvic
+from lnn_edge.device.virtual.nvic import HARD_FAULT, NMI, SVCALL, SYSTICK, USAGE_FAULT, Nvic
 from lnn_edge.device.virtual.rcc import (
     RESET_PIN,
     RESET_SOFTWARE,
@@ -114,6 +116,7 @@ class Machine:
         self._last_fault_pc, self._same_faults = -1, 0
         self._faulted_resets, self._received_at_reset = 0, 0
         self._fault_since: int | None = None
+        self._mpu_state = (self.scb.mpu.version, False)
         self._pc = self.exceptions.reset()
         self._changed()
 
@@ -284,6 +287,7 @@ class Machine:
             idle = self._sleep() if self._is_asleep else None
             if idle is None:
                 self._take_exception()
+                self._follow_mpu()
                 self.timeline.arm()
                 idle = self._after(self._run())
             self._check_waiting(idle)
@@ -307,7 +311,8 @@ class Machine:
         masks = self.exceptions.masks()
         exception = self.nvic.ready(masks)
         while exception is not None:
-            self._pc = self.exceptions.enter(exception, self._pc)
+            pc, self._pc = self._pc, self.exceptions.enter(exception, self._pc)
+            self._record_derived(pc)
             state.last = NO_BLOCK
             exception = self.nvic.ready(masks)
         if self.nvic.candidate() is not None:
@@ -355,6 +360,8 @@ class Machine:
         if stop.why in (Why.READ, Why.WRITE):
             return self._bad_access(stop)
         if stop.why is Why.FETCH:
+            if not self.scb.mpu.rights(stop.pc).execute:
+                return Cause("execution of what the MPU forbids", IACCVIOL)
             never = 0x40000000 <= stop.pc < 0x60000000 or stop.pc >= 0xA0000000
             return Cause("execution where there is no code", IACCVIOL if never else IBUSERR)
         if stop.why is Why.STATE:
@@ -364,6 +371,10 @@ class Machine:
     def _bad_access(self, stop: Stop) -> Cause:
         region = self.config.region_at(stop.address)
         verb = "read from" if stop.why is Why.READ else "write to"
+        rights = self.scb.mpu.rights(stop.address)
+        if not (rights.read if stop.why is Why.READ else rights.write):
+            what = f"{verb} an address that the MPU forbids"
+            return Cause(what, DACCVIOL | MMARVALID, stop.address)
         if region is not None and region.kind == "flash":
             what = f"{verb} flash"
         elif 0x40000000 <= stop.address < 0x60000000 or stop.address >= 0xE0000000:
@@ -383,10 +394,16 @@ class Machine:
             self._record(cause, pc, lr, handled=False)
             raise BoardStoppedError(f"{what}: {error}") from None
         self._record(cause, pc, lr, handled=True)
+        self._record_derived(pc)
         self._same_faults = self._same_faults + 1 if pc == self._last_fault_pc else 0
         self._last_fault_pc = pc
         if self._same_faults >= _SAME_FAULT_LIMIT:
             raise BoardStoppedError(f"endless fault loop: {cause.what}")
+
+    def _record_derived(self, pc: int) -> None:
+        derived = self.exceptions.take_derived()
+        if derived is not None:
+            self._record(derived, pc, self.engine.get("lr"), handled=True)
 
     def _record(self, cause: Cause, pc: int, lr: int, *, handled: bool) -> None:
         name = self.image.name_at
@@ -420,6 +437,16 @@ class Machine:
         if self.scb.is_fpu_on and self.counter.has_fpu_guards:
             self.counter.drop_fpu_guards()
             self.engine.forget_all_code()
+
+    def _follow_mpu(self) -> None:
+        """Let the engine enforce what the MPU says by now."""
+        mpu = self.scb.mpu
+        mpu.is_bypassed = any(number in (NMI, HARD_FAULT) for number in self.nvic.active)
+        state = (mpu.version, mpu.is_bypassed)
+        if state != self._mpu_state:
+            self._mpu_state = state
+            for memory in self.config.memories:
+                self.engine.protect(memory, mpu.segments(memory.start, memory.end))
 
     def _check_stuck(self) -> None:
         """A fault handler that neither returns nor is ended by the watchdog within a second."""
@@ -497,11 +524,12 @@ class Machine:
         self._changed()
 
     def _diagnosed(self, what: str) -> BoardStoppedError:
-        _, bfar = self.scb.fault_address
         pc, lr = self._pc, self.engine.get("lr")
         if self._fault_since is not None:
             _, pc, lr = self._fault_at
-        return BoardStoppedError(diagnose(what, self.image, pc, lr, self.scb.cfsr, bfar))
+        return BoardStoppedError(
+            diagnose(what, self.image, pc, lr, self.scb.cfsr, self.scb.fault_address)
+        )
 
 
 def _block_limit(address: int) -> int:

@@ -1,4 +1,4 @@
-"""System control block: identification, vectors, fault status, coprocessor access, caches.
+"""System control block: identification, vectors, fault status, coprocessor access, caches, MPU.
 
 Register map and values: ARMv7-M Architecture Reference Manual B3.2; Cortex-M7 Technical Reference
 Manual (DDI 0489) for identification; cache sizes of the STM32F746 from DS10916.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lnn_edge.device.virtual import mpu
 from lnn_edge.device.virtual.bus import AbstractPeripheral
+from lnn_edge.device.virtual.mpu import Mpu
 from lnn_edge.device.virtual.nvic import NMI, PENDSV, SYSTICK, Nvic
 
 CPUID = {"cortex-m7": 0x410FC271, "cortex-m4": 0x410FC241}  # r0p1 both
@@ -50,13 +52,13 @@ class Scb(AbstractPeripheral):
     ) -> None:
         super().__init__("SCB", 0xE000ED00, 0x300)
         self._nvic, self._changed = nvic, changed
+        self.mpu = Mpu()
         self._initial = {
             0x00: CPUID[cpu],
             _VTOR: boot_address,
             _CCR: 0x00040200 if cpu == "cortex-m7" else 0x200,
             0x78: 0x09000003,  # CLIDR: split level 1
             0x7C: 0x8303C003,  # CTR
-            0x90: 0x800,  # MPU_TYPE: 8 regions, kept but not enforced
             0x234: 0xC0000000,  # FPCCR: automatic and lazy state preservation
             0x240: 0x10110221 if double_precision else 0x10110021,  # MVFR0
             0x244: 0x12000011 if double_precision else 0x11000011,  # MVFR1
@@ -67,6 +69,7 @@ class Scb(AbstractPeripheral):
     def reset(self) -> None:
         """Values after reset."""
         self.stored = dict(self._initial)
+        self.mpu.reset()
         self.cfsr = self.hfsr = self.dfsr = 0
         self.reset_requested = False
 
@@ -113,6 +116,8 @@ class Scb(AbstractPeripheral):
 
     def read(self, offset: int) -> int:
         """Any register; those not modelled read as stored."""
+        if mpu.FIRST <= offset <= mpu.LAST:
+            return self.mpu.read(offset)
         if offset == _ICSR:
             return self._icsr()
         if offset == _AIRCR:
@@ -127,7 +132,10 @@ class Scb(AbstractPeripheral):
 
     def write(self, offset: int, value: int) -> None:
         """Any register; identification is read-only, status is write-one-to-clear."""
-        if offset == _CFSR:
+        if mpu.FIRST <= offset <= mpu.LAST:
+            self.mpu.write(offset, value)
+            self._changed()
+        elif offset == _CFSR:
             self.cfsr &= ~value
         elif offset == _HFSR:
             self.hfsr &= ~value
@@ -139,7 +147,7 @@ class Scb(AbstractPeripheral):
             self._write_aircr(value)
         elif offset == _STIR:
             self._nvic.write(0x100 + (value >> 5 & 0xF) * 4, 1 << (value & 31))
-        elif offset not in (0x00, 0x78, 0x7C, _CCSIDR, 0x90, 0x240, 0x244, 0x248):
+        elif offset not in (0x00, 0x78, 0x7C, _CCSIDR, 0x240, 0x244, 0x248):
             self.stored[offset] = value & ~0x7F if offset == _VTOR else value
         if _SHPR1 <= offset <= _SHPR3:
             self.stored[offset] = value & 0xF0F0F0F0

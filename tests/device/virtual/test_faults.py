@@ -298,7 +298,8 @@ def test_an_interrupt_without_room_on_the_stack_ends_in_a_diagnosis(tmp_path):
     }
     """
     diagnosis, _ = run(tmp_path, source, {15: "t"})
-    assert "lock-up, stack outside RAM (SP 0x20000010)" in diagnosis
+    first = f"board stopped: stack outside RAM (SP 0x20000010), then {ARM_STATE} at 0x00000000"
+    assert diagnosis.startswith(f"{first}: lock-up inside a fault handler")  # there is no handler
     assert "(Reset_Handler+0x" in diagnosis
 
 
