@@ -24,7 +24,7 @@ __all__ = [
     "Region",
     "Tools",
     "Uart",
-    "board_from_json",
+    "board_of",
     "list_boards",
     "load_board",
     "read_board",

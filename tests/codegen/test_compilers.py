@@ -46,7 +46,6 @@ ARM_ALL = (
     *(f"{CLANG} {level} {abi}" for level in (*LEVELS, "-Oz") for abi in (SOFT, HARD)),
     *(f"{CLANG} {level} {SOFT} -fno-omit-frame-pointer" for level in LEVELS),
     *(f"{CLANG} {level} {SOFT} -fstack-protector-all" for level in LEVELS),
-    *(f"{CLANG} {level} {SOFT} -flto" for level in ("-O1", "-O2", "-Os")),
     f"{CLANG} -O2 {SOFT} -mno-unaligned-access",
 )
 HOST_WARNINGS = "-Wall -Wextra -Werror"
