@@ -32,6 +32,7 @@ COMMANDS = {
 FAILED = 1  # a completed check or budget failed
 LONGEST_ERROR = 1000  # characters, all of them printable: some are a stranger's
 TROUBLE = 2  # everything else
+_REMEDY = "check the path, your permissions and the free space"
 _REMEDIES = {
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), "choose a path where no file is in the way"),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room or choose another folder"),
@@ -80,9 +81,7 @@ def _sentence(error: BaseException) -> str:
         return "interrupted; give the same command again"
     if isinstance(error, OSError):
         place = "" if error.filename is None else f"{error.filename}: "
-        remedy = _REMEDIES.get(
-            error.errno or 0, "check the path, your permissions and the free space"
-        )
+        remedy = _REMEDIES.get(error.errno or 0, _REMEDY)
         return f"{place}{error.strerror or str(error) or 'it failed'}; {remedy}"
     fault = f"{type(error).__name__}: {error}"
     return f"unexpected {fault}; run `lnn-edge -v ...` for the traceback and report it"

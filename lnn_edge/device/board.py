@@ -24,6 +24,7 @@ __all__ = [
     "Region",
     "Tools",
     "Uart",
+    "board_of",
     "list_boards",
     "load_board",
     "read_board",

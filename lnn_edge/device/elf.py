@@ -8,15 +8,28 @@ from __future__ import annotations
 import bisect
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 
 from elftools.common.exceptions import ELFError
+from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from lnn_edge.errors import BuildError
+from lnn_edge.files.read import LARGEST_ARRAYS, read_whole
 
 _ALLOC = 0x2  # SHF_ALLOC
+# What pyelftools raises on files that are not as they should be.
+_DAMAGE = (
+    ELFError,
+    ConstructError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -101,20 +114,19 @@ def read_elf(path: Path) -> Elf:
         BuildError: Missing, not an ELF, of another machine, or nothing to load in it.
     """
     try:
-        with path.open("rb") as stream:
-            elf = ELFFile(stream)
-            if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32 or not elf.little_endian:
-                raise BuildError(
-                    f"{path}: not an ELF for 32-bit little-endian Arm; give the board's firmware"
-                )
-            segments = _segments(elf)
-            if not segments:
-                raise BuildError(f"{path}: no loadable segment; give the linked firmware")
-            symbols, labels = _symbols(elf)
-            return Elf(path, segments, _sections(elf), symbols, labels)
+        elf = ELFFile(BytesIO(read_whole(path, LARGEST_ARRAYS)))
+        if elf["e_machine"] != "EM_ARM" or elf.elfclass != 32 or not elf.little_endian:
+            raise BuildError(
+                f"{path}: not an ELF for 32-bit little-endian Arm; give the board's firmware"
+            )
+        segments = _segments(elf)
+        if not segments:
+            raise BuildError(f"{path}: no loadable segment; give the linked firmware")
+        symbols, labels = _symbols(elf)
+        return Elf(path, segments, _sections(elf), symbols, labels)
     except OSError as error:
         raise BuildError(f"{path}: cannot read it ({error.strerror}); build it first") from error
-    except ELFError as error:
+    except _DAMAGE as error:
         raise BuildError(f"{path}: not an ELF file ({error}); build it again") from error
 
 

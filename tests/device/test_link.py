@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import serial
 from cobs import cobs
 
 from lnn_edge.device.framing import MAX_PAYLOAD, Frame, encode_frame
@@ -586,3 +587,42 @@ def test_a_port_in_use_is_named(make_board):
 
 def test_ports_can_be_listed():
     assert isinstance(find_ports(), tuple)
+
+
+def failing_with(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: object, **_named: object) -> None:
+        raise error
+
+    monkeypatch.setattr(serial, "serial_for_url", fail)
+
+
+@pytest.mark.parametrize(
+    ("cause", "sentence"),
+    [
+        ("PermissionError(13, 'Access is denied.', None, 5)", "the port is busy"),
+        ("FileNotFoundError(2, 'The system cannot find the file', None, 2)", "no such port"),
+    ],
+)
+def test_what_windows_says_of_a_port_is_understood(
+    monkeypatch: pytest.MonkeyPatch, cause: str, sentence: str
+) -> None:
+    failing_with(monkeypatch, serial.SerialException(f"could not open port 'COM3': {cause}"))
+    with pytest.raises(LinkError, match=f"COM3: {sentence}"):
+        Link("COM3")
+
+
+def test_a_port_of_another_machine_is_asked_for_no_write_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """pyserial's client of RFC 2217 has none and raises NotImplementedError when given one."""
+    asked = {}
+
+    def refuse(url: str, **named: object) -> None:
+        asked[url] = named["write_timeout"]
+        raise serial.SerialException("nobody is there")
+
+    monkeypatch.setattr(serial, "serial_for_url", refuse)
+    for url in ("rfc2217://board:4000", "socket://board:4000"):
+        with pytest.raises(LinkError, match="nothing answers there"):
+            Link(url)
+    assert asked == {"rfc2217://board:4000": None, "socket://board:4000": 1.0}

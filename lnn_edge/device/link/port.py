@@ -54,7 +54,8 @@ class SerialPort:
     """An open port.
 
     Args:
-        url: Serial device, pseudo-terminal or ``socket://HOST:PORT``.
+        url: Serial device, pseudo-terminal, ``socket://HOST:PORT`` or, of a port on another
+            machine, ``rfc2217://HOST:PORT``.
         baud: Rate of a serial device, bit/s.
 
     Attributes:
@@ -126,9 +127,10 @@ class SerialPort:
 
 
 def _open(url: str, baud: int) -> Any:
+    patience = None if url.startswith("rfc2217://") else _WRITE_TIMEOUT_S  # it has none
     try:
         port = serial.serial_for_url(
-            url, baudrate=baud, timeout=0, write_timeout=_WRITE_TIMEOUT_S, exclusive=True
+            url, baudrate=baud, timeout=0, write_timeout=patience, exclusive=True
         )
         port.reset_input_buffer()
     except (*_ERRORS, ValueError) as error:
@@ -141,7 +143,8 @@ def _open_failure(url: str, error: Exception) -> str:
     if "://" in url:
         return f"nothing answers there ({error}); start the process of the board first"
     number = error.errno if isinstance(error, OSError) else None
-    if number == errno.ENOENT or not Path(url).exists():
+    is_denied = "PermissionError" in str(error)  # Windows: somebody else has it
+    if number == errno.ENOENT or not (is_denied or Path(url).exists()):
         return f"no such port; {name_ports()}: plug the board in or name its port"
     if number == errno.EACCES:
         return "permission denied: add your user to the group dialout and log in again"
