@@ -96,7 +96,7 @@ def train(
     known = load_recipe(recipe)
     training = replace(known.training, epochs=epochs or known.training.epochs)
     known = replace(known, dataset=dataset or known.dataset, training=training)
-    split = "develop" if "develop" in find_dataset(known.dataset).splits else "all"
+    split = find_dataset(known.dataset).training_split
     recordings = load_dataset(known.dataset, data_dir, split, lead=known.lead or None)
     train_recipe(known, recordings, (), Path(to), seed=seed, device=device)
     return Path(to)

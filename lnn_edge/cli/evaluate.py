@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +11,7 @@ from lnn_edge.cli.leads import facts_of_model, lead_option, lead_to_feed
 from lnn_edge.cli.output import console, data_dir_option, json_option, show_json, table
 
 if TYPE_CHECKING:
-    from lnn_edge.graph.sim.predict import LabelledSignal
     from lnn_edge.tasks.judge import Figures
-    from lnn_edge.tasks.learned import Overlap
     from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation
     from lnn_edge.tasks.metrics.single_label import Evaluation
     from lnn_edge.train.recipe import Preprocessing
@@ -64,11 +60,12 @@ def command(
     Example: lnn-edge evaluate runs/beats/model.qgraph --dataset mitdb --split test
     """
     from lnn_edge.data.registry import load_dataset
+    from lnn_edge.train.verdict import judge_model
 
     names = None if records is None else records.split(",")
     fed = lead_to_feed(facts_of_model(model), lead)
     recordings = load_dataset(dataset, data_dir, split, names, fold, fed)
-    verdict = judge(model, dataset, recordings, resamples, find_beats, preprocessing)
+    verdict = judge_model(model, dataset, recordings, resamples, find_beats, preprocessing)
     path, form, judged = str(verdict.path), verdict.form, verdict.figures
     if as_json:
         head = {"trained_on": verdict.trained_on.to_json(), "is_generated": verdict.is_generated}
@@ -79,69 +76,6 @@ def command(
     if verdict.is_generated:
         console().print("These recordings are generated: figures over them say nothing of people.")
     show_figures(f"{path} ({form}) on {dataset}, {len(recordings)} recordings", judged)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What came of judging a model.
-
-    Attributes:
-        form: "float" or "integer".
-        path: Of the model.
-        trained_on: Which of the recordings it learned from.
-        is_generated: Whether nobody was recorded in them.
-        figures: How good it is.
-    """
-
-    form: str
-    path: Path
-    trained_on: Overlap
-    is_generated: bool
-    figures: Figures
-
-
-def judge(
-    model: Path | None,
-    dataset: str,
-    recordings: Sequence[LabelledSignal],
-    resamples: int,
-    find_beats: bool = False,
-    preprocessing: Preprocessing = "causal",
-) -> Verdict:
-    """Run a model over recordings of a data set and compare what it decides with their labels."""
-    from lnn_edge.data.registry import find_dataset
-    from lnn_edge.errors import UsageError
-    from lnn_edge.files.shipped import graph_path
-    from lnn_edge.graph.file import load_graph
-    from lnn_edge.tasks.judge import judge as judge_scores
-    from lnn_edge.tasks.learned import learned_by_folder, learned_by_graph, overlap
-    from lnn_edge.tasks.metrics.single_label import integer_scores
-
-    path = model if model is not None and model.is_dir() else graph_path(model)
-    is_generated = find_dataset(dataset).is_generated
-    if path.is_dir():
-        from lnn_edge.train.checkpoint import float_scores, load_trained, prepare
-
-        network = load_trained(path).network
-        sequences = prepare(network, recordings, preprocessing)
-        scores, classes = float_scores(network, sequences), list(network.classes)
-        judged = judge_scores(sequences, scores, classes, resamples)
-        trained_on = overlap(learned_by_folder(path), dataset, sequences)
-        return Verdict("float", path, trained_on, is_generated, judged)
-    if preprocessing != "causal":
-        raise UsageError(
-            f"preprocessing is {preprocessing}, and {path} has its own, in integers; judge the "
-            "folder of a trained model, or leave --preprocessing out"
-        )
-    graph = load_graph(path)
-    if find_beats:
-        from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
-
-        graph = with_detector(graph)
-    sequences, scores = integer_scores(graph, recordings)
-    judged = judge_scores(sequences, scores, graph.classes, resamples)
-    trained_on = overlap(learned_by_graph(graph, path.parent), dataset, sequences)
-    return Verdict("integer", path, trained_on, is_generated, judged)
 
 
 def main_figure(judged: Figures) -> str:

@@ -79,8 +79,7 @@ def command(
     )
     plan = compressed(plan) if compress else plan
     plan = replace(plan, training=replace(plan.training, epochs=epochs or plan.training.epochs))
-    whole = "develop" if "develop" in find_dataset(plan.dataset).splits else "all"
-    split = whole if fold is None else "train"
+    split = find_dataset(plan.dataset).training_split if fold is None else "train"
     load = partial(load_dataset, plan.dataset, data_dir, lead=plan.lead or None)
     training = load(split, fold=fold or 0)
     held_out = () if fold is None else load("validation", fold=fold)

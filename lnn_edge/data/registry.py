@@ -71,6 +71,11 @@ class DataSet:
     part_of: str = ""
     is_generated: bool = False
 
+    @property
+    def training_split(self) -> str:
+        """The split that a model learns from: all but the test set where there is one."""
+        return "develop" if "develop" in self.splits else EVERYTHING
+
 
 @dataclass(frozen=True)
 class RecordingInfo:
