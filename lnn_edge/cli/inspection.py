@@ -17,8 +17,10 @@ def show(found: Inspection, task: str) -> None:
     """Print tables of channels and labels, what was done, what was refused, and the task file."""
     out = console()
     rates = ", ".join(f"{r:g} Hz ({n})" for r, n in found.rates.items())
-    out.print(f"{found.path}: {found.format}, {len(found.records):,} records of "
-              f"{len(found.subjects):,} subjects, {found.duration_s / 60:,.1f} minutes, {rates}")  # fmt: skip
+    out.print(
+        f"{found.path}: {found.format}, {len(found.records):,} records of "
+        f"{len(found.subjects):,} subjects, {found.duration_s / 60:,.1f} minutes, {rates}"
+    )
     gaps = sum(r.gaps for r in found.records)
     if gaps:
         out.print(f"gaps: {gaps:,}, {sum(r.gap_s for r in found.records):,.1f} s together")
