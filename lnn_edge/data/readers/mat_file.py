@@ -20,8 +20,8 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _USER_BLOCK = 512  # bytes before the HDF5 file of version 7.3
 # What scipy raises on files that are not as they should be.
 _DAMAGE = (OSError, ValueError, TypeError, LookupError, MemoryError, OverflowError, EOFError,
-           AttributeError, NotImplementedError, ArithmeticError, RuntimeError, NameError, zlib.error,
-           struct.error)  # fmt: skip
+           AttributeError, NotImplementedError, ArithmeticError, RuntimeError, NameError,
+           zlib.error, struct.error)  # fmt: skip
 
 
 def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
