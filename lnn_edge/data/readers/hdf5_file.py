@@ -18,6 +18,7 @@ from lnn_edge.errors import DataError, MissingToolError
 _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError,
            OverflowError, NotImplementedError)  # fmt: skip
 _MOST_ITEMS = 1000  # groups and arrays
+_MOST_PACKED = 1100  # times: deflate packs no more than 1,032 bytes into one
 _REFERENCES = "#refs#"  # of MATLAB: cells that other arrays point to
 
 
@@ -68,6 +69,9 @@ def _read(path: Path, h5py: Any) -> dict[str, dict[str, np.ndarray]]:
                         todo.append((child, item, above | _attributes(item)))
                     continue
                 values += item.size or 0
+                packed = 1 if item.chunks is None else _MOST_PACKED
+                if (item.size or 0) * item.dtype.itemsize > packed * path.stat().st_size:
+                    raise ValueError(f"{key} promises more than the file holds")
                 if values > MOST_VALUES:
                     raise ValueError(f"over {MOST_VALUES:,} values")
                 array = _array(item)
