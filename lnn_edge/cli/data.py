@@ -31,15 +31,20 @@ def list_(as_json: bool) -> None:
     \b
     Example: lnn-edge data list
     """
+    from lnn_edge.data.layouts import LAYOUTS
     from lnn_edge.data.registry import DATASETS, GROUP
     from lnn_edge.files.plugins import plugin_names
 
     rows = [{"name": d.name, "summary": d.summary} for d in DATASETS.values()]
     rows += [{"name": n, "summary": f"of {package}"} for n, package in plugin_names(GROUP).items()]
     if as_json:
-        show_json(rows)
+        show_json(rows + [{"layout": a.name, "summary": a.summary, "licence": a.licence,
+                           "has_seen_it": a.has_seen_it} for a in LAYOUTS])  # fmt: skip
         return
     console().print(table("data sets", ("name", "what"), [tuple(r.values()) for r in rows]))
+    body = [(a.name, a.summary, a.licence, "yes" if a.has_seen_it else "no") for a in LAYOUTS]
+    columns = ("layout", "what", "licence", "reader has seen the real set")
+    console().print(table("published folders that `data inspect` knows", columns, body))
 
 
 @command.command()

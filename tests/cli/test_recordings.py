@@ -239,7 +239,7 @@ def test_what_cannot_be_fetched_is_named(tmp_path: Path) -> None:
 def test_data_sets_are_listed_and_described() -> None:
     names = ["mitdb", "cpsc2018", "ptbxl", "tnmg", "synthetic", "excerpts", "uci_har"]
     names += ["synthetic-activity", "synthetic-12lead"]
-    assert [d["name"] for d in call_json("data", "list")] == names
+    assert [d["name"] for d in call_json("data", "list") if "name" in d] == names
     infos = call_json("data", "info", "excerpts")
     keys = {"name", "patient", "leads", "duration_s", "labels"}
     assert [i.keys() >= keys for i in infos] == [True] * 6

@@ -1,0 +1,120 @@
+"""HDF5, by h5py, and the MAT files of MATLAB 7.3, which are HDF5; for the arrays see arrays.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lnn_edge.data.changes import Changes
+from lnn_edge.data.readers.arrays import records_of_arrays
+from lnn_edge.data.readers.reader import Hints, Reader
+from lnn_edge.data.record import MOST_VALUES, Record
+from lnn_edge.errors import DataError, MissingToolError
+
+# What h5py raises on files that are not as they should be.
+_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError,
+           OverflowError, NotImplementedError)  # fmt: skip
+_MOST_ITEMS = 1000  # groups and arrays
+_MOST_PACKED = 1100  # times: deflate packs no more than 1,032 bytes into one
+_REFERENCES = "#refs#"  # of MATLAB: cells that other arrays point to
+
+
+def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
+    """Yield the records of a file. Each group with arrays of its own is a set of records.
+
+    Attributes of an array, of its group and of the file count as arrays beside it, so that
+    `fs` may be one.
+
+    Raises:
+        DataError: The file is missing, damaged, too large, or its arrays are no recording.
+        MissingToolError: h5py is not installed.
+    """
+    h5py = _import_h5py()
+    try:
+        groups = _read(path, h5py)
+    except _DAMAGE as error:
+        reason = str(error).split("\n")[0].strip()[:160]
+        raise DataError(f"{path} is damaged or no HDF5 file ({reason}); copy it again") from None
+    if not groups:
+        raise DataError(f"{path} holds no array; one must be called samples, (N, C)")
+    for group, arrays in groups.items():
+        part = name if len(groups) == 1 else f"{name}/{group}"
+        yield from records_of_arrays(str(path), part, arrays, hints, Changes())
+
+
+def _read(path: Path, h5py: Any) -> dict[str, dict[str, np.ndarray]]:
+    """Return the arrays of each group, by its path."""
+    groups: dict[str, dict[str, np.ndarray]] = {}
+    values = items = 0
+    with h5py.File(path, "r") as file:
+        todo = [("", file, _attributes(file))]
+        while todo:
+            place, group, above = todo.pop(0)
+            arrays: dict[str, np.ndarray] = {}
+            for key in group:
+                items += 1
+                if items > _MOST_ITEMS:
+                    raise ValueError(f"over {_MOST_ITEMS} groups and arrays")
+                if key == _REFERENCES or isinstance(
+                    group.get(key, getlink=True), h5py.ExternalLink
+                ):
+                    continue
+                item = group[key]
+                if isinstance(item, h5py.Group):
+                    if item.id not in [g.id for _, g, _ in todo]:
+                        child = f"{place}/{key}".strip("/")
+                        todo.append((child, item, above | _attributes(item)))
+                    continue
+                values += item.size or 0
+                packed = 1 if item.chunks is None else _MOST_PACKED
+                if (item.size or 0) * item.dtype.itemsize > packed * path.stat().st_size:
+                    raise ValueError(f"{key} promises more than the file holds")
+                if values > MOST_VALUES:
+                    raise ValueError(f"over {MOST_VALUES:,} values")
+                array = _array(item)
+                if array is not None:
+                    arrays |= {k: v for k, v in _attributes(item).items() if k not in arrays}
+                    arrays[key] = array
+            if arrays:
+                groups[place] = {**above, **arrays}
+    return groups
+
+
+def _array(item: Any) -> np.ndarray | None:
+    """Return a dataset, texts as str; text that MATLAB keeps as numbers stays numbers."""
+    if item.dtype.kind in "fiub":
+        return np.asarray(item[()])
+    if item.dtype.kind in "OS":
+        return np.asarray(_texts(item[()]))
+    return None
+
+
+def _attributes(item: Any) -> dict[str, np.ndarray]:
+    found = {}
+    for key in item.attrs:
+        if key.startswith(("MATLAB", "H5PATH", "CLASS", "DIMENSION", "REFERENCE", "_Net")):
+            continue
+        value = np.asarray(item.attrs[key])
+        found[key] = np.asarray(_texts(value)) if value.dtype.kind in "OS" else value
+    return found
+
+
+def _texts(value: Any) -> list[str]:
+    flat = np.asarray(value).reshape(-1).tolist()
+    return [v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in flat]
+
+
+def _import_h5py() -> Any:
+    try:
+        import h5py
+    except ImportError:
+        raise MissingToolError(
+            "HDF5 files need h5py; install it with `pip install lnn-edge[hdf5]`"
+        ) from None
+    return h5py
+
+
+READER = Reader("HDF5", (".h5", ".hdf5"), read, "hdf5")
