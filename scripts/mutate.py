@@ -31,7 +31,7 @@ from mutations import Mutant, has_effect, mutants
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = Path(__file__).with_suffix(".toml")
 HEAD = ("file", "line", "function", "before", "after", "result", "seconds", "witness", "how")
-TIMEOUT_S = 300
+TIMEOUT_S = 200
 # Imported once, before each mutant's process parts from this one.
 SHARED = (
     "click", "hypothesis", "jinja2", "numpy", "pytest", "scipy.signal", "scipy.stats", "torch",

@@ -110,6 +110,8 @@ BAD: list[tuple[str, Change, str]] = [
     ("center", with_output(0, scale=1.0), "same scale"),
     ("constant", cast("value", np.int64), "needed int32"),
     ("constant", with_output(0, qmin=0, qmax=0), "values in"),
+    ("constant", lambda op: with_output(0, qmin=int(op.value.min()) + 1)(op), "values in"),
+    ("constant", lambda op: with_output(0, qmax=int(op.value.max()) - 1)(op), "values in"),
     ("constant", with_fields(inputs=(QTensor("x", (1,), "int8"),)), "takes no input"),
     ("r_peaks", with_fields(times=(1, 2)), "times"),
     ("r_peaks", with_fields(times=(1,) * 10 + (-1,)), "delay must not be negative"),

@@ -63,6 +63,15 @@ def test_states_fill_their_limits_and_never_leave_them(
     assert (most >= high - margin).all()
 
 
+def test_the_largest_residue_of_a_filter_is_kept() -> None:
+    op, most = biquads(), (1 << 29) - 1
+    state = np.zeros(op.inputs[1].shape, np.int64)
+    state[:, 1:, 2] = most
+    update, _ = op.reference(np.zeros(2, np.int64), state)
+    np.testing.assert_array_equal(update, state)
+    assert limits(op)[1][:, 1:, 2].tolist() == [[most, most]] * 2
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_the_detector_never_leaves_its_limits(seed: int) -> None:
     op, rng = MAKERS["r_peaks"](Seeded(seed)), np.random.default_rng(seed)
