@@ -39,9 +39,7 @@ class Elapsed(click.ParamType):  # type: ignore[type-arg]
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
 @click.option("--name", help="C prefix [default: FILE's name].")
-@click.option(
-    "--layers", help="Order of a state dict's layers, comma-separated, if it is not known."
-)
+@click.option("--layers", help="Order of a state dict's layers: a,b,c.")
 @click.option(
     "--dt",
     type=Elapsed(),
@@ -113,6 +111,7 @@ def command(
     last = ", the last of them dt" if dt is None else ""
     road = " -> ".join(f"{row.name} ({row.kind})" for row in model.card.layers)
     console().print(
-        f"{model.card.name}: {road}, {facts['parameters']} parameters, frames of {facts['channels']} "
-        f"channels{last}: {output}\nnext: lnn-edge quantize {output} --calibration X.npy"
+        f"{model.card.name}: {road}, {facts['parameters']} parameters, "
+        f"frames of {facts['channels']} channels{last}: {output}\n"
+        f"next: lnn-edge quantize {output} --calibration X.npy"
     )

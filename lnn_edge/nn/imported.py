@@ -16,10 +16,10 @@ from torch import Tensor
 from lnn_edge.errors import DataError
 from lnn_edge.files import tables
 from lnn_edge.files.finite import check_finite
-from lnn_edge.nn.model_card import WEIGHTS, read_model, write_model
+from lnn_edge.nn.model_card import WEIGHTS, Kind, read_model, write_model
 from lnn_edge.nn.table import Layer, LayerTable, TimedTable
 
-KIND = "imported"
+KIND: Kind = "imported"
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,10 @@ def save_quantized(
         "outputs": known,
         "warnings": [*warnings(resolutions), *told],
     }
-    files = {path.name: graph_bytes(graph), REPORT: json.dumps(report, indent=1) + "\n"}
+    files: dict[str, bytes | str] = {
+        path.name: graph_bytes(graph),
+        REPORT: json.dumps(report, indent=1) + "\n",
+    }
     if graph.reference is not None:
         files[reference_beside(path).name] = graph.reference.to_bytes(digest)
     with alone_in(path.parent):
