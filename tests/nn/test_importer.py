@@ -104,7 +104,7 @@ def test_a_file_that_sorts_its_layers_is_put_in_order_by_their_sizes(tmp_path: P
 def test_an_order_that_no_file_tells_is_asked_for(tmp_path: Path) -> None:
     net, path = net_of("same sizes"), tmp_path / "net.safetensors"
     pytest.importorskip("safetensors.torch").save_file(net.state_dict(), path)
-    with pytest.raises(UsageError, match="alpha, zeta, .* in 2 ways; give --layers"):
+    with pytest.raises(UsageError, match="can follow each other in 2 ways; give --layers"):
         import_model(path, ImportOptions())
     assert error_of(path, net, ImportOptions(layers=("zeta", "alpha"))) < 1e-5
     with pytest.raises(UsageError, match="--layers must name each once"):
