@@ -289,8 +289,8 @@ def test_two_imported_models_link_in_one_program(sequences: Path, tmp_path: Path
     main = tmp_path / "main.c"
     main.write_text(
         '#include "left.h"\n#include "right.h"\n'
-        "static left_ctx a; static right_ctx b;\n"
-        "int main(void) { left_init(&a); right_init(&b); return 0; }\n"
+        "static left_ctx_t a; static right_ctx_t b;\n"
+        "int main(void) { left_reset(&a); right_reset(&b); return 0; }\n"
     )
     folders = [runtime, *(tmp_path / f"{name}-fw" / "model" for name in ("left", "right"))]
     sources = [main, *objects, *runtime.glob("*.c")]
