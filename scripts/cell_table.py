@@ -15,8 +15,6 @@ from typing import Any
 import ncps.torch
 import numpy as np
 import torch
-from lnn_edge.nn.cell_model import CellInput, CellModel, run_real
-from lnn_edge.quantize.cell import quantize_cell
 from ncps.wirings import AutoNCP
 from torch import Tensor, nn
 
@@ -26,9 +24,10 @@ from lnn_edge.device.board import load_board
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import Stream
-from lnn_edge.nn.cells.gru import Gru
-from lnn_edge.nn.cells.lstm import LstmCell
-from lnn_edge.nn.ncps import ImportOptions, import_ncps
+from lnn_edge.nn.imported import Imported
+from lnn_edge.nn.importer import import_model
+from lnn_edge.nn.ncps import ImportOptions
+from lnn_edge.quantize.imported import graph_of
 from lnn_edge.verify.verify import Signal, verify_signals
 
 INPUT, HIDDEN, STEPS, STREAMED = 5, 8, 2000, 40
@@ -117,14 +116,14 @@ def _ltc(positivity: str) -> nn.Module:
     return cell
 
 
-def imported(subject: Subject, dt: float | None, folder: Path) -> tuple[CellModel, float]:
+def imported(subject: Subject, dt: float | None, folder: Path) -> tuple[Imported, float]:
     """Return our cell model and its largest difference from the library's."""
     theirs = subject.make().eval()
     torch.save(theirs.state_dict(), folder / "cell.pt")
-    ours, _ = import_ncps(folder / "cell.pt", ImportOptions(dt=dt, **subject.options))
+    ours = import_model(folder / "cell.pt", ImportOptions(dt=dt, **subject.options))
     frames = frames_for(ours, 3, 60, 1)
     wanted = by_library(theirs, frames, dt)
-    return ours, float(np.abs(run_real(ours, frames) - wanted).max())
+    return ours, float(np.abs(ours.run(frames) - wanted).max())
 
 
 def by_library(theirs: Any, frames: np.ndarray, dt: float | None) -> np.ndarray:
@@ -142,34 +141,31 @@ def by_library(theirs: Any, frames: np.ndarray, dt: float | None) -> np.ndarray:
     return torch.stack(outputs, 1).numpy()
 
 
-def baseline(name: str) -> tuple[CellModel, float]:
+def baseline(name: str, folder: Path) -> tuple[Imported, float]:
     """Return LSTM or GRU and its largest difference from torch's."""
-    theirs: Any = nn.LSTM(INPUT, HIDDEN, batch_first=True)
-    ours: LstmCell | Gru = LstmCell(INPUT, HIDDEN)
-    if name == "GRU":
-        theirs, ours = nn.GRU(INPUT, HIDDEN, batch_first=True), Gru(INPUT, HIDDEN)
-    ours.load_torch(theirs)
-    model = CellModel(ours, CellInput(INPUT, 1.0)).eval()
+    theirs: Any = {"LSTM": nn.LSTM, "GRU": nn.GRU}[name](INPUT, HIDDEN, batch_first=True)
+    torch.save(theirs.state_dict(), folder / "cell.pt")
+    model = import_model(folder / "cell.pt", ImportOptions())
     frames = frames_for(model, 3, 60, 1)
     with torch.no_grad():
         wanted: Tensor = theirs(torch.from_numpy(frames).float())[0]
-    return model, float(np.abs(run_real(model, frames) - wanted.numpy()).max())
+    return model, float(np.abs(model.run(frames) - wanted.numpy()).max())
 
 
-def frames_for(model: CellModel, batch: int, steps: int, seed: int) -> np.ndarray:
+def frames_for(model: Imported, batch: int, steps: int, seed: int) -> np.ndarray:
     """Return random frames, with an elapsed time of 0.1 to 3 s where they hold one."""
     rng = np.random.default_rng(seed)
     x = rng.normal(0, 1, (batch, steps, INPUT))
-    if model.frame.dt is not None:
+    if model.card.dt:
         return x
     return np.concatenate((x, rng.uniform(0.1, 3.0, (batch, steps, 1))), axis=-1)
 
 
-def row(head: tuple[str, ...], model: CellModel, witness: float, folder: Path) -> str:
+def row(head: tuple[str, ...], model: Imported, witness: float, folder: Path) -> str:
     """Take a cell model down the road and return its row."""
-    graph = quantize_cell(model, "cell", frames_for(model, 4, 500, 2), {})
+    graph = graph_of(model, frames_for(model, 4, 500, 2))
     frames = frames_for(model, 1, STEPS, 3)
-    wanted = run_real(model, frames)[0]
+    wanted = model.run(frames)[0]
     quantized = graph.frame.quantize(frames[0]).astype(np.int16)
     got = np.stack([d.outputs for d in Stream(graph).run(quantized)])
     error = graph.output.dequantize(got) - wanted
@@ -206,7 +202,7 @@ def rows() -> Iterator[str]:
     for name in ("LSTM", "GRU"):
         with tempfile.TemporaryDirectory() as place:
             torch.manual_seed(0)
-            model, witness = baseline(name)
+            model, witness = baseline(name, Path(place))
             yield row((name, "", "none", "torch"), model, witness, Path(place))
 
 

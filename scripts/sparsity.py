@@ -15,8 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lnn_edge.nn.cell_model import CellInput, CellModel
-from lnn_edge.quantize.cell import quantize_cell
 from torch import nn
 
 from lnn_edge.build.cmake import build
@@ -28,6 +26,8 @@ from lnn_edge.nn.cells.cfc import Cfc
 from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
 from lnn_edge.nn.cells.wired_cfc import NO_BACKBONE, WiredCfc
 from lnn_edge.nn.cells.wirings import Wiring, auto_ncp, fully_connected, layered, ncp
+from lnn_edge.nn.recurrent import Recurrent
+from lnn_edge.quantize.module import quantize_module
 from lnn_edge.verify.verify import Signal, verify_signals
 
 UNITS, OUTPUTS = 20, 6
@@ -84,15 +84,16 @@ class Row:
         return self.const_bytes + self.code_bytes
 
 
-def measure(cell: nn.Module, frame: CellInput, board: str) -> tuple[int, int, int]:
+def measure(cell: nn.Module, inputs: int, dt: float, board: str) -> tuple[int, int, int]:
     """Return bytes of constants, bytes of code and instructions of a step.
 
     Raises:
         RuntimeError: The board does not compute what the simulator does.
     """
-    model = CellModel(cell, frame).eval()
-    frames = np.random.default_rng(0).normal(0, 1, (4, 100, frame.size))
-    graph = quantize_cell(model, "cell", frames, {})
+    dtype = "int16" if isinstance(cell, Ltc) else "int8"
+    module = Recurrent([cell], result="outputs", dtype=dtype, dt=dt)
+    frames = np.random.default_rng(0).normal(0, 1, (4, 100, inputs))
+    graph = quantize_module(module, frames, name="cell")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "firmware"
         export(graph, load_board(board), folder)
@@ -127,7 +128,7 @@ def ltc_rows(inputs: int, dt: float, board: str) -> Iterator[Row]:
     for name, wiring in wirings(inputs, fully_connected(inputs, UNITS, OUTPUTS)):
         torch.manual_seed(0)
         synapses = int(np.abs(wiring.sensory).sum()), int(np.abs(wiring.adjacency).sum())
-        figures = measure(Ltc(wiring), CellInput(inputs, dt, "int16"), board)
+        figures = measure(Ltc(wiring), inputs, dt, board)
         label = f"{name} ({synapses[0]} + {synapses[1]})"
         yield Row(label, sum(synapses), *figures, synapses[0] + UNFOLDS * synapses[1])
 
@@ -138,12 +139,12 @@ def cfc_rows(inputs: int, dt: float, board: str) -> Iterator[Row]:
     for name, wiring in wirings(inputs, layered(inputs, sizes)):
         torch.manual_seed(0)
         cell = WiredCfc(wiring)
-        figures = measure(cell, CellInput(inputs, dt), board)
+        figures = measure(cell, inputs, dt, board)
         yield Row(name, unmasked(cell), *figures, unmasked(cell))
     torch.manual_seed(0)
     whole = Cfc(inputs, UNITS, 0, NO_BACKBONE)
     count = 3 * UNITS * (inputs + UNITS)
-    figures = measure(whole, CellInput(inputs, dt), board)
+    figures = measure(whole, inputs, dt, board)
     yield Row("one layer, not wired", count, *figures, count)
 
 

@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lnn_edge.nn.cell_model import CellInput, CellModel, run_real
-from lnn_edge.quantize.cell import quantize_cell
 from torch import Tensor, nn
 
 from lnn_edge.data.recording import Recording
@@ -29,6 +27,8 @@ from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
 from lnn_edge.nn.cells.mixed_memory import MixedMemory
 from lnn_edge.nn.cells.wired_cfc import WiredCfc
 from lnn_edge.nn.cells.wirings import auto_ncp, fully_connected, ncp
+from lnn_edge.nn.recurrent import Recurrent
+from lnn_edge.quantize.module import quantize_module
 
 STEPS, RATE_HZ, LEADS, HIDDEN = 10_000, 360, 2, 8
 RECORD, LATER = "100", 200_000  # calibration begins at that sample
@@ -115,15 +115,16 @@ class Outcome:
 def measure(cell: nn.Module, calibration: np.ndarray, ecg: np.ndarray) -> Outcome:
     """Run a cell in integers and in float64 with rounded states."""
     dtype = "int16" if isinstance(cell, Ltc) else "int8"
-    model = CellModel(cell, CellInput(LEADS, 1 / RATE_HZ, dtype)).double().eval()
-    graph = quantize_cell(model, "cell", calibration[None], {})
-    wanted = run_real(model, ecg[None])[0]
+    module = Recurrent([cell], result="outputs", dtype=dtype, dt=1 / RATE_HZ).double().eval()
+    graph = quantize_module(module, calibration[None], name="cell")
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(ecg[None]))[0].numpy()
     quantized = graph.frame.quantize(ecg).astype(np.int16)
     got = np.stack([d.outputs for d in Stream(graph).run(quantized)])
     scale = 100 / np.ptp(wanted)
     error = (graph.output.dequantize(got) - wanted) * scale
     states = {s.tensor.dtype for s in graph.deciding_stage.states}
-    outputs = run_rounded(model, ecg)
+    outputs = run_rounded(cell, ecg)
     rounded = {
         name: float(np.sqrt(np.mean((outputs[i] - wanted) ** 2)) * scale)
         for i, name in enumerate(FORMATS)
@@ -132,14 +133,13 @@ def measure(cell: nn.Module, calibration: np.ndarray, ecg: np.ndarray) -> Outcom
     return Outcome(", ".join(sorted(states)), np.sqrt((error**2).mean(1)), largest, rounded)
 
 
-def run_rounded(model: CellModel, ecg: np.ndarray) -> np.ndarray:
+def run_rounded(cell: Any, ecg: np.ndarray) -> np.ndarray:
     """Return outputs (formats, T, O) of the float cell whose states are rounded in each format.
 
     A format spans what the state reaches in the first fifth, and a quarter more.
     """
     count = len(FORMATS)
     tops = torch.tensor(list(FORMATS.values()), dtype=torch.float64)[:, None]
-    cell: Any = model.cell
     samples = torch.from_numpy(ecg).double()
     dt = torch.full((count, 1, 1), 1 / RATE_HZ, dtype=torch.float64)
     bounds = [0.0, 0.0]

@@ -39,9 +39,7 @@ class Elapsed(click.ParamType):  # type: ignore[type-arg]
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
 @click.option("--name", help="C prefix [default: FILE's name].")
-@click.option(
-    "--layers", help="Order of a state dict's layers, comma-separated, if it is not known."
-)
+@click.option("--layers", help="Order of a state dict's layers: a,b,c.")
 @click.option(
     "--dt",
     type=Elapsed(),

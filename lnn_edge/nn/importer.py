@@ -65,16 +65,13 @@ def import_model(path: Path, options: ImportOptions) -> Imported:
         raise DataError(f"{path} cannot be read ({error.strerror}); give a model's file") from None
     try:
         layers = _layers(path, raw, options)
+        is_timed = any(getattr(sizes, "is_timed", False) for _, sizes, _ in layers)
+        if options.dt is None and not is_timed:
+            raise UsageError(f"{path}: no layer reads elapsed time; leave --dt input out")
         rows, weights = _table(layers)
         digest = hashlib.sha256(raw).hexdigest()
-        head = (
-            __version__,
-            _model_name(path, options.name),
-            path.name,
-            digest,
-            "",
-            layers[0][1].input_size,
-        )
+        name, channels = _model_name(path, options.name), layers[0][1].input_size
+        head = (__version__, name, path.name, digest, "", channels)
         return make_imported(ImportCard(*head, options.dt or 0.0, rows), weights)
     except (KeyError, IndexError, RuntimeError) as error:  # weights of other names or shapes
         reason = shown(" ".join(str(error).split()), 300)

@@ -24,7 +24,7 @@ class KerasConfig:
     """What config.json tells of a cell; None where there is no such thing.
 
     Attributes:
-        kind: Kind of cell, as in cell_folder.CELLS.
+        kind: Kind of cell, as in table.KINDS.
         mode: Of a CfC.
         activation: Of its backbone.
         unfolds: Solver steps of an LTC.

@@ -90,7 +90,9 @@ def read_model(folder: Path, kind: Kind) -> Stored:
 def _check(folder: Path, kind: Kind, values: Mapping[str, Any]) -> None:
     version, found = values.get("format"), kind_of(values)
     if found != kind:
-        raise DataError(f"{folder} holds a model of kind {shown(found)}; needed is a {kind} one")
+        raise DataError(
+            f"{folder} holds a model of kind {shown(found)}; give a folder of kind {kind}"
+        )
     if version == 1 and kind == "imported":
         source = shown(values.get("source", "FILE"))
         raise DataError(

@@ -192,6 +192,7 @@ def _facts(file: NcpsFile, kind: str) -> list[tuple[str, object]]:
     """Return the options that such a cell takes, and what the file tells of each."""
     told = file.config or KerasConfig(kind, "pure" if _is_pure(file.arrays) else None)
     in_keras = file.framework == "keras"
+    facts: list[tuple[str, object]]
     if kind == "ltc":
         facts: list[tuple[str, object]] = [
             ("unfolds", told.unfolds),
@@ -199,7 +200,7 @@ def _facts(file: NcpsFile, kind: str) -> list[tuple[str, object]]:
         ]
     else:
         facts = [("mode", told.mode)]
-        if _has_backbone(file.arrays):
+        if _has_backbone(file.arrays) or told.activation is not None:
             facts.append(("activation", told.activation))
     return [*facts, ("wiring", None)] if _needs_wiring(file, kind) else facts
 

@@ -100,7 +100,7 @@ def _state_dict(path: Path, raw: bytes) -> dict[str, Any]:
     found = usual if len(usual) == 1 else inner
     if len(found) != 1:
         names = ", ".join(map(shown, inner)) or "none"
-        raise DataError(f"{path} holds {len(inner)} state dicts ({names}), needed is one; {SAVE}")
+        raise DataError(f"{path} holds {len(inner)} state dicts ({names}), not one; {SAVE}")
     return next(iter(found.values()))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from lnn_edge.data.npy import load_sequences
 from lnn_edge.graph.fidelity import channel_resolutions, output_error
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import run_values
-from lnn_edge.nn.imported import load_imported
+from lnn_edge.nn.imported import Imported, load_imported
 from lnn_edge.quantize.module import quantize_module
 from lnn_edge.quantize.trained import save_quantized
 
@@ -29,7 +30,22 @@ def quantize_imported(folder: Path, calibration: Path, *, force: bool = False) -
         LayerError, QuantizationError: See module.quantize_module.
     """
     model = load_imported(folder)
-    card, frames = model.card, load_sequences(calibration, model.channels)
+    frames = load_sequences(calibration, model.channels)
+    graph = graph_of(model, frames)
+    held = channel_resolutions(graph, frames)
+    path = folder / "model.qgraph"
+    save_quantized(path, graph, held, _errors(graph), force=force)
+    return graph
+
+
+def graph_of(model: Imported, frames: np.ndarray) -> QGraph:
+    """Return the integer graph of an imported model; see module.quantize_module.
+
+    Args:
+        model: See imported.load_imported.
+        frames: Calibration, (N, T, channels) real, each sequence from a reset.
+    """
+    card, inputs = model.card, model.inputs(frames)
     facts = {
         "layers": [row.kind for row in card.layers],
         "dt": card.dt or "input",
@@ -37,18 +53,9 @@ def quantize_imported(folder: Path, calibration: Path, *, force: bool = False) -
         "source_sha256": card.source_sha256,
         "weights_sha256": card.weights_sha256,
     }
-    inputs = model.inputs(frames)
-    graph = quantize_module(
-        model.module,
-        inputs if len(inputs) > 1 else frames,
-        name=card.name,
-        dt=None if card.dt else "input",
-        facts=facts,
-    )
-    held = channel_resolutions(graph, frames)
-    path = folder / "model.qgraph"
-    save_quantized(path, graph, held, _errors(graph), force=force)
-    return graph
+    data = frames if card.dt else inputs
+    dt: Literal["input"] | None = None if card.dt else "input"
+    return quantize_module(model.module, data, name=card.name, dt=dt, facts=facts)
 
 
 def _errors(graph: QGraph) -> dict[str, dict[str, float]]:

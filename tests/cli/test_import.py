@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -269,3 +270,31 @@ def test_a_damaged_model_is_refused(
     path.write_bytes(path.read_bytes()[:-9])
     said = refusal(call("quantize", tmp_path / "policy", "--calibration", sequences))
     assert "import it again" in said
+
+
+def test_two_imported_models_link_in_one_program(sequences: Path, tmp_path: Path) -> None:
+    """Their C has names of its own: both are compiled, linked and called side by side."""
+    objects = []
+    for name in ("left", "right"):
+        with torch.random.fork_rng():
+            torch.manual_seed(len(name))
+            torch.save(torch.nn.GRU(INPUT, 4).state_dict(), tmp_path / f"{name}.pt")
+        facts = call_json("import", tmp_path / f"{name}.pt", "-o", tmp_path / name)
+        assert facts["name"] == name
+        call_json("quantize", tmp_path / name, "--calibration", sequences)
+        project = tmp_path / f"{name}-fw"
+        call_json("export", tmp_path / name, "--board", "stm32f746", "-o", project)
+        objects += sorted(project.glob(f"model/{name}*.c"))
+    runtime = project / "firmware" / "runtime"
+    main = tmp_path / "main.c"
+    main.write_text(
+        '#include "left.h"\n#include "right.h"\n'
+        "static left_ctx_t a; static right_ctx_t b;\n"
+        "int main(void) { left_reset(&a); right_reset(&b); return 0; }\n"
+    )
+    folders = [runtime, *(tmp_path / f"{name}-fw" / "model" for name in ("left", "right"))]
+    sources = [main, *objects, *runtime.glob("*.c")]
+    flags = [f"-I{folder}" for folder in folders]
+    command = ["cc", *flags, *sources, "-lm", "-o", tmp_path / "both"]
+    subprocess.run([str(part) for part in command], check=True)
+    subprocess.run([str(tmp_path / "both")], check=True)

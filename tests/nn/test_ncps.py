@@ -156,7 +156,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
         _edited(lambda s: {k: v for k, v in s.items() if "ff1" not in k}),
         "holds no ff1",
     ),
-    "half": (_edited(lambda s: {k: v for k, v in s.items() if "ff2" not in k}), "no cell that"),
+    "half": (_edited(lambda s: {k: v for k, v in s.items() if "ff2" not in k}), "no model that"),
     "keras": (_write(b"\x89HDF\r\n\x1a\n" + bytes(50)), "damaged"),
 }
 
@@ -166,7 +166,7 @@ def test_a_bad_file_is_refused(name: str, tmp_path: Path) -> None:
     _, path = write_torch("default", tmp_path)
     damage, message = BAD_FILES[name]
     damage(path)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(LnnEdgeError, match=message):
         import_model(path, GATED)
 
 

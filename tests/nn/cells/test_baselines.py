@@ -1,4 +1,4 @@
-"""LSTM and GRU are those of torch; ../test_cell_model.py takes their integers down the road."""
+"""LSTM and GRU are those of torch; quantize/test_cells.py takes their integers down the road."""
 
 from __future__ import annotations
 
