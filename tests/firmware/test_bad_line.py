@@ -45,7 +45,7 @@ def expected() -> list[ResultRecord]:
     ]
 
 
-@pytest.mark.parametrize("fault", line_faults(1.0, FRAMES.nbytes), ids=lambda f: f.name)
+@pytest.mark.parametrize("fault", line_faults(1.0, 3 * FRAMES.nbytes), ids=lambda f: f.name)
 def test_nothing_is_wrong_and_nothing_lost(board, expected, fault):
     outcome = survive(board, fault, FRAMES, expected)
     assert (outcome.wrong, outcome.lost) == (0, 0), outcome.message
