@@ -194,7 +194,7 @@ def _facts(file: NcpsFile, kind: str) -> list[tuple[str, object]]:
     in_keras = file.framework == "keras"
     facts: list[tuple[str, object]]
     if kind == "ltc":
-        facts: list[tuple[str, object]] = [
+        facts = [
             ("unfolds", told.unfolds),
             ("positivity", "clip" if in_keras else None),
         ]
