@@ -66,11 +66,11 @@ def command(
     Example: lnn-edge verify firmware --link virtual --input X.npy
     """
     from dataclasses import replace
+    from functools import partial
 
     from lnn_edge.build.project import open_project
     from lnn_edge.data.registry import SHOWN, load_dataset
     from lnn_edge.errors import UsageError
-    from lnn_edge.graph.sim.batch import decision_inputs
     from lnn_edge.verify.sequences import takes_recordings
     from lnn_edge.verify.verify import verify_project, write_verification
 
@@ -81,15 +81,20 @@ def command(
         result = _verify_sequences(opened, link, input_path, as_json)
     else:
         names = None if records is None else records.split(",")
-        task = str(opened.graph.metadata.get("task", "beats"))
-        dataset = dataset or SHOWN[task]
+        task = opened.graph.contract.task
+        if dataset is None and task is None:
+            raise UsageError(
+                f"{project} holds a model of no task that is known here; name the recordings with "
+                "--dataset"
+            )
+        dataset = dataset or SHOWN[str(task)]
         fed_lead = lead_to_feed(opened.graph.metadata, lead)
         recordings = load_dataset(dataset, data_dir, "all", names, lead=fed_lead)
-        fed = decision_inputs(opened.graph, [(r.frames, r.events) for r in recordings])
-        steps = sum(len(stamps) for stamps, _ in fed)
+        frames = sum(len(r.frames) for r in recordings)
         with progress(as_json) as bar:
-            shown = bar.add_task(f"verify on {link}", total=steps, note="")
-            result = verify_project(opened, link, recordings, lambda: bar.advance(shown), dataset)
+            shown = bar.add_task(f"verify on {link}, frames", total=frames, note="")
+            taken = partial(bar.advance, shown)
+            result = verify_project(opened, link, recordings, taken, dataset)
         result = replace(result, lead=fed_lead)
     path = write_verification(result, project)
     if as_json:
@@ -106,14 +111,16 @@ def _verify_sequences(
     project: Project, link: str, path: Path | None, as_json: bool
 ) -> Verification:
     """Verify on the sequences of a file, or on those of the reference."""
+    from functools import partial
+
     from lnn_edge.data.npy import load_sequences
     from lnn_edge.verify.sequences import verify_sequences
 
     frames = None if path is None else load_sequences(path, project.graph.frame.size)
-    steps = None if frames is None else frames.shape[0] * frames.shape[1]
+    total = None if frames is None else frames.shape[0] * frames.shape[1]
     with progress(as_json) as bar:
-        task = bar.add_task(f"verify on {link}", total=steps, note="")
-        return verify_sequences(project, link, frames, lambda: bar.advance(task))
+        task = bar.add_task(f"verify on {link}, frames", total=total, note="")
+        return verify_sequences(project, link, frames, partial(bar.advance, task))
 
 
 def show_verification(result: Verification) -> None:

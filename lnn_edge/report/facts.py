@@ -315,7 +315,8 @@ def _fits(project: Project, recordings: Sequence[LabelledSignal]) -> bool:
     beats = [r for r in recordings if isinstance(r, Recording)]
     if lead is not None and any(r.leads[0] != lead for r in beats):
         return False
-    return bool(classes) and all(r.classes[: len(classes)] == classes for r in recordings)
+    known = all(r.classes[: len(classes)] == classes for r in recordings)
+    return bool(recordings) and bool(classes) and known
 
 
 def _findings(project: Project, recordings: Sequence[LabelledSignal]) -> tuple[RecordFindings, ...]:

@@ -22,7 +22,7 @@ def verify_sequences(
     project: Project,
     spec: str,
     frames: np.ndarray | None = None,
-    on_step: Callable[[], None] = lambda: None,
+    on_frames: Callable[[int], None] = lambda _: None,
 ) -> Verification:
     """Verify a project on sequences of frames, each from a reset; see verify.verify_signals.
 
@@ -31,7 +31,7 @@ def verify_sequences(
         spec: Runner, see runners.make_runner.
         frames: (N, T, C) in real units; what the frame's format does not hold saturates. None
             takes those of the reference, on which the model was calibrated.
-        on_step: Called after each decision.
+        on_frames: Called with the frames that the device has taken since the call before.
 
     Returns:
         The verification, with float_error (rmse and max_abs of each of the device's outputs
@@ -48,7 +48,7 @@ def verify_sequences(
         for i, x in enumerate(sequences)
     ]
     runs: list[Runs] = []
-    result = verify_signals(project, spec, signals, on_step, runs.append)
+    result = verify_signals(project, spec, signals, on_frames, runs.append)
     if wanted is not None:
         errors = _errors(graph, runs[0], np.concatenate(wanted))
         checks = (replace(c, float_error=errors[c.output.name]) for c in result.outputs)

@@ -343,7 +343,7 @@ def verify(
     *,
     name: str,
     open_trace: OpenTrace | None = None,
-    on_step: Callable[[], None] = lambda: None,
+    on_frames: Callable[[int], None] = lambda _: None,
     judge: Judge = lambda _: None,
     has_clock: bool = True,
     count_functions: CountFunctions = lambda: None,
@@ -359,7 +359,7 @@ def verify(
         link: To the device.
         name: Of the runner, for the result.
         open_trace: Finds the first wrong operator after a mismatch; None leaves that out.
-        on_step: Called after each decision.
+        on_frames: Called with the frames that the device has taken since the call before.
         judge: Compares the device's decisions with labels, where there are any.
         has_clock: Whether the device can come up on its configured clock.
         count_functions: Asks who emulates the device.
@@ -372,7 +372,7 @@ def verify(
     _check_signals(graph, signals)
     info = link.hello(bytes.fromhex(graph_sha256(graph)))
     resumed = journal.steps if journal else 0
-    exchange = _exchange(graph, signals, link, on_step, count_functions, journal)
+    exchange = _exchange(graph, signals, link, on_frames, count_functions, journal)
     steps, decided = exchange.steps, [[s.got for s in run if s.got] for run in exchange.runs]
     if not steps:
         needed = "longer ones with beats" if _takes_events(graph) else "longer ones"
@@ -414,7 +414,7 @@ def verify_project(
     project: Project,
     spec: str,
     recordings: Sequence[LabelledSignal],
-    on_step: Callable[[], None] = lambda: None,
+    on_frames: Callable[[int], None] = lambda _: None,
     dataset: str | None = None,
 ) -> Verification:
     """Verify a project on labelled recordings, and judge what it decides; see verify_signals.
@@ -423,7 +423,7 @@ def verify_project(
         project: See verify_signals.
         spec: See verify_signals.
         recordings: In the model's contract.
-        on_step: See verify_signals.
+        on_frames: See verify_signals.
         dataset: Where the recordings are from: a name or a folder. It tells what the model has
             learned of them, and whether figures over them mean anything.
     """
@@ -431,7 +431,7 @@ def verify_project(
     signals = [Signal(r.name, r.frames, r.events) for r in recordings]
     invented = dataset is not None and is_invented(dataset, graph)
     judge = (lambda _: None) if invented else label_judge(graph, recordings)
-    result = verify_signals(project, spec, signals, on_step, judge)
+    result = verify_signals(project, spec, signals, on_frames, judge)
     if dataset is None:
         return result
     trained_on = overlap(learned_by_graph(graph), dataset, recordings)
@@ -442,7 +442,7 @@ def verify_signals(
     project: Project,
     spec: str,
     signals: Sequence[Signal],
-    on_step: Callable[[], None] = lambda: None,
+    on_frames: Callable[[int], None] = lambda _: None,
     judge: Judge = lambda _: None,
 ) -> Verification:
     """Bring a built project to a device and verify it there.
@@ -451,7 +451,7 @@ def verify_signals(
         project: Its firmware is built first, unless a fresh build of it lies there.
         spec: Runner, see runners.make_runner.
         signals: In the model's contract.
-        on_step: Called after each decision.
+        on_frames: Called with the frames that the device has taken since the call before.
         judge: Compares the device's decisions with labels, where there are any.
 
     Raises:
@@ -485,7 +485,7 @@ def verify_signals(
             link,
             name=spec,
             open_trace=None if is_serial else open_trace,
-            on_step=on_step,
+            on_frames=on_frames,
             judge=judge,
             has_clock=runner.has_clock,
             count_functions=runner.instructions_by_function,
@@ -543,7 +543,7 @@ def _exchange(
     graph: QGraph,
     signals: Sequence[Signal],
     link: Link,
-    on_step: Callable[[], None],
+    on_frames: Callable[[int], None],
     count_functions: CountFunctions,
     journal: Journal | None,
 ) -> _Exchange:
@@ -554,10 +554,12 @@ def _exchange(
     wrong: list[WrongCounter] = []
     for index, signal in enumerate(signals):
         past = journal.past(index, link.info.record_layout(True)) if journal else Past()
-        stream, run = Stream(graph), list[_Step]()
+        stream, run, taken = Stream(graph), list[_Step](), 0
         for step in _run(stream, signal, link, past, journal):
             run.append(step)
-            on_step()
+            on_frames(stream.frames - taken)
+            taken = stream.frames
+        on_frames(len(signal.frames) - taken)
         runs.append(run)
         stats.append(past.stats or link.stats())
         if journal and not past.stats:

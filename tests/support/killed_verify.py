@@ -35,7 +35,7 @@ def run_killed(address: str, journal: Path, frames: int, kills: list[int]) -> di
 def main(address: str, journal: str, frames: str, kill: str) -> None:
     steps = [0]
 
-    def on_step() -> None:
+    def on_frames(_: int) -> None:
         steps[0] += 1
         if steps[0] == int(kill):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -43,7 +43,7 @@ def main(address: str, journal: str, frames: str, kill: str) -> None:
     signals = [Signal("a", motion(3, int(frames))), Signal("b", motion(4, 500))]
     with closing(Journal(Path(journal), "the toy")) as kept, Link(address) as link:
         result = verify(
-            toy_every_graph(), signals, link, name="host", on_step=on_step, journal=kept
+            toy_every_graph(), signals, link, name="host", on_frames=on_frames, journal=kept
         )
         sys.stdout.write(json.dumps(result.to_json()))
 
