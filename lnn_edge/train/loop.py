@@ -101,8 +101,7 @@ def train(
         examples = make_examples(network, training, recipe, folder)
         held_out = prepare(network, validation, recipe.preprocessing)
         names = examples.names, tuple(s.name for s in held_out)
-        missing = unlearned(examples.labels, recipe.training, len(network.classes))
-        classes = tuple(network.classes[index] for index in missing)
+        classes = unlearned(examples.labels, recipe.training, network.classes)
         card = ModelCard(__version__, seed, "", *names, recipe, classes, examples.patients)
         run = _Run(recipe, network, examples)
         for epoch in range(run.resume(folder, card, force), recipe.training.epochs):
@@ -141,7 +140,7 @@ class _Run:
             pct_start=WARM_UP,
         )
         self.device = next(network.parameters()).device
-        self.loss = make_loss(examples.labels.to(self.device), plan)
+        self.loss = make_loss(examples.labels.to(self.device), plan, network.classes)
 
     def epoch(self) -> float:
         """Take every optimiser step of an epoch; return the mean loss."""

@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lnn_edge.errors import UsageError
+from lnn_edge.files.names import shown
 from lnn_edge.train.recipe import Training
 
-FUSION = 3  # class F
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def make_loss(labels: Tensor, plan: Training) -> Loss:
+def make_loss(labels: Tensor, plan: Training, classes: Sequence[str]) -> Loss:
     """Return the loss of a batch of scores (B, T, C) and labels.
 
     Args:
         labels: Of all examples, to weight what is rare: classes (D,), or findings (D, C) in 1, 0
             and -1 for unknown.
         plan: Weights and smoothing.
+        classes: Names.
+
+    Raises:
+        UsageError: The plan names something else than a class.
     """
-    return (_findings_loss if labels.ndim == 2 else _class_loss)(labels, plan)
+    if labels.ndim == 2:
+        return _findings_loss(labels, plan)
+    return _class_loss(labels, plan, classes)
 
 
-def unlearned(labels: Tensor, plan: Training, count: int) -> tuple[int, ...]:
-    """Return the classes, of so many, that no label tells of, so that their scores mean nothing.
+def unlearned(labels: Tensor, plan: Training, classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes that no label tells of, so that their scores mean nothing.
 
     Args:
         labels: See make_loss.
-        plan: Whether fusion beats count as another class.
-        count: Of classes.
+        plan: Which classes count as another one.
+        classes: Names.
     """
     if labels.ndim == 2:
         told = (labels > 0).any(0)
     else:
-        merged = _merge_fusion(labels) if plan.merge_fusion else labels
-        told = torch.bincount(merged[merged >= 0], minlength=count) > 0
-    return tuple(index for index in range(count) if not told[index])
+        merged = _merged(plan, classes)[labels[labels >= 0]]
+        told = torch.bincount(merged, minlength=len(classes)) > 0
+    return tuple(name for name, is_told in zip(classes, told.tolist(), strict=True) if not is_told)
 
 
 def _findings_loss(labels: Tensor, plan: Training) -> Loss:
@@ -63,18 +70,18 @@ def _findings_loss(labels: Tensor, plan: Training) -> Loss:
     return loss
 
 
-def _class_loss(labels: Tensor, plan: Training) -> Loss:
+def _class_loss(labels: Tensor, plan: Training, classes: Sequence[str]) -> Loss:
     """Cross entropy, classes weighted; a label below 0 has no weight."""
-    weights = _class_weights(labels, plan)
+    weights = _class_weights(labels, plan, classes)
+    merged = _merged(plan, classes).to(labels.device)
 
     def loss(scores: Tensor, labels: Tensor) -> Tensor:
         scores, labels = scores[:, plan.burn_in :], labels[:, plan.burn_in :]
         target = labels.clamp(min=0)
         weight = weights[target] * (labels >= 0)
-        target = _merge_fusion(target) if plan.merge_fusion else target
         each = functional.cross_entropy(
             scores.flatten(0, 1),
-            target.flatten(),
+            merged[target].flatten(),
             reduction="none",
             label_smoothing=plan.label_smoothing,
         )
@@ -83,14 +90,28 @@ def _class_loss(labels: Tensor, plan: Training) -> Loss:
     return loss
 
 
-def _merge_fusion(labels: Tensor) -> Tensor:
-    return torch.where(labels == FUSION, torch.zeros_like(labels), labels)
+def _merged(plan: Training, classes: Sequence[str]) -> Tensor:
+    """Return as what each class counts, (C,)."""
+    indices = torch.arange(len(classes))
+    for name, other in plan.merge.items():
+        indices[_index("merge", name, classes)] = _index("merge", other, classes)
+    return indices
 
 
-def _class_weights(labels: Tensor, plan: Training) -> Tensor:
-    counts = torch.bincount(labels.clamp(min=0), minlength=FUSION + 1).clamp(min=1)
+def _class_weights(labels: Tensor, plan: Training, classes: Sequence[str]) -> Tensor:
+    """Return the weight of each class, (C,); that of the first is 1."""
+    counts = torch.bincount(labels.clamp(min=0), minlength=len(classes)).clamp(min=1)
     weights = (counts.sum() / counts) ** plan.class_weight_power
-    if plan.merge_fusion:
-        weights[FUSION] = weights[0]
-    weights[FUSION] *= plan.fusion_weight
+    weights = weights[_merged(plan, classes).to(weights.device)]
+    for name, factor in plan.class_weights.items():
+        weights[_index("class_weights", name, classes)] *= factor
     return weights / weights[0]
+
+
+def _index(key: str, name: str, classes: Sequence[str]) -> int:
+    if name not in classes:
+        raise UsageError(
+            f"[training] {key} names {shown(name)}; the classes of the network are "
+            f"{', '.join(classes)}"
+        )
+    return classes.index(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
@@ -40,8 +40,8 @@ class Training:
         auxiliary_weight: Weight of the loss of a decision alone, without the cell.
         label_smoothing: Of the cross entropy.
         average_decay: Decay of the exponential average of the weights that is kept.
-        merge_fusion: Of beats: whether F counts as N in the loss (F has too few patients).
-        fusion_weight: Of beats: factor on the weight of F.
+        merge: Classes that count as another one in the loss, by name: { F = "N" }.
+        class_weights: Factors on the weights of classes, by name.
     """
 
     epochs: int
@@ -54,8 +54,8 @@ class Training:
     auxiliary_weight: float
     label_smoothing: float
     average_decay: float
-    merge_fusion: bool = False
-    fusion_weight: float = 1.0
+    merge: dict[str, str] = field(default_factory=dict)
+    class_weights: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,9 @@ def _with_augmentation(values: object, where: str) -> object:
 
 
 def _check_numbers(table: Training | Augmentation, where: str) -> None:
-    for key, value in vars(table).items():
+    numbers = {k: v for k, v in vars(table).items() if isinstance(v, int | float)}
+    factors = table.class_weights if isinstance(table, Training) else {}
+    for key, value in [*numbers.items(), *((f"class_weights: {k}", v) for k, v in factors.items())]:
         low, high = _RANGES.get(key, (0, _LARGEST))
         if not low <= value <= high:
             needed = f"at least {low}" if high == _LARGEST else f"{low} to {high}"

@@ -61,7 +61,7 @@ def test_a_file_of_ones_own_is_read_by_path(values: dict[str, Any], tmp_path: Pa
         (None, "augmentation", 3, "mine: augmentation: needed a table, got 3"),
         ("training", "momentum", 0.9, "mine: training: unknown key 'momentum'; known are epochs"),
         ("training", "epochs", 1.5, "mine: training: epochs is 1.5, needed int"),
-        ("training", "merge_fusion", 1, "mine: training: merge_fusion is 1, needed bool"),
+        ("training", "merge", 1, "mine: training: merge is 1"),
         ("augmentation", "noise", "0.1", "mine: augmentation: noise is '0.1', needed float"),
     ],
 )
@@ -83,7 +83,7 @@ def test_no_table_may_lack(table: str, values: dict[str, Any]) -> None:
 
 def test_every_setting_must_be_given(values: dict[str, Any]) -> None:
     for table in ("training", "augmentation"):
-        for key in values[table].keys() - {"merge_fusion", "fusion_weight"}:  # of beats
+        for key in values[table].keys() - {"merge", "class_weights"}:  # of beats
             less = {**values, table: {k: v for k, v in values[table].items() if k != key}}
             with pytest.raises(UsageError, match=f"mine: {table}: key '{key}' is missing"):
                 recipe_of(less, "mine")

@@ -12,7 +12,8 @@ from lnn_edge.errors import DataError
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, run_decisions
 
-RARE = ("F",)  # fusion beats: too few of them, and of patients, for a stable figure
+RARE: dict[tuple[str, ...], tuple[str, ...]] = {("N", "S", "V", "F"): ("F",)}
+"""By the classes of a task, those without a stable figure: fusion beats are too few (EC57)."""
 RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)
 
@@ -140,7 +141,8 @@ def evaluate_scores(
     )
     figures = dict(zip(classes, _figures(total), strict=True))
     f1 = {name: f.f1 for name, f in figures.items() if f.f1 is not None}
-    main = tuple(c for c in f1 if c not in RARE) or tuple(f1)
+    rare = RARE.get(tuple(classes), ())
+    main = tuple(c for c in f1 if c not in rare) or tuple(f1)
     return Evaluation(
         int(total.sum()),
         _ratio(np.trace(total), total.sum()),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from lnn_edge.errors import DataError
+from lnn_edge.errors import DataError, UsageError
 from lnn_edge.graph.sim.predict import DecisionSequence
 from lnn_edge.tasks.judge import judge
 from lnn_edge.tasks.metrics.multi_label import evaluate_findings
@@ -89,7 +89,7 @@ def test_the_kind_of_labels_chooses_the_figures() -> None:
 def test_the_loss_sees_known_findings_only() -> None:
     plan = load_recipe("ccfc").training
     labels = torch.tensor([[1, 0, -1], [0, -1, -1], [0, 1, -1]])
-    loss = make_loss(labels, plan)
+    loss = make_loss(labels, plan, CLASSES)
     scores = torch.zeros(3, 1, 3, requires_grad=True)
     loss(scores, labels[:, None]).backward()
     assert scores.grad is not None
@@ -103,7 +103,20 @@ def test_a_class_that_no_label_tells_of_is_not_learned() -> None:
     """A finding that is nowhere present; a class without a label; fusion that counts as normal."""
     plan = load_recipe("ccfc").training
     known = torch.tensor([[1, 0, -1], [0, 0, -1], [1, 0, -1]])
-    assert unlearned(known, plan, 3) == (1, 2)
+    assert unlearned(known, plan, "ABC") == ("B", "C")
     beats = torch.tensor([0, 0, -1, 3, 2, 4])
-    assert unlearned(beats, plan, 4) == (1,)
-    assert unlearned(beats, replace(plan, merge_fusion=True), 4) == (1, 3)
+    assert unlearned(beats, plan, "NSVFQ") == ("S",)
+    assert unlearned(beats, replace(plan, merge={"F": "N"}), "NSVFQ") == ("S", "F")
+
+
+def test_classes_that_count_as_others_are_classes_of_the_network() -> None:
+    """F is one of beats; another task's fourth class keeps its weight."""
+    plan = replace(load_recipe("ccfc").training, class_weight_power=0.0)
+    labels, names = torch.tensor([0, 1, 2, 3]), ("up", "down", "left", "F")
+    scores = torch.zeros(1, 4, 4)
+    scores[0, 3, 0] = 5.0
+    even = make_loss(labels, plan, names)(scores, labels[None])
+    merged = make_loss(labels, replace(plan, merge={"F": "up"}), names)(scores, labels[None])
+    assert merged < even
+    with pytest.raises(UsageError, match=r"\[training\] merge names V; the classes .* are up, "):
+        make_loss(labels, replace(plan, merge={"F": "V"}), names)
