@@ -252,25 +252,26 @@ LNN_INLINE void lnn_dot4_halves(const uint32_t *weight, const int16_t *x, const 
     uint32_t sum2 = 0U;
     uint32_t sum3 = 0U;
     int32_t  left = groups;
-#if LNN_HAS_DSP
-    __asm__ volatile("1: ldr r4, [%[x]], #4\n"
-                     "   ldm %[w]!, {r8-r11}\n"
-                     "   smlad %[sum0], r8, r4, %[sum0]\n"
-                     "   smlad %[sum1], r9, r4, %[sum1]\n"
-                     "   smlad %[sum2], r10, r4, %[sum2]\n"
-                     "   smlad %[sum3], r11, r4, %[sum3]\n"
-                     "   ldr r4, [%[x]], #4\n"
-                     "   ldm %[w]!, {r8-r11}\n"
-                     "   smlad %[sum0], r8, r4, %[sum0]\n"
-                     "   smlad %[sum1], r9, r4, %[sum1]\n"
-                     "   smlad %[sum2], r10, r4, %[sum2]\n"
-                     "   smlad %[sum3], r11, r4, %[sum3]\n"
+#if LNN_HAS_DSP_LOOPS
+    uint32_t two;
+    __asm__ volatile("1: ldr %[two], [%[x]], #4\n"
+                     "   ldm %[w]!, {r4, r5, r8, r12}\n"
+                     "   smlad %[sum0], r4, %[two], %[sum0]\n"
+                     "   smlad %[sum1], r5, %[two], %[sum1]\n"
+                     "   smlad %[sum2], r8, %[two], %[sum2]\n"
+                     "   smlad %[sum3], r12, %[two], %[sum3]\n"
+                     "   ldr %[two], [%[x]], #4\n"
+                     "   ldm %[w]!, {r4, r5, r8, r12}\n"
+                     "   smlad %[sum0], r4, %[two], %[sum0]\n"
+                     "   smlad %[sum1], r5, %[two], %[sum1]\n"
+                     "   smlad %[sum2], r8, %[two], %[sum2]\n"
+                     "   smlad %[sum3], r12, %[two], %[sum3]\n"
                      "   subs %[left], %[left], #1\n"
                      "   bne 1b\n"
                      : [sum0] "+r"(sum0), [sum1] "+r"(sum1), [sum2] "+r"(sum2), [sum3] "+r"(sum3), [w] "+r"(weight),
-                       [x] "+r"(x), [left] "+r"(left)
+                       [x] "+r"(x), [left] "+r"(left), [two] "=&r"(two)
                      :
-                     : "r4", "r8", "r9", "r10", "r11", "cc", "memory");
+                     : "r4", "r5", "r8", "r12", "cc", "memory");
 #else
     for (; left > 0; left--)
     {

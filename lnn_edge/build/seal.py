@@ -6,8 +6,6 @@ import struct
 import zlib
 from pathlib import Path
 
-from elftools.elf.elffile import ELFFile
-
 _SEAL_SECTION = ".seal"
 _SEAL_BYTES = 4
 
@@ -17,6 +15,8 @@ def seal(elf: Path, image: Path) -> None:
 
     A program without that word, which is not this firmware, stays as it is.
     """
+    from elftools.elf.elffile import ELFFile  # not needed where nothing is built
+
     with elf.open("rb") as stream:
         section = ELFFile(stream).get_section_by_name(_SEAL_SECTION)
         if section is None or section["sh_size"] != _SEAL_BYTES:

@@ -315,8 +315,7 @@ def _fits(project: Project, recordings: Sequence[LabelledSignal]) -> bool:
     beats = [r for r in recordings if isinstance(r, Recording)]
     if lead is not None and any(r.leads[0] != lead for r in beats):
         return False
-    known = all(r.classes[: len(classes)] == classes for r in recordings)
-    return bool(recordings) and bool(classes) and known
+    return bool(classes) and all(r.classes[: len(classes)] == classes for r in recordings)
 
 
 def _findings(project: Project, recordings: Sequence[LabelledSignal]) -> tuple[RecordFindings, ...]:

@@ -65,10 +65,9 @@ FINDINGS = TaskWords(
     "Of each recording the probability of each finding, the mean of all decisions on it.",
     "The hearts shown are generated and beat in nobody.",
 )
-PLAIN = TaskWords("decisions", "recordings", "Recordings", "", "", "")
 WORDS = {"beats": BEATS, "activity": ACTIVITY, "findings": FINDINGS}
 
 
 def task_words(graph: QGraph) -> TaskWords:
     """Return the words of a model's task."""
-    return WORDS.get(str(graph.metadata.get("task")), PLAIN)
+    return WORDS.get(str(graph.metadata.get("task")), BEATS)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -50,9 +50,8 @@ class Journal:
             self._signals[-1].append(line)
             if "end" in line:
                 self._signals.append([])
-        whole = lines[:kept] or [{"key": key}]
-        write_whole(path, "".join(f"{json.dumps(line)}\n" for line in whole))
-        self._file = path.open("a")
+        self._whole = lines[:kept] or [{"key": key}]
+        self._file: IO[str] | None = None
         self._noted: Checkpoint | None = None
 
     @property
@@ -90,13 +89,17 @@ class Journal:
 
     def close(self) -> None:
         """Keep the file."""
-        self._file.close()
+        if self._file:
+            self._file.close()
 
     def remove(self) -> None:
         """The verification is made."""
-        self._path.unlink()
+        self._path.unlink(missing_ok=True)
 
     def _write(self, line: dict[str, Any]) -> None:
+        if self._file is None:  # a device that never answers leaves no file
+            write_whole(self._path, "".join(f"{json.dumps(kept)}\n" for kept in self._whole))
+            self._file = self._path.open("a")
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
 

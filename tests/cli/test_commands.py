@@ -100,7 +100,7 @@ def test_a_command_that_does_not_exist_is_refused() -> None:
     assert (outcome.code, outcome.out) == (2, "")
     assert "No such command 'monitor'" in outcome.err
     with pytest.raises(click.UsageError):
-        parse("lnn-edge export --board stm32f746 --format tflite")
+        parse("lnn-edge export --board stm32f746 --formats tflite")
 
 
 def test_the_program_that_is_installed_is_this_one(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_an_hour_among_the_calibration_times(sequences: Path, tmp_path: Path) ->
     folder, project = tmp_path / "policy", tmp_path / "firmware"
     import_it(tmp_path / "policy.pt", folder, "--dt", "input")
     found = call_json("quantize", folder, "--calibration", tmp_path / "X.npy")
-    time = found["resolution"][-1]
+    (time,) = (r for r in found["resolution"] if r["name"] == "dt")
     assert (time["name"], time["lost"], time["clipped"]) == ("dt", 0, 1 / 500)
     assert found["warnings"] == []
     with torch.no_grad():
@@ -216,7 +216,7 @@ def test_an_input_that_is_no_number_is_refused(
 def test_a_refused_checkpoint_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
     with untouched(tmp_path):
         said = refusal(call("import", checkpoint, "-o", tmp_path / "policy"))
-    assert said.endswith("give --activation (ncps takes lecun_tanh unless told otherwise)")
+    assert said.endswith("--activation (ncps takes lecun_tanh unless told otherwise)")
 
 
 def test_quantizing_needs_sequences(model: Path) -> None:

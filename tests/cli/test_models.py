@@ -67,7 +67,7 @@ def damage_checkpoint(folder: Path, damage: str) -> None:
         ("bit flipped", "model.safetensors is damaged or not the one of model.toml; train again"),
         ("truncated", "model.safetensors is damaged or not the one of model.toml; train again"),
         ("no weights", "no trained model (No such file or directory: model.safetensors)"),
-        ("truncated card", "; train again"),
+        ("truncated card", "model.toml is damaged ("),
         ("newer", "model.toml has format 3, needed 2; train again"),
     ],
 )
@@ -224,8 +224,8 @@ def test_an_unknown_key_of_a_recipe_is_named(tmp_path: Path) -> None:
     ("key", "value", "said"),
     [
         ("epochs", "1.5", "training: epochs is 1.5, needed int"),
-        ("epochs", "0", "training: epochs is 0, needed is at least 1"),
-        ("batch_size", "-2", "training: batch_size is -2, needed is at least 1"),
+        ("epochs", "0", "training: epochs is 0, needed is 1 to"),
+        ("batch_size", "-2", "training: batch_size is -2, needed is 1 to"),
         ("burn_in", "40", "burn_in is 40, needed is less than sequence_length, which is 40"),
         ("learning_rate", "-1.0", "training: learning_rate is -1.0, needed is at least 0"),
         ("learning_rate", "nan", "training: learning_rate is nan, needed is at least 0"),

@@ -60,7 +60,9 @@ class TestLinkedProgram:
     def test_a_fault_names_the_functions(self, elf):
         addresses = {s.name: s.address for s in elf.functions}
         pc, lr = addresses["helper"] + 4, addresses["Reset_Handler"] + 9
-        fault = Fault(3, pc, lr, 0, 1 << 9 | 1 << 15, 1 << 30, 0, 0x6000_0000)
+        fault = Fault(
+            3, pc, lr, 0, 1 << 9 | 1 << 15, 1 << 30, 0, 0x6000_0000, 0x2000_1000, 0x2000_0000
+        )
         assert describe_fault(fault, elf) == (
             f"HardFault at {pc:#010x} (helper+0x4), called from {lr:#010x} (Reset_Handler+0x8):"
             " PRECISERR, data access to no memory; address 0x60000000"
@@ -69,7 +71,7 @@ class TestLinkedProgram:
 
 
 def test_a_fault_without_symbols_and_cause_is_still_a_sentence():
-    text = describe_fault(Fault(17, 0x10, 0x20, 0, 0, 0, 0, 0))
+    text = describe_fault(Fault(17, 0x10, 0x20, 0, 0, 0, 0, 0, 0x2000_1000, 0x2000_0000))
     assert text.startswith("exception 17 at 0x00000010, called from 0x00000020: no cause recorded")
 
 

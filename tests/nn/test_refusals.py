@@ -146,7 +146,6 @@ CASES: dict[str, tuple[Callable[[Any, Tensor], Any], str, dict[str, Callable[[],
         "forward fails on the calibration data .*of the channels that it reads",
         {"lin": lambda: nn.Linear(4, 6)},
     ),
-    "steps_of_steps": (lambda s, x: s.head(x[:, ::2][:, ::3]), "take one \\[:, ::3\\]", {}),
     "divided": (lambda s, x: s.head(x) / s.head(x), "divides by a value; a constant other", {}),
     "elman": (
         lambda s, x: s.head(s.rnn(x)[0]),
