@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,6 @@ WARNINGS = (
     "-Wundef -Wdouble-promotion -Wcast-align -Wvla -Wswitch-enum"
 ).split()
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-RUNTIME = resources.path("firmware") / "runtime"
 REPLAY = Path(__file__).parent / "c" / "replay.c"
 
 
@@ -38,18 +38,27 @@ def compile_model(
 
 def _runtime(options: Sequence[str]) -> list[Path]:
     """Return the objects of the runtime, which are the same for every model."""
+    sources = sorted(_home().glob("*.[ch]"))
+    digest = sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
     def make(folder: Path) -> list[Path]:
-        found = [(source, folder / f"{source.stem}.o") for source in RUNTIME.glob("*.c")]
+        found = [
+            (source, folder / f"{source.stem}.o") for source in sources if source.suffix == ".c"
+        ]
         for source, made in found:
             _compile([*options, "-c", str(source), "-o", str(made)])
         return [made for _, made in found]
 
-    return once("_".join(("runtime", *options)).replace("/", "_"), make)
+    return once("_".join(("runtime", digest[:12], *options)).replace("/", "_"), make)
+
+
+def _home() -> Path:
+    """Where the runtime is, which a test may have exchanged."""
+    return resources.path("firmware") / "runtime"
 
 
 def _compile(arguments: Sequence[str]) -> None:
-    command = ["gcc", *WARNINGS, f"-I{RUNTIME}", *arguments]
+    command = ["gcc", *WARNINGS, f"-I{_home()}", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
