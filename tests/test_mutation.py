@@ -129,7 +129,7 @@ RUNTIME_MUTATIONS = [  # line of the runtime, damage
 EVERY_MUTATIONS = [  # the same, of the lines that fire on frames
     ("(frames - trigger->first) % trigger->hop", "frames % trigger->hop"),
     ("frames + trigger->length > end", "frames + trigger->length >= end"),
-    (".stamp = end - 1U", ".stamp = end"),
+    ("firing->stamp   = end - 1U", "firing->stamp   = end"),
     ("(*due != 0U)", "(frames != 0U)"),
 ]
 STAGED_MUTATIONS = [  # the same, of stages before the decision
