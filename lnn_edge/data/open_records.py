@@ -144,7 +144,7 @@ def _files(folder: Path) -> list[Path]:
         found += [Path(place, n) for n in sorted(names) if not n.startswith(".")]
         if len(found) > MOST_FILES:
             raise DataError(f"{folder} holds over {MOST_FILES:,} files; give one of its subfolders")
-    return [p for p in found if not p.name.lower().endswith(INTERVALS)]
+    return [p for p in found if p.is_file() and not p.name.lower().endswith(INTERVALS)]
 
 
 def changes_of(found: Found, path: Path) -> Changes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,21 +18,21 @@ from lnn_edge.nn.cells.wirings import fully_connected, layered
 from lnn_edge.nn.recurrent import Recurrent
 
 
-class _Cell:
+class _Cell(abc.ABC):
     """What every cell has."""
 
     dtype: ClassVar[str] = "int8"
     is_timed: ClassVar[bool] = True
     input_size: int
 
+    @abc.abstractmethod
     def cell(self) -> nn.Module:
         """Return the cell with fresh weights."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def output_size(self) -> int:
         """Length of the output."""
-        raise NotImplementedError
 
     def make(self) -> nn.Module:
         """Return the layer of this cell with fresh weights: sequences in, sequences out."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lnn_edge import __version__
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files.names import model_name_fault, name_fault, shown
+from lnn_edge.files.read import read_whole
 from lnn_edge.nn.cell_sizes import GruSizes, LstmSizes
 from lnn_edge.nn.imported import ImportCard, Imported, make_imported
 from lnn_edge.nn.keras_config import read_keras_config
@@ -40,6 +41,8 @@ from lnn_edge.nn.ncps import (
 from lnn_edge.nn.state_dict import Part, read_parts
 from lnn_edge.nn.table import INPUT, NAMES, Layer, LinearSizes
 
+LARGEST_MODEL = 1 << 28
+"""Bytes of a model's file, an optimizer beside it included."""
 Weighted = tuple[str, Any, dict[str, Tensor]]
 """A layer: name, options, weights by their names in the layer."""
 
@@ -60,7 +63,7 @@ def import_model(path: Path, options: ImportOptions) -> Imported:
     if options.dt is not None and not 0 < options.dt < np.inf:
         raise UsageError(f"dt is {options.dt} s, needed is a positive, finite one, or input")
     try:
-        raw = path.read_bytes()
+        raw = read_whole(path, LARGEST_MODEL)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); give a model's file") from None
     try:

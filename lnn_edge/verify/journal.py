@@ -14,6 +14,7 @@ import numpy as np
 
 from lnn_edge.device.link import Checkpoint
 from lnn_edge.device.protocol import RecordLayout, ResultRecord, Stats
+from lnn_edge.files.read import LARGEST_ARRAYS, read_whole
 from lnn_edge.files.write import write_whole
 
 
@@ -117,14 +118,17 @@ def _read(path: Path, key: str) -> list[dict[str, Any]]:
     """Lines of a journal of this key, up to the first that is damaged."""
     found: list[dict[str, Any]] = []
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_whole(path, LARGEST_ARRAYS).decode(errors="replace")
     except FileNotFoundError:
         return found
     for line in text.splitlines():
         try:
-            found.append(json.loads(line))
+            value = json.loads(line)
         except ValueError:  # the program was killed while it wrote
             break
+        if not isinstance(value, dict):
+            break
+        found.append(value)
     return found if found and found[0] == {"key": key} else []
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ from lnn_edge.codegen.kernels import HOST
 from lnn_edge.codegen.render import generate, render_model
 from lnn_edge.data.annotation_file import read_beat_marks
 from lnn_edge.data.npy import load_sequences
+from lnn_edge.data.open_records import find_records, read_records
 from lnn_edge.data.wfdb_folder import read_signals
 from lnn_edge.device.board import load_board, read_board
 from lnn_edge.device.elf import read_elf
@@ -33,7 +35,10 @@ from lnn_edge.files.read import LARGEST_TEXT, read_json, read_toml, read_whole
 from lnn_edge.graph.file import LARGEST_BYTES, graph_bytes, load_graph
 from lnn_edge.graph.reference import Reference, read_reference
 from lnn_edge.nn.cells.wirings import read_wiring
+from lnn_edge.nn.importer import import_model
+from lnn_edge.nn.ncps import ImportOptions
 from lnn_edge.train.recipe import load_recipe
+from lnn_edge.verify.journal import Journal
 from tests.support.places import ROOT
 from tests.support.projects import SIZES
 from tests.support.toy import toy_graph
@@ -52,6 +57,12 @@ def text_of(path: str) -> bytes:
     return (ROOT / path).read_bytes()
 
 
+def state_dict() -> bytes:
+    buffer = io.BytesIO()
+    torch.save(torch.nn.LSTM(2, 3).state_dict(), buffer)
+    return buffer.getvalue()
+
+
 FRAMES = np.arange(24.0).reshape(2, 4, 3)
 REFERENCE = Reference((np.ones((3, 2)),), (np.ones((2, 3)),)).to_bytes("00")
 WIRING = b'{"adjacency_matrix": [[1]], "sensory_adjacency_matrix": [[1]], "output_dim": 1}'
@@ -67,6 +78,17 @@ READERS: dict[str, tuple[str, Callable[[Path], object], bytes]] = {
     "board": ("a.toml", read_board, text_of("boards/stm32f405.toml")),
     "wiring": ("a.json", read_wiring, WIRING),
     "elf": ("a.elf", read_elf, b"\x7fELF\x01\x01\x01" + bytes(60)),
+    "model": ("a.pt", lambda path: import_model(path, ImportOptions()), state_dict()),
+    "keras": (
+        "a.keras",
+        lambda path: import_model(path, ImportOptions()),
+        text_of("tests/support/keras/nogate.keras"),
+    ),
+    "recordings": (
+        "a.csv",
+        lambda path: list(read_records(find_records(path))),
+        b"t,x\n0,1\n1,2\n",
+    ),
     "sizes": (
         "size.json",
         lambda path: read_size(path, BOARD, Limits()),
@@ -211,3 +233,15 @@ def test_odd_metadata_is_refused_or_said_in_c(metadata: dict[str, object], tmp_p
     with suppress(LnnEdgeError):
         path.write_bytes(graph_bytes(replace(toy_graph(), metadata=metadata)))
         render_model(generate(load_graph(path), HOST))
+
+
+def test_a_damaged_journal_is_begun_anew(tmp_path: Path) -> None:
+    """Lines of the same key that are no tables, and bytes that are no text."""
+    path = tmp_path / "part"
+    for line in (b"3", b"[]", b"null", b"\xff", b"{", b""):
+        path.write_bytes(b'{"key": "k"}\n' + line + b"\n")
+        assert Journal(path, "k").steps == 0
+    os.unlink(path)
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="it is no file"):
+        Journal(path, "k")
