@@ -20,6 +20,8 @@ from lnn_edge.nn.keras_config import ALONE, IDLE, KerasConfig
 
 KERAS_WEIGHTS, KERAS_CONFIG = "model.weights.h5", "config.json"  # inside a .keras file
 MOST_BYTES = {KERAS_WEIGHTS: 1 << 28, KERAS_CONFIG: 1 << 24}  # unpacked
+# What zipfile raises on files that are not as they should be; ValueError: of a member's name.
+_NO_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # variables of LTCCell in the order in which ncps.keras makes them
 LTC_VARIABLES = (
@@ -29,9 +31,9 @@ LTC_VARIABLES = (
 
 def keras_parts(path: Path, raw: bytes) -> dict[str, bytes] | None:
     """Return the files in a .keras file, None if it is not one."""
-    if not zipfile.is_zipfile(io.BytesIO(raw)):
-        return None
     try:
+        if not zipfile.is_zipfile(io.BytesIO(raw)):
+            return None
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             found = {n.filename: n for n in archive.infolist()}
             if KERAS_WEIGHTS not in found:
@@ -44,7 +46,7 @@ def keras_parts(path: Path, raw: bytes) -> dict[str, bytes] | None:
                         f"{most}; {ALONE}"
                     )
             return {part.filename: archive.read(part) for part in wanted}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _NO_ARCHIVE as error:
         raise DataError(f"{path} is damaged ({error}); save the model again") from None
 
 

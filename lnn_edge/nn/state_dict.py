@@ -89,8 +89,9 @@ def _state_dict(path: Path, raw: bytes) -> dict[str, Any]:
         raise DataError(
             f"{path} is no plain state dict (a whole module holds code, which is not run); {SAVE}"
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError) as error:
-        raise DataError(f"{path} is damaged or no torch file ({error!r}); {SAVE}") from None
+    except Exception as error:  # whatever torch raises on a damaged file
+        reason = shown(" ".join(str(error).split()), 200)
+        raise DataError(f"{path} is damaged or no torch file ({reason}); {SAVE}") from None
     if not isinstance(loaded, dict):
         raise DataError(f"{path} holds {type(loaded).__name__}, needed a state dict; {SAVE}")
     if _is_state(loaded):

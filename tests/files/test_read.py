@@ -245,3 +245,16 @@ def test_a_damaged_journal_is_begun_anew(tmp_path: Path) -> None:
     os.mkfifo(path)
     with pytest.raises(OSError, match="it is no file"):
         Journal(path, "k")
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"\xc3"])
+def test_an_archive_with_a_name_that_is_no_text_is_refused(name: bytes, tmp_path: Path) -> None:
+    """A bit of the directory says that names are UTF-8; zipfile raises a UnicodeDecodeError."""
+    path = tmp_path / "a.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("\N{LATIN SMALL LETTER E WITH ACUTE}", b"")
+    path.write_bytes(
+        path.read_bytes().replace("\N{LATIN SMALL LETTER E WITH ACUTE}".encode(), name * 2)
+    )
+    with pytest.raises(LnnEdgeError, match="is damaged"):
+        import_model(path, ImportOptions())
