@@ -81,7 +81,13 @@ def command(
         result = _verify_sequences(opened, link, input_path, as_json)
     else:
         names = None if records is None else records.split(",")
-        dataset = dataset or SHOWN[opened.graph.contract.task or "beats"]
+        task = opened.graph.contract.task
+        if dataset is None and task is None:
+            raise UsageError(
+                f"{project} holds a model of no task that is known here; name its recordings with "
+                "--dataset"
+            )
+        dataset = dataset or SHOWN[str(task)]
         fed_lead = lead_to_feed(opened.graph.metadata, lead)
         recordings = load_dataset(dataset, data_dir, "all", names, lead=fed_lead)
         frames = sum(len(r.frames) for r in recordings)

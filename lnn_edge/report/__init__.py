@@ -34,7 +34,9 @@ def write_report(folder: Path, path: Path, *, force: bool = False) -> Path:
 
 def collect_embedded(folder: Path) -> Report:
     """Gather a project's facts and run its model over the embedded recordings of its task."""
-    task = open_project(folder).graph.contract.task or "beats"
+    task = open_project(folder).graph.contract.task
+    if task is None:
+        return collect(folder, ())
     dataset = find_dataset(SHOWN[task])
     split = "test" if "test" in dataset.splits else EVERYTHING
     recordings = load_dataset(dataset.name, split=split)

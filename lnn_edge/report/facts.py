@@ -315,7 +315,9 @@ def _fits(project: Project, recordings: Sequence[LabelledSignal]) -> bool:
     beats = [r for r in recordings if isinstance(r, Recording)]
     if lead is not None and any(r.leads[0] != lead for r in beats):
         return False
-    return bool(classes) and all(r.classes[: len(classes)] == classes for r in recordings)
+    if not classes or not recordings:
+        return False
+    return all(r.classes[: len(classes)] == classes for r in recordings)
 
 
 def _findings(project: Project, recordings: Sequence[LabelledSignal]) -> tuple[RecordFindings, ...]:

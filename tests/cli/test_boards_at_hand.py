@@ -8,15 +8,20 @@ import pty
 import sys
 import tty
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lnn_edge.codegen.render import export
+from lnn_edge.device.board import load_board
 from lnn_edge.device.link import Link
 from lnn_edge.device.runners import msd
+from lnn_edge.report import collect_embedded
 from lnn_edge.verify import verify
 from tests.cli.command import call, call_json, refusal, untouched
 from tests.support.fake_board import FakeBoard
+from tests.support.toy import toy_graph
 
 
 @pytest.fixture
@@ -176,3 +181,16 @@ def test_an_unknown_link_is_answered_with_the_nearest(exported: Path) -> None:
 def test_an_emulator_of_another_board_is_refused(exported: Path) -> None:
     said = verify_refusal(exported, "qemu")
     assert said.startswith("qemu: QEMU has no machine for stm32f746g-disco; use a board whose")
+
+
+def test_no_task_is_taken_for_granted(tmp_path: Path) -> None:
+    """A model of events that says nothing of its task gets no beats by default."""
+    graph = toy_graph()
+    metadata = {k: v for k, v in graph.metadata.items() if k != "task"}
+    export(replace(graph, metadata=metadata), load_board("stm32f746"), tmp_path / "project")
+    said = refusal(call("verify", tmp_path / "project", "--link", "host"))
+    assert said.endswith(
+        "a model of no task that is known here; name its recordings with --dataset"
+    )
+    report = collect_embedded(tmp_path / "project")
+    assert (report.predictions, report.evaluation) == ((), None)

@@ -68,6 +68,10 @@ def shipped(name: str) -> QGraph:
     return load_graph(graph_path(Path(name)))
 
 
+def without_task(graph: QGraph) -> QGraph:
+    return replace(graph, metadata={k: v for k, v in graph.metadata.items() if k != "task"})
+
+
 FIRED_BY_FRAMES: dict[str, Callable[[], QGraph]] = {
     "ccfc": lambda: shipped("ccfc"),
     "cltc": lambda: shipped("cltc"),
@@ -86,8 +90,8 @@ FIRED_BY_FRAMES: dict[str, Callable[[], QGraph]] = {
 FIRED_BY_EVENTS: dict[str, Callable[[], QGraph]] = {
     "ecg-beats-cfc": lambda: shipped("ecg-beats-cfc"),
     "finding": lambda: find_beats(shipped("ecg-beats-cfc")),
-    "event": toy_graph,
-    "event, no wait": lambda: toy_graph(wait=0),
+    "event": lambda: without_task(toy_graph()),
+    "event, no wait": lambda: without_task(toy_graph(wait=0)),
     "source": toy_source_graph,
 }
 ALL = FIRED_BY_FRAMES | FIRED_BY_EVENTS

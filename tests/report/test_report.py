@@ -268,7 +268,9 @@ def test_other_classes_get_no_figures(tmp_path: Path) -> None:
     export(graph, load_board("stm32f746"), tmp_path / "firmware")
     report = collect(tmp_path / "firmware", RECORDINGS)
     assert report.evaluation is None
-    assert "No recordings of this model's task (A, B, C)" in _Page(render(report)).text
+    assert (
+        "No recordings of this model's task (A, B, C from lead MLII)" in _Page(render(report)).text
+    )
 
 
 def test_a_module_of_ones_own_has_no_recordings_and_a_summary(tmp_path: Path) -> None:

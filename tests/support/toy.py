@@ -115,8 +115,9 @@ def toy_graph(seed: int = 0, hidden: int = 6, wait: int = 60) -> QGraph:
     )
     metadata = {
         "sample_rate_hz": 360,
+        "task": "beats",
         "classes": ["N", "S", "V"],
-        "leads": ["I", "II"],
+        "leads": ["MLII", "any"],
         "adc_gain": 200,
         "adc_zero": 0,
     }
