@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lnn_edge.graph.qgraph import QGraph
     from lnn_edge.report.facts import Report
     from lnn_edge.tasks.judge import Figures
-    from lnn_edge.verify.verify import Verification
+    from lnn_edge.verify.result import Verification
 
 __version__ = "0.1.0"
 __all__ = [

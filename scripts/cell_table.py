@@ -28,7 +28,8 @@ from lnn_edge.nn.imported import Imported
 from lnn_edge.nn.importer import import_model
 from lnn_edge.nn.ncps import ImportOptions
 from lnn_edge.quantize.imported import graph_of
-from lnn_edge.verify.verify import Signal, verify_signals
+from lnn_edge.verify.exchange import Signal
+from lnn_edge.verify.verify import verify_signals
 
 INPUT, HIDDEN, STEPS, STREAMED = 5, 8, 2000, 40
 LINKS = (("host", "stm32f746"), ("virtual", "stm32f746"), ("qemu", "stm32f405"))

@@ -28,7 +28,8 @@ from lnn_edge.nn.cells.wired_cfc import NO_BACKBONE, WiredCfc
 from lnn_edge.nn.cells.wirings import Wiring, auto_ncp, fully_connected, layered, ncp
 from lnn_edge.nn.recurrent import Recurrent
 from lnn_edge.quantize.module import quantize_module
-from lnn_edge.verify.verify import Signal, verify_signals
+from lnn_edge.verify.exchange import Signal
+from lnn_edge.verify.verify import verify_signals
 
 UNITS, OUTPUTS = 20, 6
 LEVELS = (0.9, 0.75, 0.5, 0.25, 0.1)

@@ -151,7 +151,8 @@ def _prove(
     from lnn_edge.errors import VerificationError
     from lnn_edge.graph.file import load_graph
     from lnn_edge.nn.model_card import unlearned_beside
-    from lnn_edge.verify.verify import verify_project, write_verification
+    from lnn_edge.verify.result import write_verification
+    from lnn_edge.verify.verify import verify_project
 
     graph = load_graph(graph_path)
     with steps.step(f"export and build, {dataset}") as remark:

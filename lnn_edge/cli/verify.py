@@ -21,7 +21,7 @@ from lnn_edge.cli.output import (
 
 if TYPE_CHECKING:
     from lnn_edge.build.project import Project
-    from lnn_edge.verify.verify import Verification
+    from lnn_edge.verify.result import Verification
 
 
 @click.command(name="verify")
@@ -71,8 +71,9 @@ def command(
     from lnn_edge.build.project import open_project
     from lnn_edge.data.registry import SHOWN, load_dataset
     from lnn_edge.errors import UsageError
+    from lnn_edge.verify.result import write_verification
     from lnn_edge.verify.sequences import takes_recordings
-    from lnn_edge.verify.verify import verify_project, write_verification
+    from lnn_edge.verify.verify import verify_project
 
     opened = open_project(project)
     if input_path is not None and lead is not None:

@@ -13,7 +13,9 @@ from lnn_edge.errors import VerificationError
 from lnn_edge.graph.fidelity import channel_resolutions, error_warnings, output_errors, warnings
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.nn.model_card import kind_of, read_card
-from lnn_edge.verify.verify import OutputCheck, Signal, Verification, verify_signals
+from lnn_edge.verify.exchange import Signal
+from lnn_edge.verify.result import OutputCheck, Verification
+from lnn_edge.verify.verify import verify_signals
 
 Runs = Sequence[Sequence[ResultRecord]]
 

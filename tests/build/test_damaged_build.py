@@ -13,7 +13,8 @@ from lnn_edge.build.cmake import build
 from lnn_edge.build.project import open_project
 from lnn_edge.codegen.render import export
 from lnn_edge.device.board import load_board
-from lnn_edge.verify.verify import Signal, verify_project, verify_signals
+from lnn_edge.verify.exchange import Signal
+from lnn_edge.verify.verify import verify_project, verify_signals
 from tests.support.recordings import invented
 from tests.support.toy import motion, toy_every_graph, toy_graph
 

@@ -36,7 +36,9 @@ from lnn_edge.report import collect, render
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.checkpoint import ModelCard, load_trained, prepare, save_trained
 from lnn_edge.train.recipe import Recipe, builtin_recipes, load_recipe, recipe_of
-from lnn_edge.verify.verify import Signal, Verification, verify_signals, write_verification
+from lnn_edge.verify.exchange import Signal
+from lnn_edge.verify.result import Verification, write_verification
+from lnn_edge.verify.verify import verify_signals
 from tests.support.c_tokens import integers, tokens
 from tests.support.forgery import (
     MARK,

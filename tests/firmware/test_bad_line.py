@@ -13,8 +13,10 @@ import pytest
 from lnn_edge.device.link import Link
 from lnn_edge.device.protocol import ResultRecord
 from lnn_edge.graph.sim.stream import Stream
+from lnn_edge.verify.exchange import Signal
 from lnn_edge.verify.journal import Journal
-from lnn_edge.verify.verify import Signal, Verification, verify
+from lnn_edge.verify.result import Verification
+from lnn_edge.verify.verify import verify
 from tests.firmware.programs import compile_host, write_model
 from tests.support.bad_line import BadLine, Board, Fault, bad_line, line_faults, survive
 from tests.support.killed_verify import run_killed

@@ -11,7 +11,8 @@ from lnn_edge.codegen.kernels import Core
 from lnn_edge.device.link import Link
 from lnn_edge.device.protocol import Data, Kind
 from lnn_edge.graph.sim.stream import Decision, Stream
-from lnn_edge.verify.verify import Signal, verify
+from lnn_edge.verify.exchange import Signal
+from lnn_edge.verify.verify import verify
 from tests.firmware.programs import (
     compile_board,
     compile_host,

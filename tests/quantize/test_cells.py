@@ -17,7 +17,8 @@ from lnn_edge.graph.fidelity import channel_resolutions
 from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import run_values
-from lnn_edge.verify.verify import Signal, verify_signals
+from lnn_edge.verify.exchange import Signal
+from lnn_edge.verify.verify import verify_signals
 from tests.quantize.test_equality import meanings
 from tests.support.cells import (
     CELLS,

@@ -27,7 +27,8 @@ from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.loop import Loop
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.nn.proof import CLOSE
-from lnn_edge.verify.verify import Signal, verify
+from lnn_edge.verify.exchange import Signal
+from lnn_edge.verify.verify import verify
 from tests.support.host_c import compile_model, run_c, run_reference
 from tests.support.modules import Net
 from tests.support.signals import sines

@@ -33,7 +33,7 @@ from lnn_edge.report.ecg import draw_recording
 from lnn_edge.report.facts import BuildFacts
 from lnn_edge.report.memory_map import segments
 from lnn_edge.report.words import clock_words, time_words
-from lnn_edge.verify.verify import Mismatch, Spread, Verification, write_verification
+from lnn_edge.verify.result import Mismatch, Spread, Verification, write_verification
 from tests.support.modules import make_module
 from tests.support.projects import pretend_build
 from tests.support.recordings import invented

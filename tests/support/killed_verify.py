@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from lnn_edge.device.link import Link
+from lnn_edge.verify.exchange import Signal
 from lnn_edge.verify.journal import Journal
-from lnn_edge.verify.verify import Signal, verify
+from lnn_edge.verify.verify import verify
 from tests.support.toy import motion, toy_every_graph
 
 

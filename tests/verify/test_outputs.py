@@ -19,14 +19,10 @@ from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.report import collect, render
 from lnn_edge.tasks.judge import judge
 from lnn_edge.tasks.metrics.single_label import integer_scores
+from lnn_edge.verify.exchange import Signal
+from lnn_edge.verify.result import write_verification
 from lnn_edge.verify.sequences import verify_sequences
-from lnn_edge.verify.verify import (
-    Signal,
-    label_judge,
-    verify,
-    verify_project,
-    write_verification,
-)
+from lnn_edge.verify.verify import label_judge, verify, verify_project
 from tests.cli.command import call, call_json
 from tests.support.projects import needs_arm_gcc
 from tests.support.toy import motion, toy_every_graph, toy_heads_graph

@@ -17,7 +17,9 @@ from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import BLOB_CRC_BYTES, BLOB_HEAD_BYTES, Stream, pack
-from lnn_edge.verify.verify import Signal, Verification, label_judge, verify
+from lnn_edge.verify.exchange import Signal
+from lnn_edge.verify.result import Verification
+from lnn_edge.verify.verify import label_judge, verify
 from tests.support.recordings import invented
 from tests.support.toy import motion, toy_every_graph, toy_graph
 
