@@ -194,7 +194,7 @@ def export(graph: QGraph, *, board: str, to: str | Path, force: bool = False) ->
         UsageError: The folder holds something else.
     """
     from lnn_edge.build.project import open_project
-    from lnn_edge.codegen.render import export as write
+    from lnn_edge.codegen.project import export as write
     from lnn_edge.device.board import load_board
 
     write(graph, load_board(board), Path(to), force=force)

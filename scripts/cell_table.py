@@ -19,7 +19,7 @@ from ncps.wirings import AutoNCP
 from torch import Tensor, nn
 
 from lnn_edge.build.project import open_project
-from lnn_edge.codegen.render import export
+from lnn_edge.codegen.project import export
 from lnn_edge.device.board import load_board
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.qgraph import QGraph

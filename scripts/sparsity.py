@@ -19,7 +19,7 @@ from torch import nn
 
 from lnn_edge.build.cmake import build
 from lnn_edge.build.project import open_project
-from lnn_edge.codegen.render import export
+from lnn_edge.codegen.project import export
 from lnn_edge.device.board import load_board
 from lnn_edge.files.write import write_whole
 from lnn_edge.nn.cells.cfc import Cfc

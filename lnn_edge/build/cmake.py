@@ -1,6 +1,6 @@
 """Builds an exported project with CMake and Ninja and measures what came out.
 
-Knows the folder that `lnn_edge.codegen.render.export` writes; prints nothing. What is built and
+Knows the folder that `lnn_edge.codegen.project.export` writes; prints nothing. What is built and
 fresh is left alone; anything else is built from nothing, since Ninja judges by date.
 """
 

@@ -145,7 +145,7 @@ def _prove(
     from lnn_edge.build.cmake import build
     from lnn_edge.build.project import open_project
     from lnn_edge.build.size import Limits
-    from lnn_edge.codegen.render import export
+    from lnn_edge.codegen.project import export
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.device.board import load_board
     from lnn_edge.errors import VerificationError

@@ -43,7 +43,7 @@ def command(
     Example: lnn-edge export ccfc --board stm32f746
     """
     from lnn_edge.codegen.exporters import PROJECT, export_as
-    from lnn_edge.codegen.render import export
+    from lnn_edge.codegen.project import export
     from lnn_edge.device.board import load_board
     from lnn_edge.files.shipped import graph_path
     from lnn_edge.graph.file import graph_sha256, load_graph

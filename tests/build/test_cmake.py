@@ -12,7 +12,7 @@ import pytest
 from lnn_edge.build.cmake import OverBudgetError, build
 from lnn_edge.build.size import Limits
 from lnn_edge.build.tools import find_tool
-from lnn_edge.codegen.render import export
+from lnn_edge.codegen.project import export
 from lnn_edge.device.board import load_board
 from lnn_edge.device.elf import read_elf
 from lnn_edge.errors import BuildError, MissingToolError, UsageError

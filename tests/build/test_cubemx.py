@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.codegen.render import export
+from lnn_edge.codegen.project import export
 from lnn_edge.device.board import load_board
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import load_graph

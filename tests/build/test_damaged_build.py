@@ -11,7 +11,7 @@ import pytest
 
 from lnn_edge.build.cmake import build
 from lnn_edge.build.project import open_project
-from lnn_edge.codegen.render import export
+from lnn_edge.codegen.project import export
 from lnn_edge.device.board import load_board
 from lnn_edge.verify.exchange import Signal
 from lnn_edge.verify.verify import verify_project, verify_signals

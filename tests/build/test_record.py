@@ -17,7 +17,7 @@ import pytest
 from lnn_edge.build.cmake import build
 from lnn_edge.build.record import read_inputs, read_record, why_stale, write_record
 from lnn_edge.build.size import Limits
-from lnn_edge.codegen.render import export
+from lnn_edge.codegen.project import export
 from lnn_edge.device.board import load_board
 from lnn_edge.errors import BuildError, MissingToolError
 from tests.cli.command import call, call_json, document

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lnn_edge.codegen.render import export
+from lnn_edge.codegen.project import export
 from lnn_edge.device.board import load_board
 from lnn_edge.device.link import Link
 from lnn_edge.device.runners import msd

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from lnn_edge.codegen.kernels import HOST, KERNELS, Core
-from lnn_edge.codegen.render import generate, render_model
+from lnn_edge.codegen.plan import generate
+from lnn_edge.codegen.render import render_model
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.qgraph import QGraph
 from tests.graph.ops.batch import HOST_MAIN, Batch, Case, runtime

@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from lnn_edge.codegen.kernels import HOST
-from lnn_edge.codegen.render import generate, render_model
+from lnn_edge.codegen.plan import generate
+from lnn_edge.codegen.render import render_model
 from lnn_edge.data.activity_run import SCALES
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.data.synthetic_activity import generate as motion_of

@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 from lnn_edge.codegen.kernels import HOST
-from lnn_edge.codegen.render import generate, render_model
+from lnn_edge.codegen.plan import generate
+from lnn_edge.codegen.render import render_model
 from lnn_edge.errors import GraphError
 from lnn_edge.files.names import is_text
 from lnn_edge.graph.contract import Contract

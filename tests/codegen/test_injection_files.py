@@ -22,7 +22,9 @@ from lnn_edge.build.project import open_project
 from lnn_edge.build.record import read_inputs, write_record
 from lnn_edge.build.size import Limits
 from lnn_edge.codegen.kernels import HOST
-from lnn_edge.codegen.render import export, generate, render_board, render_model
+from lnn_edge.codegen.plan import generate
+from lnn_edge.codegen.project import export
+from lnn_edge.codegen.render import render_board, render_model
 from lnn_edge.data.synthetic_activity import generate as motion_of
 from lnn_edge.device.board import Board, board_of, load_board
 from lnn_edge.errors import BoardError, BuildError, GraphError, LnnEdgeError

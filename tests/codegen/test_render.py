@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from lnn_edge.codegen.kernels import HOST, Core
-from lnn_edge.codegen.render import ModelCode, generate, render_model
+from lnn_edge.codegen.plan import ModelCode, generate
+from lnn_edge.codegen.render import render_model
 from lnn_edge.files import resources
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import graph_sha256, load_graph

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from lnn_edge.codegen.kernels import HOST
-from lnn_edge.codegen.render import generate, render_model
+from lnn_edge.codegen.plan import generate
+from lnn_edge.codegen.render import render_model
 from lnn_edge.files import resources
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import load_graph

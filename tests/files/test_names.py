@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lnn_edge.codegen.kernels import HOST
-from lnn_edge.codegen.render import generate
+from lnn_edge.codegen.plan import generate
 from lnn_edge.errors import GraphError
 from lnn_edge.files.names import check_model_name, check_name, check_text, name_fault, shown
 from lnn_edge.graph.ir import QTensor

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from lnn_edge.build.size import Limits, read_size
 from lnn_edge.codegen.kernels import HOST
-from lnn_edge.codegen.render import generate, render_model
+from lnn_edge.codegen.plan import generate
+from lnn_edge.codegen.render import render_model
 from lnn_edge.data.annotation_file import read_beat_marks
 from lnn_edge.data.npy import load_sequences
 from lnn_edge.data.open_records import find_records, read_records

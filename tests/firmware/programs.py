@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lnn_edge.codegen.kernels import HOST, Core
-from lnn_edge.codegen.render import generate, render_board, render_model
+from lnn_edge.codegen.plan import generate
+from lnn_edge.codegen.render import render_board, render_model
 from lnn_edge.device.board import load_board
 from lnn_edge.files import resources
 from lnn_edge.graph.qgraph import QGraph

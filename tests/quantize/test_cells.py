@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lnn_edge.build.project import open_project
-from lnn_edge.codegen.render import export
+from lnn_edge.codegen.project import export
 from lnn_edge.device.board import load_board
 from lnn_edge.errors import LnnEdgeError
 from lnn_edge.graph.fidelity import channel_resolutions

@@ -19,7 +19,8 @@ from torch.nn import functional
 
 import lnn_edge as le
 from lnn_edge.codegen.kernels import Core
-from lnn_edge.codegen.render import generate, render_model
+from lnn_edge.codegen.plan import generate
+from lnn_edge.codegen.render import render_model
 from lnn_edge.errors import LayerError
 from lnn_edge.files import resources
 from lnn_edge.graph.file import load_graph, save_graph

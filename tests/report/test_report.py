@@ -22,7 +22,7 @@ from click.testing import CliRunner
 import lnn_edge as le
 from lnn_edge.build.size import Limits
 from lnn_edge.cli import main
-from lnn_edge.codegen.render import export
+from lnn_edge.codegen.project import export
 from lnn_edge.device.board import load_board
 from lnn_edge.device.counters import DecisionCost, LargestCall, WrongCounter
 from lnn_edge.errors import UsageError

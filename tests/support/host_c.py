@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from lnn_edge.codegen.kernels import HOST, Core
-from lnn_edge.codegen.render import generate, render_model
+from lnn_edge.codegen.plan import generate
+from lnn_edge.codegen.render import render_model
 from lnn_edge.files import resources
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import Stream

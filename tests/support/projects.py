@@ -13,7 +13,8 @@ from lnn_edge.build.cmake import BuildResult, build, disassemble
 from lnn_edge.build.record import build_folder, output_names, read_inputs, write_record
 from lnn_edge.build.size import Limits, OperatorSize, RegionUse, SizeReport, write_size
 from lnn_edge.build.stack import StackReport, read_frames
-from lnn_edge.codegen.render import export, render_board
+from lnn_edge.codegen.project import export
+from lnn_edge.codegen.render import render_board
 from lnn_edge.device.board import load_board
 from lnn_edge.device.elf import Elf, read_elf
 from lnn_edge.files import resources

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lnn_edge.build.project import open_project
-from lnn_edge.codegen.render import export
+from lnn_edge.codegen.project import export
 from lnn_edge.device.board import load_board
 from lnn_edge.device.protocol import ResultRecord
 from lnn_edge.errors import VerificationError

@@ -11,7 +11,8 @@ import numpy as np
 
 from lnn_edge.codegen.codetext import Code
 from lnn_edge.codegen.kernels import Kernel
-from lnn_edge.codegen.render import C_TYPES, Weights, operator_code, render_operator
+from lnn_edge.codegen.plan import C_TYPES, Weights, operator_code
+from lnn_edge.codegen.render import render_operator
 from lnn_edge.files import resources
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from tests.support import arm_core

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from lnn_edge.codegen.kernels import HOST, Core
-from lnn_edge.codegen.render import generate, render_model
+from lnn_edge.codegen.plan import generate
+from lnn_edge.codegen.render import render_model
 from lnn_edge.errors import GraphError
 from lnn_edge.files import resources
 from lnn_edge.graph.ir import QTensor

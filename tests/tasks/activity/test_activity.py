@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lnn_edge.build.project import open_project
-from lnn_edge.codegen.render import export
+from lnn_edge.codegen.project import export
 from lnn_edge.data.activity_run import CLASSES, RATE_HZ, SCALES, ActivityRun
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.data.synthetic_activity import generate, names_of

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lnn_edge.codegen.kernels import Core
-from lnn_edge.codegen.render import generate, render_model
+from lnn_edge.codegen.plan import generate
+from lnn_edge.codegen.render import render_model
 from lnn_edge.data.recording import Recording, match_beats
 from lnn_edge.errors import UsageError
 from lnn_edge.files import resources

@@ -9,7 +9,7 @@ import pytest
 
 from lnn_edge.build.cmake import build
 from lnn_edge.build.project import open_project
-from lnn_edge.codegen.render import export
+from lnn_edge.codegen.project import export
 from lnn_edge.data.recording import Recording
 from lnn_edge.data.registry import DATA_VARIABLE, load_dataset
 from lnn_edge.device.board import load_board

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lnn_edge.codegen.kernels import HOST, Core
-from lnn_edge.codegen.render import generate
+from lnn_edge.codegen.plan import generate
 from lnn_edge.data.diagnosis_record import CLASSES, LEADS, RATE_HZ, DiagnosisRecord
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.ops.conv2d import Conv2d
