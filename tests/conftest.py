@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -25,6 +26,7 @@ def is_worker(config: pytest.Config) -> bool:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the folder that `once` fills; workers inherit it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
     if not is_worker(config):
         os.environ[FOLDER] = tempfile.mkdtemp(prefix="lnn-edge-tests-")
 
