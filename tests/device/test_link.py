@@ -248,7 +248,8 @@ def test_nothing_is_lost_or_done_twice_on_a_bad_line(make_board, seed):
     assert to_board.hits > 10
     assert to_host.hits > 10
     assert len(board.seen) > 256  # the number wrapped
-    assert [frame.seq for frame in board.seen] == [i % 256 for i in range(len(board.seen))]
+    for before, frame in itertools.pairwise(board.seen):  # a new session leaves numbers out
+        assert (frame.seq - before.seq) % 256 in ((2, 3) if frame.kind == Kind.HELLO else (1,))
 
 
 def test_garbage_between_frames_does_not_harm(make_board):

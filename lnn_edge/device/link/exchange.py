@@ -18,6 +18,7 @@ from lnn_edge.errors import BuildError, LinkError
 
 _OLD_S = 0.5  # an old board is asked once, after all else was in vain
 _LOOK_S = 0.1  # between two looks for a port that has gone
+_ROUNDS = 8  # through what was sent, before the board counts as greeted by another program
 _AT_ONE_RATE = 4  # tries, where the board may have fallen back to the rate it starts with
 
 
@@ -89,11 +90,11 @@ class _Attempts:
     def is_left(self) -> bool:
         """Go on to the next of those that were sent; False if the board has taken none of them.
 
-        All come twice: a refusal may be of one that was sent before the last.
+        All come several times: a refusal may be of an earlier one, or come twice.
         """
         self._refused += 1
         self.current = self._sent[-1 - self._refused % len(self._sent)]
-        return self._refused <= 2 * len(self._sent)
+        return self._refused <= _ROUNDS * len(self._sent)
 
 
 class Exchange:
