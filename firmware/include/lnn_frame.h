@@ -22,7 +22,7 @@ typedef struct
     uint32_t length; /**< bytes of the body */
 } lnn_frame_t;
 
-/** @brief A frame being decoded, byte by byte. Zero-initialised it waits for a block. */
+/** @brief A frame being decoded. Zero-initialised it waits for a block. */
 typedef struct
 {
     lnn_frame_t frame;
@@ -39,8 +39,14 @@ typedef enum
     LNN_FRAME_BAD   /**< a damaged block ended */
 } lnn_frame_event_t;
 
-/** @brief Take the next byte of the stream. A good frame stays valid until the next call. */
-lnn_frame_event_t lnn_frame_receive(lnn_frame_reader_t *reader, uint8_t byte);
+/**
+ * @brief Decode bytes of the stream, to the end of one block at most.
+ *
+ * @param[out] event What ended. A good frame stays valid until the next call.
+ * @return Bytes taken.
+ */
+uint32_t lnn_frame_receive(lnn_frame_reader_t *reader, const volatile uint8_t *bytes, uint32_t count,
+                           lnn_frame_event_t *event);
 
 /** @brief Write the CRC-32 of body[length] behind it. */
 void lnn_frame_seal(uint8_t *body, uint32_t length);

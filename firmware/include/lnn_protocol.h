@@ -33,6 +33,7 @@ typedef struct
     lnn_model_ctx_t   *model;
     lnn_frame_reader_t in;
     lnn_frame_t        reply;    /**< last reply, repeated when its request is */
+    bool               asked;    /**< `in` holds a request that waits for its answer */
     bool               open;     /**< a HELLO has been accepted */
     bool               answered; /**< last_seq and last_crc are valid */
     bool               detail;   /**< records carry probes and state */
@@ -53,7 +54,10 @@ typedef struct
 /** @brief Reset the model and wait for a HELLO. `protocol` is zero-initialised (static). */
 void lnn_protocol_start(lnn_protocol_t *protocol, lnn_model_ctx_t *model);
 
-/** @brief Take the next byte from the host; answers, and runs the model, when it completes a request. */
-void lnn_protocol_receive(lnn_protocol_t *protocol, uint8_t byte);
+/** @brief Take bytes from the host, to the end of one request at most; return how many. */
+uint32_t lnn_protocol_receive(lnn_protocol_t *protocol, const volatile uint8_t *bytes, uint32_t count);
+
+/** @brief Answer the request that has ended, if one has; runs the model. Call it after every lnn_protocol_receive. */
+void lnn_protocol_answer(lnn_protocol_t *protocol);
 
 #endif

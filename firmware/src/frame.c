@@ -6,31 +6,56 @@
 #define CRC_RESIDUE 0x2144DF1CU
 #define COBS_LONGEST 254U /* bytes in a group without an implied zero (code 0xFF) */
 
-static void append(lnn_frame_reader_t *reader, const uint8_t byte)
+static void start_block(lnn_frame_reader_t *reader)
 {
-    if (reader->frame.length == LNN_BODY_BYTES)
-    {
-        reader->bad = true;
-        return;
-    }
-    reader->frame.body[reader->frame.length] = byte;
-    reader->frame.length++;
+    reader->frame.length = 0U;
+    reader->left         = 0U;
+    reader->zero         = false;
+    reader->bad          = false;
+    reader->started      = true;
 }
 
-static void decode(lnn_frame_reader_t *reader, const uint8_t byte)
+static void start_group(lnn_frame_reader_t *reader, const uint8_t code)
 {
-    if (reader->left > 0U)
+    lnn_frame_t *const frame = &reader->frame;
+    if (reader->zero && (frame->length == LNN_BODY_BYTES))
     {
-        append(reader, byte);
-        reader->left--;
-        return;
+        reader->bad = true;
     }
-    if (reader->zero)
+    else if (reader->zero)
     {
-        append(reader, 0U);
+        frame->body[frame->length] = 0U;
+        frame->length++;
     }
-    reader->left = byte - 1U;
+    reader->left = code - 1U;
     reader->zero = (reader->left != COBS_LONGEST);
+}
+
+/* Bytes within a group stand for themselves; return how many were taken: no zero, and none where they do not fit. */
+static uint32_t take_group(lnn_frame_reader_t *reader, const volatile uint8_t *bytes, const uint32_t count)
+{
+    lnn_frame_t *const frame = &reader->frame;
+    uint8_t *const     to    = &frame->body[frame->length];
+    const uint32_t     most  = (reader->left < count) ? reader->left : count;
+    uint32_t           taken = 0;
+    if (most > LNN_BODY_BYTES - frame->length)
+    {
+        reader->bad = true;
+        return 0U;
+    }
+    while (taken < most)
+    {
+        const uint8_t byte = bytes[taken];
+        if (byte == 0U)
+        {
+            break;
+        }
+        to[taken] = byte;
+        taken++;
+    }
+    frame->length += taken;
+    reader->left -= taken;
+    return taken;
 }
 
 static bool is_good(const lnn_frame_reader_t *reader)
@@ -44,27 +69,35 @@ static bool is_good(const lnn_frame_reader_t *reader)
     return lnn_crc32(0U, frame->body, frame->length) == CRC_RESIDUE;
 }
 
-lnn_frame_event_t lnn_frame_receive(lnn_frame_reader_t *reader, const uint8_t byte)
+uint32_t lnn_frame_receive(lnn_frame_reader_t *reader, const volatile uint8_t *bytes, const uint32_t count,
+                           lnn_frame_event_t *event)
 {
-    if (byte != 0U)
+    uint32_t at = 0;
+    *event      = LNN_FRAME_NONE;
+    while ((at < count) && (*event == LNN_FRAME_NONE))
     {
-        if (!reader->started)
+        const uint8_t byte = bytes[at];
+        if ((byte != 0U) && reader->started && (reader->left > 0U) && !reader->bad)
         {
-            reader->frame.length = 0U;
-            reader->left         = 0U;
-            reader->zero         = false;
-            reader->bad          = false;
-            reader->started      = true;
+            at += take_group(reader, &bytes[at], count - at);
+            continue;
         }
-        decode(reader, byte);
-        return LNN_FRAME_NONE;
+        at++;
+        if ((byte == 0U) && reader->started)
+        {
+            reader->started = false;
+            *event          = is_good(reader) ? LNN_FRAME_GOOD : LNN_FRAME_BAD;
+        }
+        else if ((byte != 0U) && !(reader->started && reader->bad))
+        {
+            if (!reader->started)
+            {
+                start_block(reader);
+            }
+            start_group(reader, byte);
+        }
     }
-    if (!reader->started)
-    {
-        return LNN_FRAME_NONE;
-    }
-    reader->started = false;
-    return is_good(reader) ? LNN_FRAME_GOOD : LNN_FRAME_BAD;
+    return at;
 }
 
 void lnn_frame_seal(uint8_t *body, const uint32_t length)

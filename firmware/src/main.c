@@ -1,4 +1,6 @@
 /* The board's program: bytes from the host into the protocol, sleep in between. */
+#include <stddef.h>
+
 #include "idle.h"
 #include "lnn_protocol.h"
 #include "port.h"
@@ -13,10 +15,13 @@ int main(void)
     lnn_protocol_start(&protocol, &model);
     for (;;)
     {
-        uint8_t byte;
-        if (lnn_uart_take(&byte))
+        const volatile uint8_t *bytes = NULL;
+        const uint32_t          count = lnn_uart_unread(&bytes);
+        if (count > 0U)
         {
-            lnn_protocol_receive(&protocol, byte);
+            /* Given back before the answer, which may take long: the host may send on. */
+            lnn_uart_drop(lnn_protocol_receive(&protocol, bytes, count));
+            lnn_protocol_answer(&protocol);
         }
         else
         {

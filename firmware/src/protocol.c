@@ -555,17 +555,22 @@ void lnn_protocol_start(lnn_protocol_t *protocol, lnn_model_ctx_t *model)
     lnn_model_reset(model);
 }
 
-void lnn_protocol_receive(lnn_protocol_t *protocol, const uint8_t byte)
+uint32_t lnn_protocol_receive(lnn_protocol_t *protocol, const volatile uint8_t *bytes, const uint32_t count)
 {
-    switch (lnn_frame_receive(&protocol->in, byte))
+    lnn_frame_event_t event = LNN_FRAME_NONE;
+    const uint32_t    taken = lnn_frame_receive(&protocol->in, bytes, count, &event);
+    protocol->asked         = (event == LNN_FRAME_GOOD);
+    protocol->bad_frames += (event == LNN_FRAME_BAD) ? 1U : 0U;
+    return taken;
+}
+
+void lnn_protocol_answer(lnn_protocol_t *protocol)
+{
+    if (protocol->asked)
     {
-        case LNN_FRAME_GOOD:
-            protocol->rx_frames++;
-            lnn_port_begin_request();
-            handle_request(protocol);
-            break;
-        case LNN_FRAME_BAD: protocol->bad_frames++; break;
-        case LNN_FRAME_NONE:
-        default: break;
+        protocol->asked = false;
+        protocol->rx_frames++;
+        lnn_port_begin_request();
+        handle_request(protocol);
     }
 }

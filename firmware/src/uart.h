@@ -23,8 +23,11 @@ typedef struct
 /** @brief Pins, clock, rate, interrupts. lnn_clock_start comes first. */
 void lnn_uart_start(uint32_t baud);
 
-/** @brief Take the oldest received byte; false if there is none. */
-bool lnn_uart_take(uint8_t *byte);
+/** @brief Point to received bytes, the oldest first; return how many lie there in a row, 0 if there are none. */
+uint32_t lnn_uart_unread(const volatile uint8_t **bytes);
+
+/** @brief Give back the room of the oldest of them. */
+void lnn_uart_drop(uint32_t count);
 
 bool lnn_uart_is_empty(void);
 

@@ -88,22 +88,23 @@ bool lnn_uart_is_empty(void)
     return uart.head == uart.tail;
 }
 
-bool lnn_uart_take(uint8_t *byte)
+uint32_t lnn_uart_unread(const volatile uint8_t **bytes)
 {
     const uint32_t unread = uart.head - uart.tail;
+    const uint32_t at     = uart.tail % RING;
     if (unread > RING) /* the DMA went over bytes that were not read: none of them can be trusted */
     {
         uart.ring_overflows += unread;
         uart.tail += unread;
-        return false;
+        return 0U;
     }
-    if (unread == 0U)
-    {
-        return false;
-    }
-    *byte = buffers.ring[uart.tail % RING];
-    uart.tail++;
-    return true;
+    *bytes = &buffers.ring[at];
+    return (unread < RING - at) ? unread : (RING - at);
+}
+
+void lnn_uart_drop(const uint32_t count)
+{
+    uart.tail += count;
 }
 
 /* As long as bytes leave, however slowly. */
@@ -140,10 +141,17 @@ void lnn_uart_write(const uint8_t *bytes, const uint32_t count)
         lnn_uart_write_polled(bytes, count);
         return;
     }
-    for (uint32_t i = 0; (lnn_uart_baud() != 0U) && (i < count); i++)
+    for (uint32_t sent = 0; (lnn_uart_baud() != 0U) && (sent < count);)
     {
-        buffers.out[uart.half][uart.filled] = bytes[i];
-        uart.filled++;
+        uint8_t *const to   = &buffers.out[uart.half][uart.filled];
+        const uint32_t room = BLOCK_BYTES - uart.filled;
+        const uint32_t most = (count - sent < room) ? (count - sent) : room;
+        for (uint32_t i = 0; i < most; i++)
+        {
+            to[i] = bytes[sent + i];
+        }
+        sent += most;
+        uart.filled += most;
         if (uart.filled == BLOCK_BYTES)
         {
             lnn_uart_flush();

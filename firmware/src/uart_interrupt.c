@@ -32,16 +32,17 @@ bool lnn_uart_is_empty(void)
     return uart.head == uart.tail;
 }
 
-bool lnn_uart_take(uint8_t *byte)
+uint32_t lnn_uart_unread(const volatile uint8_t **bytes)
 {
-    const uint32_t tail = uart.tail;
-    if (uart.head == tail)
-    {
-        return false;
-    }
-    *byte     = uart.ring[tail % LNN_UART_RING_BYTES];
-    uart.tail = tail + 1U;
-    return true;
+    const uint32_t unread = uart.head - uart.tail;
+    const uint32_t at     = uart.tail % LNN_UART_RING_BYTES;
+    *bytes                = &uart.ring[at];
+    return (unread < LNN_UART_RING_BYTES - at) ? unread : (LNN_UART_RING_BYTES - at);
+}
+
+void lnn_uart_drop(const uint32_t count)
+{
+    uart.tail += count;
 }
 
 void lnn_uart_write(const uint8_t *bytes, const uint32_t count)

@@ -132,9 +132,10 @@ static void serve(lnn_protocol_t *protocol)
             return;
         }
         port.rx_bytes += (uint32_t) count;
-        for (ssize_t i = 0; i < count; i++)
+        for (uint32_t at = 0; at < (uint32_t) count;)
         {
-            lnn_protocol_receive(protocol, bytes[i]);
+            at += lnn_protocol_receive(protocol, &bytes[at], (uint32_t) count - at);
+            lnn_protocol_answer(protocol);
         }
     }
 }

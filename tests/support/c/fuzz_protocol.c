@@ -85,9 +85,11 @@ static uint32_t ask(const uint32_t type, const uint32_t seq, const uint8_t *payl
     {
         line[random_word() % on_line] ^= (uint8_t) (1U << (random_word() % 8U));
     }
-    for (uint32_t i = 0; i < on_line; i++)
+    for (uint32_t at = 0; at < on_line;)
     {
-        lnn_protocol_receive(&board, line[i]);
+        const uint32_t count = 1U + random_word() % (on_line - at);
+        at += lnn_protocol_receive(&board, &line[at], count);
+        lnn_protocol_answer(&board);
     }
     return board.reply.body[0];
 }
