@@ -7,7 +7,7 @@ APT := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
 
 TEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-.PHONY: setup toolchain demo test test-slow test-all lint types vectors mutate bench-train cells clean
+.PHONY: setup toolchain demo test test-slow test-all lint types vectors mutate fuzz bench-train cells clean
 
 setup: $(STAMP) toolchain
 
@@ -55,6 +55,10 @@ mutate: setup
 	$(TEST) tests/test_mutation.py
 	rm -f build/mutants.csv
 	$(BIN)/python scripts/mutate.py --count 40 -o build/mutants.csv
+
+# Random inputs for frames, commands and the runtime, and the lines they reach (docs/fuzzing.md). Takes minutes.
+fuzz: setup
+	$(BIN)/python -m scripts.fuzz --runs 200000 $$(command -v llvm-cov >/dev/null && echo --coverage)
 
 # Forward and backward against ncps.torch, side by side in one run.
 bench-train: setup

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "forge.h"
-#include "lnn_port.h"
 #include "lnn_protocol.h"
+#include "quiet_port.h"
 
 enum
 {
@@ -36,39 +36,6 @@ void lnn_port_write(const uint8_t *bytes, const uint32_t count)
     {
         line[on_line++] = bytes[i];
     }
-}
-
-void lnn_port_flush(void)
-{
-}
-
-uint32_t lnn_port_cycles(void)
-{
-    return 0U;
-}
-
-void lnn_port_get_facts(lnn_port_facts_t *facts)
-{
-    *facts = (lnn_port_facts_t) {.board_name = "fuzz"};
-}
-
-void lnn_port_get_counters(lnn_port_counters_t *counters)
-{
-    *counters = (lnn_port_counters_t) {0};
-}
-
-bool lnn_port_can_baud(const uint32_t baud)
-{
-    return (baud % 2U) == 0U;
-}
-
-void lnn_port_try_baud(const uint32_t baud)
-{
-    (void) baud;
-}
-
-void lnn_port_begin_request(void)
-{
 }
 
 /* Returns the type of the reply. */
