@@ -13,7 +13,7 @@ torch is imported by `train`, `quantize` and `nn` alone.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lnn_edge.graph.qgraph import QGraph
     from lnn_edge.report.facts import Report
     from lnn_edge.tasks.judge import Figures
+    from lnn_edge.tasks.predicted import Predicted
     from lnn_edge.verify.result import Verification
 
 __version__ = "0.1.0"
@@ -39,6 +40,7 @@ __all__ = [
     "export",
     "load",
     "nn",
+    "predict",
     "quantize",
     "report",
     "simulate",
@@ -156,6 +158,36 @@ def simulate(graph: QGraph, data: np.ndarray) -> list[np.ndarray]:
     from lnn_edge.graph.sim.predict import run_values
 
     return run_values(graph, data)
+
+
+def predict(
+    model: QGraph | str | Path,
+    data: Any,
+    *,
+    rate_hz: float | None = None,
+    channels: Mapping[str, str] | None = None,
+    marks: bool = False,
+) -> list[Predicted]:
+    """Return what a model decides on each recording; no labels are needed.
+
+    Args:
+        model: A graph, or what load() takes.
+        data: A file or folder of recordings of any format that is read; a Record or several; or an
+            array (T, C) or (N, T, C), int16 in steps of the model, else in its units.
+        rate_hz: Samples per second of what does not tell it; None takes the model's for arrays.
+        channels: Name of the model's channel -> name of the recordings', where they differ.
+        marks: Whether the recordings' marks are the beats or events to decide on; else the model
+            finds beats itself.
+
+    Raises:
+        DataError: A recording cannot be read, or does not fit the model.
+        UsageError: The model decides on events that it cannot find.
+    """
+    from lnn_edge.tasks.predict import Predictor, open_data
+
+    graph = load(model) if isinstance(model, str | Path) else model
+    predictor = Predictor.of(graph, channels, marks=marks)
+    return list(predictor.run(open_data(graph, data, rate_hz)))
 
 
 def evaluate(

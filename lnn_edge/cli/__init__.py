@@ -22,6 +22,7 @@ COMMANDS = {
     "export": "export",
     "flash": "flash",
     "import": "import_",
+    "predict": "predict",
     "quantize": "quantize",
     "report": "report",
     "train": "train",

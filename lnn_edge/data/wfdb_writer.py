@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from lnn_edge.files.write import write_whole
 FORMAT = "212"
 _FORMAT_LIMIT = 2047  # format 212 has 12 bits, and -2048 means "no sample"
 _RESOLUTION_BITS = 11
+_END = b"\0\0"  # of an annotation file
+NOTE = '"'  # symbol of an annotation that is told by its note
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,13 +105,31 @@ def _write_signal(folder: Path, record: WfdbRecord) -> None:
 
 
 def _write_marks(folder: Path, record: WfdbRecord) -> None:
-    with wfdb_library() as wfdb:
+    data = annotation_bytes(record.marks, record.symbols, record.notes, record.fs_hz)
+    (folder / f"{record.name}.{ANNOTATOR}").write_bytes(data)
+
+
+def annotation_bytes(
+    marks: np.ndarray, symbols: Sequence[str], notes: Sequence[str], rate_hz: float
+) -> bytes:
+    """Return an annotation file.
+
+    Args:
+        marks: (M,) samples, ascending.
+        symbols: M symbols of WFDB.
+        notes: M auxiliary notes, empty where there is none.
+        rate_hz: Samples per second.
+    """
+    if not len(marks):
+        return _END  # which wfdb does not write
+    with tempfile.TemporaryDirectory() as place, wfdb_library() as wfdb:
         wfdb.wrann(
-            record.name,
+            "r",
             ANNOTATOR,
-            np.asarray(record.marks, np.int64),
-            symbol=list(record.symbols),
-            aux_note=list(record.notes),
-            fs=record.fs_hz,
-            write_dir=str(folder),
+            np.asarray(marks, np.int64),
+            symbol=list(symbols),
+            aux_note=list(notes),
+            fs=rate_hz,
+            write_dir=place,
         )
+        return (Path(place) / f"r.{ANNOTATOR}").read_bytes()

@@ -8,10 +8,11 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from typing import TextIO
 
 from lnn_edge.errors import UsageError
 from lnn_edge.files import tables
@@ -56,6 +57,32 @@ def write_whole(path: Path, content: Content) -> None:
             raise OSError(errno.EINVAL, "it is no file")
         _write(temporary, content)
         os.replace(temporary, target)
+    except OSError as error:
+        raise _about(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+@contextmanager
+def growing(path: Path, *, force: bool = False) -> Iterator[TextIO]:
+    """Yield a text file that is at `path`, whole, once the block has ended; else nothing is.
+
+    Raises:
+        UsageError: A file is there already, and not to be replaced by force.
+        OSError: It cannot be written.
+    """
+    if os.path.lexists(path) and not force:
+        raise UsageError(f"{path} is there already; choose another file, or give --force")
+    temporary = path.parent / f"{OWN}-{secrets.token_hex(8)}"
+    try:
+        with temporary.open("x", encoding="utf-8", newline="") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        if path.is_dir():
+            raise OSError(errno.EISDIR, "it is a folder")
+        os.replace(temporary, path)
     except OSError as error:
         raise _about(path, error) from error
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from scipy import signal
 
@@ -10,8 +11,11 @@ from lnn_edge.errors import UsageError
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.biquad import EMPTY, Biquads, biquad_state
 from lnn_edge.graph.ops.r_peaks import NEW, RPeaks, RPeakTimes, r_peak_state
+from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.stage import EventTrigger, Stage, State
+from lnn_edge.graph.stage import EventTrigger, Stage, State, event_trigger
+
+AnyPipeline = TypeVar("AnyPipeline", bound=Pipeline)
 
 BANDS_HZ = {"slopes": (5.0, 15.0), "peaks": (0.5, 40.0)}
 FINER = 4  # steps of the filters' outputs in a step of the samples
@@ -19,11 +23,7 @@ FILTER_DELAY_S = 1 / 180  # of the band in which peaks are located
 
 
 def find_beats(graph: QGraph) -> QGraph:
-    """Return a model that needs no events from outside.
-
-    Every sample: two band-passes (first order each edge), and the detector. A beat is known when
-    the detector tells of it, up to `RPeakTimes.longest_delay` samples late, so the ring is longer,
-    and a decision that waits for the next beat waits longer by what telling of it takes as a rule.
+    """Return a model that needs no events from outside; see with_detector.
 
     Raises:
         UsageError: The model does not decide on events, or finds them already.
@@ -38,14 +38,29 @@ def find_beats(graph: QGraph) -> QGraph:
         raise UsageError(
             f"{graph.name} has a sample_rate_hz of {rate_hz}; needed is a whole number of Hz"
         )
-    times = detector_times(int(rate_hz))
-    stage, source = detector_stage(graph.stages[0], graph.frame, times)
-    ring = graph.ring(trigger.ring)
+    return with_detector(graph, int(rate_hz))
+
+
+def with_detector(pipeline: AnyPipeline, rate_hz: int) -> AnyPipeline:
+    """Return a pipeline that finds the events of which it was told before.
+
+    Every sample: two band-passes (first order each edge), and the detector. A beat is known when
+    the detector tells of it, up to `RPeakTimes.longest_delay` samples late, so the ring is longer,
+    and a decision that waits for the next beat waits longer by what telling of it takes as a rule.
+
+    Args:
+        pipeline: Decides on events from outside; its input stage has no operators.
+        rate_hz: Its frames a second.
+    """
+    trigger = event_trigger(pipeline.deciding_stage)
+    times = detector_times(rate_hz)
+    stage, source = detector_stage(pipeline.stages[0], pipeline.frame, times)
+    ring = pipeline.ring(trigger.ring)
     wait = trigger.wait and trigger.wait + times.usual_delay
     reach = max(trigger.post, wait, times.longest_delay + 1)
     length = max(ring.length, -(-(trigger.pre + reach) // 2) * 2)
-    deciding = replace(graph.deciding_stage, trigger=replace(trigger, source=source, wait=wait))
-    return replace(graph, stages=(stage, deciding), rings=(replace(ring, length=length),))
+    deciding = replace(pipeline.deciding_stage, trigger=replace(trigger, source=source, wait=wait))
+    return replace(pipeline, stages=(stage, deciding), rings=(replace(ring, length=length),))
 
 
 def detector_times(rate_hz: int) -> RPeakTimes:

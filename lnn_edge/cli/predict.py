@@ -1,0 +1,239 @@
+"""`lnn-edge predict`: what a model says of recordings, or of a live stream; no labels needed."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lnn_edge.cli import FAILED
+from lnn_edge.cli.hints import hint_options
+from lnn_edge.cli.output import force_option, json_option
+from lnn_edge.cli.sinks import FILES, LINES, Sink, file_sink, line_sink
+from lnn_edge.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from lnn_edge.data.changes import Changes
+    from lnn_edge.data.live import Lost
+    from lnn_edge.data.readers.reader import Hints
+    from lnn_edge.data.record import Record
+    from lnn_edge.graph.qgraph import QGraph
+    from lnn_edge.tasks.predict import Predictor
+    from lnn_edge.tasks.predicted import Predicted
+
+STDIN = "-"
+MOST_NAMED = 5  # lost lines
+
+
+@dataclass
+class _Said:
+    """Adds up what is told on stderr in the end."""
+
+    recordings: int = 0
+    decisions: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    changes: list[Changes] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def add(self, predicted: Predicted) -> None:
+        self.recordings += 1
+        self.decisions += len(predicted.stamps)
+        self.counts.update(predicted.counts())
+        self.changes.append(predicted.changes)
+
+    def refuse(self, name: str, error: DataError) -> None:
+        self.refused.append(str(error))
+        click.echo(f"skipped {name}: {' '.join(str(error).splitlines())}", err=True)
+
+    def show(self) -> None:
+        from lnn_edge.data.changes import together
+
+        for line in together(self.changes).lines():
+            click.echo(line, err=True)
+        found = ", ".join(f"{name} {count:,}" for name, count in self.counts.most_common())
+        of = f"{self.recordings:,} recordings, {self.decisions:,} decisions"
+        click.echo(f"{of}: {found}" if found else of, err=True)
+
+
+@click.command(name="predict")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="File, or folder of files.")
+@click.option(
+    "--to", type=click.Choice([*LINES, *FILES]), default="csv", show_default=True, help="Form."
+)
+@click.option("--float", "with_float", is_flag=True, help="The float model's scores beside.")
+@click.option("--marks", is_flag=True, help="Take beats or events from the recordings' marks.")
+@click.option(
+    "--channel", "told", metavar="MODEL=OURS", multiple=True, help="Which channel is the model's."
+)
+@click.option("--lead", metavar="NAME", help="The recordings' channel that is the model's first.")
+@click.option("--raw", is_flag=True, help="Of a stream: int16 steps of the model, little-endian.")
+@click.option(
+    "--start", "start_s", type=click.FloatRange(min=0), default=0.0, help="Of drawings, in s."
+)
+@hint_options
+@force_option
+@json_option
+def command(
+    model: Path,
+    paths: tuple[str, ...],
+    output: Path | None,
+    to: str,
+    with_float: bool,
+    marks: bool,
+    told: tuple[str, ...],
+    lead: str | None,
+    raw: bool,
+    start_s: float,
+    force: bool,
+    as_json: bool,
+    **hints: Any,
+) -> None:
+    """Say what MODEL decides on recordings that need no labels.
+
+    MODEL is a model.qgraph, the folder of one, or a shipped model by name. PATH is a file or a
+    folder of any format that `data inspect` reads, or - for a live stream on stdin: lines of
+    numbers, or --raw. A model of beats finds them itself, unless --marks or --annotator names
+    them. A row per decision: recording, sample, time, class and scores (log odds), or values.
+
+    A recording that cannot be used is named, and the others go on; the exit code is then 1.
+
+    \b
+    Example: lnn-edge predict ecg-beats-cfc holter.edf --lead II -o beats.csv
+    """
+    from lnn_edge.data.readers.reader import Hints
+    from lnn_edge.files.shipped import graph_path
+    from lnn_edge.graph.file import load_graph
+    from lnn_edge.tasks.predict import Predictor
+
+    to = "json" if as_json else to
+    graph = load_graph(graph_path(model))
+    channels = _channels(graph, told, lead)
+    marks = marks or hints["annotator"] is not None
+    predictor = Predictor.of(graph, channels, marks=marks)
+    with ExitStack() as stack:
+        sink = _sink(stack, predictor, to, output, with_float, start_s, force)
+        if STDIN in paths:
+            if len(paths) > 1 or with_float or marks or to in FILES:
+                raise UsageError("a stream goes alone, to lines, without --float and --marks")
+            lost = _live(predictor, hints["rate_hz"], sink, raw=raw)
+            raise SystemExit(FAILED if lost else 0)
+        found = _Said()
+        for predicted in _predicted(predictor, paths, Hints(**hints), found):
+            beside = _with_floats(predicted, model, predictor) if with_float else predicted
+            found.add(predicted)
+            sink(beside)
+        if not found.recordings:
+            first = next(iter(found.refused), "there is none")
+            raise DataError(f"no recording can be used; the first of {len(found.refused)}: {first}")
+    if not as_json:
+        found.show()
+    if found.refused:
+        raise SystemExit(FAILED)
+
+
+def _channels(graph: QGraph, told: tuple[str, ...], lead: str | None) -> dict[str, str]:
+    channels = {}
+    for pair in told:
+        name, equals, ours = pair.partition("=")
+        if not (name and equals and ours):
+            raise UsageError(f"--channel {pair} must be MODEL=OURS, as in --channel MLII=I")
+        channels[name] = ours
+    if lead is not None:
+        if not graph.contract.leads:
+            raise UsageError("the model names no leads; leave --lead out")
+        channels[graph.contract.leads[0]] = lead
+    return channels
+
+
+def _sink(
+    stack: ExitStack,
+    predictor: Predictor,
+    to: str,
+    output: Path | None,
+    with_float: bool,
+    start_s: float,
+    force: bool,
+) -> Sink:
+    from lnn_edge.graph.stage import EventTrigger
+    from lnn_edge.tasks.predicted import Answer
+
+    answer = Answer.of(predictor.graph)
+    if to in LINES:
+        return stack.enter_context(
+            line_sink(to, answer, output, with_floats=with_float, force=force)
+        )
+    events = isinstance(predictor.graph.deciding_trigger, EventTrigger)
+    return file_sink(to, answer, output, events=events, start_s=start_s, force=force)
+
+
+def _predicted(
+    predictor: Predictor, paths: tuple[str, ...], hints: Hints, found: _Said
+) -> Iterator[Predicted]:
+    return predictor.run(_records(paths, hints, found), found.refuse)
+
+
+def _records(paths: tuple[str, ...], hints: Hints, found: _Said) -> Iterator[Record]:
+    """Yield the recordings at all paths; two of one name are refused as those of one path are."""
+    from lnn_edge.data.open_records import find_records, read_records
+
+    names: set[str] = set()
+    for path in paths:
+        for record in read_records(find_records(Path(path), hints), found.refuse):
+            if record.name in names:
+                twice = DataError(f"there are two records called {record.name}; rename one")
+                found.refuse(record.name, twice)
+                continue
+            names.add(record.name)
+            yield record
+
+
+def _with_floats(predicted: Predicted, model: Path, predictor: Predictor) -> Predicted:
+    from lnn_edge.train.predict import with_floats
+
+    if not model.is_dir():
+        raise UsageError(f"--float needs the folder of a trained model, and {model} is none")
+    return with_floats(predicted, model, predictor.graph)
+
+
+def _live(predictor: Predictor, rate_hz: float | None, sink: Sink, *, raw: bool) -> int:
+    """Predict on stdin until it ends; return how many frames were lost."""
+    from lnn_edge.data.live import LineFrames, Lost, raw_frames
+    from lnn_edge.tasks.live import predict_live
+    from lnn_edge.tasks.model_input import live_frame
+
+    graph = predictor.graph
+    frame = live_frame(graph)
+    if rate_hz is not None and rate_hz != frame.rate_hz:
+        raise DataError(
+            f"a stream for {graph.name} must come at {frame.rate_hz:g} Hz, not {rate_hz:g}; "
+            "resample it at its source"
+        )
+    stdin = sys.stdin.buffer
+    frames = (
+        raw_frames(stdin, graph.frame.size)
+        if raw
+        else LineFrames(frame, predictor.channels).of(stdin)
+    )
+    lost: list[Lost] = []
+
+    def watched() -> Iterator[Any]:
+        for item in frames:
+            if isinstance(item, Lost):
+                lost.append(item)
+                if len(lost) <= MOST_NAMED:
+                    click.echo(f"line {item.number} is lost: {item.reason}", err=True)
+            yield item
+
+    for predicted in predict_live(graph, watched()):
+        sink(predicted)
+    if len(lost) > MOST_NAMED:
+        click.echo(f"{len(lost):,} lines were lost", err=True)
+    return len(lost)

@@ -1,0 +1,160 @@
+"""What a model says of one recording: decisions, as rows for tables and as values for JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lnn_edge.data.changes import Changes
+from lnn_edge.graph.output import Output
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.tasks.model_input import Fed
+
+NOTHING = "-"  # of several findings, none
+_DIGITS = 6  # significant ones of outputs; times to a microsecond
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How the outputs of a model read.
+
+    Attributes:
+        outputs: The parts of its output vector.
+        classes: Names of the scores, () where no part is scores.
+        is_multi_label: Whether each class is decided by itself.
+    """
+
+    outputs: tuple[Output, ...]
+    classes: tuple[str, ...]
+    is_multi_label: bool
+
+    @classmethod
+    def of(cls, graph: QGraph) -> Answer:
+        """Return that of a model."""
+        return cls(graph.outputs, graph.classes, graph.contract.is_multi_label)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Name of each element: of a score its class, else its output, numbered if it has more."""
+        return tuple(name for output in self.outputs for name in self._names(output))
+
+    def _names(self, output: Output) -> tuple[str, ...]:
+        if output.kind == "scores" and self.classes:
+            return self.classes
+        if output.size == 1:
+            return (output.name,)
+        return tuple(f"{output.name}_{i}" for i in range(output.size))
+
+    def real(self, steps: np.ndarray) -> np.ndarray:
+        """Return outputs (D, K) in real units, scores in log odds."""
+        parts = [o.dequantize(o.part(steps)) for o in self.outputs]
+        return np.concatenate(parts, axis=-1)
+
+    def decide(self, values: np.ndarray) -> list[str]:
+        """Return the class of highest score of each row of outputs, or the findings above 0.
+
+        Args:
+            values: (D, K), integers or real ones.
+
+        Returns:
+            Of each row a class, or findings joined by "+"; empty where there are no classes.
+        """
+        if not self.classes:
+            return []
+        scores = next(o for o in self.outputs if o.kind == "scores").part(values)
+        if not self.is_multi_label:
+            return [self.classes[i] for i in scores.argmax(-1).tolist()]
+        return ["+".join(c for c, s in zip(self.classes, row, strict=True) if s > 0) or NOTHING
+                for row in scores.tolist()]  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """The decisions on one recording.
+
+    Attributes:
+        fed: The recording as the model read it.
+        answer: How outputs read.
+        stamps: (D,) int64 frames of the model at which decisions stand: events, or last frames.
+        steps: (D, K) int64 outputs, bit by bit those of a device.
+        floats: (D, K) outputs of the model in floating point, None unless asked for.
+    """
+
+    fed: Fed
+    answer: Answer
+    stamps: np.ndarray
+    steps: np.ndarray
+    floats: np.ndarray | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the recording."""
+        return self.fed.record.name
+
+    @property
+    def changes(self) -> Changes:
+        """What was done to the recording before the model read it."""
+        return self.fed.record.changes
+
+    @property
+    def samples(self) -> np.ndarray:
+        """Where decisions stand in the recording as it was given, (D,) int64."""
+        return self.fed.own_samples(self.stamps)
+
+    @property
+    def times_s(self) -> np.ndarray:
+        """The same in seconds, (D,) float64."""
+        times: np.ndarray = self.stamps / self.fed.record.rate_hz
+        return times
+
+    @property
+    def values(self) -> np.ndarray:
+        """Outputs in real units, (D, K) float64; scores are log odds."""
+        return self.answer.real(self.steps)
+
+    @property
+    def classes(self) -> list[str]:
+        """What is decided, D of them; empty where the model tells values only."""
+        return self.answer.decide(self.steps)
+
+    def counts(self) -> dict[str, int]:
+        """Return how often each class is decided, in the order of the classes."""
+        found = Counter(name for said in self.classes for name in said.split("+"))
+        return {name: found[name] for name in (*self.answer.classes, NOTHING) if name in found}
+
+
+def header(answer: Answer, *, with_floats: bool) -> list[str]:
+    """Return the names of the columns of rows()."""
+    said = ["class"] if answer.classes else []
+    columns = [*said, *answer.columns]
+    beside = [f"{c}_float" for c in columns] if with_floats else []
+    return ["record", "sample", "time_s", *columns, *beside]
+
+
+def rows(predicted: Predicted) -> list[list[object]]:
+    """Return a row for each decision."""
+    parts = [_cells(predicted.answer, predicted.steps, predicted.values)]
+    if predicted.floats is not None:
+        parts.append(_cells(predicted.answer, predicted.floats, predicted.floats))
+    places = zip(predicted.samples.tolist(), predicted.times_s.tolist(), strict=True)
+    heads: list[list[object]] = [
+        [predicted.name, sample, round(time, _DIGITS)] for sample, time in places
+    ]
+    return [sum(cells, head) for head, *cells in zip(heads, *parts, strict=True)]
+
+
+def documents(predicted: Predicted) -> list[dict[str, Any]]:
+    """Return a JSON object for each decision."""
+    columns = header(predicted.answer, with_floats=predicted.floats is not None)
+    return [dict(zip(columns, row, strict=True)) for row in rows(predicted)]
+
+
+def _cells(answer: Answer, decided_by: np.ndarray, values: np.ndarray) -> list[list[object]]:
+    numbers: list[list[object]] = [
+        [float(f"{v:.{_DIGITS}g}") for v in row] for row in values.tolist()
+    ]
+    said = answer.decide(decided_by)
+    return [[s, *n] for s, n in zip(said, numbers, strict=True)] if said else numbers
