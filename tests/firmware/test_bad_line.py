@@ -55,9 +55,19 @@ def test_nothing_is_wrong_and_nothing_lost(board, expected, fault):
     assert outcome.hits > 0 or fault.name == "none"
 
 
-def test_a_verification_counts_on_after_resets_of_its_board(board):
+@pytest.mark.parametrize("every", [12_000, 4_000], ids=lambda n: f"{n} bytes")
+def test_a_board_that_is_reset_more_often_than_states_are_due_gets_on(board, expected, every):
+    """Less than what is sent between two states: each attempt leaves less to repeat."""
+    fault = Fault("board reset", every=every, happen=BadLine.reset_board)
+    outcome = survive(board, fault, FRAMES, expected)
+    assert (outcome.wrong, outcome.lost) == (0, 0), outcome.message
+    assert outcome.hits > 5
+
+
+@pytest.mark.parametrize("every", [3 * FRAMES.nbytes, 12_000], ids=lambda n: f"{n} bytes")
+def test_a_verification_counts_on_after_resets_of_its_board(board, every):
     """The counters of the model are compared, with those that a reset took from the board."""
-    fault = Fault("board reset", every=3 * FRAMES.nbytes, happen=BadLine.reset_board)
+    fault = Fault("board reset", every=every, happen=BadLine.reset_board)
     with bad_line(board, fault) as line, Link(line.url, timeout_s=0.2) as link:
         result = verify(toy_every_graph(), [Signal("a", FRAMES)], link, name="host")
         assert link.counters.recoveries > 0

@@ -41,7 +41,7 @@ DEFAULT_BAUD = 115_200
 OUTAGE_S = 30.0
 _GREETINGS = 4
 _LEAST_WINDOW = 64  # bytes
-_RECOVERIES = 5  # in a row, without a request that was answered in between
+_RECOVERIES = 5  # in a row, that bring the board no further
 _FALLBACK_S = 1.0  # the board returns to the old rate after this silence, docs/protocol.md
 
 
@@ -167,7 +167,7 @@ class Link:
         """
         self._checkpoint, self._before = checkpoint, checkpoint.stats.of_model()
         self._next_frame, self._decisions = checkpoint.frames, checkpoint.decisions
-        self._set_state(checkpoint.state)
+        self._set_state(checkpoint.state, checkpoint.stats)
 
     def skip(self, frames: int) -> None:
         """Leave a gap: the next frames streamed lie this many further on."""
@@ -202,13 +202,15 @@ class Link:
             results = self._send_data(request, queue, window, layout)
             queue.consume(results.consumed, results.more)
             self._next_frame += results.consumed
-            records, self._ahead = [*self._ahead, *results.records], []
+            records = [*self._ahead, *results.records]
+            self._replay.hand_on(len(self._ahead))
+            self._ahead = []
             self._decisions += len(records)
             yield from records
             if self._replay.is_due(self.info.state_bytes):
                 state, stats = self.get_state(), self.stats()
                 self._checkpoint = Checkpoint(self._next_frame, self._decisions, state, stats)
-                self._replay = Replay(state)
+                self._replay = Replay(state, stats)
 
     def _send_data(
         self, request: Data, queue: FrameQueue, window: Window, layout: RecordLayout
@@ -238,12 +240,15 @@ class Link:
 
     def get_state(self) -> bytes:
         """Return the state blob of the model (docs/graph.md)."""
+        return self._get_state(self._request)
+
+    def _get_state(self, ask: Callable[[Kind, bytes, Kind], bytes]) -> bytes:
         room = self._room - STATE_HEAD_BYTES
         total = self.info.state_bytes
         blob = b""
         while len(blob) < total:
             request = struct.pack("<HH", len(blob), min(room, total - len(blob)))
-            blob += _part(State.decode(self._request(Kind.GET_STATE, request, Kind.STATE)).data)
+            blob += _part(State.decode(ask(Kind.GET_STATE, request, Kind.STATE)).data)
         return blob
 
     def set_state(self, blob: bytes) -> None:
@@ -251,13 +256,13 @@ class Link:
         self._checkpoint = self._before = None
         self._set_state(blob)
 
-    def _set_state(self, blob: bytes) -> None:
+    def _set_state(self, blob: bytes, stats: Stats | None = None) -> None:
         if len(blob) != self.info.state_bytes:
             raise LinkError(
                 f"state of {len(blob)} bytes: this model has {self.info.state_bytes};"
                 " it belongs to another model"
             )
-        self._replay, self._ahead = Replay(blob), []
+        self._replay, self._ahead = Replay(blob, stats), []
         try:
             self._put_state(blob)
         except SessionLostError as lost:
@@ -267,7 +272,7 @@ class Link:
         room = self._room - STATE_HEAD_BYTES
         for offset in range(0, len(blob), room):
             part = State(offset, blob[offset : offset + room])
-            self._exchange.request(Kind.SET_STATE, part.encode(), Kind.ACK, self._patience)
+            self._ask_once(Kind.SET_STATE, part.encode(), Kind.ACK)
 
     def trace(self, operator: int, state: bytes) -> bytes:
         """Return what an operator of the next ready step computes, starting from a state.
@@ -286,7 +291,10 @@ class Link:
 
     def stats(self) -> Stats:
         """Return the board's counters, with those that a reset in mid-stream took from it."""
-        stats = Stats.decode(self._request(Kind.STATS, b"", Kind.STATS_REPLY))
+        return self._stats(self._request)
+
+    def _stats(self, ask: Callable[[Kind, bytes, Kind], bytes]) -> Stats:
+        stats = Stats.decode(ask(Kind.STATS, b"", Kind.STATS_REPLY))
         return stats.after(self._before) if self._before else stats
 
     def set_baud(self, baud: int) -> int:
@@ -331,6 +339,10 @@ class Link:
             except SessionLostError as lost:
                 self._recover(lost)
 
+    def _ask_once(self, kind: Kind, payload: bytes, reply: Kind) -> bytes:
+        """Send a request; SessionLostError is the caller's to deal with."""
+        return self._exchange.request(kind, payload, reply, self._patience)
+
     def _recover(self, lost: SessionLostError) -> None:
         """Greet the board and bring its model to where it was.
 
@@ -353,16 +365,27 @@ class Link:
         )
 
     def _repeat(self) -> None:
-        """Reset the model, put its last state back and repeat what the board has taken since."""
-        layout = self._layout
+        """Reset the model, put its last state back and repeat what the board has taken since.
+
+        Where it did not come to the end of that before, states are fetched on the way, so that
+        the next attempt has less to repeat.
+        """
+        layout, replay = self._layout, self._replay
         if layout is None:  # nothing has begun
             return
-        self._exchange.request(Kind.RESET, bytes([self._detail]), Kind.ACK, self._patience)
-        if self._replay.state is not None:
-            self._put_state(self._replay.state)
-        self._before = self._checkpoint.stats if self._checkpoint else self._before
-        records = [record for data in self._replay.requests for record in self._again(data, layout)]
-        self._ahead = records[self._replay.decisions :]
+        self._ask_once(Kind.RESET, bytes([self._detail]), Kind.ACK)
+        if replay.state is not None:
+            self._put_state(replay.state)
+        self._before = replay.stats or self._before
+        records: list[ResultRecord] = []
+        is_hard = self._in_a_row > 1
+        for done, data in enumerate(replay.requests, start=1):
+            records += self._again(data, layout)
+            if is_hard:
+                state, stats = self._get_state(self._ask_once), self._stats(self._ask_once)
+                self._replay = replay.shortened(done, records, state, stats)
+                self._in_a_row = 1
+        self._ahead = replay.waiting(records)
         self._replay.is_repeated = True
 
     def _again(self, data: Data, layout: RecordLayout) -> Iterator[ResultRecord]:
@@ -370,9 +393,7 @@ class Link:
         frames = frames_of(data, channels)
         queue = FrameQueue(frames, data.stamps, data.first, channels, self._room)
         while (request := queue.next_request()) is not None:
-            payload = self._exchange.request(
-                Kind.DATA, request.encode(), Kind.RESULTS, self._patience
-            )
+            payload = self._ask_once(Kind.DATA, request.encode(), Kind.RESULTS)
             results = Results.decode(payload, layout)
             _check_results(results, {request.frames})
             queue.consume(results.consumed, results.more)

@@ -36,14 +36,18 @@ class Replay:
 
     Attributes:
         state: Blob; None stands for the state after RESET.
+        stats: Counters of the board then; None where nobody asked.
         requests: Taken since, in their order, each cut to what was consumed of it.
-        decisions: That have come since.
+        decisions: Handed on that the requests lead to, the first of them.
+        ahead: Decided before the state and not handed on.
         is_repeated: Whether it has brought a board back once.
     """
 
     state: bytes | None = None
+    stats: Stats | None = None
     requests: list[Data] = field(default_factory=list)
     decisions: int = 0
+    ahead: list[ResultRecord] = field(default_factory=list)
     is_repeated: bool = False
 
     def take(self, request: Data, consumed: int, records: Sequence[ResultRecord]) -> None:
@@ -54,6 +58,22 @@ class Replay:
             share = len(request.samples) // request.frames * consumed
             stamps = tuple(stamp for stamp in request.stamps if stamp < end)
             self.requests.append(Data(request.first, consumed, stamps, request.samples[:share]))
+
+    def hand_on(self, count: int) -> None:
+        """Note that all that was decided ahead, so many decisions, has been handed on."""
+        self.decisions += count - len(self.ahead)
+        self.ahead = []
+
+    def waiting(self, records: Sequence[ResultRecord]) -> list[ResultRecord]:
+        """Of what the requests lead to when they are sent again: what has not been handed on."""
+        return [*self.ahead, *records[self.decisions :]]
+
+    def shortened(
+        self, done: int, records: Sequence[ResultRecord], state: bytes, stats: Stats
+    ) -> Replay:
+        """Return what is left to repeat after the first `done` requests and their decisions."""
+        left = max(0, self.decisions - len(records))
+        return Replay(state, stats, self.requests[done:], left, self.waiting(records), True)
 
     def is_due(self, state_bytes: int) -> bool:
         """Whether a new state should be fetched: it costs a sixteenth of the line at most.
