@@ -68,7 +68,13 @@ def command(project: Path, output: Path | None, force: bool, as_json: bool) -> N
 def show_report(report: Report) -> None:
     """Print the verdict, the links, the memories, the costliest operators and the classes."""
     from lnn_edge.report import verdict
-    from lnn_edge.report.words import clock_words, cost_sentences, link_words, step_words
+    from lnn_edge.report.words import (
+        clock_words,
+        cost_sentences,
+        link_words,
+        start_words,
+        step_words,
+    )
 
     out = console()
     if report.build and report.build.why:
@@ -87,6 +93,9 @@ def show_report(report: Report) -> None:
     for x in report.links:
         of_step = f" of a step, the {step_words(x)}" if x.counts else ""
         out.print(f"{link_words(x)}: counted{of_step}: {clock_words(x)}")
+        clock, causes, flash, free = start_words(x)
+        came_up = f"core clock {clock}; started by {causes}; flash {flash}; stack never used {free}"
+        out.print(f"{link_words(x)}: {came_up}")
         for sentence in cost_sentences(x):
             out.print(sentence)
     _show_outputs(report)

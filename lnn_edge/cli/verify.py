@@ -126,6 +126,7 @@ def _verify_sequences(
 
 def show_verification(result: Verification) -> None:
     """Print the outcome."""
+    from lnn_edge.device.protocol import IMAGE_WORDS
     from lnn_edge.graph.fidelity import error_text
 
     out = console()
@@ -147,7 +148,7 @@ def show_verification(result: Verification) -> None:
             f"is {m.got}, expected {m.expected}"
         )
     if result.reset_causes:
-        image = {True: "as built", False: "damaged", None: "not sealed"}[result.is_image_good]
+        image = IMAGE_WORDS[result.is_image_good]
         free = f", {result.stack_free_bytes} bytes of stack never used" * bool(
             result.stack_free_bytes
         )

@@ -22,6 +22,7 @@ TRACE_HEAD_BYTES = 2
 _ARM_JEP106 = 0x43B
 _FLAG_COUNTER_RUNS, _FLAG_IMAGE_GOOD, _FLAG_IMAGE_DAMAGED = 1 << 4, 1 << 5, 1 << 6
 _RESET_CAUSES = ("power", "pin", "software", "watchdog", "window watchdog", "low power")
+IMAGE_WORDS = {True: "as built", False: "damaged", None: "not sealed"}  # of Info.is_image_good
 _CLOCK_WARNINGS = (
     (1 << 0, "the oscillator that feeds the PLL did not start"),
     (1 << 1, "the PLL did not lock"),

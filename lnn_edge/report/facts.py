@@ -73,6 +73,10 @@ class LinkFacts:
         largest_call: The most that a sample took, None without a counter.
         functions: Instructions retired in each function over all steps; empty if not counted.
         outputs: What it saw of each output; empty if it was made before outputs had names.
+        clock_warnings: Why the device fell back to its slow clock; empty if it did not.
+        reset_causes: Why it started last; empty where there is none to tell.
+        is_image_good: Whether its flash holds what was built; None if nobody knows.
+        stack_free_bytes: Of its stack, that nothing has written to; None if it does not tell.
     """
 
     link: str
@@ -93,6 +97,10 @@ class LinkFacts:
     largest_call: LargestCall | None
     functions: dict[str, int]
     outputs: tuple[OutputFacts, ...]
+    clock_warnings: tuple[str, ...]
+    reset_causes: tuple[str, ...]
+    is_image_good: bool | None
+    stack_free_bytes: int | None
 
     @property
     def kind(self) -> str:
@@ -366,6 +374,10 @@ def _link(document: Any) -> LinkFacts:
         LargestCall(**document["largest_call"]) if document["largest_call"] else None,
         {name: int(n) for name, n in (document["instructions_by_function"] or {}).items()},
         tuple(map(_output, document.get("outputs", ()))),
+        tuple(map(str, document["clock_warnings"])),
+        tuple(map(str, document["reset_causes"])),
+        document["is_image_good"],
+        None if document["stack_free_bytes"] is None else int(document["stack_free_bytes"]),
     )
 
 

@@ -34,12 +34,14 @@ from lnn_edge.report.words import (
     kilobytes,
     link_words,
     operator_sentence,
+    start_words,
     step_words,
     time_words,
     verdict,
 )
 from lnn_edge.tasks.metrics.single_label import Evaluation
 
+STARTS = ("link", "core clock", "last start by", "flash", "stack never used")
 GENERATOR = '<meta name="generator" content="lnn-edge">'
 
 
@@ -150,14 +152,17 @@ def _verification(report: Report) -> Iterator[Html]:
             yield paragraph(f"First mismatch on {link_words(link)}: {link.first_mismatch}.")
         for sentence in cost_sentences(link):
             yield paragraph(sentence)
-    for clock in sorted({x.core_clock_hz for x in report.links if x.clock_source != "none"}):
-        yield paragraph(f"The firmware reports a core clock of {clock / 1e6:g} MHz.", "note")
+    yield table("How each came up", STARTS, map(_start_row, report.links), words=5)
     if not any(link.clock_source == "dwt" and not link.is_emulated for link in report.links):
         yield paragraph(
             "No board of silicon took part: time and cycles are not measured. Emulated instruction "
             "counts are exact, but say nothing of time.",
             "note",
         )
+
+
+def _start_row(link: LinkFacts) -> tuple[Html, ...]:
+    return (text(link_words(link)), *(cell(words, "word") for words in start_words(link)))
 
 
 def _link_row(link: LinkFacts) -> tuple[Html, ...]:

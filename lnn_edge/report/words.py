@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from lnn_edge.build.project import Project
+from lnn_edge.device.protocol import IMAGE_WORDS
 from lnn_edge.report.facts import LinkFacts, Report
 
 GOOD, BAD, OPEN = "good", "bad", "open"
@@ -39,6 +40,15 @@ def clock_words(link: LinkFacts) -> str:
     if link.clock_source == "instructions":
         return "instructions, exact, emulated"
     return "cycles, emulated: no measure of time" if link.is_emulated else "cycles, measured (DWT)"
+
+
+def start_words(link: LinkFacts) -> tuple[str, str, str, str]:
+    """Return how a device came up: its clock, its last start, its flash, its stack."""
+    clock = f"{link.core_clock_hz / 1e6:g} MHz" if link.core_clock_hz else "none"
+    slow = f", fell back: {', '.join(link.clock_warnings)}" if link.clock_warnings else ""
+    free = "not known" if link.stack_free_bytes is None else f"{link.stack_free_bytes:,} bytes"
+    causes = ", ".join(link.reset_causes) or "not known"
+    return clock + slow, causes, IMAGE_WORDS[link.is_image_good], free
 
 
 def step_words(link: LinkFacts) -> str:

@@ -369,6 +369,29 @@ def test_a_counter_or_clock_that_is_wrong_fails_the_report(exported: Path) -> No
     assert "fell back to its slow clock" in sentences[1]
 
 
+def test_how_a_board_came_up_is_told(exported: Path) -> None:
+    add_build(exported)
+    add_verification(
+        exported,
+        "serial:/dev/ttyACM0",
+        clock_warnings=("the PLL did not lock",),
+        core_clock_hz=16_000_000,
+        reset_causes=("pin", "watchdog"),
+        is_image_good=False,
+        stack_free_bytes=1_234,
+    )
+    add_verification(exported, "host", clock_source="none", counts=None, core_clock_hz=0)
+    page = _Page(page_of(exported))
+    rows = page.words[page.words.index("How each came up") :]
+    board = rows.index("board on a serial port (/dev/ttyACM0)")
+    told = ["16 MHz, fell back: the PLL did not lock", "pin, watchdog", "damaged", "1,234 bytes"]
+    assert rows[board + 1 : board + 5] == told
+    host = rows.index("host program")
+    assert rows[host + 1 : host + 5] == ["none", "not known", "not sealed", "not known"]
+    done = CliRunner().invoke(main, ["report", str(exported)])
+    assert all(words in done.output for words in told)
+
+
 def test_figures_say_what_the_model_learned_from(exported: Path) -> None:
     report = collect(exported, RECORDINGS, "excerpts")
     assert report.trained_on is not None
