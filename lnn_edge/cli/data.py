@@ -11,7 +11,15 @@ import click
 from lnn_edge.cli import FAILED
 from lnn_edge.cli.hints import hint_options
 from lnn_edge.cli.leads import lead_option
-from lnn_edge.cli.output import console, data_dir_option, json_option, progress, show_json, table
+from lnn_edge.cli.output import (
+    console,
+    data_dir_option,
+    entry,
+    json_option,
+    progress,
+    show_json,
+    table,
+)
 
 
 @click.group(name="data")
@@ -32,19 +40,31 @@ def list_(as_json: bool) -> None:
     Example: lnn-edge data list
     """
     from lnn_edge.data.layouts import LAYOUTS
+    from lnn_edge.data.physionet import PUBLISHED
+    from lnn_edge.data.readers import READERS
     from lnn_edge.data.registry import DATASETS, GROUP
     from lnn_edge.files.plugins import plugin_names
 
     rows = [{"name": d.name, "summary": d.summary} for d in DATASETS.values()]
     rows += [{"name": n, "summary": f"of {package}"} for n, package in plugin_names(GROUP).items()]
     if as_json:
+        rows += [{"fetch": p.name, "summary": p.summary, "licence": p.licence}
+                 for p in PUBLISHED.values()]  # fmt: skip
+        rows += [{"format": r.name, "suffixes": " ".join(r.suffixes), "extra": r.extra}
+                 for r in READERS]  # fmt: skip
         show_json(rows + [{"layout": a.name, "summary": a.summary, "licence": a.licence,
                            "has_seen_it": a.has_seen_it} for a in LAYOUTS])  # fmt: skip
         return
     console().print(table("data sets", ("name", "what"), [tuple(r.values()) for r in rows]))
-    body = [(a.name, a.summary, a.licence, "yes" if a.has_seen_it else "no") for a in LAYOUTS]
-    columns = ("layout", "what", "licence", "reader has seen the real set")
-    console().print(table("published folders that `data inspect` knows", columns, body))
+    click.echo("recordings that `data fetch` brings, and any command reads by their folder:")
+    for p in PUBLISHED.values():
+        entry(p.name, p.summary, [p.licence])
+    click.echo("published folders that are read as they are:")
+    for a in LAYOUTS:
+        seen = "" if a.has_seen_it else "; its reader never saw the real set, only its description"
+        entry(a.name, a.summary, [f"{a.licence}{seen}"])
+    kinds = ", ".join(f"{r.name} ({' '.join(r.suffixes)})" for r in READERS)
+    click.echo(f"files that are read: {kinds}")
 
 
 @command.command()
@@ -110,17 +130,24 @@ def inspect(path: Path, as_toml: bool, as_json: bool, **hints: Any) -> None:
 def fetch(name: str, data_dir: Path, as_json: bool) -> None:
     """Download a data set, or generate it.
 
+    Files that are there already are kept; a broken download goes on where it ended.
+
     \b
     Example: lnn-edge data fetch mitdb --data-dir data
     """
     from lnn_edge.data.fetch import fetch as fetch_dataset
+    from lnn_edge.data.physionet import PUBLISHED
 
     with progress(as_json) as bar:
         task = bar.add_task(name, total=1, note="")
         folder = fetch_dataset(
             name, data_dir, lambda done, total: bar.update(task, completed=done, total=total)
         )
+    known = PUBLISHED.get(name)
     if as_json:
-        show_json({"name": name, "folder": str(folder)})
+        terms = {"licence": known.licence, "source": known.source} if known else {}
+        show_json({"name": name, "folder": str(folder), **terms})
         return
     console().print(f"{name} is in {folder}")
+    if known:
+        console().print(f"{known.summary}; licence {known.licence}; cite {known.source}")

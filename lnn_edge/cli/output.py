@@ -67,6 +67,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
     return result
 
 
+def entry(name: str, summary: str, lines: Iterable[str]) -> None:
+    """Print one of a list of things whose descriptions are too long for a table."""
+    click.echo(f"{name}: {summary}")
+    for line in lines:
+        click.echo(f"    {line}")
+
+
 def progress(as_json: bool) -> Progress:
     """Return a progress bar on stderr; it shows in a terminal only, and not to scripts."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 @lead_option
 @click.option("--fold", type=int, help="Hold this fold of patients out [default: learn from all].")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option(
+    "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Instead of what the recipe says."
+)
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
 @click.option("--compress", is_flag=True, help="A smaller front end, for less than 96 KB of flash.")
 @click.option(
@@ -46,6 +49,7 @@ def command(
     lead: str | None,
     fold: int | None,
     seed: int,
+    settings: tuple[str, ...],
     epochs: int | None,
     compress: bool,
     preprocessing: Preprocessing | None,
@@ -61,6 +65,7 @@ def command(
 
     \b
     Example: lnn-edge train ecg-beats-cfc --data-dir data -o runs/beats
+    Example: lnn-edge train har-cfc --set hidden_size=16 --set training.epochs=5 -o runs/small
     Example: lnn-edge train ccfc --compress --data-dir data -o runs/ccfc
     """
     from dataclasses import replace
@@ -70,7 +75,7 @@ def command(
     from lnn_edge.train.loop import EpochReport, train
     from lnn_edge.train.recipe import compressed, load_recipe
 
-    plan = load_recipe(recipe)
+    plan = load_recipe(recipe, settings)
     plan = replace(
         plan,
         dataset=dataset or plan.dataset,

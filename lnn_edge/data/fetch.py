@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 
 from lnn_edge.data import mitdb, synthetic
+from lnn_edge.data.physionet import PUBLISHED, fetch_published
 from lnn_edge.data.wfdb_folder import ANNOTATOR, read_record, wfdb_library
 from lnn_edge.errors import DataError
 from lnn_edge.files.lock import alone_in
@@ -16,7 +17,7 @@ from lnn_edge.files.write import write_together
 
 HOME = "https://physionet.org/content/mitdb/1.0.0/"
 _SUFFIXES = ("dat", ANNOTATOR, "hea")
-FETCHABLE = (mitdb.NAME, synthetic.NAME)
+FETCHABLE = (mitdb.NAME, *PUBLISHED, synthetic.NAME)
 OnRecord = Callable[[int, int], None]
 
 
@@ -26,7 +27,7 @@ def fetch(name: str, data_dir: Path, on_record: OnRecord = lambda done, total: N
     Args:
         name: One of FETCHABLE.
         data_dir: Where the folder NAME is made.
-        on_record: Called with (records done, records in all) after each.
+        on_record: Called with (records or files done, those in all) after each.
 
     Raises:
         DataError: There is nothing to fetch of that name, or no network, or no room.
@@ -35,6 +36,8 @@ def fetch(name: str, data_dir: Path, on_record: OnRecord = lambda done, total: N
         return _fetch_synthetic(data_dir, on_record)
     if name == mitdb.NAME:
         return fetch_mitdb(data_dir / mitdb.NAME, on_record)
+    if name in PUBLISHED:
+        return fetch_published(PUBLISHED[name], data_dir / name, on_record)
     raise DataError(f"{name!r} cannot be fetched; take one of {', '.join(FETCHABLE)}")
 
 

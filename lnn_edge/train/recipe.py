@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lnn_edge.errors import UsageError
 from lnn_edge.files import tables
 from lnn_edge.files.names import model_name_fault, shown
 from lnn_edge.files.read import read_toml
+from lnn_edge.train.recipe_values import completed, override
 
 Preprocessing = Literal["causal", "whole-record"]
 FOLDER = Path(__file__).parent / "recipes"
@@ -153,6 +155,7 @@ class Recipe:
         preprocessing: What the network learns from: "causal" is the front end on the board,
             "whole-record" the published one of 12-lead ECGs, which no stream can have.
         lead: Of ECGs with beats, the lead that comes first; "" is MLII.
+        summary: What it is for, in a line.
     """
 
     name: str
@@ -163,6 +166,7 @@ class Recipe:
     augmentation: Augmentation
     preprocessing: Preprocessing = "causal"
     lead: str = ""
+    summary: str = ""
 
 
 COMPRESSED = {"bins": 28}  # of 129: up to 53 Hz, behind a low-pass of 40 Hz
@@ -182,15 +186,29 @@ def compressed(recipe: Recipe) -> Recipe:
     return replace(recipe, model={**recipe.model, **COMPRESSED})
 
 
-def load_recipe(name: str) -> Recipe:
+def load_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
     """Return a built-in recipe, or the one in a TOML file.
+
+    What the file leaves out is taken from the built-in recipe that is called like its network.
+
+    Args:
+        name: Of a built-in recipe, or a .toml file.
+        settings: "key=value" in place of what it says; see recipe_values.override.
 
     Raises:
         UsageError: No such recipe, or a key in it is wrong.
     """
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    values = _read(path, name)
+    base = FOLDER / f"{values.get('network')}.toml"
+    if base.name in {p.name for p in FOLDER.glob("*.toml")}:
+        values = completed(values, read_toml(base))
+    return recipe_of(override(values, settings), str(path.name))
+
+
+def _read(path: Path, name: str) -> dict[str, Any]:
     try:
-        values = read_toml(path)
+        return read_toml(path)
     except FileNotFoundError:
         near = get_close_matches(name, builtin_recipes(), cutoff=0) or builtin_recipes()
         raise UsageError(
@@ -200,7 +218,6 @@ def load_recipe(name: str) -> Recipe:
         raise UsageError(f"{path} cannot be read ({error.strerror}); give a .toml file") from None
     except ValueError as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
-    return recipe_of(values, str(path.name))
 
 
 def recipe_of(values: object, where: str) -> Recipe:
