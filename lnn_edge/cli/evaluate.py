@@ -59,6 +59,7 @@ def command(
     \b
     Example: lnn-edge evaluate runs/beats/model.qgraph --dataset mitdb --split test
     """
+    from lnn_edge.build.decide import WORDS
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.train.verdict import judge_model
 
@@ -70,12 +71,15 @@ def command(
     if as_json:
         head = {"trained_on": verdict.trained_on.to_json(), "is_generated": verdict.is_generated}
         head |= {"model": path, "form": form, "dataset": dataset, "split": split, "lead": fed}
+        head |= {"engine": verdict.engine}
         show_json({**head, **judged.to_json()})
         return
     console().print(verdict.trained_on.sentence)
     if verdict.is_generated:
         console().print("These recordings are generated: figures over them say nothing of people.")
     show_figures(f"{path} ({form}) on {dataset}, {len(recordings)} recordings", judged)
+    if verdict.engine is not None:
+        console().print(f"integers by: {WORDS[verdict.engine]}")
 
 
 def main_figure(judged: Figures) -> str:

@@ -211,8 +211,7 @@ class ModelCode:
     @property
     def takes_events(self) -> bool:
         """Whether the user of the model tells of events."""
-        trigger = self.graph.deciding_trigger
-        return isinstance(trigger, EventTrigger) and trigger.source is None
+        return self.graph.takes_events
 
     def stamp(self, index: Code) -> Code:
         """Return the C expression of the input frame that frame `index` of the deciding ring is."""

@@ -79,6 +79,12 @@ class Pipeline:
         return trigger
 
     @property
+    def takes_events(self) -> bool:
+        """Whether the model is told of events, which it does not find itself."""
+        trigger = self.deciding_trigger
+        return isinstance(trigger, EventTrigger) and trigger.source is None
+
+    @property
     def ops(self) -> tuple[AbstractOp, ...]:
         """Operators of all stages."""
         return tuple(op for stage in self.stages for op in stage.ops)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lnn_edge.build.decide import Engine
 from lnn_edge.data.registry import find_dataset
 from lnn_edge.errors import UsageError
 from lnn_edge.files.shipped import graph_path
@@ -14,7 +15,7 @@ from lnn_edge.graph.sim.predict import LabelledSignal
 from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
 from lnn_edge.tasks.judge import Figures, judge
 from lnn_edge.tasks.learned import Overlap, learned_by_folder, learned_by_graph, overlap
-from lnn_edge.tasks.metrics.single_label import integer_scores
+from lnn_edge.tasks.metrics.single_label import decided_scores
 from lnn_edge.train.recipe import Preprocessing
 
 
@@ -28,6 +29,7 @@ class Verdict:
         trained_on: Which of the recordings it learned from.
         is_generated: Whether nobody was recorded in them.
         figures: How good it is.
+        engine: What ran an integer model; None for a float one.
     """
 
     form: str
@@ -35,6 +37,7 @@ class Verdict:
     trained_on: Overlap
     is_generated: bool
     figures: Figures
+    engine: Engine | None = None
 
 
 def judge_model(
@@ -78,7 +81,7 @@ def judge_model(
     graph = load_graph(path)
     if find_beats:
         graph = with_detector(graph)
-    sequences, scores = integer_scores(graph, recordings)
-    judged = judge(sequences, scores, graph.classes, resamples)
-    trained_on = overlap(learned_by_graph(graph, path.parent), dataset, sequences)
-    return Verdict("integer", path, trained_on, is_generated, judged)
+    decided, scores = decided_scores(graph, recordings)
+    judged = judge(decided.sequences, scores, graph.classes, resamples)
+    trained_on = overlap(learned_by_graph(graph, path.parent), dataset, decided.sequences)
+    return Verdict("integer", path, trained_on, is_generated, judged, decided.engine)

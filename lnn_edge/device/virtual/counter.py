@@ -11,10 +11,11 @@ import ctypes as c
 import enum
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from importlib import resources
 from typing import Any
 
-from lnn_edge.device.virtual.counter_build import load_library
 from lnn_edge.device.virtual.thumb import Block, Check, Guard, decode, get_it_state
+from lnn_edge.files.compiled import load_compiled
 
 NO_BLOCK = 0xFFFFFFFF
 _BLOCKS = 1 << 16
@@ -234,7 +235,7 @@ class CompiledCounter(AbstractCounter):
     """Hooks in C, called by the engine without Python in between.
 
     Args:
-        library: From `load_library`.
+        library: From `compiled_library`.
         engine_library: The engine's shared library.
         handle: Engine handle.
         core: See AbstractCounter.
@@ -374,7 +375,8 @@ class PythonCounter(AbstractCounter):
 
 def compiled_library() -> c.CDLL | None:
     """The helper when it compiles and its structure is the one declared here."""
-    library = load_library()
+    source = resources.files("lnn_edge.device.virtual").joinpath("counter.c").read_text()
+    library = load_compiled("counter", {"counter.c": source})
     if library is None:
         return None
     library.counter_size.restype = c.c_uint64

@@ -17,7 +17,6 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.sim.batch import decision_inputs, pad
 from lnn_edge.graph.sim.interpreter import Values
-from lnn_edge.graph.stage import EventTrigger
 
 CHUNK = 64  # recordings
 
@@ -143,8 +142,8 @@ def run_values(graph: QGraph, data: np.ndarray) -> list[np.ndarray]:
     Raises:
         UsageError: The model needs events, or frames of other channels.
     """
-    trigger, channels = graph.deciding_trigger, graph.frame.size
-    if isinstance(trigger, EventTrigger) and trigger.source is None:
+    channels = graph.frame.size
+    if graph.takes_events:
         raise UsageError(f"model {graph.name} fires on events from outside; evaluate recordings")
     frames = np.asarray(data)
     if frames.ndim not in (2, 3) or frames.shape[-1] != channels:

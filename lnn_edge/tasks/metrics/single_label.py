@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from lnn_edge.build.decide import Decisions, decide
 from lnn_edge.errors import DataError
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, run_decisions
+from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 
 RARE: dict[tuple[str, ...], tuple[str, ...]] = {("N", "S", "V", "F"): ("F",)}
 """By the classes of a task, those without a stable figure: fusion beats are too few (EC57)."""
@@ -83,10 +84,19 @@ def integer_scores(
     graph: QGraph, recordings: Sequence[LabelledSignal]
 ) -> tuple[list[DecisionSequence], list[np.ndarray]]:
     """Run an integer model over recordings; return the decisions and their scores (D, classes)."""
+    decided, scores = decided_scores(graph, recordings)
+    return decided.sequences, scores
+
+
+def decided_scores(
+    graph: QGraph, recordings: Sequence[LabelledSignal]
+) -> tuple[Decisions, list[np.ndarray]]:
+    """Do the same, and tell what ran the model."""
     check_classes(graph.classes, recordings)
-    sequences = run_decisions(graph, recordings, (graph.output.name,))
+    decided = decide(graph, recordings)
     assert graph.scores is not None  # since it has classes
-    return sequences, [graph.scores.part(s.values[graph.output.name]) for s in sequences]
+    part, name = graph.scores.part, graph.output.name
+    return decided, [part(s.values[name]) for s in decided.sequences]
 
 
 def check_classes(classes: Sequence[str], recordings: Sequence[LabelledSignal]) -> None:
