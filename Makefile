@@ -7,7 +7,7 @@ APT := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
 
 TEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-.PHONY: setup toolchain demo test test-slow test-all lint types vectors mutate fuzz bench-train cells clean
+.PHONY: setup toolchain demo test test-slow test-all lint types vectors mutate fuzz bench bench-train cells clean
 
 setup: $(STAMP) toolchain
 
@@ -59,6 +59,10 @@ mutate: setup
 # Random inputs for frames, commands and the runtime, and the lines they reach (docs/fuzzing.md). Takes minutes.
 fuzz: setup
 	$(BIN)/python -m scripts.fuzz --runs 200000 $$(command -v llvm-cov >/dev/null && echo --coverage)
+
+# Instructions and bytes of fixed workloads: docs/bench.md and the figures that tests hold later code against.
+bench: setup
+	$(BIN)/python scripts/bench_table.py
 
 # Forward and backward against ncps.torch, side by side in one run.
 bench-train: setup

@@ -13,6 +13,7 @@ from lnn_edge.errors import LnnEdgeError
 from lnn_edge.files.names import shown
 
 COMMANDS = {
+    "bench": "bench",
     "boards": "boards",
     "build": "build",
     "data": "data",

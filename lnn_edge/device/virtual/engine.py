@@ -89,7 +89,7 @@ class Engine:
     """
 
     def __init__(self, cpu: str, double_precision: bool, use_compiler: bool = True) -> None:
-        unicorn = _import_unicorn()
+        unicorn = import_unicorn()
         self._unicorn, self._error_type = unicorn, unicorn.UcError
         arm = unicorn.arm_const
         self._uc: Any = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
@@ -409,13 +409,19 @@ def _register_ids(arm: Any) -> dict[str, int]:
     return {name: getattr(arm, f"UC_ARM_REG_{name.upper()}") for name in names}
 
 
-def _import_unicorn() -> Any:
+def import_unicorn() -> Any:
+    """Return the engine's package.
+
+    Raises:
+        MissingToolError: It is not installed.
+        BoardError: It is not version 2.
+    """
     try:
         unicorn: Any = importlib.import_module("unicorn")
         importlib.import_module("unicorn.arm_const")
     except ImportError as error:
         raise MissingToolError(
-            "the virtual board needs the Unicorn engine, which is not installed: "
+            "the emulated core needs the Unicorn engine, which is not installed: "
             'pip install "lnn-edge[virtual]"'
         ) from error
     if unicorn.uc_version()[0] != 2:

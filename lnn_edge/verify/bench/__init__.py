@@ -1,0 +1,1 @@
+"""What generated code costs: fixed workloads on an emulated core, counted to the instruction."""
