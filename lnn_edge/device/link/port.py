@@ -6,6 +6,7 @@ The only file that imports pyserial. Real port, pseudo-terminal and TCP are the 
 from __future__ import annotations
 
 import errno
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from lnn_edge.errors import LinkError
 _ERRORS = (serial.SerialException, OSError)
 _READ_BYTES = 4096
 _WRITE_TIMEOUT_S = 1.0
+_REMOTE, _REMOTE_READ_S = "rfc2217://", 0.02
 _PROBE_VENDORS = {0x0483: "ST-LINK", 0x0D28: "DAPLink", 0x1366: "J-Link"}  # USB vendor identifiers
 
 
@@ -106,14 +108,30 @@ class SerialPort:
     def read(self, timeout_s: float) -> bytes:
         """Wait for bytes and return all that are there; empty when the time is over."""
         try:
-            self._serial.timeout = timeout_s
-            first: bytes = self._serial.read(1)
-            self._serial.timeout = 0
-            rest: bytes = self._serial.read(_READ_BYTES) if first else b""
+            received = self._read_remote(timeout_s) if self._is_remote else self._read(timeout_s)
         except _ERRORS as error:
             raise self._lost(error) from None
-        self.received_bytes += len(first) + len(rest)
+        self.received_bytes += len(received)
+        return received
+
+    @property
+    def _is_remote(self) -> bool:
+        return self.url.startswith(_REMOTE)
+
+    def _read(self, timeout_s: float) -> bytes:
+        self._serial.timeout = timeout_s
+        first: bytes = self._serial.read(1)
+        self._serial.timeout = 0
+        rest: bytes = self._serial.read(_READ_BYTES) if first else b""
         return first + rest
+
+    def _read_remote(self, timeout_s: float) -> bytes:
+        """Leave the timeout as it is: pyserial sets the whole port anew with each change of it."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            received: bytes = self._serial.read(max(1, self._serial.in_waiting))
+            if received or time.monotonic() >= deadline:
+                return received
 
     def close(self) -> None:
         """Close the port; more than once does no harm."""
@@ -127,10 +145,14 @@ class SerialPort:
 
 
 def _open(url: str, baud: int) -> Any:
-    patience = None if url.startswith("rfc2217://") else _WRITE_TIMEOUT_S  # it has none
+    is_remote = url.startswith(_REMOTE)
     try:
         port = serial.serial_for_url(
-            url, baudrate=baud, timeout=0, write_timeout=patience, exclusive=True
+            url,
+            baudrate=baud,
+            timeout=_REMOTE_READ_S if is_remote else 0,
+            write_timeout=None if is_remote else _WRITE_TIMEOUT_S,  # it has none
+            exclusive=True,
         )
         port.reset_input_buffer()
     except (*_ERRORS, ValueError) as error:
