@@ -40,16 +40,23 @@ class _Said:
     counts: Counter[str] = field(default_factory=Counter)
     changes: list[Changes] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    named: int = 0
 
     def add(self, predicted: Predicted) -> None:
+        self.name_refused()
         self.recordings += 1
         self.decisions += len(predicted.stamps)
         self.counts.update(predicted.counts())
         self.changes.append(predicted.changes)
 
     def refuse(self, name: str, error: DataError) -> None:
-        self.refused.append(str(error))
-        click.echo(f"skipped {name}: {' '.join(str(error).splitlines())}", err=True)
+        self.refused.append(f"{name}: {' '.join(str(error).splitlines())}")
+
+    def name_refused(self) -> None:
+        """Print those that were not named yet."""
+        for line in self.refused[self.named :]:
+            click.echo(f"skipped {line}", err=True)
+        self.named = len(self.refused)
 
     def show(self) -> None:
         from lnn_edge.data.changes import together
@@ -131,12 +138,19 @@ def command(
             found.add(predicted)
             sink(beside)
         if not found.recordings:
-            first = next(iter(found.refused), "there is none")
-            raise DataError(f"no recording can be used; the first of {len(found.refused)}: {first}")
+            raise DataError(_none(found.refused))
+    found.name_refused()
     if not as_json:
         found.show()
     if found.refused:
         raise SystemExit(FAILED)
+
+
+def _none(refused: list[str]) -> str:
+    if len(refused) == 1:
+        return refused[0]
+    first = next(iter(refused), "there is none")
+    return f"no recording of {len(refused)} can be used; the first: {first}"
 
 
 def _channels(graph: QGraph, told: tuple[str, ...], lead: str | None) -> dict[str, str]:

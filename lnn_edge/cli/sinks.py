@@ -47,13 +47,13 @@ def line_sink(kind: str, answer: Answer, to: Path | None, *, with_floats: bool,
 def _lines(kind: str, out: TextIO, answer: Answer, *, with_floats: bool) -> Sink:
     from lnn_edge.tasks.predicted import documents, header, rows
 
-    if kind == "csv":
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(header(answer, with_floats=with_floats))
+    writer = csv.writer(out, lineterminator="\n")
+    ahead = [header(answer, with_floats=with_floats)]  # not before there is something below it
 
     def take(predicted: Predicted) -> None:
         if kind == "csv":
-            writer.writerows(rows(predicted))
+            writer.writerows([*ahead, *rows(predicted)])
+            ahead.clear()
         else:
             out.writelines(json.dumps(d) + "\n" for d in documents(predicted))
         out.flush()  # a stream shows its decisions as they fall
