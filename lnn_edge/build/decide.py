@@ -10,11 +10,13 @@ import numpy as np
 
 from lnn_edge.build.native import NativeModel, load_native
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, chunks, run_decisions
+from lnn_edge.graph.sim.interpreter import Values
+from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, chunks, run_records
 
 Engine = Literal["c", "simulator"]
 WORDS: dict[Engine, str] = {"c": "generated C, compiled for this machine", "simulator": "simulator"}
 _WORTH_COMPILING = 250_000  # samples; fewer are simulated before a compiler has started
+_WORTH_WITH_FILTERS = 40_000  # where every sample is worked off by itself
 
 
 @dataclass(frozen=True)
@@ -30,28 +32,52 @@ class Decisions:
     engine: Engine
 
 
+class Runner:
+    """Runs one model over recordings: by its C once there is enough to do, else simulated.
+
+    Attributes:
+        graph: The model.
+        engine: Which ran so far, see Decisions.
+    """
+
+    def __init__(self, graph: QGraph) -> None:
+        self.graph = graph
+        self.engine: Engine = "c"
+        self._native: NativeModel | None = None
+        self._worth = _WORTH_WITH_FILTERS if graph.stages[0].ops else _WORTH_COMPILING
+
+    def run(
+        self, records: Sequence[tuple[np.ndarray, np.ndarray]]
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return stamps (D,) and outputs (D, K) int64 of each recording, from a reset.
+
+        Args:
+            records: Frames (N, C) int16 and stamps of events (M,).
+        """
+        if self._native is None and sum(frames.size for frames, _ in records) >= self._worth:
+            self._native = load_native(self.graph)
+        done = [self._native and self._native.decide(*record) for record in records]
+        left = [r for r, d in zip(records, done, strict=True) if d is None]
+        if left:
+            self.engine = "simulator"
+        name = self.graph.output.name
+        simulated = iter(run_records(self.graph, left, (name,)) if left else ())
+        return [d or _output(next(simulated), name) for d in done]
+
+
+def _output(run: tuple[np.ndarray, Values], name: str) -> tuple[np.ndarray, np.ndarray]:
+    stamps, values = run
+    return stamps, values[name]
+
+
 def decide(graph: QGraph, recordings: Sequence[LabelledSignal]) -> Decisions:
     """Run a model over recordings, each from a reset, a few of them in memory at a time."""
+    runner, name = Runner(graph), graph.output.name
     sequences: list[DecisionSequence] = []
-    native: NativeModel | None = None
-    engine: Engine = "c"
     for chunk in chunks(recordings):
-        if native is None and sum(r.frames.size for r in chunk) >= _WORTH_COMPILING:
-            native = load_native(graph)
-        done = [native and _decide_natively(native, r) for r in chunk]
-        left = [r for r, d in zip(chunk, done, strict=True) if d is None]
-        if left:
-            engine = "simulator"
-        simulated = iter(run_decisions(graph, left, (graph.output.name,)) if left else ())
-        sequences += [d or next(simulated) for d in done]
-    return Decisions(sequences, engine)
-
-
-def _decide_natively(native: NativeModel, recording: LabelledSignal) -> DecisionSequence | None:
-    decided = native.decide(recording.frames, recording.events)
-    if decided is None:
-        return None
-    stamps, outputs = decided
-    values: dict[str, np.ndarray] = {native.graph.output.name: outputs}
-    labels = recording.labels_at(stamps)
-    return DecisionSequence(recording.name, recording.patient, stamps, labels, values)
+        runs = runner.run([(r.frames, r.events) for r in chunk])
+        sequences += [
+            DecisionSequence(r.name, r.patient, stamps, r.labels_at(stamps), {name: outputs})
+            for r, (stamps, outputs) in zip(chunk, runs, strict=True)
+        ]
+    return Decisions(sequences, runner.engine)

@@ -12,7 +12,6 @@ from lnn_edge.data.frame import Frame, FrameChannel, to_frame
 from lnn_edge.data.record import Channel, Record
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.tasks.beats.find_beats import find_beats
 
 ELAPSED = "dt"  # the channel of elapsed times, where a record does not bring one
@@ -86,7 +85,7 @@ def with_own_events(graph: QGraph) -> QGraph:
     Raises:
         UsageError: Only beats can be found, and its events are others.
     """
-    if not _takes_events(graph):
+    if not graph.takes_events:
         return graph
     if graph.contract.task != "beats":
         raise UsageError(
@@ -94,11 +93,6 @@ def with_own_events(graph: QGraph) -> QGraph:
             "them, and --marks"
         )
     return find_beats(graph)
-
-
-def _takes_events(graph: QGraph) -> bool:
-    trigger = graph.deciding_trigger
-    return isinstance(trigger, EventTrigger) and trigger.source is None
 
 
 def feed(record: Record, graph: QGraph, channels: Mapping[str, str]) -> Fed:
@@ -116,7 +110,7 @@ def feed(record: Record, graph: QGraph, channels: Mapping[str, str]) -> Fed:
     record = _with_elapsed(record, graph)
     framed = to_frame(record, frame_of(graph, record), channels=channels)
     events = np.zeros(0, np.int64)
-    if _takes_events(graph):
+    if graph.takes_events:
         events = _events(framed, beats_only=graph.contract.task == "beats")
     return Fed(framed, events, record.rate_hz, len(record.samples))
 

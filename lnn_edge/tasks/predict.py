@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from lnn_edge.build.decide import Runner
 from lnn_edge.data.open_records import find_records, read_records
 from lnn_edge.data.readers.reader import Hints
 from lnn_edge.data.record import Channel, Record
 from lnn_edge.errors import DataError
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.sim.predict import run_records
 from lnn_edge.tasks.model_input import Fed, feed, live_frame, with_own_events
 from lnn_edge.tasks.predicted import Answer, Predicted
 
@@ -65,6 +65,7 @@ class Predictor:
         Raises:
             DataError: A recording does not fit the model.
         """
+        runner = Runner(self.graph)
         together: list[Fed] = []
         for record in records:
             try:
@@ -76,17 +77,17 @@ class Predictor:
                 continue
             size = sum(f.record.samples.size for f in together) + fed.record.samples.size
             if together and (size > MOST_VALUES or len(together) == MOST_TOGETHER):
-                yield from self._run(together)
+                yield from self._run(runner, together)
                 together = []
             together.append(fed)
         if together:
-            yield from self._run(together)
+            yield from self._run(runner, together)
 
-    def _run(self, together: list[Fed]) -> Iterator[Predicted]:
-        answer, name = Answer.of(self.graph), self.graph.output.name
-        runs = run_records(self.graph, [(f.record.samples, f.events) for f in together], (name,))
-        for fed, (stamps, values) in zip(together, runs, strict=True):
-            yield Predicted(fed, answer, stamps, values[name])
+    def _run(self, runner: Runner, together: list[Fed]) -> Iterator[Predicted]:
+        answer = Answer.of(self.graph)
+        runs = runner.run([(f.record.samples, f.events) for f in together])
+        for fed, (stamps, steps) in zip(together, runs, strict=True):
+            yield Predicted(fed, answer, stamps, steps)
 
 
 def open_data(graph: QGraph, data: Any, rate_hz: float | None) -> Iterator[Record]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import lnn_edge as le
+from lnn_edge.build import decide as decide_module
 from lnn_edge.data.embedded import folder_of_pieces
 from lnn_edge.data.open_records import find_records, read_records
 from lnn_edge.data.record import Channel, Mark, Record
@@ -48,7 +49,7 @@ def test_annotated_beats_give_what_an_evaluation_sees_bit_by_bit() -> None:
         assert predicted.classes == [graph.classes[i] for i in score.argmax(1)]
 
 
-def test_without_marks_the_beats_are_found() -> None:
+def test_without_marks_the_beats_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     record = replace(pieces()[0], marks=())
     short = replace(record, samples=record.samples[:5400])
     (found,) = le.predict("ecg-beats-cfc", short)
@@ -58,6 +59,10 @@ def test_without_marks_the_beats_are_found() -> None:
     assert np.abs(inside - beats).max() <= 6
     with pytest.raises(DataError, match="marks no beat"):
         le.predict("ecg-beats-cfc", short, marks=True)
+    monkeypatch.setattr(decide_module, "_WORTH_WITH_FILTERS", 0)
+    (compiled,) = le.predict("ecg-beats-cfc", short)
+    assert np.array_equal(compiled.stamps, found.stamps)
+    assert np.array_equal(compiled.steps, found.steps)
 
 
 def test_another_rate_keeps_the_instants_of_the_recording() -> None:
