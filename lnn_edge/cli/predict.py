@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import click
 
 from lnn_edge.cli import FAILED
 from lnn_edge.cli.hints import hint_options
-from lnn_edge.cli.output import force_option, json_option
+from lnn_edge.cli.output import force_option, json_option, show_json
 from lnn_edge.cli.sinks import FILES, LINES, Sink, file_sink, line_sink
 from lnn_edge.errors import DataError, UsageError
 
@@ -37,6 +37,7 @@ class _Said:
 
     recordings: int = 0
     decisions: int = 0
+    undecided: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     changes: list[Changes] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -45,6 +46,7 @@ class _Said:
     def add(self, predicted: Predicted) -> None:
         self.name_refused()
         self.recordings += 1
+        self.undecided += not len(predicted.stamps)
         self.decisions += len(predicted.stamps)
         self.counts.update(predicted.counts())
         self.changes.append(predicted.changes)
@@ -58,6 +60,18 @@ class _Said:
             click.echo(f"skipped {line}", err=True)
         self.named = len(self.refused)
 
+    def document(self) -> dict[str, object]:
+        from lnn_edge.data.changes import together
+
+        return {
+            "recordings": self.recordings,
+            "decisions": self.decisions,
+            "undecided": self.undecided,
+            "classes": dict(self.counts.most_common()),
+            "changes": together(self.changes).summary(),
+            "refused": self.refused,
+        }
+
     def show(self) -> None:
         from lnn_edge.data.changes import together
 
@@ -66,6 +80,8 @@ class _Said:
         found = ", ".join(f"{name} {count:,}" for name, count in self.counts.most_common())
         of = f"{self.recordings:,} recordings, {self.decisions:,} decisions"
         click.echo(f"{of}: {found}" if found else of, err=True)
+        if self.undecided:
+            click.echo(f"{self.undecided:,} recordings are too short for a decision", err=True)
 
 
 @click.command(name="predict")
@@ -75,6 +91,7 @@ class _Said:
 @click.option(
     "--to", type=click.Choice([*LINES, *FILES]), default="csv", show_default=True, help="Form."
 )
+@click.option("--mean", is_flag=True, help="A row a recording: the mean of its decisions.")
 @click.option("--float", "with_float", is_flag=True, help="The float model's scores beside.")
 @click.option("--marks", is_flag=True, help="Take beats or events from the recordings' marks.")
 @click.option(
@@ -93,6 +110,7 @@ def command(
     paths: tuple[str, ...],
     output: Path | None,
     to: str,
+    mean: bool,
     with_float: bool,
     marks: bool,
     told: tuple[str, ...],
@@ -108,7 +126,8 @@ def command(
     MODEL is a model.qgraph, the folder of one, or a shipped model by name. PATH is a file or a
     folder of any format that `data inspect` reads, or - for a live stream on stdin: lines of
     numbers, or --raw. A model of beats finds them itself, unless --marks or --annotator names
-    them. A row per decision: recording, sample, time, class and scores (log odds), or values.
+    them. A row per decision: recording, sample, time, class and scores (log odds), or values;
+    with --mean a row per recording, as findings are judged.
 
     A recording that cannot be used is named, and the others go on; the exit code is then 1.
 
@@ -120,7 +139,7 @@ def command(
     from lnn_edge.graph.file import load_graph
     from lnn_edge.tasks.predict import Predictor
 
-    to = "json" if as_json else to
+    to = "json" if as_json and to in LINES else to
     graph = load_graph(graph_path(model))
     channels = _channels(graph, told, lead)
     marks = marks or hints["annotator"] is not None
@@ -128,20 +147,22 @@ def command(
     with ExitStack() as stack:
         sink = _sink(stack, predictor, to, output, with_float, start_s, force)
         if STDIN in paths:
-            if len(paths) > 1 or with_float or marks or to in FILES:
-                raise UsageError("a stream goes alone, to lines, without --float and --marks")
+            if len(paths) > 1 or with_float or marks or mean or to in FILES:
+                raise UsageError("a stream goes alone, to lines, without --float, --marks, --mean")
             lost = _live(predictor, hints["rate_hz"], sink, raw=raw)
             raise SystemExit(FAILED if lost else 0)
         found = _Said()
         for predicted in _predicted(predictor, paths, Hints(**hints), found):
             beside = _with_floats(predicted, model, predictor) if with_float else predicted
             found.add(predicted)
-            sink(beside)
+            sink(beside.mean() if mean else beside)
         if not found.recordings:
             raise DataError(_none(found.refused))
     found.name_refused()
     if not as_json:
         found.show()
+    elif to in FILES:
+        show_json(found.document())
     if found.refused:
         raise SystemExit(FAILED)
 
@@ -160,6 +181,10 @@ def _channels(graph: QGraph, told: tuple[str, ...], lead: str | None) -> dict[st
         if not (name and equals and ours):
             raise UsageError(f"--channel {pair} must be MODEL=OURS, as in --channel MLII=I")
         channels[name] = ours
+    strange = set(channels).difference(graph.contract.leads or channels)
+    if strange:
+        known = ", ".join(graph.contract.leads)
+        raise UsageError(f"the model has no channel {min(strange)}; it has {known}")
     if lead is not None:
         if not graph.contract.leads:
             raise UsageError("the model names no leads; leave --lead out")
@@ -246,8 +271,9 @@ def _live(predictor: Predictor, rate_hz: float | None, sink: Sink, *, raw: bool)
                     click.echo(f"line {item.number} is lost: {item.reason}", err=True)
             yield item
 
-    for predicted in predict_live(graph, watched()):
-        sink(predicted)
+    with suppress(KeyboardInterrupt):  # how a user ends a stream
+        for predicted in predict_live(graph, watched()):
+            sink(predicted)
     if len(lost) > MOST_NAMED:
         click.echo(f"{len(lost):,} lines were lost", err=True)
     return len(lost)

@@ -78,6 +78,11 @@ class LineFrames:
                 yield self._frame_of(number, cells)
 
     def _name(self, cells: list[str]) -> None:
+        if not all(c.isprintable() and "\N{REPLACEMENT CHARACTER}" not in c for c in cells):
+            raise DataError(
+                "the stream begins with neither numbers nor names of columns; give lines of text, "
+                "or --raw for int16"
+            )
         self._width = len(cells)
         self._kept = [i for i, c in enumerate(cells) if not words.is_time(c)]
         named = [words.split_unit(cells[i]) for i in self._kept]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ class Predicted:
         fed: The recording as the model read it.
         answer: How outputs read.
         stamps: (D,) int64 frames of the model at which decisions stand: events, or last frames.
-        steps: (D, K) int64 outputs, bit by bit those of a device.
+        steps: (D, K) int64 outputs, bit by bit those of a device; float64 of a mean.
         floats: (D, K) outputs of the model in floating point, None unless asked for.
     """
 
@@ -119,6 +119,14 @@ class Predicted:
     def classes(self) -> list[str]:
         """What is decided, D of them; empty where the model tells values only."""
         return self.answer.decide(self.steps)
+
+    def mean(self) -> Predicted:
+        """Return the mean of all decisions as one, at the last; none where there are none."""
+        if not len(self.stamps):
+            return self
+        floats = None if self.floats is None else self.floats.mean(0, keepdims=True)
+        steps = self.steps.mean(0, keepdims=True)
+        return replace(self, stamps=self.stamps[-1:], steps=steps, floats=floats)
 
     def counts(self) -> dict[str, int]:
         """Return how often each class is decided, in the order of the classes."""

@@ -19,7 +19,16 @@ from lnn_edge.data.annotation_file import read_annotations
 from lnn_edge.data.embedded import folder_of_pieces
 from lnn_edge.data.wfdb_folder import wfdb_library
 from lnn_edge.graph.file import save_graph
-from tests.cli.command import PROGRAM, Outcome, call, call_process, error_line, refusal, untouched
+from tests.cli.command import (
+    PROGRAM,
+    Outcome,
+    call,
+    call_process,
+    document,
+    error_line,
+    refusal,
+    untouched,
+)
 from tests.support.toy import toy_every_graph, toy_heads_graph
 
 BEATS = ("predict", "ecg-beats-cfc", "--marks")
@@ -123,6 +132,27 @@ def test_drawings_lie_in_a_folder(motion: Path, tmp_path: Path) -> None:
                    "-o", tmp_path / "svg")  # fmt: skip
     assert outcome.code == 1
     assert sorted(p.name for p in (tmp_path / "svg").iterdir()) == ["a.svg", "b.svg"]
+    again = call("predict", motion / "toy.qgraph", motion / "records", "--to", "svg", "--json",
+                 "-o", tmp_path / "svg")  # fmt: skip
+    summary = document(again, code=1)
+    assert (summary["recordings"], len(summary["refused"])) == (2, 1)
+    assert sum(summary["classes"].values()) == summary["decisions"]
+
+
+def test_the_mean_of_a_recording_is_what_findings_are_judged_by(motion: Path) -> None:
+    path = motion / "records" / "a.csv"
+    (predicted,) = le.predict(toy_every_graph(), path)
+    (row,) = table_of(call("predict", motion / "toy.qgraph", path, "--mean"))
+    scores = predicted.values.mean(0)
+    assert [float(row[c]) for c in "ABC"] == pytest.approx(scores, rel=1e-5)
+    assert (row["class"], row["sample"]) == ("ABC"[scores.argmax()], "89")
+
+
+def test_a_recording_too_short_for_a_decision_is_told(motion: Path, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("time,x,y,z\n0,1,2,3\n0.02,2,3,4\n0.04,3,4,5\n")
+    outcome = call("predict", motion / "toy.qgraph", tmp_path / "s.csv", "--mean")
+    assert (outcome.code, outcome.out.count("\n")) == (0, 1)
+    assert "1 recordings are too short for a decision" in outcome.err
 
 
 def test_a_name_from_a_file_leads_nowhere_else(motion: Path, tmp_path: Path) -> None:
@@ -167,7 +197,7 @@ def test_leads_have_other_names(tmp_path: Path) -> None:
         (("-", "x.csv"), "a stream goes alone"),
         (("-", "--float"), "a stream goes alone"),
         (("-", "--rate", "60"), "must come at 50 Hz, not 60"),
-        (("x.csv", "--channel", "w=x"), "is not there"),
+        (("x.csv", "--channel", "w=x"), "the model has no channel w; it has x, y, z"),
     ],
 )
 def test_what_makes_no_sense_is_said_in_a_sentence(

@@ -45,6 +45,12 @@ def test_named_columns_have_units_and_an_order_of_their_own() -> None:
         lines_of(told)
 
 
+def test_bytes_that_are_no_text_are_said_to_be_none() -> None:
+    for data in (b"\x00\x01\x80\xff,\x02\n", b"MLII\x1b[2J,V5\n"):
+        with pytest.raises(DataError, match="neither numbers nor names"):
+            list(LineFrames(ECG, {}).of([data]))
+
+
 def test_a_line_that_is_no_frame_is_lost_with_a_reason() -> None:
     found = lines_of("1,1\n1\n1,x\n1,nan\n1,1,1\n1,9e9\n2,2")
     assert found[0] == [1224, 1224]

@@ -118,7 +118,7 @@ def run_records(
     inside = tuple(name for name in wanted if name not in given)
     values: Values = {}
     if inside:
-        most = max(len(stamps) for stamps, _ in fed)
+        most = max(1, *(len(stamps) for stamps, _ in fed))  # one is run though none is made
         padded = {name: pad([x[name] for _, x in fed], most) for name in given}
         state = interpreter.initial_state(stage, (len(records),))
         values, _ = interpreter.run_sequence(stage, padded, state, inside)

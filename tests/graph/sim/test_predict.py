@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn_edge.graph.sim.predict import run_decisions
+from lnn_edge.graph.sim.predict import run_decisions, run_records
 from lnn_edge.graph.sim.stream import Stream
 from tests.support.recordings import invented
-from tests.support.toy import toy_graph
+from tests.support.toy import toy_every_graph, toy_graph
 
 
 def test_batched_beats_equal_streamed_beats() -> None:
@@ -27,3 +27,12 @@ def test_labels_follow_their_beats() -> None:
     (beats,) = run_decisions(toy_graph(), [recording], ("scores",))
     label_of = dict(zip(recording.beats.tolist(), recording.labels.tolist(), strict=True))
     assert beats.labels.tolist() == [label_of[t] for t in beats.stamps.tolist()]
+
+
+def test_records_too_short_for_a_decision_have_none() -> None:
+    graph = toy_every_graph()
+    short, long = np.zeros((3, 3), np.int16), np.zeros((60, 3), np.int16)
+    none = np.zeros(0, np.int64)
+    for records in ([(short, none)], [(short, none), (short, none)], [(short, none), (long, none)]):
+        stamps, values = run_records(graph, records, ("scores",))[0]
+        assert (len(stamps), values["scores"].shape) == (0, (0, 3))
