@@ -7,7 +7,7 @@
     le.build(project, max_ram=16_384)
     print(le.verify(project, link="virtual").to_json())
 
-torch is imported by `train`, `quantize` and `nn` alone.
+torch is imported by `train`, `quantize` and `nn` alone; `pip install 'lnn-edge[train]'` brings it.
 """
 
 from __future__ import annotations
@@ -88,10 +88,14 @@ def train(
     Raises:
         UsageError: The recipe is wrong, or the folder holds another model.
         DataError: The recordings cannot be read.
+        MissingToolError: torch is not installed.
     """
     from dataclasses import replace
 
     from lnn_edge.data.registry import find_dataset, load_dataset
+    from lnn_edge.files.packages import need_torch
+
+    need_torch()
     from lnn_edge.train.loop import train as train_recipe
     from lnn_edge.train.recipe import load_recipe
 
@@ -130,7 +134,11 @@ def quantize(
     Raises:
         LayerError: Something has no place on a device; names the line of forward and the remedy.
         QuantizationError: The data do not fit, or a value never varies in them.
+        MissingToolError: torch is not installed.
     """
+    from lnn_edge.files.packages import need_torch
+
+    need_torch()
     from lnn_edge.quantize.module import quantize_module
 
     return quantize_module(

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import call_json, tree
+from tests.support.projects import needs_arm_gcc
 
 pytestmark = pytest.mark.slow
 
@@ -156,3 +158,76 @@ def test_model_and_recordings_are_the_same_as_in_the_checkout(
     assert mine.pop("model") == str(data / "models" / "ecg-beats-cfc" / "model.qgraph")
     assert theirs.pop("model")
     assert mine == theirs
+
+
+@pytest.fixture(scope="module")
+def fresh(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of a new environment into which the wheel was installed, without extras."""
+    folder = tmp_path_factory.mktemp("fresh") / "env"
+    venv.create(folder, with_pip=True)
+    constraints = ["-c", str(ROOT / "constraints.txt")]
+    command = [folder / "bin" / "python", "-m", "pip", "install", "-q", *constraints, wheel]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode and re.search("No matching distribution|NewConnectionError", done.stderr):
+        pytest.skip("a package that lnn-edge needs is not to be had from a package index")
+    assert done.returncode == 0, done.stderr
+    return folder / "bin"
+
+
+def run_fresh(fresh: Path, work: Path, line: str, code: int = 0) -> str:
+    """Run a command of the new environment; return what it printed, errors included."""
+    hidden = ("PYTHONPATH", "VIRTUAL_ENV", "LNN_EDGE_DATA")
+    environment = {k: v for k, v in os.environ.items() if k not in hidden}
+    program, *words = line.split()
+    done = subprocess.run(
+        [fresh / program, *words],
+        cwd=work,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout
+    return done.stdout
+
+
+@pytest.mark.target
+@needs_arm_gcc
+def test_without_extras_it_goes_from_the_shipped_model_to_a_report(
+    fresh: Path, tmp_path: Path
+) -> None:
+    assert not list(fresh.parent.glob("lib/python*/site-packages/torch"))
+    run_fresh(fresh, tmp_path, "lnn-edge export --board stm32f746 -o firmware")
+    run_fresh(fresh, tmp_path, "lnn-edge build firmware --max-flash 40960 --max-ram 16384")
+    said = run_fresh(fresh, tmp_path, "lnn-edge verify firmware --link virtual --records 100_0830")
+    assert "0 mismatches in" in said
+    run_fresh(fresh, tmp_path, "lnn-edge report firmware")
+    assert (tmp_path / "firmware" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("line", ["train ecg-beats-cfc -o run", "import x.pt -o x", "demo"])
+def test_without_torch_a_command_that_needs_it_says_how_to_get_it(
+    fresh: Path, tmp_path: Path, line: str
+) -> None:
+    said = run_fresh(fresh, tmp_path, f"lnn-edge {line}", code=2)
+    assert "pip install 'lnn-edge[train]'" in said.splitlines()[-1]
+
+
+def test_without_torch_the_library_says_how_to_get_it(fresh: Path, tmp_path: Path) -> None:
+    code = (
+        "import lnn_edge as le\ntry: le.quantize(None, None)\nexcept Exception as e: print(repr(e))"
+    )
+    (tmp_path / "call.py").write_text(code)
+    said = run_fresh(fresh, tmp_path, "python call.py")
+    assert said.startswith("MissingToolError")
+    assert "lnn-edge[train]" in said
+
+
+def test_without_extras_every_dependency_is_found(fresh: Path, tmp_path: Path) -> None:
+    found = json.loads(run_fresh(fresh, tmp_path, "lnn-edge doctor --json"))
+    names = {check["name"]: check for check in found["checks"]}
+    assert not names["torch"]["ok"]
+    assert names["torch"]["fix"] == "pip install 'lnn-edge[train]'"
+    assert names["h5py"]["fix"] == "pip install 'lnn-edge[hdf5]'"
+    assert names["unicorn"]["ok"]

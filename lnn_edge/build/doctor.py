@@ -120,20 +120,32 @@ def _packages() -> Iterator[Check]:
         yield Check(_DISTRIBUTION, False, "", "pip install lnn-edge", True)
         return
     programs = {name for program in PROGRAMS for name in program.names}
+    # The last one stays: of itself, else of the extra that brings the least beside it.
+    needs = sorted(needs, key=lambda need: _rank(_extra(need), needs), reverse=True)
     named = {re.split(r"[^A-Za-z0-9._-]", need)[0]: need for need in needs}
-    for name in sorted(named.keys() - programs):  # a package that brings a program: that is asked
+    asked = {_DISTRIBUTION, *programs}  # a package that brings a program: that is asked
+    for name in sorted(named.keys() - asked):
         yield _check_package(name, named[name])
 
 
 def _check_package(name: str, need: str) -> Check:
     """Look for one package, given as in the metadata: ``unicorn<3,>=2.1; extra == 'virtual'``."""
-    _, _, marker = need.partition(";")
-    extra = re.search(r"extra == ['\"]([^'\"]+)['\"]", marker)
-    owner = f"lnn-edge[{extra[1]}]" if extra else _DISTRIBUTION
+    extra = _extra(need)
+    owner = f"lnn-edge[{extra}]" if extra else _DISTRIBUTION
     try:
-        return Check(name, True, metadata.version(name), "", extra is None)
+        return Check(name, True, metadata.version(name), "", not extra)
     except metadata.PackageNotFoundError:
-        return Check(name, False, "", f"pip install '{owner}'", extra is None)
+        return Check(name, False, "", f"pip install '{owner}'", not extra)
+
+
+def _extra(need: str) -> str:
+    """Return the extra that a need is of; "" if it is of none."""
+    found = re.search(r"extra == ['\"]([^'\"]+)['\"]", need.partition(";")[2])
+    return found[1] if found else ""
+
+
+def _rank(extra: str, needs: list[str]) -> tuple[int, str]:
+    return (sum(_extra(need) == extra for need in needs) if extra else 0), extra
 
 
 def _boards() -> Check:

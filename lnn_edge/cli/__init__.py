@@ -11,6 +11,7 @@ import click
 from lnn_edge import __version__
 from lnn_edge.errors import LnnEdgeError
 from lnn_edge.files.names import shown
+from lnn_edge.files.packages import TORCH_IS_MISSING
 
 COMMANDS = {
     "bench": "bench",
@@ -81,6 +82,8 @@ def show_error(sentence: str) -> None:
 def _sentence(error: BaseException) -> str:
     if isinstance(error, LnnEdgeError):
         return str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name == "torch":
+        return TORCH_IS_MISSING
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; give the same command again"
     if isinstance(error, OSError):

@@ -33,12 +33,10 @@ def by_name():
 
 def test_every_dependency_of_the_project_is_looked_for(monkeypatch):
     project = tomllib.loads(PYPROJECT.read_text())["project"]
-    virtual = [
-        f"{need}; extra == 'virtual'" for need in project["optional-dependencies"]["virtual"]
-    ]
-    monkeypatch.setattr(doctor.metadata, "requires", lambda _: project["dependencies"] + virtual)
+    train = [f"{need}; extra == 'train'" for need in project["optional-dependencies"]["train"]]
+    needs = [*project["dependencies"], *train]
+    monkeypatch.setattr(doctor.metadata, "requires", lambda _: needs)
     found = by_name()
-    needs = [*project["dependencies"], *virtual]
     assert {need.split(">")[0] for need in needs} <= found.keys()
     assert found["numpy"].ok
     assert found["numpy"].version
@@ -121,11 +119,18 @@ def test_no_board_is_no_failure_of_what_is_required(monkeypatch):
 
 
 def test_a_package_of_an_extra_is_installed_by_the_extra(monkeypatch):
-    needs = ["numpy>=2", "no-such-package<3,>=2.1; extra == 'virtual'", "nor-this"]
+    needs = [
+        "numpy>=2",
+        "no-such-package<3,>=2.1; extra == 'all'",
+        "numpy; extra == 'all'",
+        "no-such-package<3,>=2.1; extra == 'edf'",
+        "lnn-edge[edf]; extra == 'test'",
+        "nor-this",
+    ]
     monkeypatch.setattr(doctor.metadata, "requires", lambda _: needs)
     found = by_name()
     assert found["numpy"].ok
     missing = found["no-such-package"]
     assert (missing.ok, missing.is_required) == (False, False)
-    assert missing.fix == "pip install 'lnn-edge[virtual]'"
+    assert missing.fix == "pip install 'lnn-edge[edf]'"
     assert found["nor-this"].is_required

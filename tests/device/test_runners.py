@@ -324,7 +324,7 @@ def test_missing_emulators_come_with_the_command_that_installs_them(tmp_path, mo
     elf = script(tmp_path, "")
     with pytest.raises(MissingToolError, match="apt-get install qemu-system-arm"):
         make_runner("qemu", F405).flash(image(elf))
-    with pytest.raises(MissingToolError, match=r"lnn-edge\[virtual\]"):
+    with pytest.raises(MissingToolError, match="pip install unicorn"):
         make_runner("virtual", F746).flash(image(elf))
 
 

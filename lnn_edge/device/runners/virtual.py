@@ -46,7 +46,7 @@ class VirtualRunner(AbstractEmulator):
                 " use a board whose [tools] emulator is virtual, such as stm32f746"
             )
         if importlib.util.find_spec("unicorn") is None:
-            return "the engine is not installed; run `pip install 'lnn-edge[virtual]'`"
+            return "the engine is not installed; run `pip install unicorn`"
         return None
 
     def _start(self, image: Image, resources: ExitStack) -> tuple[BoardProcess, str]:

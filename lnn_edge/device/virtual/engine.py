@@ -422,12 +422,12 @@ def import_unicorn() -> Any:
     except ImportError as error:
         raise MissingToolError(
             "the emulated core needs the Unicorn engine, which is not installed: "
-            'pip install "lnn-edge[virtual]"'
+            "pip install unicorn"
         ) from error
     if unicorn.uc_version()[0] != 2:
         raise BoardError(
-            f"unicorn {unicorn.__version__} is installed, version 2 is needed: "
-            'pip install "lnn-edge[virtual]"'
+            f"unicorn {unicorn.__version__} is installed, it must be version 2: "
+            'pip install "unicorn>=2.1,<3"'
         )
     return unicorn
 

@@ -1,0 +1,22 @@
+"""Packages that an extra brings, and what to say where one is missing."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from lnn_edge.errors import MissingToolError
+
+TORCH_IS_MISSING = (
+    "training, quantizing and importing need torch, which is not installed; "
+    "install it with `pip install 'lnn-edge[train]'`"
+)
+
+
+def need_torch() -> None:
+    """Refuse where torch is not installed.
+
+    Raises:
+        MissingToolError: It is not; the message says how to install it.
+    """
+    if find_spec("torch") is None:
+        raise MissingToolError(TORCH_IS_MISSING)
