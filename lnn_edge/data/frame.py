@@ -210,8 +210,8 @@ def _steps(record: Record, place: int, wanted: FrameChannel) -> tuple[np.ndarray
         if plain:
             return samples, changes
     elif ratio != 1:
-        detail = f"{channel.name} from {channel.unit} to {wanted.unit}"
-        changes = changes.also("converted", detail, len(samples), "samples", record.name)
+        detail = f"from {channel.unit} to {wanted.unit}"
+        changes = changes.also("converted", detail, 1, "channels", record.name)
     zero = Fraction(repr(float(channel.zero)))
     scale = Fraction(repr(float(wanted.steps_per_unit))) * ratio
     scale /= Fraction(repr(float(channel.gain)))

@@ -61,15 +61,17 @@ def draw_predicted(predicted: Predicted, *, events: bool, start_s: float = 0.0) 
                                                      strip_s, events=events))
         for i in range(count)
     )  # fmt: skip
+    whole = _HEAD + count * (height + _GAP)
     drawing = svg(
         _WIDTH,
-        _HEAD + count * (height + _GAP),
+        whole,
         caption,
         element("style", {}, Html(_STYLE)),
         label("caption", 0, 14, caption),
         *strips,
     )
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{drawing}\n'
+    size = f'<svg width="{_WIDTH:g}" height="{whole:g}"'  # a browser would fit it to its window
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{drawing.replace("<svg", size, 1)}\n'
 
 
 def _lanes(predicted: Predicted, start_s: float, stop_s: float) -> Iterator[_Lane]:
