@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +14,10 @@ from lnn_edge.cli import FAILED
 from lnn_edge.cli.hints import hint_options
 from lnn_edge.cli.output import force_option, json_option, show_json
 from lnn_edge.cli.sinks import FILES, LINES, Sink, file_sink, line_sink
+from lnn_edge.cli.tally import Tally
 from lnn_edge.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from lnn_edge.data.changes import Changes
     from lnn_edge.data.live import Lost
     from lnn_edge.data.readers.reader import Hints
     from lnn_edge.data.record import Record
@@ -29,59 +27,6 @@ if TYPE_CHECKING:
 
 STDIN = "-"
 MOST_NAMED = 5  # lost lines
-
-
-@dataclass
-class _Said:
-    """Adds up what is told on stderr in the end."""
-
-    recordings: int = 0
-    decisions: int = 0
-    undecided: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    changes: list[Changes] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    named: int = 0
-
-    def add(self, predicted: Predicted) -> None:
-        self.name_refused()
-        self.recordings += 1
-        self.undecided += not len(predicted.stamps)
-        self.decisions += len(predicted.stamps)
-        self.counts.update(predicted.counts())
-        self.changes.append(predicted.changes)
-
-    def refuse(self, name: str, error: DataError) -> None:
-        self.refused.append(f"{name}: {' '.join(str(error).splitlines())}")
-
-    def name_refused(self) -> None:
-        """Print those that were not named yet."""
-        for line in self.refused[self.named :]:
-            click.echo(f"skipped {line}", err=True)
-        self.named = len(self.refused)
-
-    def document(self) -> dict[str, object]:
-        from lnn_edge.data.changes import together
-
-        return {
-            "recordings": self.recordings,
-            "decisions": self.decisions,
-            "undecided": self.undecided,
-            "classes": dict(self.counts.most_common()),
-            "changes": together(self.changes).summary(),
-            "refused": self.refused,
-        }
-
-    def show(self) -> None:
-        from lnn_edge.data.changes import together
-
-        for line in together(self.changes).lines():
-            click.echo(line, err=True)
-        found = ", ".join(f"{name} {count:,}" for name, count in self.counts.most_common())
-        of = f"{self.recordings:,} recordings, {self.decisions:,} decisions"
-        click.echo(f"{of}: {found}" if found else of, err=True)
-        if self.undecided:
-            click.echo(f"{self.undecided:,} recordings are too short for a decision", err=True)
 
 
 @click.command(name="predict")
@@ -95,7 +40,11 @@ class _Said:
 @click.option("--float", "with_float", is_flag=True, help="The float model's scores beside.")
 @click.option("--marks", is_flag=True, help="Take beats or events from the recordings' marks.")
 @click.option(
-    "--channel", "told", metavar="MODEL=OURS", multiple=True, help="Which channel is the model's."
+    "--channel",
+    "channels",
+    metavar="MODEL=OURS",
+    multiple=True,
+    help="Which channel is the model's.",
 )
 @click.option("--lead", metavar="NAME", help="The recordings' channel that is the model's first.")
 @click.option("--raw", is_flag=True, help="Of a stream: int16 steps of the model, little-endian.")
@@ -113,7 +62,7 @@ def command(
     mean: bool,
     with_float: bool,
     marks: bool,
-    told: tuple[str, ...],
+    channels: tuple[str, ...],
     lead: str | None,
     raw: bool,
     start_s: float,
@@ -134,37 +83,53 @@ def command(
     \b
     Example: lnn-edge predict ecg-beats-cfc holter.edf --lead II -o beats.csv
     """
-    from lnn_edge.data.readers.reader import Hints
     from lnn_edge.files.shipped import graph_path
     from lnn_edge.graph.file import load_graph
     from lnn_edge.tasks.predict import Predictor
 
     to = "json" if as_json and to in LINES else to
     graph = load_graph(graph_path(model))
-    channels = _channels(graph, told, lead)
     marks = marks or hints["annotator"] is not None
-    predictor = Predictor.of(graph, channels, marks=marks)
+    predictor = Predictor.of(graph, _channels(graph, channels, lead), marks=marks)
+    is_stream = STDIN in paths
+    if is_stream and (len(paths) > 1 or with_float or marks or mean or to in FILES):
+        raise UsageError("a stream goes alone, to lines, without --float, --marks and --mean")
+    beside = _beside(model, predictor.graph) if with_float else None
     with ExitStack() as stack:
         sink = _sink(stack, predictor, to, output, with_float, start_s, force)
-        if STDIN in paths:
-            if len(paths) > 1 or with_float or marks or mean or to in FILES:
-                raise UsageError("a stream goes alone, to lines, without --float, --marks, --mean")
-            lost = _live(predictor, hints["rate_hz"], sink, raw=raw)
-            raise SystemExit(FAILED if lost else 0)
-        found = _Said()
-        for predicted in _predicted(predictor, paths, Hints(**hints), found):
-            beside = _with_floats(predicted, model, predictor) if with_float else predicted
-            found.add(predicted)
-            sink(beside.mean() if mean else beside)
-        if not found.recordings:
-            raise DataError(_none(found.refused))
-    found.name_refused()
-    if not as_json:
+        if is_stream:
+            failed = _live(predictor, hints["rate_hz"], sink, raw=raw) > 0
+        else:
+            found = _predict(predictor, paths, hints, beside, sink, mean=mean)
+            failed = bool(found.refused)
+    if not is_stream and not as_json:
         found.show()
     elif to in FILES:
         show_json(found.document())
-    if found.refused:
-        raise SystemExit(FAILED)
+    raise SystemExit(FAILED if failed else 0)
+
+
+def _predict(
+    predictor: Predictor,
+    paths: tuple[str, ...],
+    hints: Mapping[str, Any],
+    beside: Callable[[Predicted], Predicted] | None,
+    sink: Sink,
+    *,
+    mean: bool,
+) -> Tally:
+    """Predict on the recordings at all paths."""
+    from lnn_edge.data.readers.reader import Hints
+
+    found = Tally()
+    for predicted in predictor.run(_records(paths, Hints(**hints), found), found.refuse):
+        found.add(predicted)
+        told = beside(predicted) if beside else predicted
+        sink(told.mean() if mean else told)
+    if not found.recordings:
+        raise DataError(_none(found.refused))
+    found.name_refused()
+    return found
 
 
 def _none(refused: list[str]) -> str:
@@ -213,13 +178,7 @@ def _sink(
     return file_sink(to, answer, output, events=events, start_s=start_s, force=force)
 
 
-def _predicted(
-    predictor: Predictor, paths: tuple[str, ...], hints: Hints, found: _Said
-) -> Iterator[Predicted]:
-    return predictor.run(_records(paths, hints, found), found.refuse)
-
-
-def _records(paths: tuple[str, ...], hints: Hints, found: _Said) -> Iterator[Record]:
+def _records(paths: tuple[str, ...], hints: Hints, found: Tally) -> Iterator[Record]:
     """Yield the recordings at all paths; two of one name are refused as those of one path are."""
     from lnn_edge.data.open_records import find_records, read_records
 
@@ -234,12 +193,12 @@ def _records(paths: tuple[str, ...], hints: Hints, found: _Said) -> Iterator[Rec
             yield record
 
 
-def _with_floats(predicted: Predicted, model: Path, predictor: Predictor) -> Predicted:
-    from lnn_edge.train.predict import with_floats
+def _beside(model: Path, graph: QGraph) -> Callable[[Predicted], Predicted]:
+    from lnn_edge.train.predict import FloatModel
 
     if not model.is_dir():
         raise UsageError(f"--float needs the folder of a trained model, and {model} is none")
-    return with_floats(predicted, model, predictor.graph)
+    return FloatModel(model, graph).beside
 
 
 def _live(predictor: Predictor, rate_hz: float | None, sink: Sink, *, raw: bool) -> int:

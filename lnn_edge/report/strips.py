@@ -25,6 +25,7 @@ text { fill: #5b6675; } .lead, .caption { fill: #1c2430; font-weight: 600; }
 .said { text-anchor: middle; font-weight: 700; fill: #1c2430; font-size: 12px; }
 .end { text-anchor: end; } .middle { text-anchor: middle; } .caption { font-size: 14px; }
 .grid { stroke: #e3e7ec; fill: none; } .trace { stroke: #1c2430; fill: none; }
+.edge { stroke: #5b6675; fill: none; }
 .value { stroke: #1f5fa8; fill: none; stroke-width: 1.5; }
 """
 
@@ -158,6 +159,9 @@ def _said(
         return
     for first, stop, name in _spans(times, said, predicted.fed.record.duration_s):
         left, right = max(first, start_s), min(stop, start_s + strip_s)
+        if left == first < right:
+            x = _LEFT + (left - start_s) * width
+            yield path("edge", f"M{x:.1f} {y - 10:g}v14")
         if (right - left) * width > _LETTER_PX * len(name):
             yield label("said", _LEFT + ((left + right) / 2 - start_s) * width, y, name)
 

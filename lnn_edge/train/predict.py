@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,34 +18,44 @@ from lnn_edge.tasks.predicted import Predicted
 from lnn_edge.train.checkpoint import float_scores, load_trained
 
 
-def with_floats(predicted: Predicted, folder: Path, graph: QGraph) -> Predicted:
-    """Return what was predicted with the scores of the float model beside.
+class FloatModel:
+    """A trained model beside the integer one that was made of it.
 
     Args:
-        predicted: By the integer model.
         folder: Of the trained model.
-        graph: The integer model as it ran, with its detector where it had one.
+        graph: The integer model as it runs, with its detector where it has one.
 
     Raises:
-        DataError: The folder holds no trained model, or another one than the graph's.
+        DataError: The folder holds no trained model, or one of other classes.
     """
-    network = _network(folder)
-    names = tuple(t.name for t in network.inputs)
-    fed = predicted.fed
-    record = (fed.record.samples, fed.events)
-    (run,) = run_records(_front(network, graph), [record], names)
-    stamps, values = run
-    if network.classes != graph.classes or not np.array_equal(stamps, predicted.stamps):
-        raise DataError(f"{folder} and the integer model in it differ; quantize it again")
-    labels = np.full(len(stamps), -1, np.int64)
-    sequence = DecisionSequence(predicted.name, predicted.name, stamps, labels, values)
-    (scores,) = float_scores(network, [sequence])
-    return replace(predicted, floats=scores)
+
+    def __init__(self, folder: Path, graph: QGraph) -> None:
+        self._folder, self._network = folder, load_trained(folder).network
+        self._front = _front(self._network, graph)
+        if self._network.classes != graph.classes:
+            raise DataError(_differ(folder))
+
+    def beside(self, predicted: Predicted) -> Predicted:
+        """Return what the integer model predicted, with the scores of this one beside.
+
+        Raises:
+            DataError: The two decide at different frames.
+        """
+        names = tuple(t.name for t in self._network.inputs)
+        record = (predicted.fed.record.samples, predicted.fed.events)
+        ((stamps, values),) = run_records(self._front, [record], names)
+        if not np.array_equal(stamps, predicted.stamps):
+            raise DataError(_differ(self._folder))
+        labels = np.full(len(stamps), -1, np.int64)
+        sequence = DecisionSequence(predicted.name, predicted.name, stamps, labels, values)
+        if not len(stamps):
+            return replace(predicted, floats=np.zeros((0, len(self._network.classes))))
+        (scores,) = float_scores(self._network, [sequence])
+        return replace(predicted, floats=scores)
 
 
-@lru_cache(maxsize=1)
-def _network(folder: Path) -> AbstractStreamNet:
-    return load_trained(folder).network
+def _differ(folder: Path) -> str:
+    return f"{folder} and the integer model in it differ; quantize it again"
 
 
 def _front(network: AbstractStreamNet, graph: QGraph) -> Pipeline:

@@ -230,6 +230,9 @@ def test_a_line_that_is_lost_is_told_and_time_goes_on(motion: Path) -> None:
     found = stream(motion, "\n".join(lines).encode())
     assert "line 21 is lost: it has 1 numbers and must have 4" in found.err
     assert table_of(found, code=1)[-1]["sample"] == "89"
+    out = motion / "lost.csv"
+    kept = stream(motion, "\n".join(lines).encode(), "-o", str(out))
+    assert (kept.code, kept.out, out.read_text()) == (1, "", found.out)
 
 
 def test_decisions_are_there_before_the_stream_ends(motion: Path) -> None:
