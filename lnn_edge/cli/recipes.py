@@ -20,6 +20,8 @@ def command(name: str | None, as_json: bool) -> None:
     \b
     Example: lnn-edge recipes har-cfc
     """
+    from lnn_edge.data.registry import DATASETS
+    from lnn_edge.files.shipped import shipped_names
     from lnn_edge.train.recipe import builtin_recipes, load_recipe
 
     found = {n: load_recipe(n) for n in ([name] if name else builtin_recipes())}
@@ -31,5 +33,7 @@ def command(name: str | None, as_json: bool) -> None:
         click.echo(tomli_w.dumps(asdict(found[name])), nl=False)
     else:
         for n, r in found.items():
-            entry(n, r.summary, [f"network {r.network}, data set {r.dataset}"])
+            lines = [f"network {r.network}; learns from {r.dataset}: {DATASETS[r.dataset].summary}"]
+            lines += [f"shipped trained: lnn-edge models {n}"] * (n in shipped_names())
+            entry(n, r.summary, lines)
         click.echo("all of one: lnn-edge recipes NAME; change it: train NAME --set key=value")

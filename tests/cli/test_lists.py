@@ -76,6 +76,10 @@ def test_recipes_are_listed_with_what_they_are_for() -> None:
     for recipe in listed:
         assert recipe["summary"]
         assert f"{recipe['recipe']}: {recipe['summary']}" in said
+    assert "learns from uci_har: HAPT" in said
+    assert [n for n in builtin_recipes() if f"shipped trained: lnn-edge models {n}\n" in said] == (
+        shipped_names()
+    )
     assert refusal(call("recipes", "nine")).startswith("no recipe 'nine'; built in: ")
 
 
