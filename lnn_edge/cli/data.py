@@ -21,6 +21,8 @@ from lnn_edge.cli.output import (
     table,
 )
 
+_UNSEEN = "its reader never saw the real set, only what is written of it"
+
 
 @click.group(name="data")
 def command() -> None:
@@ -45,24 +47,29 @@ def list_(as_json: bool) -> None:
     from lnn_edge.data.registry import DATASETS, GROUP
     from lnn_edge.files.plugins import plugin_names
 
-    rows = [{"name": d.name, "summary": d.summary} for d in DATASETS.values()]
-    rows += [{"name": n, "summary": f"of {package}"} for n, package in plugin_names(GROUP).items()]
+    others = plugin_names(GROUP)
     if as_json:
-        rows += [{"fetch": p.name, "summary": p.summary, "licence": p.licence}
-                 for p in PUBLISHED.values()]  # fmt: skip
-        rows += [{"format": r.name, "suffixes": " ".join(r.suffixes), "extra": r.extra}
-                 for r in READERS]  # fmt: skip
-        show_json(rows + [{"layout": a.name, "summary": a.summary, "licence": a.licence,
-                           "has_seen_it": a.has_seen_it} for a in LAYOUTS])  # fmt: skip
+        sets = [{"name": d.name, "summary": d.summary, "has_seen_it": d.has_seen_it}
+                for d in DATASETS.values()]  # fmt: skip
+        sets += [{"name": n, "summary": f"of {package}"} for n, package in others.items()]
+        home = [{"fetch": p.name, "summary": p.summary, "licence": p.licence}
+                for p in PUBLISHED.values()]  # fmt: skip
+        formats = [{"format": r.name, "suffixes": " ".join(r.suffixes), "extra": r.extra}
+                   for r in READERS]  # fmt: skip
+        show_json([*sets, *home, *formats,
+                   *({"layout": a.name, "summary": a.summary, "licence": a.licence,
+                      "has_seen_it": a.has_seen_it} for a in LAYOUTS)])  # fmt: skip
         return
-    console().print(table("data sets", ("name", "what"), [tuple(r.values()) for r in rows]))
-    click.echo("recordings that `data fetch` brings, and any command reads by their folder:")
+    for d in DATASETS.values():
+        entry(d.name, d.summary, [] if d.has_seen_it else [_UNSEEN])
+    for name, package in others.items():
+        entry(name, f"of {package}", [])
+    click.echo("recordings that `data fetch` brings too:")
     for p in PUBLISHED.values():
         entry(p.name, p.summary, [p.licence])
     click.echo("published folders that are read as they are:")
     for a in LAYOUTS:
-        seen = "" if a.has_seen_it else "; its reader never saw the real set, only its description"
-        entry(a.name, a.summary, [f"{a.licence}{seen}"])
+        entry(a.name, a.summary, [a.licence, *([] if a.has_seen_it else [_UNSEEN])])
     kinds = ", ".join(f"{r.name} ({' '.join(r.suffixes)})" for r in READERS)
     click.echo(f"files that are read: {kinds}")
 

@@ -58,6 +58,8 @@ class DataSet:
         list_names: Names of the records in the folder.
         part_of: Name of the data set that its recordings are cut from, "" where they are whole.
         is_generated: Whether nobody was recorded.
+        has_seen_it: Whether its reader was run on the set as published, not on a small folder made
+            after its listing alone.
     """
 
     name: str
@@ -70,6 +72,7 @@ class DataSet:
     list_names: Callable[[Path], tuple[str, ...]]
     part_of: str = ""
     is_generated: bool = False
+    has_seen_it: bool = True
 
     @property
     def training_split(self) -> str:
@@ -320,6 +323,7 @@ DATASETS = {
         ptbxl.locate,
         ptbxl.read,
         ptbxl.list_names,
+        has_seen_it=False,
     ),
     tnmg.NAME: DataSet(
         tnmg.NAME,
@@ -330,6 +334,7 @@ DATASETS = {
         tnmg.locate,
         tnmg.read,
         tnmg.list_names,
+        has_seen_it=False,
     ),
     synthetic.NAME: DataSet(
         synthetic.NAME,
