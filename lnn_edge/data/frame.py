@@ -206,7 +206,9 @@ def _steps(record: Record, place: int, wanted: FrameChannel) -> tuple[np.ndarray
     changes = Changes()
     if wanted.unit and not channel.unit:
         unit = "steps of the model" if plain else wanted.unit
-        changes = changes.also("assumed", f"{channel.name} in {unit}", 1, "channels", record.name)
+        changes = changes.also(
+            "assumed", f"{unit} where no unit is told", 1, "channels", record.name
+        )
         if plain:
             return samples, changes
     elif ratio != 1:
