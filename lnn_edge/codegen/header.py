@@ -10,7 +10,7 @@ from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.r_peaks import RPeaks
 from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.stage import EventTrigger, EveryTrigger, Stage
+from lnn_edge.graph.stage import Stage, event_trigger, every_trigger
 
 MOST_FORMULAS = 4  # of a state's elements, one by one
 
@@ -135,9 +135,8 @@ class Header:
     @property
     def patience(self) -> int:
         """Frames that may be pushed before a decision is polled, and one more."""
-        trigger = self.graph.deciding_trigger
+        trigger = every_trigger(self.graph.deciding_stage)
         ring = self.graph.ring(trigger.ring)
-        assert isinstance(trigger, EveryTrigger)
         kept = ring.length - trigger.reach + 1
         return min(kept * self.graph.pace(ring)[1], self.pace[1])
 
@@ -156,8 +155,7 @@ class Header:
     @property
     def latest_news(self) -> int | None:
         """Frames from an event to the latest that the model tells of it, where it finds them."""
-        trigger = self.graph.deciding_trigger
-        assert isinstance(trigger, EventTrigger)
+        trigger = event_trigger(self.graph.deciding_stage)
         if trigger.source is None:
             return None
         for op in self.graph.stages[0].ops:

@@ -18,7 +18,6 @@ DATA_HEAD_BYTES = 8
 STAMP_BYTES = 4
 RESULTS_HEAD_BYTES = 4
 STATE_HEAD_BYTES = 2
-TRACE_HEAD_BYTES = 2
 _ARM_JEP106 = 0x43B
 _FLAG_COUNTER_RUNS, _FLAG_IMAGE_GOOD, _FLAG_IMAGE_DAMAGED = 1 << 4, 1 << 5, 1 << 6
 _RESET_CAUSES = ("power", "pin", "software", "watchdog", "window watchdog", "low power")

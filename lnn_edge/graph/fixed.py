@@ -20,10 +20,9 @@ from array_api_compat import array_namespace
 from lnn_edge.errors import QuantizationError
 
 Array = Any
-"""An int64 (or float64) array of numpy or torch."""
+"""An int64 array of numpy or torch; inside an operator float64 too."""
 
 INT32_LIMIT = 1 << 31
-EXACT_FLOAT64_LIMIT = 1 << 53
 RANGES = {
     "int8": (-128, 127),
     "int16": (-32768, 32767),

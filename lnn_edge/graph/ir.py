@@ -130,7 +130,7 @@ NO_TOTAL = Total(0, 0, 0)
 
 @dataclass(frozen=True, eq=False)
 class AbstractOp(abc.ABC):
-    """One integer operator: its exact meaning, and its formula in real numbers.
+    """One integer operator and its exact meaning; its docstring gives the formula.
 
     Fields of type numpy array are constants of the graph; everything else is an attribute. Both are
     stored by graphio without further code.
@@ -180,10 +180,6 @@ class AbstractOp(abc.ABC):
             inputs: int64 arrays of numpy or torch, shapes (..., *tensor.shape) with any leading
                 batch axes.
         """
-
-    @abc.abstractmethod
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return the same formula in real numbers, on float64 arrays (dequantized values)."""
 
     @property
     def macs(self) -> int:

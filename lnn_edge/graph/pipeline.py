@@ -18,6 +18,7 @@ from lnn_edge.graph.stage import (
     State,
     Window,
     check_flow,
+    every_trigger,
 )
 
 LARGEST_QUEUE = 1 << 16  # of events
@@ -113,7 +114,7 @@ class Pipeline:
 
     def readers(self, ring: Ring) -> tuple[Stage, ...]:
         """Return the stages whose windows lie in a ring."""
-        return tuple(s for s in self.stages[1:] if _windows_in(s, ring))
+        return tuple(s for s in self.stages if _windows_in(s, ring))
 
     def slides(self, ring: Ring) -> bool:
         """Tell whether a ring is the window of its only reader, in order, and needs no copy.
@@ -123,8 +124,7 @@ class Pipeline:
         readers = self.readers(ring)
         if len(readers) != 1 or readers[0] is self.deciding_stage:
             return False
-        trigger = readers[0].trigger
-        assert isinstance(trigger, EveryTrigger)
+        trigger = every_trigger(readers[0])
         if _windows_in(readers[0], ring) != trigger.windows[:1]:
             return False
         is_window = ring.length == trigger.length == trigger.reach
@@ -139,10 +139,9 @@ class Pipeline:
 
         Of a stage that fires on frames, m from 0; no frame lost.
         """
-        trigger = stage.trigger
-        if isinstance(trigger, InputTrigger):
+        if isinstance(stage.trigger, InputTrigger):
             return 1, 1
-        assert isinstance(trigger, EveryTrigger)
+        trigger = every_trigger(stage)
         first, hop = self.pace(self.ring(trigger.ring))
         return first + hop * (trigger.first - 1), hop * trigger.hop
 
@@ -152,16 +151,8 @@ class Pipeline:
         return (first - self.pace(self.ring(window.ring))[0]) // hop
 
 
-def _rings_read_by(stage: Stage) -> tuple[str, ...]:
-    trigger = stage.trigger
-    assert isinstance(trigger, DecidingTrigger)
-    return tuple(window.ring for window in trigger.windows)
-
-
 def _windows_in(stage: Stage, ring: Ring) -> tuple[Window, ...]:
-    trigger = stage.trigger
-    assert isinstance(trigger, DecidingTrigger)
-    return tuple(window for window in trigger.windows if window.ring == ring.name)
+    return tuple(window for window in stage.trigger.windows if window.ring == ring.name)
 
 
 def _check_stages(pipeline: Pipeline) -> None:
@@ -216,15 +207,14 @@ def _check_rings(pipeline: Pipeline) -> None:
             raise GraphError(
                 f"stage {stage.name} must write the frames of one ring, not {len(rings)}"
             )
-        if stage is not pipeline.stages[0]:
-            for name in _rings_read_by(stage):
-                if name not in filled:
-                    raise GraphError(f"stage {stage.name} reads ring {name} before it is filled")
+        for window in stage.trigger.windows:
+            if window.ring not in filled:
+                raise GraphError(f"stage {stage.name} reads ring {window.ring} before it is filled")
         filled.add(rings[0].name)
     last = pipeline.deciding_stage
-    for name in _rings_read_by(last):
-        if name not in filled:
-            raise GraphError(f"stage {last.name}: no ring named {name}")
+    for window in last.trigger.windows:
+        if window.ring not in filled:
+            raise GraphError(f"stage {last.name}: no ring named {window.ring}")
     idle = set(names) - filled
     if idle:
         raise GraphError(f"no stage writes the frames of ring {min(idle)}")
@@ -251,15 +241,14 @@ def _check_input(pipeline: Pipeline) -> None:
 
 def _check_triggers(pipeline: Pipeline) -> None:
     for stage in pipeline.stages[1:]:
-        trigger, ring = stage.trigger, pipeline.ring(stage.trigger.ring)
-        if isinstance(trigger, EventTrigger):
-            _check_event(trigger, ring)
-            _check_source(trigger, pipeline)
-        else:
-            assert isinstance(trigger, EveryTrigger)
-            _check_every(trigger, pipeline)
-            for window in trigger.others:
-                _check_pace(stage, trigger, window, pipeline)
+        if isinstance(stage.trigger, EventTrigger):
+            _check_event(stage.trigger, pipeline.ring(stage.trigger.ring))
+            _check_source(stage.trigger, pipeline)
+            continue
+        trigger = every_trigger(stage)
+        _check_every(trigger, pipeline)
+        for window in trigger.others:
+            _check_pace(stage, trigger, window, pipeline)
 
 
 def _check_event(trigger: EventTrigger, ring: Ring) -> None:

@@ -156,6 +156,16 @@ class InputTrigger:
     frame: QTensor
     ring: str
 
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """None: it reads no ring."""
+        return ()
+
+    @property
+    def inputs(self) -> tuple[QTensor, ...]:
+        """Tensors that the run time writes before the stage runs."""
+        return (self.frame,)
+
 
 @dataclass(frozen=True)
 class EventTrigger:
@@ -292,8 +302,7 @@ class Stage:
     @property
     def inputs(self) -> tuple[QTensor, ...]:
         """Tensors written by the run time."""
-        trigger = self.trigger
-        return (trigger.frame,) if isinstance(trigger, InputTrigger) else trigger.inputs
+        return self.trigger.inputs
 
     @property
     def written(self) -> tuple[QTensor, ...]:

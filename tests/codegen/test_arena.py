@@ -37,9 +37,6 @@ class AnyOp(AbstractOp):
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         raise NotImplementedError
 
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        raise NotImplementedError
-
 
 def random_stage(rng: np.random.Generator) -> tuple[Stage, Scratch]:
     """A list of operators that read some of what is there and write new tensors."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,8 @@ HOST = Core("host", dsp=False)
 class Kernel:
     """One way to compute an operator; every kernel of an operator gives the same bits.
 
+    KERNELS lists kernels by the kind of operator; their functions take operators of that kind.
+
     Attributes:
         name: "portable", or what it needs or does.
         template: File in templates/ops/ that renders the body of the C function.
@@ -45,9 +48,9 @@ class Kernel:
 
     name: str
     template: str
-    fits: Callable[[AbstractOp, Core], bool]
-    pack: Callable[[AbstractOp], Constants]
-    scratch: Callable[[AbstractOp], int]
+    fits: Callable[[Any, Core], bool]
+    pack: Callable[[Any], Constants]
+    scratch: Callable[[Any], int]
     in_place: bool = False
     inside: Core = HOST
 
@@ -62,6 +65,11 @@ def no_constants(_op: AbstractOp) -> Constants:
     return {}
 
 
+def constants(*names: str) -> Callable[[AbstractOp], Constants]:
+    """Return what packs these arrays of an operator as they are."""
+    return lambda op: {name: getattr(op, name) for name in names}
+
+
 def no_scratch(_op: AbstractOp) -> int:
     """Need no scratch."""
     return 0
@@ -69,7 +77,7 @@ def no_scratch(_op: AbstractOp) -> int:
 
 def portable(
     template: str,
-    pack: Callable[[AbstractOp], Constants] = no_constants,
+    pack: Callable[[Any], Constants] = no_constants,
     in_place: bool = False,
 ) -> Kernel:
     """Return the plain C kernel that every operator has."""

@@ -44,8 +44,7 @@ def _kernel(name: str, select: Select, inside: Core) -> Kernel:
     def fits(_op: AbstractOp, core: Core) -> bool:
         return core.dsp or not inside.dsp
 
-    def scratch(op: AbstractOp) -> int:
-        assert isinstance(op, Loop)
+    def scratch(op: Loop) -> int:
         return plan_body(op, select, inside).bytes
 
     return Kernel(name, "loop.c.j2", fits, no_constants, scratch, inside=inside)

@@ -4,44 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn_edge.codegen.kernels.kernel import Constants, Kernel, portable
-from lnn_edge.graph.ir import AbstractOp
-from lnn_edge.graph.ops.biquad import Biquads
+from lnn_edge.codegen.kernels.kernel import Constants, Kernel, constants, portable
 from lnn_edge.graph.ops.constant import Constant
-from lnn_edge.graph.ops.decay import Decay, Relax
-from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.rescale import AbstractRescale
 from lnn_edge.graph.ops.scale import Scale
-from lnn_edge.graph.ops.template import TemplateDistance
 
 
-def pack_table(op: AbstractOp) -> Constants:
-    """Return the table as it is."""
-    assert isinstance(op, Lut)
-    return {"table": op.table}
-
-
-def pack_segments(op: AbstractOp) -> Constants:
-    """Return the borders of the segments and their factors."""
-    assert isinstance(op, TemplateDistance)
-    return {"edges": op.edges, "multiplier": op.multiplier, "shift": op.shift}
-
-
-def pack_sections(op: AbstractOp) -> Constants:
-    """Return coefficients and gains as they are."""
-    assert isinstance(op, Biquads)
-    return {"coefficients": op.coefficients, "gain": op.gain}
-
-
-def pack_value(op: AbstractOp) -> Constants:
+def pack_value(op: Constant) -> Constants:
     """Return the elements in the type of the output."""
-    assert isinstance(op, Constant)
     return {"value": op.value.astype(op.outputs[0].dtype)}
 
 
-def pack_formats(op: AbstractOp) -> Constants:
+def pack_formats(op: AbstractRescale) -> Constants:
     """Return of zero points and factors those that differ from element to element."""
-    assert isinstance(op, AbstractRescale)
     x, y = op.inputs[0], op.outputs[0]
     arrays = {
         "zero_x": op.zero_points_of_x.astype(x.dtype),
@@ -52,39 +27,26 @@ def pack_formats(op: AbstractOp) -> Constants:
     return {k: v[: op.period] for k, v in arrays.items() if (v != v[0]).any()}
 
 
-def pack_scale(op: AbstractOp) -> Constants:
+def pack_scale(op: Scale) -> Constants:
     """Return weights, biases with the zero points folded in, and factors."""
-    assert isinstance(op, Scale)
     bias = op.folded_bias.astype(np.int32)
-    constants = {"weight": op.weight, "bias": bias, "multiplier": op.multiplier}
-    return {**constants, "shift": op.shift} if op.shift.any() else constants
-
-
-def pack_rate(op: AbstractOp) -> Constants:
-    """Return the rates as they are."""
-    assert isinstance(op, Decay)
-    return {"rate": op.rate}
-
-
-def pack_relaxation(op: AbstractOp) -> Constants:
-    """Return factors and offsets as they are."""
-    assert isinstance(op, Relax)
-    return {"multiplier": op.multiplier, "offset": op.offset}
+    packed = {"weight": op.weight, "bias": bias, "multiplier": op.multiplier}
+    return {**packed, "shift": op.shift} if op.shift.any() else packed
 
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
     "add": (portable("add.c.j2"),),
     "average_pool": (portable("average_pool.c.j2"),),
-    "biquads": (portable("biquads.c.j2", pack_sections, in_place=True),),
+    "biquads": (portable("biquads.c.j2", constants("coefficients", "gain"), in_place=True),),
     "center": (portable("center.c.j2"),),
     "concat": (portable("concat.c.j2"),),
     "constant": (portable("constant.c.j2", pack_value),),
-    "decay": (portable("decay.c.j2", pack_rate),),
+    "decay": (portable("decay.c.j2", constants("rate")),),
     "decimate": (portable("decimate.c.j2"),),
     "gate": (portable("gate.c.j2"),),
     "gated_sum": (portable("gated_sum.c.j2"),),
     "leaky_average": (portable("leaky_average.c.j2"),),
-    "lut": (portable("lut.c.j2", pack_table),),
+    "lut": (portable("lut.c.j2", constants("table")),),
     "max_pool": (portable("max_pool.c.j2"),),
     "mean_abs": (portable("mean_abs.c.j2"),),
     "mean_pool": (portable("mean_pool.c.j2"),),
@@ -92,12 +54,14 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "multiply": (portable("multiply.c.j2"),),
     "normalize": (portable("normalize.c.j2"),),
     "r_peaks": (portable("r_peaks.c.j2", in_place=True),),
-    "relax": (portable("relax.c.j2", pack_relaxation),),
+    "relax": (portable("relax.c.j2", constants("multiplier", "offset")),),
     "remember": (portable("remember.c.j2"),),
     "requantize": (portable("requantize.c.j2", pack_formats),),
     "scale": (portable("scale.c.j2", pack_scale),),
     "slice": (portable("slice.c.j2", pack_formats),),
     "subtract": (portable("add.c.j2"),),
-    "template_distance": (portable("template_distance.c.j2", pack_segments),),
+    "template_distance": (
+        portable("template_distance.c.j2", constants("edges", "multiplier", "shift")),
+    ),
     "time_gate": (portable("time_gate.c.j2"),),
 }

@@ -33,9 +33,8 @@ def requantization(op: AbstractRowOp) -> Constants:
     return {**constants, "shift": op.shift} if op.shift.any() else constants
 
 
-def pack_portable(op: AbstractOp) -> Constants:
+def pack_portable(op: AbstractRowOp) -> Constants:
     """Return the weights row by row."""
-    assert isinstance(op, AbstractRowOp)
     return {"weight": op.weight, **requantization(op)}
 
 
@@ -96,21 +95,18 @@ def _blocks(weight: np.ndarray) -> np.ndarray:
     return padded.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2)
 
 
-def pack_pairs(op: AbstractOp) -> Constants:
+def pack_pairs(op: AbstractRowOp) -> Constants:
     """Return the weights two rows a halfword."""
-    assert isinstance(op, AbstractRowOp)
     return {"pairs": pair_rows(op.weight), **requantization(op)}
 
 
-def pack_words(op: AbstractOp) -> Constants:
+def pack_words(op: AbstractRowOp) -> Constants:
     """Return the weights four columns a word."""
-    assert isinstance(op, AbstractRowOp)
     return {"words": byte_rows(op.weight), **requantization(op)}
 
 
-def pack_halves(op: AbstractOp) -> Constants:
+def pack_halves(op: AbstractRowOp) -> Constants:
     """Return the weights two columns a word: twice the memory, nothing to unpack."""
-    assert isinstance(op, AbstractRowOp)
     return {"halves": half_rows(op.weight), **requantization(op)}
 
 
@@ -138,32 +134,28 @@ def stays_below(op: AbstractRowOp) -> bool:
     return int(high.max(initial=0)) * max(abs(x.qmin), abs(x.qmax)) < PAIR_LIMIT
 
 
-def fits_pairs(op: AbstractOp, core: Core) -> bool:
+def fits_pairs(op: AbstractRowOp, core: Core) -> bool:
     """Fit int8 inputs on DSP cores while the high rows' sums stay below 2**23."""
-    assert isinstance(op, AbstractRowOp)
     return core.dsp and op.inputs[0].dtype == "int8" and stays_below(op) and pays(op)
 
 
-def fits_narrow(op: AbstractOp, core: Core) -> bool:
+def fits_narrow(op: AbstractRowOp, core: Core) -> bool:
     """Fit what fits pairs but for its type: int16 that holds int8 needs no widening."""
-    assert isinstance(op, AbstractRowOp)
     x = op.inputs[0]
     is_narrow = x.dtype == "int16" and -128 <= x.qmin <= x.qmax <= 127
     whole_groups = x.size % BLOCK == 0
     return is_narrow and whole_groups and core.dsp and stays_below(op) and pays(op)
 
 
-def fits_halves(op: AbstractOp, core: Core) -> bool:
+def fits_halves(op: AbstractRowOp, core: Core) -> bool:
     """Fit int16 inputs of whole groups on DSP cores: 14 instructions a group, not 21."""
-    assert isinstance(op, AbstractRowOp)
     x = op.inputs[0]
     whole = x.dtype == "int16" and x.size % BLOCK == 0 and not is_wide(op)
     return whole and op.weight.size >= WORTH_HALVES and core.dsp and pays(op)
 
 
-def fits_words(op: AbstractOp, core: Core) -> bool:
+def fits_words(op: AbstractRowOp, core: Core) -> bool:
     """Fit every input on DSP cores."""
-    assert isinstance(op, AbstractRowOp)
     return core.dsp and pays(op)
 
 
@@ -172,28 +164,24 @@ def is_wide(op: AbstractRowOp) -> bool:
     return patch_bytes(op) > WIDE_BYTES
 
 
-def fits_pair_blocks(op: AbstractOp, core: Core) -> bool:
+def fits_pair_blocks(op: AbstractRowOp, core: Core) -> bool:
     """Fit wide rows of int8 inputs on DSP cores: each block is unpacked, then added in 32 bits."""
-    assert isinstance(op, AbstractRowOp)
     return core.dsp and op.inputs[0].dtype == "int8" and is_wide(op) and pays(op)
 
 
-def fits_word_blocks(op: AbstractOp, core: Core) -> bool:
+def fits_word_blocks(op: AbstractRowOp, core: Core) -> bool:
     """Fit wide rows on DSP cores."""
-    assert isinstance(op, AbstractRowOp)
     return core.dsp and is_wide(op) and pays(op)
 
 
-def block_bytes(op: AbstractOp) -> int:
+def block_bytes(op: AbstractRowOp) -> int:
     """Return the bytes of a block of columns as int16, and of one sum per row."""
-    assert isinstance(op, AbstractRowOp)
     rows: int = -(-op.weight.shape[0] // BLOCK) * BLOCK
     return 2 * SPAN + 4 * rows
 
 
-def widened_bytes(op: AbstractOp) -> int:
+def widened_bytes(op: AbstractRowOp) -> int:
     """Return the bytes of the input as int16, as far as the last group of the last frame reads."""
-    assert isinstance(op, AbstractRowOp)
     x, columns = op.inputs[0], -(-op.weight.shape[1] // BLOCK) * BLOCK
     start = 0
     if isinstance(op, Conv1d):
@@ -202,16 +190,14 @@ def widened_bytes(op: AbstractOp) -> int:
     return count
 
 
-def patch_bytes(op: AbstractOp) -> int:
+def patch_bytes(op: AbstractRowOp) -> int:
     """Return the bytes of what a kernel of a convolution sees, in whole groups of columns."""
-    assert isinstance(op, AbstractRowOp)
     groups: int = -(-op.rows.shape[1] // BLOCK)
     return 2 * BLOCK * groups
 
 
-def seen_bytes(op: AbstractOp) -> int:
+def seen_bytes(op: AbstractConvolution) -> int:
     """Return the bytes of what a grouped kernel sees, where it must be copied."""
-    assert isinstance(op, AbstractConvolution)
     return 0 if op.walk.stays_inside else patch_bytes(op)
 
 
@@ -228,8 +214,7 @@ def fits_ungrouped(op: AbstractOp, _core: Core) -> bool:
 def _of_frames(kernel: Kernel, is_contiguous: bool) -> Kernel:
     """Return a kernel for Conv1d whose columns lie side by side, or do not."""
 
-    def fits(op: AbstractOp, core: Core) -> bool:
-        assert isinstance(op, Conv1d)
+    def fits(op: Conv1d, core: Core) -> bool:
         return op.is_contiguous == is_contiguous and kernel.fits(op, core)
 
     return replace(kernel, fits=fits)

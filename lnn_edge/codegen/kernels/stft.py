@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from lnn_edge.codegen.kernels.kernel import Constants, Kernel, always
-from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops.stft import StftMagnitude, reversed_bits
 
 
-def pack(op: AbstractOp) -> Constants:
+def pack(op: StftMagnitude) -> Constants:
     """Return the tables, and where each four of the complex inputs goes."""
-    assert isinstance(op, StftMagnitude)
     return {
         "window": op.window,
         "turn": op.turn.ravel(),
@@ -21,9 +19,8 @@ def pack(op: AbstractOp) -> Constants:
     }
 
 
-def spectrum_bytes(op: AbstractOp) -> int:
+def spectrum_bytes(op: StftMagnitude) -> int:
     """Return the bytes of one channel's spectrum, bins 0 to N / 2."""
-    assert isinstance(op, StftMagnitude)
     return 4 * (op.size + 2)
 
 

@@ -27,21 +27,18 @@ def pack_words(op: AbstractSynapseOp) -> np.ndarray:
     return packed
 
 
-def _pack(op: AbstractOp) -> Constants:
-    assert isinstance(op, AbstractSynapseOp)
+def _pack(op: AbstractSynapseOp) -> Constants:
     counts = np.diff(op.starts).astype(np.uint16)
     return {"synapses": pack_words(op), "counts": counts, "table": op.table}
 
 
-def pack_synapses(op: AbstractOp) -> Constants:
+def pack_synapses(op: Synapses) -> Constants:
     """Return the synapses and what their sums start from."""
-    assert isinstance(op, Synapses)
     return {**_pack(op), "current": op.leak[0], "conductance": op.leak[1]}
 
 
-def pack_unfold(op: AbstractOp) -> Constants:
+def pack_unfold(op: Unfold) -> Constants:
     """Return the synapses and the membranes."""
-    assert isinstance(op, Unfold)
     return {**_pack(op), "capacity": op.capacity}
 
 

@@ -169,26 +169,6 @@ class Biquads(AbstractOp):
         q = fixed.requantize(signals[-1], self.multiplier, self.shift)
         return update, fixed.saturate(q, y.qmin, y.qmax)
 
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return (state', y) in real numbers, limited; new channels are the caller's."""
-        x, state = inputs
-        xp = array_namespace(x)
-        most = LIMIT * self.inputs[1].scales[0]
-        signals = [x]
-        for k in range(self.sections):
-            b0, b1, b2, a1, a2 = (self.coefficients[k] * 2.0**-COEFFICIENT_BITS).tolist()
-            total = (
-                b0 * signals[k]
-                + b1 * state[..., k, 0]
-                + b2 * state[..., k, 1]
-                + a1 * state[..., k + 1, 0]
-                + a2 * state[..., k + 1, 1]
-                + state[..., k + 1, 2] * 2.0**-COEFFICIENT_BITS
-            )
-            signals.append(total.clip(-most, most))
-        fresh = xp.stack(signals, axis=-1)
-        return xp.stack((fresh, state[..., 0], 0 * fresh), axis=-1), signals[-1]
-
 
 def _balanced(sos: np.ndarray) -> np.ndarray:
     """Return the same filter with a largest gain of 1 in every section but the last."""

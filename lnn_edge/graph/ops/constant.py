@@ -46,7 +46,3 @@ class Constant(AbstractOp):
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         """Return the integers, without batch axes."""
         return (self.value.astype(np.int64),)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return the values in real numbers."""
-        return (self.outputs[0].dequantize(self.value.astype(np.int64)),)

@@ -76,10 +76,6 @@ class AbstractConvolution(AbstractRowOp):
         """Return the convolution, exactly."""
         return (self.accumulate(self._columns(inputs[0], self.inputs[0].zero_points[0])),)
 
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return the convolution in real numbers, limited to the output's range."""
-        return (self.real_rows(self._columns(inputs[0], 0.0)),)
-
     @property
     def macs(self) -> int:
         """One per weight and output position."""

@@ -67,15 +67,6 @@ class Decay(AbstractOp):
         q = fixed.requantize(acc, self.multiplier, self.shift)
         return (fixed.saturate(-q, y.qmin, y.qmax),)
 
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return -dt * (|x| + rate)."""
-        x, y = self.inputs[0], self.outputs[0]
-        total = abs(inputs[0]) + fixed.like(inputs[0], self.rate * x.scales[0])
-        for dt in inputs[1:]:
-            return (-dt * total,)
-        factor = fixed.real_multiplier(self.multiplier, self.shift) * y.scales[0] / x.scales[0]
-        return (-factor * total,)
-
 
 @dataclass(frozen=True, eq=False)
 class Relax(AbstractOp):
@@ -131,12 +122,3 @@ class Relax(AbstractOp):
         )
         q = (e * f * multiplier + (offset << FRACTION_BITS) + (1 << 31)) >> 32
         return (fixed.saturate(q, y.qmin, y.qmax),)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return A - A e f."""
-        e, f = inputs
-        y = self.outputs[0]
-        unit = y.scales[0] / (self.inputs[0].scales[0] * self.inputs[1].scales[0])
-        factor = fixed.like(e, self.multiplier * (2.0**-32 * unit))
-        offset = fixed.like(e, self.offset * (2.0**-FRACTION_BITS * y.scales[0]))
-        return (offset + factor * e * f,)

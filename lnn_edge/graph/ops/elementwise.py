@@ -85,10 +85,6 @@ class Concat(AbstractOp):
         """Return the parts joined along the last axis."""
         return (array_namespace(*inputs).concat(inputs, axis=-1),)
 
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return the parts joined along the last axis."""
-        return self.reference(*inputs)
-
 
 def _each(*parts: tuple[tuple[Any, ...], int]) -> tuple[Any, ...]:
     """Return one value for each element of tensors, given the values and size of each."""
@@ -136,11 +132,6 @@ class TimeGate(AbstractOp):
             fixed.saturate(fixed.requantize_sum((a * dt, m1, s1), (b, m2, s2)), y.qmin, y.qmax),
         )
 
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return a * dt + b."""
-        a, b, dt = inputs
-        return (a * dt + b,)
-
 
 @dataclass(frozen=True, eq=False)
 class AbstractSum(AbstractOp):
@@ -178,11 +169,6 @@ class AbstractSum(AbstractOp):
         (a, b), y = inputs, self.outputs[0]
         terms = zip((a, self.sign * b), self.multipliers, self.shifts, strict=True)
         return (fixed.saturate(fixed.requantize_sum(*terms), y.qmin, y.qmax),)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return a + sign b."""
-        a, b = inputs
-        return (a + self.sign * b,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,11 +240,6 @@ class Mix(AbstractOp):
         q = fixed.requantize(acc, self.multiplier, self.shift)
         return (fixed.saturate(q, y.qmin, y.qmax),)
 
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return a + g * (b - a)."""
-        a, b, gate = inputs
-        return (a + gate * (b - a),)
-
 
 @dataclass(frozen=True, eq=False)
 class GatedSum(AbstractOp):
@@ -293,8 +274,3 @@ class GatedSum(AbstractOp):
         y = self.outputs[0]
         q = fixed.requantize((a << 15) + gate * b, self.multiplier, self.shift)
         return (fixed.saturate(q, y.qmin, y.qmax),)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return a + g * b."""
-        a, b, gate = inputs
-        return (a + gate * b,)

@@ -75,9 +75,3 @@ class LeakyAverage(AbstractOp):
         update = array_namespace(x).where(state == EMPTY, wide, moved)
         view = (update + (1 << (FRACTION_BITS - 1))) >> FRACTION_BITS
         return update, fixed.saturate(view, y.qmin, y.qmax)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return s + alpha (x - s) twice, as state and as view; empty states are the caller's."""
-        x, state = inputs
-        moved = state + (x - state) * fixed.real_multiplier(self.multiplier, self.shift)
-        return moved, moved

@@ -45,10 +45,6 @@ class Linear(AbstractRowOp):
         """Return y (..., O) of x (..., *shape), exactly."""
         return (self.accumulate(self._columns(inputs[0])),)
 
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return W x + b, limited to the output's range."""
-        return (self.real_rows(self._columns(inputs[0])),)
-
     @property
     def macs(self) -> int:
         """One per weight."""

@@ -141,35 +141,27 @@ class Loop(AbstractOp):
         """Those of all rounds."""
         return self.count * sum(op.macs for op in self.body)
 
-    def run(self, x: Array, *, real: bool = False) -> Iterator[Values]:
-        """Yield every tensor of each round by name, in integers or in real numbers."""
+    def run(self, x: Array) -> Iterator[Values]:
+        """Yield every tensor of each round by name."""
         xp, axes = array_namespace(x), len(self.inputs[0].shape)
         flat = x.reshape(*x.shape[: x.ndim - axes], -1)
         state: Values = {}
         for s in self.states:
-            value = s.tensor.dequantize(np.int64(s.initial)) if real else s.initial
             zeros = xp.zeros((*flat.shape[:-1], *s.tensor.shape), dtype=x.dtype)
-            state[s.tensor.name] = zeros + (xp.asarray(value) if real else value)
+            state[s.tensor.name] = zeros + s.initial
         for at in self.starts:
             part = flat[..., at : at + self.step.size]
             values = {**state, self.step.name: part.reshape(*flat.shape[:-1], *self.step.shape)}
             for op in self.body:
-                compute = op.real if real else op.reference
-                outputs = compute(*(values[t.name] for t in op.inputs))
+                outputs = op.reference(*(values[t.name] for t in op.inputs))
                 values.update(zip((t.name for t in op.outputs), outputs, strict=True))
             state = {s.tensor.name: values[s.update.name] for s in self.states}
             yield values
 
-    def _collected(self, x: Array, *, real: bool) -> tuple[Array, ...]:
-        results = [values[self.result.name] for values in self.run(x, real=real)]
+    def reference(self, *inputs: Array) -> tuple[Array, ...]:
+        """Return the results, exactly."""
+        (x,) = inputs
+        results = [values[self.result.name] for values in self.run(x)]
         if not self.gives_all:
             return (results[-1],)
         return (array_namespace(x).stack(results, axis=-1 - len(self.result.shape)),)
-
-    def reference(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return the results, exactly."""
-        return self._collected(inputs[0], real=False)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return the results in real numbers."""
-        return self._collected(inputs[0], real=True)

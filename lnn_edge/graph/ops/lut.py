@@ -127,7 +127,7 @@ class Lut(AbstractOp):
     Attributes:
         table: In the output's dtype, ((x.qmax - x.qmin) >> step_bits) + 2 entries (one less without
             interpolation), in units of the output, its zero point included.
-        function: Name in FUNCTIONS, for readers and real(); the table is the meaning.
+        function: Name in FUNCTIONS, for readers; the table is the meaning.
     """
 
     kind: ClassVar[str] = "lut"
@@ -167,7 +167,3 @@ class Lut(AbstractOp):
         table = fixed.like(x, self.table.astype(np.int64))
         q = fixed.interpolate(x, table, self.inputs[0].qmin, self.step_bits)
         return (fixed.saturate(q, y.qmin, y.qmax),)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return f(x) in real numbers."""
-        return (FUNCTIONS[self.function](inputs[0]),)

@@ -51,11 +51,6 @@ class Remember(AbstractOp):
         total = c * f + ((i * g) << (self.fraction_bits - 15)) + (1 << 14)
         return (fixed.saturate(total >> 15, y.qmin, y.qmax),)
 
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return f c + g i."""
-        c, f, i, g = inputs
-        return (f * c + g * i,)
-
 
 @dataclass(frozen=True, eq=False)
 class Gate(AbstractOp):
@@ -87,8 +82,3 @@ class Gate(AbstractOp):
         y = self.outputs[0]
         q = fixed.requantize(gate * x, self.multiplier, self.shift)
         return (fixed.saturate(q, y.qmin, y.qmax),)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return g x."""
-        x, gate = inputs
-        return (gate * x,)

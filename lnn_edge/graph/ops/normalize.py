@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from lnn_edge.graph import fixed
 from lnn_edge.graph.fixed import Array
 from lnn_edge.graph.ir import AbstractOp
@@ -47,9 +45,3 @@ class Normalize(AbstractOp):
         y = self.outputs[0]
         divisor = amplitude.clip(self.floor, None)[..., None, :]
         return (fixed.saturate(fixed.divide(self.gain * x, divisor), y.qmin, y.qmax),)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return x / max(amplitude, floor)."""
-        x, amplitude = inputs
-        floor = self.floor * np.broadcast_to(self.inputs[1].scales, self.inputs[1].shape)
-        return (x / amplitude.clip(fixed.like(amplitude, floor), None)[..., None, :],)

@@ -99,15 +99,8 @@ class MaxPool(AbstractPool):
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         """Return the largest values, exactly."""
-        return (self._largest(inputs[0], self.inputs[0].qmin),)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return the largest values."""
-        return (self._largest(inputs[0], -np.inf),)
-
-    def _largest(self, x: Array, padding: float) -> Array:
-        patches = self.patches(x, padding)
-        return self.shaped(array_namespace(patches).max(patches, axis=-2))
+        patches = self.patches(inputs[0], self.inputs[0].qmin)
+        return (self.shaped(array_namespace(patches).max(patches, axis=-2)),)
 
 
 def _format(tensor: QTensor) -> tuple[list[float], list[int]]:
@@ -153,14 +146,7 @@ class AveragePool(AbstractPool):
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         """Return the means, exactly."""
         zero, y = self.inputs[0].zero_points[0], self.outputs[0]
-        total = self._total(inputs[0], zero) - self.elements * zero
+        patches = self.patches(inputs[0], zero)
+        total = array_namespace(patches).sum(patches, axis=-2) - self.elements * zero
         q = fixed.requantize(total, self.multiplier, self.shift) + y.zero_points[0]
         return (self.shaped(fixed.saturate(q, y.qmin, y.qmax)),)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return the means."""
-        return (self.shaped(self._total(inputs[0], 0.0) / self.elements),)
-
-    def _total(self, x: Array, padding: float) -> Array:
-        patches = self.patches(x, padding)
-        return array_namespace(patches).sum(patches, axis=-2)

@@ -56,8 +56,3 @@ class Multiply(AbstractOp):
         y = self.outputs[0]
         q = fixed.requantize(a * self._along(a, b), self.multiplier, self.shift)
         return (fixed.saturate(q + y.zero_points[0], y.qmin, y.qmax),)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return a * b."""
-        a, b = inputs
-        return (a * self._along(a, b),)

@@ -230,10 +230,6 @@ class RPeaks(AbstractOp):
         """Return (state', event), exactly."""
         return _Step(self, *inputs).run()
 
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return the same: there is no other meaning in real numbers."""
-        return self.reference(*inputs)
-
 
 def _layout(leads: int, times: RPeakTimes) -> dict[str, slice]:
     """Return the elements of the state by name."""

@@ -121,10 +121,6 @@ class AbstractRescale(AbstractOp):
         q = fixed.requantize(self._elements(x) - zero_x, multiplier, shift) + zero_y
         return (self._shaped(x, fixed.saturate(q, y.qmin, y.qmax)),)
 
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return the elements."""
-        return (self._shaped(inputs[0], self._elements(inputs[0])),)
-
 
 def each(tensor: QTensor, what: str, first: int, count: int) -> np.ndarray:
     """Return scales or zero points of elements [first, first + count) in memory."""

@@ -103,19 +103,6 @@ class AbstractRowOp(AbstractOp):
         q = fixed.requantize(fixed.dot(centered, self._real_weight) + bias, multiplier, shift)
         return fixed.saturate(q + y.zero_points[0], y.qmin, y.qmax)
 
-    def real_rows(self, columns: Array) -> Array:
-        """Return W x + b of real columns (..., K), limited to the output's range."""
-        x, y = self.inputs[0], self.outputs[0]
-        factor = y.scales[0] * fixed.real_multiplier(
-            self.multiplier.astype(float), self.shift.astype(float)
-        )
-        scales = np.broadcast_to(np.asarray(x.scales), (x.shape[-1],))
-        scales = np.tile(scales, self.rows.shape[1] // scales.size)
-        weight = fixed.like(columns, self.rows * factor[:, None] / scales)
-        acc = columns @ weight.T + fixed.like(columns, self.bias * factor)
-        low, high = ((q - y.zero_points[0]) * y.scales[0] for q in (y.qmin, y.qmax))
-        return acc.clip(low, high)
-
 
 def quantize_rows(
     x: QTensor, y: QTensor, weight: np.ndarray, bias: np.ndarray

@@ -114,11 +114,3 @@ class Scale(AbstractOp):
         weight, bias, multiplier, shift = (fixed.like(x, v) for v in self._wide)
         q = fixed.requantize(weight * x + bias, multiplier, shift)
         return (fixed.saturate(q + y.zero_points[0], y.qmin, y.qmax),)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return g x + b."""
-        x, y = self.inputs[0], self.outputs[0]
-        factor = fixed.real_multiplier(self.multiplier.astype(float), self.shift.astype(float))
-        unit = factor * np.asarray(y.scales)
-        gain, offset = self.weight * unit / np.asarray(x.scales), self.bias * unit
-        return (inputs[0] * fixed.like(inputs[0], gain) + fixed.like(inputs[0], offset),)

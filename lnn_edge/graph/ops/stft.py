@@ -281,10 +281,3 @@ class StftMagnitude(AbstractOp):
                 xp.concat([2 * first, e + t, centre, (e - t)[..., back], 2 * last], axis=-1)
             )
         return parts[0], parts[1]
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return the magnitudes of the windowed spectrum."""
-        (x,) = inputs
-        windowed = x.swapaxes(-1, -2) * fixed.like(x, hann(self.size))
-        spectrum = array_namespace(x).fft.rfft(windowed)[..., : self.bins]
-        return (abs(spectrum) / (self.size / 2),)

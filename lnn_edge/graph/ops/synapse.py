@@ -15,7 +15,7 @@ from lnn_edge.errors import QuantizationError
 from lnn_edge.graph import fixed
 from lnn_edge.graph.fixed import Array
 from lnn_edge.graph.ir import AbstractOp, QTensor
-from lnn_edge.graph.ops.lut import Lut, sigmoid
+from lnn_edge.graph.ops.lut import Lut
 
 GATE_ONE = 1 << 15
 ARGUMENT_BOUND = 12.0  # sigmoid(12) = 1 - 6.1e-6, below one step of a gate
@@ -145,18 +145,6 @@ class AbstractSynapseOp(AbstractOp):
         both = [self._placed(a) for a in (self.driven, self.conductance)]
         return np.concatenate(both).astype(np.float64)
 
-    def real_currents(self, x: Array) -> tuple[Array, Array]:
-        """Return num and den in shares, of what the synapses read in its own steps, as reals."""
-        unit = ARGUMENT.scales[0] / (1 << self.shift)
-        gate = sigmoid(
-            x[..., self.source] * fixed.like(x, self.slope * unit)
-            + fixed.like(x, self.offset * unit)
-        )
-        num, den = (
-            gate @ fixed.like(x, self._placed(a).T / TOTAL) for a in (self.driven, self.conductance)
-        )
-        return num, den
-
     def _placed(self, values: np.ndarray) -> np.ndarray:
         """Return (N, K): the value of each synapse in the row of its neuron."""
         neurons = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
@@ -224,12 +212,6 @@ class Synapses(AbstractSynapseOp):
         """Return num and den (..., N), exactly."""
         num, den = self.currents(inputs[0])
         current, conductance = (fixed.like(num, a.astype(np.int64)) for a in self.leak)
-        return num + current, den + conductance
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return num and den in shares."""
-        num, den = self.real_currents(inputs[0] / fixed.like(inputs[0], self._scales()))
-        current, conductance = (fixed.like(num, a * SHARE) for a in self.leak)
         return num + current, den + conductance
 
     def _scales(self) -> np.ndarray:

@@ -139,14 +139,3 @@ class TemplateDistance(AbstractOp):
         )
         update = xp.where(state == EMPTY, x << FRACTION_BITS, moved)
         return update, xp.concat(segments, axis=-1)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return (s', y) in real numbers; empty templates are the caller's."""
-        x, state = inputs
-        xp = array_namespace(x)
-        most = self.most * self.inputs[1].scales[0]
-        difference = x - state
-        pairs = zip(self.edges[:-1].tolist(), self.edges[1:].tolist(), strict=True)
-        means = [xp.mean(abs(difference[..., i:j, :]), axis=-2) for i, j in pairs]
-        rate = fixed.real_multiplier(self.rate, 0)
-        return state + rate * difference.clip(-most, most), xp.concat(means, axis=-1)

@@ -205,15 +205,3 @@ class Unfold(AbstractSynapseOp):
             moved = v + ((gap * (dt * r) + (1 << (shift - 1))) >> shift)
             v = fixed.saturate(moved, -one, one)
         return (v,)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return v' in real numbers."""
-        v, num, den, *elapsed = inputs
-        y = self.outputs[0]
-        v = v / (y.scales[0] * self.one)
-        dt = elapsed[0] / self.inputs[3].scales[0] if elapsed else 1.0
-        capacity = fixed.like(v, self.capacity * (2.0**self.time_bits * SHARE))
-        for _ in range(self.unfolds):
-            n, d = self.real_currents(v * 32767)
-            v = (capacity * v + dt * (num + n)) / (capacity + dt * (den + d))
-        return (v * (y.scales[0] * self.one),)

@@ -72,10 +72,6 @@ class Decimate(AbstractTimeReduction):
         """Return the block means (..., T / n, C), exactly."""
         return (self.finish(_sum(self._blocks(inputs[0]), -2)),)
 
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return the block means."""
-        return (_sum(self._blocks(inputs[0]), -2) / self.factor,)
-
 
 @dataclass(frozen=True, eq=False)
 class Center(AbstractTimeReduction):
@@ -104,11 +100,6 @@ class Center(AbstractTimeReduction):
         mean = fixed.requantize(_sum(x, -2), self.multiplier, self.shift)
         return (fixed.saturate(x - mean[..., None, :], y.qmin, y.qmax),)
 
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return x - mean."""
-        (x,) = inputs
-        return (x - _sum(x, -2)[..., None, :] / x.shape[-2],)
-
 
 @dataclass(frozen=True, eq=False)
 class MeanAbs(AbstractTimeReduction):
@@ -130,10 +121,6 @@ class MeanAbs(AbstractTimeReduction):
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         """Return the mean magnitude (..., C), exactly."""
         return (self.finish(_sum(abs(inputs[0]), -2)),)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return the mean magnitude."""
-        return (_sum(abs(inputs[0]), -2) / self.inputs[0].shape[0],)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +151,3 @@ class MeanPool(AbstractTimeReduction):
         total = _sum(inputs[0], -2) - x.shape[0] * x.zero_points[0]
         q = fixed.requantize(total, self.multiplier, self.shift) + y.zero_points[0]
         return (fixed.saturate(q, y.qmin, y.qmax),)
-
-    def real(self, *inputs: Array) -> tuple[Array, ...]:
-        """Return the mean."""
-        return (_sum(inputs[0], -2) / self.inputs[0].shape[0],)

@@ -7,7 +7,7 @@ import abc
 import numpy as np
 
 from lnn_edge.graph.pipeline import Pipeline
-from lnn_edge.graph.stage import EveryTrigger, Ring
+from lnn_edge.graph.stage import EveryTrigger, Ring, every_trigger
 
 
 class AbstractRingMemory(abc.ABC):
@@ -145,6 +145,4 @@ def make_ring_memory(pipeline: Pipeline, ring: Ring) -> AbstractRingMemory:
     """Return the memory of a pipeline's ring at the start of a record."""
     if not pipeline.slides(ring):
         return CircularRing(ring)
-    trigger = pipeline.readers(ring)[0].trigger
-    assert isinstance(trigger, EveryTrigger)
-    return SlidingRing(ring, trigger)
+    return SlidingRing(ring, every_trigger(pipeline.readers(ring)[0]))

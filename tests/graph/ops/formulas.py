@@ -1,4 +1,4 @@
-"""Every operator in float64, written down a second time, and how far the integers may be off."""
+"""The formula of every operator in float64, and how far the integers may be off."""
 
 from __future__ import annotations
 

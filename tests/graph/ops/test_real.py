@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops import OPERATORS
 from lnn_edge.graph.ops.linear import Linear
-from tests.graph.ops.cases import MAKERS, Seeded, kind_of, make_linear, stress_inputs
+from tests.graph.ops.cases import MAKERS, kind_of, make_linear, stress_inputs
 from tests.graph.ops.formulas import FORMULAS, bound
 
 SLACK = 1e-6  # of a step: float64 has its own rounding
@@ -70,21 +70,6 @@ def test_integers_stay_within_the_bound(name: str, data: st.DataObject) -> None:
         assert got.min() >= y.qmin
         assert got.max() <= y.qmax
         assert error.max() <= limit + SLACK
-
-
-@pytest.mark.parametrize("name", [n for n in MAKERS if n not in RULES])
-def test_real_is_the_formula(name: str) -> None:
-    """Training differentiates real(); it must be what the second writing of the formula says."""
-    op = MAKERS[name](Seeded(4))
-    inputs = inputs_without_empty_states(op, 0)
-    reals = tuple(t.dequantize(x) for t, x in zip(op.inputs, inputs, strict=True))
-    for y, mine, theirs in zip(
-        op.outputs, op.real(*reals), FORMULAS[op.kind](op, *reals), strict=True
-    ):
-        low, high = (y.dequantize(np.full(y.shape, q)) for q in (y.qmin, y.qmax))
-        np.testing.assert_allclose(
-            np.clip(mine, low, high), np.clip(theirs, low, high), rtol=1e-9, atol=1e-12
-        )
 
 
 @QUICK
