@@ -220,13 +220,22 @@ def evaluate(
     return judge(sequences, scores, model.classes)
 
 
-def export(graph: QGraph, *, board: str, to: str | Path, force: bool = False) -> Project:
+def export(
+    model: QGraph | str | Path,
+    *,
+    board: str,
+    to: str | Path | None = None,
+    find_beats: bool = False,
+    force: bool = False,
+) -> Project:
     """Write a self-contained firmware project, all of it or nothing.
 
     Args:
-        graph: The model.
+        model: A graph; a model.qgraph, the folder of one, or the name of a shipped model. Of a
+            model on disk the float model beside it goes along, so that verify can tell the error.
         board: Name of a board, or its TOML file.
-        to: Folder.
+        to: Folder; None is firmware-BOARD.
+        find_beats: Whether a model of beats finds them itself.
         force: Whether to replace files there that lnn-edge did not write.
 
     Raises:
@@ -234,11 +243,12 @@ def export(graph: QGraph, *, board: str, to: str | Path, force: bool = False) ->
         UsageError: The folder holds something else.
     """
     from lnn_edge.build.project import open_project
-    from lnn_edge.codegen.project import export as write
-    from lnn_edge.device.board import load_board
+    from lnn_edge.codegen.exporters import export_model
 
-    write(graph, load_board(board), Path(to), force=force)
-    return open_project(Path(to))
+    chosen = Path(model) if isinstance(model, str) else model
+    folder = None if to is None else Path(to)
+    made = export_model(chosen, board, folder, find_beats=find_beats, force=force)
+    return open_project(made.folder)
 
 
 def build(

@@ -23,29 +23,14 @@ def command(project: Path, runner: str | None, as_json: bool) -> None:
     \b
     Example: lnn-edge flash firmware --runner openocd
     """
-    from lnn_edge.build.cmake import build
-    from lnn_edge.build.project import open_project
-    from lnn_edge.build.record import is_built
-    from lnn_edge.device.runners import FLASH_RUNNERS, Image, make_runner
-    from lnn_edge.errors import LinkError, MissingToolError, UsageError
+    from lnn_edge.build.flash import flash
 
-    opened = open_project(project)
-    if not is_built(project, "board"):
-        raise UsageError(f"{project} is not built; run `lnn-edge build {project}`")
-    makers = [make_runner(name, opened.board) for name in ([runner] if runner else FLASH_RUNNERS)]
-    usable = [m for m in makers if m.available() is None]
-    reasons = "; ".join(f"{m.name}: {m.available()}" for m in makers if m not in usable)
-    if not usable:
-        raise MissingToolError(f"no way to flash {opened.board.name}: {reasons}")
-    built = build(project)
-    try:
-        usable[0].flash(Image(built.elf, built.bin))
-    except LinkError as error:
-        raise LinkError(f"{error}; {reasons}" if reasons else str(error)) from None
+    done = flash(project, runner)
+    built = done.built
     if as_json:
-        facts = {"board": opened.board.name, "runner": usable[0].name}
+        facts = {"board": done.board.name, "runner": done.runner}
         show_json(facts | {"elf": str(built.elf), "built": built.why})
         return
     if built.why:
         console().print(f"built, since {built.why}")
-    console().print(f"{opened.board.name} runs {built.elf} (by {usable[0].name})")
+    console().print(f"{done.board.name} runs {built.elf} (by {done.runner})")

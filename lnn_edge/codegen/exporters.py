@@ -1,35 +1,107 @@
-"""Forms in which a graph leaves lnn-edge: its own project, and those that other packages add."""
+"""Exports a model in a form: a firmware project, or what an exporter of another package writes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from lnn_edge.device.board import Board
+from lnn_edge.codegen.project import export
+from lnn_edge.device.board import Board, load_board
 from lnn_edge.errors import UsageError
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.plugins import load_plugin, plugin_names
+from lnn_edge.files.shipped import graph_path
 from lnn_edge.files.write import publish
+from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.nn.model_card import kind_of, read_card, read_model, unlearned_beside
 
 GROUP = "lnn_edge.exporters"
 PROJECT = "project"
 
 
-def export_as(form: str, graph: QGraph, board: Board, folder: Path, *, force: bool = False) -> None:
-    """Write the files that an exporter of another package makes, all of them or nothing.
+@dataclass(frozen=True)
+class Exported:
+    """What was exported.
 
-    An entry point of lnn_edge.exporters is a function (graph, board) -> {path: text or bytes}.
+    Attributes:
+        folder: Where it lies.
+        graph: The model.
+        board: The board it is for.
+    """
+
+    folder: Path
+    graph: QGraph
+    board: Board
+
+
+def export_model(
+    model: QGraph | Path | None,
+    board_name: str,
+    folder: Path | None = None,
+    *,
+    form: str = PROJECT,
+    find_beats: bool = False,
+    force: bool = False,
+) -> Exported:
+    """Export a model for a board; of a model on disk what lies beside its graph goes along.
 
     Args:
-        form: Its name.
-        graph: Model.
-        board: Board.
-        folder: Where the files go.
+        model: A graph; a model.qgraph, the folder of one, or the name of a shipped model; None
+            for the default one.
+        board_name: Name of a board, or its TOML file.
+        folder: Where the files go; None is firmware-BOARD.
+        form: "project", or the name of another package's exporter.
+        find_beats: Whether the model finds the beats itself.
         force: Whether to replace files that are in the way and its user's.
 
     Raises:
-        UsageError: There is no such exporter, it makes no file, or the folder holds something else.
+        BoardError: There is no such board.
+        GraphError: The graph cannot be read, or does not fit the form.
+        UsageError: There is no such model or exporter, the folder holds something else, or the
+            graph was not made from the weights beside it.
+    """
+    board = load_board(board_name)
+    if isinstance(model, QGraph):
+        path, graph = None, model
+    else:
+        path = graph_path(model)
+        graph = load_graph(path)
+    if find_beats:
+        from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
+
+        graph = with_detector(graph)
+    folder = folder or Path(f"firmware-{board.name}")
+    if form != PROJECT:
+        _export_as(form, graph, board, folder, force=force)
+    elif path is None:
+        export(graph, board, folder, force=force)
+    else:
+        beside = _float_model(path, graph), unlearned_beside(path, graph)
+        export(graph, board, folder, *beside, force=force)
+    return Exported(folder, graph, board)
+
+
+def _float_model(path: Path, graph: QGraph) -> dict[str, bytes]:
+    """Return the files of an imported model, so that `verify` can compare with floats."""
+    folder = path.parent
+    card = read_card(folder)
+    if card is None or kind_of(card) != "imported":
+        return {}
+    stored = read_model(folder, "imported")
+    if stored.values["weights_sha256"] != graph.metadata.get("weights_sha256"):
+        raise UsageError(
+            f"{folder}/model.qgraph was not made from the weights beside it; run `lnn-edge "
+            f"quantize {folder} --calibration X.npy` again"
+        )
+    return stored.files
+
+
+def _export_as(form: str, graph: QGraph, board: Board, folder: Path, *, force: bool) -> None:
+    """Write the files that an exporter of another package makes, all of them or nothing.
+
+    An entry point of lnn_edge.exporters is a function (graph, board) -> {path: text or bytes}.
     """
     exporter = load_plugin(GROUP, form, Callable)  # type: ignore[arg-type]
     if exporter is None:
