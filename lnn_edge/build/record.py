@@ -1,4 +1,4 @@
-"""What a build was made from, and whether that is still what lies there.
+"""What a build was made from, and whether that has changed since.
 
 A build is fresh while everything it was made from and everything it left has the content that its
 record names; dates say nothing. The record is written last, so a build without one is none.
@@ -90,7 +90,7 @@ def is_built(project: Path, preset: str) -> bool:
 
 
 def why_stale(project: Path, preset: str) -> str | None:
-    """Return the first reason to build a preset, None if what lies there is fresh.
+    """Return the first reason to build a preset; None if its build is fresh.
 
     A program of the toolchain that is not installed is no reason, since nothing else could be
     built without it.

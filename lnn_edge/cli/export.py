@@ -31,7 +31,7 @@ def command(
     MODEL is a model.qgraph, the folder of one, or the name of a shipped model. With --find-beats
     an R-peak detector runs on the samples, and the firmware needs no events from outside.
 
-    Over an earlier export, files that lnn-edge wrote and nobody changed are replaced. Your own
+    Over an earlier export, unchanged files of lnn-edge are replaced. Your own
     files stay; one in the way is named and nothing is written, unless --force is given.
 
     \b

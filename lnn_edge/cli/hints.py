@@ -1,4 +1,4 @@
-"""Options that tell of recordings what their files do not."""
+"""Options for facts about recordings that their files do not contain."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def export_model(
     find_beats: bool = False,
     force: bool = False,
 ) -> Exported:
-    """Export a model for a board; of a model on disk what lies beside its graph goes along.
+    """Export a model for a board, and of a model on disk the float model beside its graph.
 
     Args:
         model: A graph; a model.qgraph, the folder of one, or the name of a shipped model; None

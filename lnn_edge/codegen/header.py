@@ -58,7 +58,7 @@ class Header:
 
     Attributes:
         graph: The graph.
-        unlearned: Classes of which no training data told; None where nobody has recorded it.
+        unlearned: Classes that the training data did not label; None if that is not recorded.
     """
 
     graph: QGraph
@@ -180,7 +180,7 @@ class Header:
         return f"every {hop} frames, first with number {first}"
 
     def frames(self, count: int) -> str:
-        """Return so many frames in words."""
+        """Return a number of frames in words."""
         return _counted(count, "frame")
 
     def time(self, frames: int) -> str:

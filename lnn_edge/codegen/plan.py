@@ -298,7 +298,7 @@ class ModelCode:
 
     @property
     def max_payload(self) -> int:
-        """Bytes of the longest frame: a detailed result must fit, if anybody can receive it."""
+        """Bytes of the longest frame: a detailed result must fit, unless too long to send."""
         record = 8 + self.graph.output.bytes + self.probe_bytes + self.state_prefix_bytes
         needed = RESULTS_HEAD + record
         return max(MAX_PAYLOAD, needed) if needed <= LARGEST_REPLY else MAX_PAYLOAD

@@ -41,7 +41,7 @@ def export(
         graph: Model.
         board: Board.
         folder: Of the project.
-        float_model: Files of the model in real numbers by name; they go to float/.
+        float_model: Files of the float model by name; they go to float/.
         unlearned: See Header; what the graph itself records comes first.
         force: Whether to replace files that are in the way and its user's.
 

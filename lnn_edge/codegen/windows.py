@@ -52,7 +52,7 @@ def _back(graph: QGraph, stage: Stage, window: Window) -> Code:
 
 
 def turns(graph: QGraph, stage: Stage) -> tuple[bool, bool]:
-    """Tell whether a stage runs on every frame, and whether another one asks if it has run."""
+    """Return whether a stage runs on every frame, and whether another one asks if it has run."""
     if stage is graph.deciding_stage:
         return False, False
     steady = {s.name for s in graph.preparing_stages if graph.stage_pace(s) == (1, 1)}

@@ -76,9 +76,9 @@ def _plain(board: Board) -> Iterator[str]:
     """What is said to people goes into comments of C and CMake, and numbers into 32 bits."""
     for key, value in _leaves("", asdict(board)):
         if isinstance(value, str) and not is_text(value):
-            yield f"{key} is {value!r}, needed printable text on one line"
+            yield f"{key} must be printable text on one line, not {value!r}"
         if type(value) is int and not 0 <= value < 1 << 32:
-            yield f"{key} is {value}, needed 0 to {(1 << 32) - 1}"
+            yield f"{key} must be 0 to {(1 << 32) - 1}, not {value}"
 
 
 def _leaves(key: str, value: object) -> Iterator[tuple[str, object]]:
@@ -95,7 +95,7 @@ def _leaves(key: str, value: object) -> Iterator[tuple[str, object]]:
 def _names(board: Board) -> Iterator[str]:
     for name in (board.name, *board.aliases):
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) or len(name) > NAME_BYTES:
-            yield (f"name {name!r} needs 1 to {NAME_BYTES} lower-case letters, digits and hyphens")
+            yield f"name {name!r} needs 1 to {NAME_BYTES} lower-case letters, digits and hyphens"
 
 
 def _memory(board: Board) -> Iterator[str]:
@@ -126,7 +126,7 @@ def _layout(board: Board) -> Iterator[str]:
         if name not in regions or regions[name].kind != kind:
             yield f"layout.{use} is {name!r}, which is no memory of kind {kind}"
     if layout.stack_bytes <= 0 or layout.stack_bytes % 8:
-        yield f"layout.stack_bytes is {layout.stack_bytes}, needed a positive multiple of 8"
+        yield f"layout.stack_bytes must be a positive multiple of 8, not {layout.stack_bytes}"
     elif layout.stack_bytes > regions[layout.stack].size:
         yield f"layout.stack_bytes is {layout.stack_bytes}, more than {layout.stack} holds"
 
@@ -140,15 +140,15 @@ def _factors(board: Board) -> Iterator[str]:
     if any(used.values()):
         yield f"clock.pll: {board.mcu.family} divides by {family.divider}, leave out the other"
     if divisor not in family.divisors:
-        yield f"clock.pll.{family.divider} is {divisor}, needed one of {_some(family.divisors)}"
+        yield f"clock.pll.{family.divider} must be one of {_some(family.divisors)}, not {divisor}"
     for name, value, (low, high) in (("m", pll.m, family.m), ("n", pll.n, family.n)):
         if not low <= value <= high:
-            yield f"clock.pll.{name} is {value}, needed {low} to {high} ({family.source})"
+            yield f"clock.pll.{name} must be {low} to {high}, not {value} ({family.source})"
     allowed = {"ahb_div": (1, 2, 4, 8, 16, 64, 128, 256, 512)}
     for name in ("ahb_div", "apb1_div", "apb2_div"):
         values = allowed.get(name, (1, 2, 4, 8, 16))
         if getattr(clock, name) not in values:
-            yield f"clock.{name} is {getattr(clock, name)}, needed one of {_some(values)}"
+            yield f"clock.{name} must be one of {_some(values)}, not {getattr(clock, name)}"
 
 
 def _some(values: tuple[int, ...]) -> str:
@@ -180,8 +180,8 @@ def _flash_and_power(board: Board) -> Iterator[str]:
     needed = -(-int(tree.ahb_hz) // family.hz_per_wait_state) - 1
     if not needed <= clock.flash_wait_states <= 15:
         yield (
-            f"clock.flash_wait_states is {clock.flash_wait_states}, needed at least {needed} "
-            f"at {tree.ahb_hz / MHZ:g} MHz ({family.source})"
+            f"clock.flash_wait_states must be at least {needed}, not "
+            f"{clock.flash_wait_states}, at {tree.ahb_hz / MHZ:g} MHz ({family.source})"
         )
     above = board.mcu.overdrive_above_hz
     if clock.overdrive != (0 < above < clock.core_hz):
@@ -192,7 +192,7 @@ def _flash_and_power(board: Board) -> Iterator[str]:
 def _uart(board: Board) -> Iterator[str]:
     uart, tree = board.uart, clock_tree(board)
     if not re.fullmatch(r"(LP)?US?ART[0-9]{1,2}", uart.instance):
-        yield f"uart.instance is {uart.instance!r}, needed a name such as USART1"
+        yield f"uart.instance must be a name such as USART1, not {uart.instance!r}"
     for name, text in (("tx", uart.tx), ("rx", uart.rx)):
         try:
             pin_of(text)
@@ -207,7 +207,7 @@ def _uart(board: Board) -> Iterator[str]:
         ("irq", uart.irq, 239),
     ):
         if not 0 <= value <= high:
-            yield f"uart.{name} is {value}, needed 0 to {high}"
+            yield f"uart.{name} must be 0 to {high}, not {value}"
     if not 0x40000000 <= uart.base < 0x60000000 or uart.base % 0x400:
         yield f"uart.base is {uart.base:#x}, which is no peripheral address"
     reset_hz = FAMILIES[board.mcu.family].reset_hz
@@ -222,7 +222,7 @@ def _dma(board: Board) -> Iterator[str]:
     if dma is None:
         return
     if not re.fullmatch(r"B?DMA[0-9]?", dma.instance):
-        yield f"dma.instance is {dma.instance!r}, needed a name such as DMA1"
+        yield f"dma.instance must be a name such as DMA1, not {dma.instance!r}"
     low, high = family.dma_streams
     for name, value, least, most in (
         ("enable_bit", dma.enable_bit, 0, 31),
@@ -233,7 +233,7 @@ def _dma(board: Board) -> Iterator[str]:
         ("rx_irq", dma.rx_irq, 0, 239),
     ):
         if not least <= value <= most:
-            yield f"dma.{name} is {value}, needed {least} to {most}"
+            yield f"dma.{name} must be {least} to {most}, not {value}"
     if dma.rx_stream == dma.tx_stream:
         yield f"dma.rx_stream and dma.tx_stream are both {dma.rx_stream}"
     if dma.rx_irq == board.uart.irq:
@@ -242,12 +242,14 @@ def _dma(board: Board) -> Iterator[str]:
         yield f"dma.base is {dma.base:#x}, which is no peripheral address"
     reached = [region.name for region in board.memory if region.kind == "ram" and region.dma]
     if dma.region not in reached:
-        yield f"dma.region is {dma.region!r}, needed a RAM that DMA reaches: {', '.join(reached)}"
+        yield (
+            f"dma.region must be a RAM that DMA reaches ({', '.join(reached)}), not {dma.region!r}"
+        )
 
 
 def _tools(board: Board) -> Iterator[str]:
     if not re.fullmatch(r"(virtual|qemu:[a-z0-9-]+)?", board.tools.emulator):
-        yield f'tools.emulator is {board.tools.emulator!r}, needed virtual, qemu:MACHINE or ""'
+        yield f'tools.emulator must be virtual, qemu:MACHINE or "", not {board.tools.emulator!r}'
     if not re.fullmatch(r"(?![. ])[A-Za-z0-9_ .-]*", board.tools.volume):
         yield f"tools.volume is {board.tools.volume!r}, which is no label of a volume"
     for script in board.tools.openocd:

@@ -79,8 +79,8 @@ def _unpack_head(layout: str, payload: bytes, what: str) -> tuple[tuple[int, ...
 
 def _malformed(what: str, payload: bytes, needed: str) -> LinkError:
     return LinkError(
-        f"{what} of {len(payload)} bytes where {needed} are needed:"
-        " firmware and tool differ; flash the firmware again"
+        f"{what} must have {needed} bytes, not {len(payload)}: firmware and tool differ; "
+        "flash the firmware again"
     )
 
 
@@ -438,7 +438,7 @@ class Info:
 
     @property
     def is_image_good(self) -> bool | None:
-        """Whether code and constants in flash are those that were built; None if nobody knows."""
+        """Whether code and constants in flash are those that were built; None if unknown."""
         if not self.flags & (_FLAG_IMAGE_GOOD | _FLAG_IMAGE_DAMAGED):
             return None
         return not self.flags & _FLAG_IMAGE_DAMAGED

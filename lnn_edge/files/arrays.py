@@ -14,7 +14,7 @@ _REAL = re.compile(r"[<>=|]?[fiu][1248]")
 
 
 def array_of(data: bytes) -> np.ndarray:
-    """Return the array of real numbers in the bytes of a .npy file; it shares their memory.
+    """Return the array of numbers in the bytes of a .npy file; it shares their memory.
 
     Raises:
         ValueError: They are none, or not exactly as many as their header says.
@@ -40,7 +40,7 @@ def _header(text: bytes) -> tuple[np.dtype, tuple[int, ...], bool]:
     except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError):
         raise ValueError("its header is damaged") from None
     if not isinstance(descr, str) or not _REAL.fullmatch(descr) or descr[-2:] == "f1":
-        raise ValueError("it holds no real numbers")
+        raise ValueError("it must hold real numbers")
     if not isinstance(shape, tuple) or not all(type(n) is int and 0 <= n < 1 << 31 for n in shape):
         raise ValueError("its shape is damaged")
     if len(shape) > 16:

@@ -67,7 +67,7 @@ def check_text(what: str, text: object) -> None:
 
 
 def is_text(text: object) -> bool:
-    """Tell whether this is printable text on one line."""
+    """Return whether this is printable text on one line."""
     return isinstance(text, str) and len(text) <= LONGEST_TEXT and text.isprintable()
 
 

@@ -30,7 +30,7 @@ def build(cls: type[T], values: Any, where: str, error: type[LnnEdgeError]) -> T
         LnnEdgeError: Of class `error`; an unknown or missing key or a wrong type, named.
     """
     if not isinstance(values, Mapping):
-        raise error(f"{where}: needed a table, got {shown(repr(values))}")
+        raise error(f"{where} must be a table, not {shown(repr(values))}")
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(values.keys() - known.keys())
     if unknown:
@@ -82,7 +82,7 @@ def convert(hint: Any, value: Any, where: str, error: type[LnnEdgeError]) -> Any
         return float(value)
     if isinstance(hint, type) and _fits(hint, value):
         return value
-    raise error(f"{where} is {shown(repr(value))}, needed {_name(hint)}")
+    raise error(f"{where} must be {_name(hint)}, not {shown(repr(value))}")
 
 
 def _name(hint: Any) -> str:

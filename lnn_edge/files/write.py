@@ -142,7 +142,7 @@ def publish(
 ) -> None:
     """Make these files what lnn-edge has in a folder: all of them or, on an error, none.
 
-    What it wrote there before and nobody changed is replaced, or deleted if it is not among the
+    What it wrote there before and is unchanged is replaced, or deleted if it is not among the
     files. Anything else is its user's: kept, and if it is in the way, refused or, by force,
     replaced. If the process is killed, the next call takes up what is left.
 
@@ -211,7 +211,7 @@ def _damaged(path: Path) -> str:
 
 
 def _is_inside(name: str) -> bool:
-    """Tell whether a name leads to a file below a folder, whoever wrote it."""
+    """Return whether a name leads to a file below a folder, whoever wrote it."""
     parts = PurePosixPath(name).parts
     return bool(parts) and not {"/", "..", "."} & set(parts) and not set(name) & set("\\:")
 

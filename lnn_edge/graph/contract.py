@@ -54,7 +54,7 @@ class Contract:
         for key, (low, high) in _LIMITS.items():
             value = getattr(self, key)
             if isinstance(value, (int, float)) and not low <= value <= high:
-                raise GraphError(f"metadata: {key} is {value:g}, needed is {low:g} to {high:g}")
+                raise GraphError(f"metadata: {key} must be {low:g} to {high:g}, not {value:g}")
         if len(set(self.classes)) != len(self.classes):
             raise GraphError(f"metadata: two of the classes {', '.join(self.classes)} are alike")
         strange = set(self.unlearned or ()) - set(self.classes)
@@ -74,7 +74,7 @@ def contract_of(metadata: object) -> Contract:
         GraphError: They are no JSON object, or a key has a wrong type or value.
     """
     if not isinstance(metadata, Mapping):
-        raise GraphError(f"metadata are a {type(metadata).__name__}, needed an object")
+        raise GraphError(f"metadata must be an object, not a {type(metadata).__name__}")
     _check_json("metadata", metadata)
     known = {f.name for f in fields(Contract)}
     values = {k: v for k, v in metadata.items() if k in known}
@@ -91,6 +91,6 @@ def _check_json(where: str, value: object) -> None:
         for inner in value:
             _check_json(where, inner)
     elif isinstance(value, float) and not math.isfinite(value):
-        raise GraphError(f"{where} is {value}, needed a finite number")
+        raise GraphError(f"{where} must be a finite number, not {value}")
     elif value is not None and not isinstance(value, (bool, int, float)):
         check_text(where, value)

@@ -1,4 +1,4 @@
-"""How much of real numbers the integers hold: channel by channel, and in the outputs. No torch.
+"""How precisely integers represent a model's floats: by channel, and in its outputs. No torch.
 
 Bit-exact says that a device computes the integers; this says what they are worth.
 """

@@ -135,7 +135,7 @@ def _check_format(document: Any) -> None:
         )
     needed = FORMAT if document.get("outputs") else OLDEST_FORMAT
     if version < needed:
-        raise GraphError(f"graph format {version}, needed {needed}; quantize the model again")
+        raise GraphError(f"graph format must be {needed}, not {version}; quantize the model again")
 
 
 def _check_numbers(node: Any, key: str = "") -> None:
@@ -151,7 +151,7 @@ def _check_numbers(node: Any, key: str = "") -> None:
         raise GraphError(f"{node} where an integer belongs; quantize the model again")
     elif isinstance(node, int) and node not in _INTEGERS:
         raise GraphError(
-            f"{key} {shown(str(node))}; needed is an integer of 32 bits; quantize the model again"
+            f"{key} must be an integer of 32 bits, not {shown(str(node))}; quantize the model again"
         )
 
 

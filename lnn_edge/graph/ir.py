@@ -44,7 +44,9 @@ class QTensor:
     def __post_init__(self) -> None:
         check_name("tensor", self.name)
         if self.dtype not in RANGES:
-            raise GraphError(f"{self.name}: dtype {self.dtype!r}, needed one of {sorted(RANGES)}")
+            raise GraphError(
+                f"{self.name}: dtype must be one of {sorted(RANGES)}, not {self.dtype!r}"
+            )
         low, high = RANGES[self.dtype]
         object.__setattr__(self, "qmin", low if self.qmin is None else self.qmin)
         object.__setattr__(self, "qmax", high if self.qmax is None else self.qmax)
@@ -53,11 +55,13 @@ class QTensor:
                 f"{self.name}: range [{self.qmin}, {self.qmax}] is empty or outside {self.dtype}"
             )
         if self.role not in get_args(Role):
-            raise GraphError(f"{self.name}: role {self.role!r}, needed one of {get_args(Role)}")
+            raise GraphError(
+                f"{self.name}: role must be one of {get_args(Role)}, not {self.role!r}"
+            )
         if not self.shape or min(self.shape) < 1 or self.bytes > LARGEST_BYTES:
             raise GraphError(
-                f"{self.name}: shape {self.shape}, needed positive sizes and at most "
-                f"{LARGEST_BYTES} bytes"
+                f"{self.name}: shape must have positive sizes and take at most "
+                f"{LARGEST_BYTES} bytes, not {self.shape}"
             )
         scales, points = self.scales, self.zero_points
         if not all(math.isfinite(s) and s > 0 for s in scales):
@@ -109,7 +113,7 @@ class QTensor:
 
 @dataclass(frozen=True)
 class Run:
-    """So many elements, one after the other, of which each lies in [low, high]."""
+    """`count` consecutive elements, each in [low, high]."""
 
     low: int
     high: int
@@ -164,8 +168,8 @@ class AbstractOp(abc.ABC):
         declared = self.channel_scales if what == "scale" else self.channel_zero_points
         self.require(
             len(set(values)) == 1 or not places.isdisjoint(declared),
-            f"{tensor} has a {what} per channel, needed is one {what} for all; requantize it, or "
-            "let a matrix read it",
+            f"{tensor} must have one {what} for all channels, not one per channel; "
+            "requantize it, or let a matrix read it",
         )
 
     @abc.abstractmethod
@@ -222,13 +226,13 @@ class AbstractOp(abc.ABC):
         """Check that a requantization's factor is one that C can hold."""
         self.require(
             1 <= multiplier < INT32_LIMIT and 0 <= shift <= 30,
-            f"multiplier {multiplier}, shift {shift}; needed 1 to 2**31 - 1 and 0 to 30",
+            f"multiplier must be 1 to 2**31 - 1 and shift 0 to 30, not {multiplier} and {shift}",
         )
 
     def require_bound(self, bound: int, what: str = "accumulator") -> None:
         """Prove that a 32-bit quantity cannot overflow."""
         self.require(
             bound < INT32_LIMIT,
-            f"{what} can reach {bound}, needed below {INT32_LIMIT}; reduce the input range or "
-            "the number of terms",
+            f"{what} can reach {bound} and must stay below {INT32_LIMIT}; reduce the "
+            "input range or the number of terms",
         )

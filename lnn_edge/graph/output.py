@@ -43,8 +43,8 @@ class Output:
         check_name("output", self.name)
         if self.first < 0 or self.size < 1:
             raise GraphError(
-                f"output {self.name}: first {self.first}, size {self.size}; needed are at least 0 "
-                "and at least 1"
+                f"output {self.name}: first must be at least 0 and size at least 1, not "
+                f"{self.first} and {self.size}"
             )
         if not (math.isfinite(self.scale) and self.scale > 0):
             raise GraphError(
@@ -52,8 +52,8 @@ class Output:
             )
         if self.kind not in get_args(OutputKind):
             raise GraphError(
-                f"output {self.name}: kind {shown(repr(self.kind))}, needed one of "
-                f"{', '.join(get_args(OutputKind))}"
+                f"output {self.name}: kind must be one of "
+                f"{', '.join(get_args(OutputKind))}, not {shown(repr(self.kind))}"
             )
 
     @property
@@ -85,8 +85,8 @@ def check_outputs(outputs: Sequence[Output], vector: QTensor, classes: Sequence[
         names.add(output.name.upper())
         if output.first != at:
             raise GraphError(
-                f"output {output.name} begins at element {output.first}, needed is {at}; let "
-                "outputs lie one after the other, without overlap or gap"
+                f"output {output.name} must begin at element {at}, not {output.first}; "
+                "put outputs one after the other, without overlap or gap"
             )
         at = output.end
         _check_scale(output, vector)
@@ -101,7 +101,7 @@ def _check_scale(output: Output, vector: QTensor) -> None:
     scales = set(output.part(np.broadcast_to(vector.scales, vector.shape)).tolist())
     if len(scales) > 1:
         raise GraphError(
-            f"output {output.name} has {len(scales)} scales, needed is one; requantize it"
+            f"output {output.name} must have one scale, not {len(scales)}; requantize it"
         )
     if scales - {output.scale}:
         raise GraphError(
@@ -113,8 +113,8 @@ def _check_scale(output: Output, vector: QTensor) -> None:
 def _check_classes(scores: Sequence[Output], classes: Sequence[str]) -> None:
     if len(scores) > 1:
         raise GraphError(
-            f"outputs {', '.join(o.name for o in scores)} are scores, needed is one at most; call "
-            "the others logits"
+            "one output at most can be scores, not "
+            f"{', '.join(o.name for o in scores)}; call the others logits"
         )
     if classes and not scores:
         raise GraphError("metadata: classes are named and no output is scores; let one be")

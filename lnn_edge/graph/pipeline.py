@@ -117,7 +117,7 @@ class Pipeline:
         return tuple(s for s in self.stages if _windows_in(s, ring))
 
     def slides(self, ring: Ring) -> bool:
-        """Tell whether a ring is the window of its only reader, in order, and needs no copy.
+        """Return whether a ring is the window of its only reader, in order, and needs no copy.
 
         It is where the reader runs as the frame arrives and each frame is in some window.
         """
@@ -158,7 +158,7 @@ def _windows_in(stage: Stage, ring: Ring) -> tuple[Window, ...]:
 def _check_stages(pipeline: Pipeline) -> None:
     stages = pipeline.stages
     if len(stages) < 2 or not isinstance(stages[0].trigger, InputTrigger):
-        raise GraphError("needed an input stage and one that decides")
+        raise GraphError("a pipeline must have an input stage and one that decides")
     _, *between, last = stages
     if not isinstance(last.trigger, DecidingTrigger):
         raise GraphError(f"stage {last.name} must fire on events or every few frames")
@@ -222,7 +222,10 @@ def _check_rings(pipeline: Pipeline) -> None:
         if not pipeline.readers(ring):
             raise GraphError(f"no stage reads ring {ring.name}")
         if ring.frame.bytes % 2:
-            raise GraphError(f"ring {ring.name}: a frame has {ring.frame.bytes} bytes, needed even")
+            raise GraphError(
+                f"ring {ring.name}: a frame must have an even number of bytes, not "
+                f"{ring.frame.bytes}"
+            )
 
 
 def _check_input(pipeline: Pipeline) -> None:
@@ -234,9 +237,13 @@ def _check_input(pipeline: Pipeline) -> None:
             f"stage {stage.name} must fill ring {stage.trigger.ring} with {frame.name}"
         )
     if frame.dtype != "int16" or len(frame.shape) != 1:
-        raise GraphError(f"{frame.name}: {frame.dtype} {frame.shape}, needed one int16 per channel")
+        raise GraphError(
+            f"{frame.name} must be one int16 per channel, not {frame.dtype} {frame.shape}"
+        )
     if (frame.qmin, frame.qmax) != RANGES["int16"]:
-        raise GraphError(f"{frame.name}: samples are not limited; needed the whole range of int16")
+        raise GraphError(
+            f"{frame.name} must have the whole range of int16, since samples are not limited"
+        )
 
 
 def _check_triggers(pipeline: Pipeline) -> None:
@@ -257,8 +264,8 @@ def _check_event(trigger: EventTrigger, ring: Ring) -> None:
         raise GraphError("pre, wait and first_dt must be at least 0, post and capacity at least 1")
     if trigger.capacity > LARGEST_QUEUE or trigger.first_dt >= INT32_LIMIT:
         raise GraphError(
-            f"capacity {trigger.capacity}, first_dt {trigger.first_dt}; needed are at most "
-            f"{LARGEST_QUEUE} and below {INT32_LIMIT}"
+            f"capacity must be at most {LARGEST_QUEUE} and first_dt below {INT32_LIMIT}, "
+            f"not {trigger.capacity} and {trigger.first_dt}"
         )
     _check_ring(ring, trigger.pre + max(trigger.post, trigger.wait))
     _check_window(trigger.windows[0], ring)
@@ -266,32 +273,34 @@ def _check_event(trigger: EventTrigger, ring: Ring) -> None:
         raise GraphError("dt_next needs wait > 0, and wait > 0 needs dt_next")
     for tensor in trigger.inputs[1:]:
         if tensor.dtype != "uint16" or tensor.size != 1:
-            raise GraphError(f"{tensor.name}: {tensor.dtype} {tensor.shape}, needed one uint16")
+            raise GraphError(f"{tensor.name} must be one uint16, not {tensor.dtype} {tensor.shape}")
 
 
 def _check_source(trigger: EventTrigger, pipeline: Pipeline) -> None:
     stage, source = pipeline.stages[0], trigger.source
     if trigger.ring != stage.trigger.ring:
-        raise GraphError(f"events count input frames; needed a window of ring {stage.trigger.ring}")
+        raise GraphError(
+            f"events count input frames; their window must be of ring {stage.trigger.ring}"
+        )
     if source is None:
         return
     if source not in stage.outputs:
         raise GraphError(f"stage {stage.name} must give {source.name}, which tells of events")
     if source.dtype != "uint16" or source.size != 1:
-        raise GraphError(f"{source.name}: {source.dtype} {source.shape}, needed one uint16")
+        raise GraphError(f"{source.name} must be one uint16, not {source.dtype} {source.shape}")
 
 
 def _check_every(trigger: EveryTrigger, pipeline: Pipeline) -> None:
     if not (1 <= trigger.hop < INT32_LIMIT and 1 <= trigger.first < INT32_LIMIT):
         raise GraphError(
-            f"hop {trigger.hop}, first {trigger.first}; needed 1 to 2**31 - 1 frames each"
+            f"hop and first must be 1 to 2**31 - 1 frames, not {trigger.hop} and {trigger.first}"
         )
     for window in trigger.windows:
         ring = pipeline.ring(window.ring)
         if min(window.length, window.dilation) < 1:
             raise GraphError(
-                f"{window.frames.name}: length {window.length}, dilation {window.dilation}; needed "
-                "at least 1 frame each"
+                f"{window.frames.name}: length and dilation must be at least 1 frame, not "
+                f"{window.length} and {window.dilation}"
             )
         _check_ring(ring, window.reach)
         _check_window(window, ring)
@@ -303,21 +312,21 @@ def _check_pace(stage: Stage, trigger: EveryTrigger, window: Window, pipeline: P
     (first, hop), (other_first, other_hop) = pipeline.pace(counted), pipeline.pace(ring)
     if hop != other_hop or other_first > first or (first - other_first) % hop:
         raise GraphError(
-            f"stage {stage.name}: ring {ring.name} gets a frame after {other_first} input frames "
-            f"and every {other_hop}, ring {counted.name} after {first} and every {hop}; needed "
-            f"whenever {counted.name} gets one"
+            f"stage {stage.name}: ring {ring.name} must get a frame whenever "
+            f"{counted.name} gets one; it gets one after {other_first} input frames and "
+            f"every {other_hop}, ring {counted.name} after {first} and every {hop}"
         )
     needed = counted.length - trigger.reach + window.reach
     if stage is pipeline.deciding_stage and ring.length < needed:
         raise GraphError(
-            f"ring {ring.name} has {ring.length} frames, needed at least {needed}, to keep what "
-            f"stage {stage.name} reads as long as ring {counted.name} does"
+            f"ring {ring.name} must have at least {needed} frames, not {ring.length}, to "
+            f"keep what stage {stage.name} reads as long as ring {counted.name} does"
         )
 
 
 def _check_ring(ring: Ring, needed: int) -> None:
     if ring.length < needed:
-        raise GraphError(f"ring {ring.name} has {ring.length} frames, needed at least {needed}")
+        raise GraphError(f"ring {ring.name} must have at least {needed} frames, not {ring.length}")
 
 
 def _check_window(read: Window, ring: Ring) -> None:

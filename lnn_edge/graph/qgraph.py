@@ -39,7 +39,7 @@ class QGraph(Pipeline):
         super().__post_init__()
         outputs = self.deciding_stage.outputs
         if len(outputs) != 1 or outputs[0].dtype != "int16" or len(outputs[0].shape) != 1:
-            raise GraphError(f"{self.name}: needed one int16 vector as output")
+            raise GraphError(f"{self.name}: the output must be one int16 vector")
         self._check_output(outputs[0])
         contract = self.contract
         check_outputs(self.outputs, self.output, contract.classes)

@@ -15,7 +15,7 @@ from lnn_edge.graph.ir import QTensor
 
 Range = tuple[float, float]
 Run = Callable[[np.ndarray], np.ndarray]
-"""Outputs (N, T, O) of a model in real numbers on frames (N, T, C), each sequence from a reset."""
+"""Outputs (N, T, O) of a float model on frames (N, T, C), each sequence from a reset."""
 
 TAIL = 1e-4  # part of the values that may lie outside a range at each end, and saturates
 FAR = 8  # times the typical magnitude: who reaches further costs all others three bits
@@ -49,7 +49,7 @@ def range_without_tails(values: np.ndarray) -> Range:
 
 
 def choose_ranges(run: Run, frames: np.ndarray, channels: Sequence[Channel]) -> dict[str, Range]:
-    """Return the range that integers shall hold of each channel, by name.
+    """Return the range of each channel that the integers cover, by name.
 
     It is that of the values but TAIL. Where it reaches further than FAR times the typical
     magnitude, the model is asked: of that range and its halves, quarters..., the widest whose

@@ -91,12 +91,12 @@ class Ring:
         check_name("ring", self.name)
         if self.start not in get_args(Start):
             raise GraphError(
-                f"ring {self.name}: start {self.start!r}, needed one of {get_args(Start)}"
+                f"ring {self.name}: start must be one of {get_args(Start)}, not {self.start!r}"
             )
         if self.length < 1 or self.bytes > LARGEST_BYTES:
             raise GraphError(
-                f"ring {self.name} has {self.length} frames of {self.frame.bytes} bytes; needed at "
-                f"least 1 frame and at most {LARGEST_BYTES} bytes"
+                f"ring {self.name} must have at least 1 frame and at most {LARGEST_BYTES} "
+                f"bytes, not {self.length} frames of {self.frame.bytes} bytes"
             )
         low, high = self.frame.qmin, self.frame.qmax
         if self.starts_at_zero and not all(low <= z <= high for z in self.frame.zero_points):
@@ -260,11 +260,11 @@ class EveryTrigger:
         return tuple(window.frames for window in self.windows)
 
     def fires_after(self, frames: int) -> bool:
-        """Tell whether the newest of so many frames is one to fire on."""
+        """Return whether it fires on the newest of `frames` frames."""
         return frames >= self.first and (frames - self.first) % self.hop == 0
 
     def firings(self, frames: int) -> int:
-        """Return how often it fires in so many frames."""
+        """Return how often it fires in `frames` frames."""
         return 0 if frames < self.first else (frames - self.first) // self.hop + 1
 
     def next_firing(self, frames: int) -> int:
@@ -324,7 +324,7 @@ def event_trigger(stage: Stage) -> EventTrigger:
         GraphError: It fires on something else.
     """
     if not isinstance(stage.trigger, EventTrigger):
-        raise GraphError(f"stage {stage.name} fires on frames; needed one that fires on events")
+        raise GraphError(f"stage {stage.name} must fire on events, not on frames")
     return stage.trigger
 
 

@@ -166,7 +166,7 @@ class Lowering:
             LayerError: It is no tensor, such as what a layer returns beside its outputs.
         """
         if not isinstance(node, fx.Node) or node.op == "get_attr":
-            raise LayerError(f"a constant ({node}) where a value of the module is needed")
+            raise LayerError(f"a value of the module must stand here, not a constant ({node})")
         if node.name in self._carried:
             return self._carried[node.name]
         if node.name not in self.values and self.is_view_of_time(node):
@@ -175,7 +175,7 @@ class Lowering:
         if isinstance(value, tuple):
             value = value[0]
         if not isinstance(value, Value):
-            raise LayerError(f"{where(node)}: this is not at hand where it is needed")
+            raise LayerError(f"{where(node)}: this value is not available here")
         return value
 
     def is_view_of_time(self, node: fx.Node) -> bool:

@@ -124,7 +124,7 @@ def _sliding(module: nn.Module, windows: Sequences, hop: int) -> tuple[nn.Module
     """Return a module of sequences, and sequences of two windows each, one behind the other."""
     length = windows[0][0].shape[1]
     if not 0 < hop <= length:
-        raise QuantizationError(f"hop is {hop} frames; needed is 1 to {length}, those of a window")
+        raise QuantizationError(f"hop must be 1 to {length} frames, those of a window, not {hop}")
     after = [*windows[1:], windows[0]]
     pairs = [(torch.cat((a[0], b[0]), 1),) for a, b in zip(windows, after, strict=True)]
     return _Windows(module, length, hop), pairs
@@ -146,8 +146,8 @@ def _sequences(data: Any, has_several: bool) -> Sequences:
         for array in arrays:
             if array.ndim < 2 or not array.size:
                 raise QuantizationError(
-                    f"sequence {index} of the calibration data has shape {array.shape}; needed is "
-                    "(frames, channels)"
+                    f"sequence {index} of the calibration data must be (frames, "
+                    f"channels), not {array.shape}"
                 )
             check_finite(
                 f"sequence {index} of the calibration data",
@@ -208,7 +208,7 @@ def _fitted(plan: Plan, sequences: Sequences) -> tuple[QTensor, QTensor | None, 
     has_time, size = len(sequences[0]) > 1, sequences[0][0].shape[-1]
     if has_time and (frames[..., -1].min() < 0 or frames[..., -1].max() == 0):
         raise QuantizationError(
-            "elapsed times are negative, or 0 throughout; needed are positive ones, in seconds"
+            "elapsed times must be positive, in seconds; they are negative, or 0 throughout"
         )
     dtype = "int8" if _reads_int8(plan) else "int16"
     channels = [

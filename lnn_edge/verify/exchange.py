@@ -18,7 +18,7 @@ from lnn_edge.graph.sim.stream import Decision, Stream
 from lnn_edge.verify.journal import Journal, Past
 
 CountFunctions = Callable[[], Mapping[str, int] | None]
-"""Tells the instructions retired in each function so far; None where nobody counts them."""
+"""Returns the instructions retired in each function so far; None if they are not counted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ def stream_signals(
 def _added(
     before: Mapping[str, int] | None, after: Mapping[str, int] | None
 ) -> dict[str, int] | None:
-    """Return what came to each count, None where nobody counts."""
+    """Return the increase of each count; None if they are not counted."""
     if before is None or after is None:
         return None
     more = {name: n - before.get(name, 0) for name, n in after.items()}

@@ -61,7 +61,7 @@ class OutputCheck:
     Attributes:
         output: Where it lies, and what it means.
         mismatches: Decisions in which any bit of it differs.
-        float_error: rmse and max_abs of it against the model in real numbers, and the range of the
+        float_error: rmse and max_abs of it against the float model, and the range of the
             latter; None without it.
     """
 
@@ -103,17 +103,17 @@ class Verification:
         has_clock: Whether the device can come up on its configured clock at all; QEMU cannot.
         counts_samples: Whether counts hold what the samples made the model compute before it
             decided; if not, the decision alone.
-        line: What the serial line went through, None if nobody looked.
+        line: What the serial line went through; None if it was not watched.
         largest_call: The most that one sample made the model compute, None without a counter.
         decision_cost: What a decision takes, with and without its samples, None without a counter.
         functions: Instructions retired in each function of the firmware from the first reset to
-            the last answer, None where nobody counts them.
-        trained_on: Which of the recordings the model learned from, None if nobody asked.
+            the last answer; None if they are not counted.
+        trained_on: Which of the recordings the model learned from; None without a data set.
         is_invented: Whether there is no accuracy because it would mean nothing, see
             learned.is_invented.
         resumed_steps: Decisions that an interrupted run of the same verification left.
         reset_causes: Why the device started last, see Info.
-        is_image_good: Whether its flash holds what was built; None if nobody knows.
+        is_image_good: Whether its flash holds what was built; None if unknown.
         stack_free_bytes: Of its stack, that nothing has written to; None if it does not tell.
     """
 

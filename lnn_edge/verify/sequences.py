@@ -1,4 +1,4 @@
-"""A model on sequences of real frames: every bit of it, and its error in real numbers."""
+"""Verifies a model on sequences of frames: every bit, and its error against the float model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def verify_sequences(
 
     Returns:
         The verification, with float_error (rmse and max_abs of each of the device's outputs
-        against the model in real numbers) where the project holds the reference or an imported
+        against the float model) where the project holds the reference or an imported
         model, and warnings.
 
     Raises:
@@ -60,7 +60,7 @@ def verify_sequences(
 
 
 def takes_recordings(graph: QGraph) -> bool:
-    """Tell whether a model is fed samples of recordings of its task, and not real values."""
+    """Return whether a model is fed samples of recordings of its task, and not real values."""
     contract = graph.contract
     return bool(graph.classes) and (contract.task is not None or contract.adc_gain is not None)
 
@@ -68,7 +68,7 @@ def takes_recordings(graph: QGraph) -> bool:
 def _asked(
     project: Project, frames: np.ndarray | None
 ) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray] | None]:
-    """Return sequences (T, C), and the outputs (D, K) in real numbers where they can be had."""
+    """Return sequences (T, C), and the outputs (D, K) of the float model where it is there."""
     graph, reference = project.graph, project.graph.reference
     if frames is None:
         if reference is None:
@@ -93,7 +93,7 @@ def _errors(graph: QGraph, runs: Runs, wanted: np.ndarray) -> dict[str, dict[str
     got = np.array([record.outputs for run in runs for record in run])
     if len(got) != len(wanted):
         raise VerificationError(
-            f"the model in real numbers makes {len(wanted)} decisions, the device made {len(got)}; "
+            f"the float model makes {len(wanted)} decisions, the device made {len(got)}; "
             "quantize the model again"
         )
     return output_errors(graph, got, wanted)

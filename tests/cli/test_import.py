@@ -230,7 +230,7 @@ ARRAYS = {
     "empty": (np.zeros((0, 3, INPUT)), "has shape (0, 3, 4)"),
     "nan": (np.full((9, INPUT), np.nan), "holds 36 NaN or infinite values, the first at [0, 0]"),
     "infinite": (np.full((1, 9, INPUT), 1e39), "NaN or infinite values, the first at [0, 0, 0]"),
-    "text": (np.full((9, INPUT), "a"), "holds no real numbers"),
+    "text": (np.full((9, INPUT), "a"), "must hold real numbers"),
 }
 
 

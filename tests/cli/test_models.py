@@ -223,7 +223,7 @@ def test_an_unknown_key_of_a_recipe_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("epochs", "1.5", "training: epochs is 1.5, needed int"),
+        ("epochs", "1.5", "training: epochs must be int, not 1.5"),
         ("epochs", "0", "training: epochs is 0, needed is 1 to"),
         ("batch_size", "-2", "training: batch_size is -2, needed is 1 to"),
         ("burn_in", "40", "burn_in is 40, needed is less than sequence_length, which is 40"),
@@ -241,7 +241,7 @@ def test_an_unknown_key_of_a_recipe_is_named(tmp_path: Path) -> None:
         ("strides", "[2, 0, 2]", "[model] every size must be at least 1"),
         ("strides", "[2]", "[model] filters, kernel_sizes and strides need one entry per layer"),
         ("kernel_sizes", "[7, 5, 500]", "[model] kernel_size 500 does not fit"),
-        ("backbone_units", '"8"', "backbone_units is '8', needed int"),
+        ("backbone_units", '"8"', "backbone_units must be int, not '8'"),
     ],
 )
 def test_a_wrong_value_of_a_recipe_is_named_before_anything_is_done(

@@ -136,17 +136,17 @@ def test_virtual_board_stands_for_the_same_machine():
 CONTRADICTIONS = {
     "unknown key": ("[mcu]", "[mcu]\nspeed = 3", "unknown key 'speed'"),
     "missing key": ("irq        = 37\n", "", "key 'irq' is missing"),
-    "wrong type": ("irq        = 37", 'irq = "37"', "irq is '37', needed int"),
+    "wrong type": ("irq        = 37", 'irq = "37"', "irq must be int, not '37'"),
     "not a family": ('"stm32f7"', '"stm32f9"', "family must be one of .*, not 'stm32f9'"),
     "PLL result": ("n = 432", "n = 400", "core_hz is 216000000, but the PLL gives 200000000"),
-    "PLL input": ("m = 25, n = 432", "m = 50, n = 864", "n is 864, needed 50 to 432"),
-    "PLL divisor": ("p = 2 }", "p = 3 }", r"p is 3, needed one of 2, 4, 6, 8"),
+    "PLL input": ("m = 25, n = 432", "m = 50, n = 864", "n must be 50 to 432, not 864"),
+    "PLL divisor": ("p = 2 }", "p = 3 }", r"p must be one of 2, 4, 6, 8, not 3"),
     "PLL divider": ("p = 2 }", "p = 2, r = 2 }", "divides by p, leave out the other"),
     "PLL oscillator": ("m = 25, n = 432, p = 2", "m = 25, n = 432, p = 4", "gives 108000000"),
     "too fast": ("max_core_hz        = 216", "max_core_hz = 200", "core clock would be 216 MHz"),
     "peripheral bus": ("apb1_div          = 4", "apb1_div = 2", "apb1 would be 108 MHz"),
-    "bus divider": ("apb1_div          = 4", "apb1_div = 3", "apb1_div is 3, needed one of"),
-    "wait states": ("wait_states = 7", "wait_states = 6", "is 6, needed at least 7"),
+    "bus divider": ("apb1_div          = 4", "apb1_div = 3", "apb1_div must be one of"),
+    "wait states": ("wait_states = 7", "wait_states = 6", "must be at least 7, not 6"),
     "over-drive": ("overdrive         = true", "overdrive = false", "overdrive is off"),
     "no oscillator": ("hse_hz            = 25_000_000", "hse_hz = 0", "hse_hz is 0"),
     "overlap": ("start = 0x20010000", "start = 0x20000000", "overlaps"),
@@ -161,15 +161,15 @@ CONTRADICTIONS = {
     "alternate": ("rx_af      = 7", "rx_af = 16", "rx_af is 16"),
     "address": ("0x40011000", "0x20011000", "no peripheral address"),
     "baud": ("baud       = 115_200", "baud = 10_000_000", "cannot make"),
-    "emulator": ('emulator = "virtual"', 'emulator = "bochs"', "needed virtual, qemu:MACHINE"),
+    "emulator": ('emulator = "virtual"', 'emulator = "bochs"', "must be virtual, qemu:MACHINE"),
     "script": ("disco.cfg", "disco.cfg; reboot", "no configuration file"),
     "name": ('name    = "stm32f746g-disco"', 'name = "My Board"', "lower-case letters"),
     "no TOML": ("[mcu]", "[mcu", "not valid TOML"),
-    "buffers": ('region     = "dtcm"', 'region = "itcm"', "'itcm', needed a RAM that DMA reaches"),
+    "buffers": ('region     = "dtcm"', 'region = "itcm"', "region must be a RAM that DMA reaches"),
     "no buffers": ('region     = "dtcm"', 'region = "flash"', "that DMA reaches: dtcm, sram"),
     "one stream": ("tx_stream  = 7", "tx_stream = 2", "rx_stream and dma.tx_stream are both 2"),
-    "stream": ("rx_stream  = 2", "rx_stream = 8", "rx_stream is 8, needed 0 to 7"),
-    "request": ("rx_request = 4", "rx_request = 8", "rx_request is 8, needed 0 to 7"),
+    "stream": ("rx_stream  = 2", "rx_stream = 8", "rx_stream must be 0 to 7, not 8"),
+    "request": ("rx_request = 4", "rx_request = 8", "rx_request must be 0 to 7, not 8"),
     "one interrupt": ("rx_irq     = 58", "rx_irq = 37", "rx_irq is 37, which is the interrupt of"),
     "controller": ("0x40026400", "0x20026400", "dma.base is 0x20026400"),
 }
@@ -200,7 +200,8 @@ def test_the_buffers_of_the_h7_lie_beside_its_dma_and_not_in_dtcm(tmp_path):
     assert board.dma_is_cached
     base = resources.path("boards") / "nucleo-h743zi.toml"
     path = changed(tmp_path, 'region     = "sram"', 'region = "dtcm"', base)
-    assert "region is 'dtcm', needed a RAM that DMA reaches: axi_sram, sram, sram4" in refusal(path)
+    wanted = "region must be a RAM that DMA reaches (axi_sram, sram, sram4), not 'dtcm'"
+    assert wanted in refusal(path)
 
 
 def test_tightly_coupled_buffers_need_no_care_for_the_cache():

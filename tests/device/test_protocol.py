@@ -133,7 +133,7 @@ def test_info_lies_as_the_specification_says():
     ],
 )
 def test_a_payload_of_wrong_length_is_named(decode, payload):
-    with pytest.raises(LinkError, match=r"bytes where .* needed"):
+    with pytest.raises(LinkError, match=r"must have .* bytes, not"):
         decode(payload)
 
 

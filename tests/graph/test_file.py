@@ -131,7 +131,7 @@ def test_a_start_at_the_edge_is_stored_as_before(tmp_path: Path) -> None:
     document = document_of(read_members(path))
     document["rings"][0]["start"] = "mirror"
     message = refusal(write_members(path, with_document(read_members(path), document)))
-    assert "ring: start is 'mirror', needed ('edge', 'zero')" in message
+    assert "ring: start must be ('edge', 'zero'), not 'mirror'" in message
 
 
 def test_a_firing_on_frames_is_stored_under_its_own_kind(tmp_path: Path) -> None:
@@ -147,10 +147,10 @@ def test_a_firing_on_frames_is_stored_under_its_own_kind(tmp_path: Path) -> None
     }
     document["stages"][1]["trigger"]["dilation"] = 0
     write_members(path, with_document(read_members(path), document))
-    assert "dilation 0; needed at least 1 frame each" in refusal(path)
+    assert "length and dilation must be at least 1 frame, not" in refusal(path)
     document["stages"][1]["trigger"]["hop"] = 0
     write_members(path, with_document(read_members(path), document))
-    assert "hop 0, first 6; needed" in refusal(path)
+    assert "hop and first must be 1 to 2**31 - 1 frames, not 0 and 6" in refusal(path)
 
 
 def test_attributes_at_their_default_are_not_written(tmp_path: Path) -> None:
@@ -319,8 +319,8 @@ def test_two_members_of_one_name_are_refused(members: Members, tmp_path: Path) -
     ("document", "sentence"),
     [
         ({"format": FORMAT + 1}, f"graph format {FORMAT + 1}, this lnn-edge reads up to {FORMAT}"),
-        ({"format": OLDEST_FORMAT - 1}, f"graph format 0, needed {OLDEST_FORMAT}"),
-        ({"format": 1, "outputs": [{}]}, "graph format 1, needed 2; quantize the model again"),
+        ({"format": OLDEST_FORMAT - 1}, f"graph format must be {OLDEST_FORMAT}, not 0"),
+        ({"format": 1, "outputs": [{}]}, "graph format must be 2, not 1; quantize the model again"),
         ({"format": "1"}, "no format number"),
         ({}, "no format number"),
         ([], "no format number"),
@@ -367,14 +367,14 @@ def tensor(name: str, **values: object) -> Edit:
         (lambda d: d["stages"][1]["operators"][20].update(inputs=["dt"]), "malformed graph"),
         (lambda d: d["tensors"].pop("coarse"), "malformed graph"),
         (tensor("coarse", unit="mV"), "malformed graph"),
-        (tensor("coarse", dtype="float32"), "coarse: dtype 'float32', needed one of"),
+        (tensor("coarse", dtype="float32"), "coarse: dtype must be one of"),
         (tensor("coarse", shape=[12.5, 2]), "12.5 where an integer belongs"),
         (tensor("coarse", qmax=True), "True where an integer belongs"),
-        (attribute("multiplier", 0), "decimate decimate: multiplier 0, shift 1; needed"),
+        (attribute("multiplier", 0), "decimate decimate: multiplier must be 1 to 2**31 - 1"),
         (attribute("multiplier", 1.5), "1.5 where an integer belongs"),
-        (attribute("multiplier", 1 << 31), "multiplier 2147483648, shift 1; needed"),
-        (attribute("shift", -1), "shift -1; needed"),
-        (attribute("shift", 10**12), "shift 1000000000000; needed"),
+        (attribute("multiplier", 1 << 31), "not 2147483648 and 1"),
+        (attribute("shift", -1), "and -1"),
+        (attribute("shift", 10**12), "and 1000000000000"),
         (attribute("gain", 0, operator=4), "floor and gain must be at least 1"),
         (lambda d: d["constants"].pop(BIAS), f"{BIAS} does not belong to this graph"),
         (lambda d: d.update(constants=[]), "malformed graph"),
@@ -470,7 +470,7 @@ def test_a_shift_that_breaks_the_overflow_proof_is_refused(
         (tensor("joined", qmin=-1, qmax=1), "values in [-128, 127] are copied to [-1, 1]"),
         (tensor("average_next", qmin=0), "the state must hold"),
         (tensor("usual_next", qmin=0), "the template must hold"),
-        (tensor("gate", qmax=99), "table values in [11, 32757], needed [0, 99]"),
+        (tensor("gate", qmax=99), "table values must be in [0, 99], not [11, 32757]"),
     ],
 )
 def test_a_range_that_is_not_kept_is_refused(

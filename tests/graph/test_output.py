@@ -70,20 +70,23 @@ def test_each_output_has_the_real_values_of_its_own_head() -> None:
     [
         (lambda: replace(POSE, name="2nd"), "output name '2nd' is not a C identifier; rename it"),
         (lambda: replace(POSE, name="class"), "not a C identifier"),
-        (lambda: replace(POSE, first=-1), "output pose: first -1, size 2; needed are"),
-        (lambda: replace(POSE, size=0), "output pose: first 3, size 0; needed are"),
+        (lambda: replace(POSE, first=-1), "output pose: first must be at least 0 and size at"),
+        (
+            lambda: replace(POSE, size=0),
+            "first must be at least 0 and size at least 1, not 3 and 0",
+        ),
         (lambda: replace(POSE, scale=0.0), "scale 0.0 must be positive and finite"),
         (lambda: replace(POSE, scale=float("nan")), "scale nan must be positive and finite"),
         (
             lambda: replace(POSE, kind="softmax"),
-            "output pose: kind 'softmax', needed one of scores, logits, values",
+            "output pose: kind must be one of scores, logits, values, not 'softmax'",
         ),
         (
             lambda: with_heads(GAIT, replace(POSE, first=2, size=3), STRIDES),
-            "output pose begins at element 2, needed is 3; let outputs lie one after the other",
+            "output pose must begin at element 3, not 2; put outputs one after the other",
         ),
-        (lambda: with_heads(GAIT, STRIDES), "output strides begins at element 5, needed is 3"),
-        (lambda: with_heads(POSE, GAIT, STRIDES), "output pose begins at element 3, needed is 0"),
+        (lambda: with_heads(GAIT, STRIDES), "output strides must begin at element 3, not 5"),
+        (lambda: with_heads(POSE, GAIT, STRIDES), "output pose must begin at element 0, not 3"),
         (lambda: with_heads(GAIT, POSE), "outputs end at element 5, all_heads has 6; let them"),
         (
             lambda: with_heads(GAIT, POSE, replace(STRIDES, size=2)),
@@ -95,7 +98,7 @@ def test_each_output_has_the_real_values_of_its_own_head() -> None:
         ),
         (
             lambda: with_heads(GAIT, replace(POSE, size=3)),
-            "output pose has 2 scales, needed is one; requantize it",
+            "output pose must have one scale, not 2; requantize it",
         ),
         (
             lambda: with_heads(GAIT, replace(POSE, scale=0.002), STRIDES),
@@ -115,7 +118,7 @@ def test_each_output_has_the_real_values_of_its_own_head() -> None:
         ),
         (
             lambda: with_heads(GAIT, POSE, replace(STRIDES, kind="scores")),
-            "outputs gait, strides are scores, needed is one at most; call the others logits",
+            "one output at most can be scores, not gait, strides; call the others logits",
         ),
         (
             lambda: with_heads(),
@@ -200,7 +203,7 @@ def test_other_outputs_make_another_graph(change: Callable[[], QGraph]) -> None:
     ("changes", "sentence"),
     [
         ({"format": 3}, "graph format 3, this lnn-edge reads up to 2; upgrade lnn-edge"),
-        ({"format": 1}, "graph format 1, needed 2; quantize the model again"),
+        ({"format": 1}, "graph format must be 2, not 1; quantize the model again"),
         ({"outputs": []}, "or name its parts as heads"),
         ({"outputs": [{"name": "a"}]}, "malformed graph"),
         ({"outputs": 5}, "malformed graph"),

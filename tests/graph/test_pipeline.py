@@ -69,7 +69,7 @@ def staged_ring(index: int, **fields: object) -> Change:
             ),
             "no stage writes the frames of ring idle",
         ),
-        (staged_ring(0, length=7), "ring samples has 7 frames, needed at least 8"),
+        (staged_ring(0, length=7), "ring samples must have at least 8 frames, not 7"),
     ],
 )
 def test_stages_that_do_not_join_are_named(change: Change, sentence: str) -> None:
@@ -89,7 +89,7 @@ def test_a_frame_of_odd_bytes_is_refused() -> None:
         Stage("sample", InputTrigger(first, "codes"), (narrow,), (), (frame,)),
         Stage("decide", EveryTrigger("codes", window, 2, 2), (widen,)),
     )
-    with pytest.raises(GraphError, match="ring codes: a frame has 3 bytes, needed even"):
+    with pytest.raises(GraphError, match="codes: a frame must have an even number of bytes, not 3"):
         Pipeline(stages, (Ring("codes", frame, 2),))
 
 

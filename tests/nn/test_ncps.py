@@ -384,7 +384,7 @@ EDITS: dict[str, tuple[str, Callable[[Any, Any], object], str]] = {
     "text": (
         "ltc_auto",
         lambda _, layer: layer["config"]["cell"]["config"].update(ode_unfolds="4"),
-        "ode_unfolds is '4', needed int",
+        "ode_unfolds must be int, not '4'",
     ),
     "no unfold": (
         "ltc_auto",
@@ -439,7 +439,7 @@ def test_what_changes_no_output_is_no_obstacle(tmp_path: Path) -> None:
     [
         (b"{", "config.json is damaged"),
         (b"[" * 100_000, "config.json is damaged"),
-        (b"[1, 2]", "needed a table"),
+        (b"[1, 2]", "must be a table"),
         (b'{"class_name": "Mine", "config": {}}', "model of class Mine"),
         (b" " * (1 << 24) + b"{}", "config.json has 16777218 bytes"),
     ],

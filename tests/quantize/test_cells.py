@@ -188,7 +188,7 @@ def test_the_header_tells_of_values_and_their_scales(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda x: x[0], "needed is"),
+        (lambda x: x[0], "must "),
         (lambda x: x[..., :-1], "5 and 6|shapes cannot be multiplied"),
         (lambda x: x[:0], "no sequence"),
         (lambda x: np.where(x > 3, np.nan, x), "NaN"),

@@ -209,7 +209,7 @@ def test_a_graph_and_its_reference_are_read_back(tmp_path: Path) -> None:
     [
         ([], "hold no sequence"),
         (np.full((2, 40, 6), np.nan), "NaN or infinite"),
-        ([np.zeros(6)], "needed is \\(frames, channels\\)"),
+        ([np.zeros(6)], "must be \\(frames, channels\\)"),
         ((X, X[..., :1]), "give dt='input'"),
     ],
 )

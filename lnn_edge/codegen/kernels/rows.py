@@ -18,7 +18,7 @@ from lnn_edge.graph.ops.rows import AbstractRowOp
 BLOCK = 4
 """Rows that are summed together, and columns of a group."""
 SPAN = 512
-"""Columns of a block of a wide row: of so many int8 products no sum reaches PAIR_LIMIT."""
+"""Columns of a block of a wide row: the sum of that many int8 products stays below PAIR_LIMIT."""
 WIDE_BYTES = 2048
 """Of widened input, above which it is widened a block at a time."""
 WORTH_HALVES = 256
@@ -111,12 +111,12 @@ def pack_halves(op: AbstractRowOp) -> Constants:
 
 
 def is_grouped(op: AbstractOp) -> bool:
-    """Tell whether filters read a part of the channels each."""
+    """Return whether filters read a part of the channels each."""
     return isinstance(op, AbstractConvolution) and op.groups > 1
 
 
 def pays(op: AbstractRowOp) -> bool:
-    """Tell whether whole blocks cost less than the plain loop; tiny matrices are mostly padding.
+    """Return whether whole blocks cost less than the plain loop; tiny matrices are mostly padding.
 
     Groups have no blocks: few of their rows read the same columns.
 
@@ -128,7 +128,7 @@ def pays(op: AbstractRowOp) -> bool:
 
 
 def stays_below(op: AbstractRowOp) -> bool:
-    """Tell whether the sums of the high rows stay below PAIR_LIMIT."""
+    """Return whether the sums of the high rows stay below PAIR_LIMIT."""
     x = op.inputs[0]
     high = np.abs(op.weight[1::2].astype(np.int64)).sum(axis=1)
     return int(high.max(initial=0)) * max(abs(x.qmin), abs(x.qmax)) < PAIR_LIMIT
@@ -160,7 +160,7 @@ def fits_words(op: AbstractRowOp, core: Core) -> bool:
 
 
 def is_wide(op: AbstractRowOp) -> bool:
-    """Tell whether the widened columns of a row would take much memory."""
+    """Return whether the widened columns of a row would take much memory."""
     return patch_bytes(op) > WIDE_BYTES
 
 

@@ -34,7 +34,7 @@ class LinkCounters:
         requests: Asked for.
         retries: Requests sent again.
         bad_frames: Damaged blocks that were dropped.
-        stale_replies: Replies to nothing that was asked.
+        stale_replies: Replies that match no request.
         recoveries: Resets of the board after which it was brought back to where it was.
         reopened: Times that the port was gone and came back.
     """
@@ -70,7 +70,7 @@ class _Taken:
 class _Attempts:
     """What is sent under one number until it is answered.
 
-    A request may be cut shorter while nobody answers: the board takes whichever comes first, and
+    A request may be cut shorter until it is answered: the board takes whichever comes first, and
     what it has taken it answers again only when that very request is repeated.
     """
 

@@ -138,8 +138,8 @@ class Link:
         info = Info.decode(self._exchange.request(Kind.HELLO, payload, Kind.INFO, patience))
         if model_sha256 is not None and info.model_sha256 != model_sha256:
             raise LinkError(
-                f"the board runs model {info.model_name} {info.model_sha256.hex()[:12]},"
-                f" needed is {model_sha256.hex()[:12]}: run `lnn-edge flash`"
+                f"the board must run model {model_sha256.hex()[:12]}, not "
+                f"{info.model_name} {info.model_sha256.hex()[:12]}; run `lnn-edge flash`"
             )
         self._info = info
         return info
@@ -401,7 +401,7 @@ class Link:
 
 
 def _check_results(results: Results, asked: set[int]) -> None:
-    """Refuse an answer to a request of one of so many frames that leads nowhere."""
+    """Refuse an answer to a frame request that does not lead on."""
     is_part = results.more and results.consumed < max(asked)
     is_stuck = results.more and not results.records  # only records can fill a reply
     if is_stuck or not (results.consumed in asked or is_part):

@@ -52,7 +52,7 @@ class AbstractProbe(AbstractRunner):
 
         Args:
             command: Program and arguments.
-            marks: What a line of its output that tells of a failure contains.
+            marks: What a line of its output contains that reports a failure.
 
         Raises:
             LinkError: It failed or did not end.

@@ -73,10 +73,10 @@ class AbstractRunner(abc.ABC):
 
     @abc.abstractmethod
     def diagnosis(self) -> str | None:
-        """Why the device ended, in one line; None while it runs, or if nobody can know."""
+        """Why the device ended, in one line; None while it runs, or if unknown."""
 
     def instructions_by_function(self) -> dict[str, int] | None:
-        """Instructions retired in each function so far; None where nobody counts them."""
+        """Instructions retired in each function so far; None if they are not counted."""
         return None
 
     @abc.abstractmethod

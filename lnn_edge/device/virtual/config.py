@@ -171,14 +171,14 @@ def _usart(value: Any, where: str) -> UsartConfig:
 
 def _as_list(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise BoardError(f"{where}: a list of regions is needed, got {type(value).__name__}")
+        raise BoardError(f"{where} must be a list of regions, not {type(value).__name__}")
     return value
 
 
 def _known_keys(raw: Any, kind: type, where: str, *, complete: bool) -> dict[str, Any]:
     """Check keys and types against a dataclass; integers may be strings such as "0x20000000"."""
     if not isinstance(raw, dict):
-        raise BoardError(f"{where}: an object is needed, got {type(raw).__name__}")
+        raise BoardError(f"{where} must be an object, not {type(raw).__name__}")
     types = {field.name: str(field.type) for field in fields(kind)}
     for key in raw:
         if key not in types:
@@ -194,9 +194,9 @@ def _typed(value: Any, type_name: str, where: str) -> Any:
     if type_name == "int":
         return _integer(value, where)
     if type_name == "str" and not isinstance(value, str):
-        raise BoardError(f"{where}: a text is needed, got {value!r}")
+        raise BoardError(f"{where} must be a text, not {value!r}")
     if type_name == "bool" and not isinstance(value, bool):
-        raise BoardError(f"{where}: true or false is needed, got {value!r}")
+        raise BoardError(f"{where} must be true or false, not {value!r}")
     return value
 
 
@@ -208,7 +208,7 @@ def _integer(value: Any, where: str) -> int:
             return value
     except ValueError:
         pass
-    raise BoardError(f"{where}: an integer is needed, got {value!r}")
+    raise BoardError(f"{where} must be an integer, not {value!r}")
 
 
 def _check_usart(name: str, usart: UsartConfig) -> None:

@@ -10,7 +10,7 @@ import socket
 from lnn_edge.errors import LinkError, MissingToolError
 
 _CHUNK = 65536
-_KEPT = 1 << 20  # bytes kept while nobody listens, the newest
+_KEPT = 1 << 20  # newest bytes, kept until a client connects
 
 
 class AbstractPort(abc.ABC):

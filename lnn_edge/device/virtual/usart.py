@@ -4,7 +4,7 @@ The host's bytes wait in `line.incoming` and arrive one frame time after another
 that never pauses. They wait there while the receiver is off; once it is on nothing waits for the
 firmware: a byte that arrives while RXNE is set is lost and sets ORE.
 
-Where a DMA stream serves a direction, its frames are worked off in bursts: one event for as many as
+Where a DMA stream serves a direction, its frames are processed in bursts: one event for as many as
 end before something can notice, see `lnn_edge.device.virtual.dma`.
 """
 

@@ -37,7 +37,7 @@ class Biquads(AbstractOp):
     short of its value (docs/numerics.md, dead zones). Where state[c, 0, 0] is -2**31 the channel is
     new: its first sample is taken as if it had always been there, v_k = gain_k v_j.
 
-    The error against the same filter in real numbers is half an LSB of y, and less than 0.1 LSB of
+    The error against the same filter in floats is half an LSB of y, and less than 0.1 LSB of
     x that sections and coefficients add; tested against scipy.signal.sosfilt.
 
     Attributes:
@@ -79,8 +79,8 @@ class Biquads(AbstractOp):
         largest = float(max(np.abs(real).max(), np.abs(gain).max()))
         if not largest < 4:
             raise QuantizationError(
-                f"{name}: a coefficient or gain of {largest:.3g}, needed is below 4; take a filter "
-                "of lower order or a gain of 1"
+                f"{name}: coefficients and gains must be below 4, not {largest:.3g}; take "
+                "a filter of lower order or a gain of 1"
             )
         factor = fixed.quantize_multiplier(x.scales[0] / y.scales[0] / (1 << FRACTION_BITS))
         return cls(
@@ -104,17 +104,18 @@ class Biquads(AbstractOp):
         shape = (x.size, self.sections + 1, 3)
         self.require(
             x.dtype == "int16" and len(x.shape) == 1 and y.shape == x.shape,
-            f"input {x.dtype} {x.shape}, output {y.shape}; needed int16 vectors of one length",
+            f"input and output must be int16 vectors of one length, not {x.dtype} "
+            f"{x.shape} and {y.shape}",
         )
         self.require(
             self.coefficients.shape == (self.sections, 5)
             and self.gain.shape == (self.sections,)
             and self.coefficients.dtype == self.gain.dtype == np.int32,
-            "needed int32 coefficients (K, 5) and gains (K,)",
+            "coefficients must be int32 (K, 5) and gains int32 (K,)",
         )
         self.require(
             state.shape == update.shape == shape and state.dtype == update.dtype == "int32",
-            f"state {state.dtype} {state.shape}, needed int32 {shape}",
+            f"state must be int32 {shape}, not {state.dtype} {state.shape}",
         )
         self.require(
             state.qmin == EMPTY
@@ -125,7 +126,7 @@ class Biquads(AbstractOp):
         self.require(
             len(x.scales) == len(y.scales) == 1
             and state.scales == update.scales == (x.scales[0] / (1 << FRACTION_BITS),),
-            "needed one scale each, the state's that of x / 2**12",
+            "each tensor must have one scale, the state that of x / 2**12",
         )
         self.require(
             all(t.zero_points == (0,) for t in (x, state, update, y)), "zero points must be 0"

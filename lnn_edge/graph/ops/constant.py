@@ -35,12 +35,12 @@ class Constant(AbstractOp):
         self.require(not self.inputs, "takes no input")
         self.require(
             self.value.shape == y.shape and self.value.dtype == np.int32,
-            f"value {self.value.dtype} {self.value.shape}, needed int32 {y.shape}",
+            f"value must be int32 {y.shape}, not {self.value.dtype} {self.value.shape}",
         )
         low, high = int(self.value.min()), int(self.value.max())
         self.require(
             y.qmin <= low and high <= y.qmax,
-            f"values in [{low}, {high}], needed [{y.qmin}, {y.qmax}]",
+            f"values must be in [{y.qmin}, {y.qmax}], not [{low}, {high}]",
         )
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:

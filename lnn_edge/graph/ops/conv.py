@@ -69,6 +69,6 @@ class Conv1d(AbstractConvolution):
         x, y = self.inputs[0], self.outputs[0]
         self.require(
             len(x.shape) == len(y.shape) == 2,
-            f"shapes {x.shape} and {y.shape}, needed are frames and channels",
+            f"shapes must be (frames, channels), not {x.shape} and {y.shape}",
         )
         self.check_walk()

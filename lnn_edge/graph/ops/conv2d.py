@@ -69,6 +69,6 @@ class Conv2d(AbstractConvolution):
         x, y = self.inputs[0], self.outputs[0]
         self.require(
             len(self.image) == len(y.shape) == 3,
-            f"shapes {x.shape} and {y.shape}, needed are rows, columns and channels",
+            f"shapes must be (rows, columns, channels), not {x.shape} and {y.shape}",
         )
         self.check_walk()

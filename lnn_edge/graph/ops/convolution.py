@@ -55,10 +55,10 @@ class AbstractConvolution(AbstractRowOp):
             self.groups >= 1 and channels % self.groups == filters % self.groups == 0,
             f"{self.groups} groups of {channels} channels and {filters} filters",
         )
-        needed = (filters, self.elements * channels // self.groups)
+        wanted = (filters, self.elements * channels // self.groups)
         self.require(
-            self.weight.shape == needed,
-            f"weight {self.weight.shape} maps {x.shape} not to {y.shape}, needed {needed}",
+            self.weight.shape == wanted,
+            f"weight must be {wanted} to map {x.shape} to {y.shape}, not {self.weight.shape}",
         )
         self.require(
             len(set(x.zero_points)) == 1 or self.walk.stays_inside,

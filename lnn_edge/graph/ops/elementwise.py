@@ -116,7 +116,10 @@ class TimeGate(AbstractOp):
         """Check shapes, zero points and both products, whose sum then fits 64 bits."""
         a, b, dt = self.inputs
         y = self.outputs[0]
-        self.require(a.shape == b.shape == y.shape and dt.size == 1, "needed a, b, y alike, dt one")
+        self.require(
+            a.shape == b.shape == y.shape and dt.size == 1,
+            "a, b and y must have one shape, dt one element",
+        )
         self.require(all(t.zero_points == (0,) for t in (*self.inputs, y)), "zero points must be 0")
         for multiplier, shift in zip(self.multipliers, self.shifts, strict=True):
             self.require_factor(multiplier, shift)

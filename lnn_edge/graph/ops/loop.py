@@ -51,11 +51,11 @@ class Loop(AbstractOp):
         """Check that the body is whole, and that x and y hold its rounds."""
         self.require(
             self.count >= 1 and self.stride >= 1,
-            f"{self.count} rounds, stride {self.stride}; needed at least 1",
+            f"rounds and stride must be at least 1, not {self.count} and {self.stride}",
         )
         self.require(
             bool(self.body) and all(op.inputs and not op.nested for op in self.body),
-            "needed operators inside that read something, no loop among them",
+            "it must hold operators that read something, and no loop",
         )
         try:
             check_flow("body", self.given, self.body, self.kept)
@@ -93,7 +93,7 @@ class Loop(AbstractOp):
         y, result = self.outputs[0], self.result
         self.require(
             y.shape in ((self.count, *result.shape), result.shape),
-            f"output shape {y.shape}, needed {(self.count, *result.shape)} or {result.shape}",
+            f"output shape must be {(self.count, *result.shape)} or {result.shape}, not {y.shape}",
         )
         formats = [(t.dtype, t.scale, t.zero_point) for t in (y, result)]
         self.require(

@@ -148,14 +148,18 @@ class Lut(AbstractOp):
         """Check shapes and table length."""
         x, y = self.inputs[0], self.outputs[0]
         self.require(x.shape == y.shape, f"shapes {x.shape} and {y.shape} differ")
-        self.require(0 <= self.step_bits <= 12, f"step_bits {self.step_bits}, needed 0 to 12")
+        self.require(0 <= self.step_bits <= 12, f"step_bits must be 0 to 12, not {self.step_bits}")
         count = ((x.qmax - x.qmin) >> self.step_bits) + (2 if self.step_bits else 1)
-        self.require(self.table.shape == (count,), f"table {self.table.shape}, needed ({count},)")
-        self.require(self.table.dtype == y.dtype, f"table {self.table.dtype}, needed {y.dtype}")
+        self.require(
+            self.table.shape == (count,), f"table must have {count} entries, not {self.table.shape}"
+        )
+        self.require(
+            self.table.dtype == y.dtype, f"table must be {y.dtype}, not {self.table.dtype}"
+        )
         low, high = int(self.table.min()), int(self.table.max())
         self.require(
             y.qmin <= low and high <= y.qmax,
-            f"table values in [{low}, {high}], needed [{y.qmin}, {y.qmax}]",
+            f"table values must be in [{y.qmin}, {y.qmax}], not [{low}, {high}]",
         )
         self.require(self.function in FUNCTIONS, f"unknown function {self.function!r}")
         spread = int(np.abs(self.table.astype(np.int64)).max()) * 3 << self.step_bits

@@ -36,7 +36,10 @@ class Remember(AbstractOp):
         """Check formats; the sum stays below 2**31 * 2**15 + 2**30 * 2**15 + 2**14."""
         (c, f, i, g), y = self.inputs, self.outputs[0]
         _require_gates(self, f, g)
-        self.require(15 <= self.fraction_bits <= 30, "needed 15 to 30 fraction bits")
+        self.require(
+            15 <= self.fraction_bits <= 30,
+            f"fraction_bits must be 15 to 30, not {self.fraction_bits}",
+        )
         self.require(
             c.dtype == y.dtype == "int32"
             and c.scales == y.scales == (i.scales[0] * 2.0 ** (15 - self.fraction_bits),),

@@ -41,7 +41,7 @@ class AbstractPool(AbstractOp):
             GraphError: The geometry has a dilation.
         """
         if geometry.dilation != (1, 1):
-            raise GraphError(f"{cls.kind} {name}: dilation {geometry.dilation}, needed (1, 1)")
+            raise GraphError(f"{cls.kind} {name}: dilation must be (1, 1), not {geometry.dilation}")
         return geometry.kernel_size, geometry.strides, geometry.before
 
     @cached_property
@@ -56,8 +56,8 @@ class AbstractPool(AbstractOp):
         x, y = self.inputs[0], self.outputs[0]
         self.require(
             2 <= len(x.shape) == len(y.shape) <= 3 and x.shape[-1] == y.shape[-1],
-            f"shapes {x.shape} and {y.shape}, needed are (frames, channels) or (rows, columns, "
-            "channels) twice",
+            "shapes must both be (frames, channels) or (rows, columns, channels), not "
+            f"{x.shape} and {y.shape}",
         )
         self.require(self.walk.fits, self.walk.problem(y))
 

@@ -36,8 +36,8 @@ class Multiply(AbstractOp):
         (a, b), y = self.inputs, self.outputs[0]
         self.require(
             a.shape == y.shape and b.size in (a.size, a.shape[-1]),
-            f"shapes {a.shape} and {b.shape} to {y.shape}; needed a and y alike, b of as many "
-            "elements, or as many as a has channels",
+            "a and y must have one shape, and b as many elements as a or as a has "
+            f"channels; they are {a.shape}, {y.shape} and {b.shape}",
         )
         self.require_factor(self.multiplier, self.shift)
         self.require_bound((a.magnitude * b.magnitude) << self.shift, "product")

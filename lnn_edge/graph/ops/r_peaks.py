@@ -162,7 +162,7 @@ class RPeaks(AbstractOp):
         update, event = self.outputs
         self.require(
             x.dtype == z.dtype == "int16" and len(x.shape) == len(z.shape) == 1,
-            "needed int16 vectors",
+            "input and output must be int16 vectors",
         )
         self.require(
             all(t.zero_points[0] == 0 for t in (*self.inputs, *self.outputs)),
@@ -170,14 +170,14 @@ class RPeaks(AbstractOp):
         )
         self.require(
             len(self.times) == len(fields(RPeakTimes)) and min(self.times[:-1]) >= 1,
-            f"times {self.times}, needed {len(fields(RPeakTimes))} of at least 1 sample",
+            f"times must be {len(fields(RPeakTimes))} of at least 1 sample, not {self.times}",
         )
         self.require(self.t.delay >= 0, "the delay must not be negative")
         self.require(self.t.longest_interval < LONG_AGO, "intervals are limited below ages")
         self.require(
             state.shape == update.shape == (self.state_size,)
             and state.dtype == update.dtype == "int32",
-            f"state {state.dtype} {state.shape}, needed int32 ({self.state_size},)",
+            f"state must be int32 ({self.state_size},), not {state.dtype} {state.shape}",
         )
         self.require(
             update.qmin == -(1 << 31) and update.qmax == (1 << 31) - 1,
@@ -185,7 +185,7 @@ class RPeaks(AbstractOp):
         )
         self.require(
             event.dtype == "uint16" and event.shape == (1,),
-            f"event {event.dtype} {event.shape}, needed one uint16",
+            f"event must be one uint16, not {event.dtype} {event.shape}",
         )
         self.require(
             self.t.longest_delay < event.qmax <= 65535,
@@ -251,7 +251,7 @@ def _size(layout: dict[str, slice]) -> int:
 
 
 def r_peak_state(name: str, leads: int, times: RPeakTimes) -> tuple[QTensor, QTensor]:
-    """Return state and next state of a detector on so many leads; the initial value is NEW."""
+    """Return state and next state of a detector on `leads` leads; the initial value is NEW."""
     size = _size(_layout(leads, times))
     return QTensor(f"{name}_state", (size,), "int32", role="state"), QTensor(
         f"{name}_update", (size,), "int32"

@@ -85,8 +85,9 @@ class AbstractRescale(AbstractOp):
             and multiplier.size >= 1
             and size % multiplier.size == 0
             and [multiplier.dtype, shift.dtype] == [np.int32, np.int8],
-            f"multipliers {multiplier.shape} {multiplier.dtype}, shifts {shift.shape} "
-            f"{shift.dtype}; needed int32 and int8, as many, a divisor of {size}",
+            "multipliers must be int32 and shifts int8, as many of each, a divisor of "
+            f"{size}; they are {multiplier.dtype} {multiplier.shape} and {shift.dtype} "
+            f"{shift.shape}",
         )
         for pair in ((multiplier.min(), shift.min()), (multiplier.max(), shift.max())):
             self.require_factor(int(pair[0]), int(pair[1]))

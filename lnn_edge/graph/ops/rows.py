@@ -67,8 +67,8 @@ class AbstractRowOp(AbstractOp):
         x, y, weight = self.inputs[0], self.outputs[0], self.weight
         rows = weight.shape[0]
         vectors = (self.bias, self.multiplier, self.shift)
-        self.require(x.dtype in ("int8", "int16"), f"input {x.dtype}, needed int8 or int16")
-        self.require(y.dtype in ("int8", "int16"), f"output {y.dtype}, needed int8 or int16")
+        self.require(x.dtype in ("int8", "int16"), f"input must be int8 or int16, not {x.dtype}")
+        self.require(y.dtype in ("int8", "int16"), f"output must be int8 or int16, not {y.dtype}")
         self.require(
             weight.dtype == np.int8 and int(weight.min()) >= -127,
             "weights must be int8 in [-127, 127]",

@@ -36,7 +36,7 @@ class Slice(AbstractRescale):
     def check(self) -> None:
         """Check that the elements exist, and the range of the shifted value."""
         x, y = self.inputs[0], self.outputs[0]
-        self.require(len(y.shape) == 1, f"output shape {y.shape}, needed a vector")
+        self.require(len(y.shape) == 1, f"output shape must be a vector, not {y.shape}")
         self.require(
             0 <= self.first <= x.size - y.size,
             f"elements {self.first} to {self.first + y.size - 1} of {x.size}",

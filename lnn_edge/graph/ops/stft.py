@@ -109,8 +109,8 @@ class StftMagnitude(AbstractOp):
     def _require_size(cls, name: str, size: int) -> None:
         if size & (size - 1) or not SIZES[0] <= size <= SIZES[1]:
             raise GraphError(
-                f"{cls.kind} {name}: {size} frames, needed a power of two from {SIZES[0]} to "
-                f"{SIZES[1]}"
+                f"{cls.kind} {name}: frames must be a power of two from {SIZES[0]} to "
+                f"{SIZES[1]}, not {size}"
             )
 
     @property
@@ -132,18 +132,18 @@ class StftMagnitude(AbstractOp):
     def check(self) -> None:
         """Check formats and tables, prove every 32- and 64-bit quantity."""
         x, y = self.inputs[0], self.outputs[0]
-        self.require(len(x.shape) == 2, f"input {x.shape}, needed (N, C)")
+        self.require(len(x.shape) == 2, f"input must be (N, C), not {x.shape}")
         self._require_size(self.name, self.size)
         half = self.size // 2 + 1
         self.require(
             len(y.shape) == 2 and y.shape[0] == x.shape[1] and self.bins <= half,
-            f"output {y.shape}, needed {x.shape[1]} channels of at most {half} bins",
+            f"output must have {x.shape[1]} channels of at most {half} bins, not {y.shape}",
         )
         self.require(
             x.dtype == "int16" and x.zero_points[0] == 0,
             "the input must be int16 around 0 with one scale",
         )
-        self.require(y.dtype in ("int8", "int16"), f"output {y.dtype}, needed int8 or int16")
+        self.require(y.dtype in ("int8", "int16"), f"output must be int8 or int16, not {y.dtype}")
         self.require(
             y.qmin <= y.zero_points[0] and 1 <= self.limit <= MOST,
             f"the output must hold 0 and at most {MOST} steps above it",
@@ -169,7 +169,8 @@ class StftMagnitude(AbstractOp):
             "the window must not be negative, turns must have length 2**30, the first angle 0",
         )
         self.require(
-            0 <= self.fraction_bits <= 29, f"fraction_bits {self.fraction_bits}, needed 0 to 29"
+            0 <= self.fraction_bits <= 29,
+            f"fraction_bits must be 0 to 29, not {self.fraction_bits}",
         )
         self.require_bound(x.magnitude << (self.fraction_bits + 1), "shifted input")
         # 2 X = E + t(O) is the largest number: |E|, |O| <= 2 |z|, and a rounding. Its square is

@@ -29,7 +29,7 @@ SHARE = 1 / (TOTAL * GATE_ONE)  # scale of summed currents and conductances
 
 @dataclass(frozen=True, eq=False)
 class RealSynapses:
-    """Synapses in real numbers, matrices (I, N) from input to neuron.
+    """Synapses as floats, matrices (I, N) from input to neuron.
 
     Attributes:
         exists: Which synapses there are.
@@ -93,7 +93,7 @@ class AbstractSynapseOp(AbstractOp):
             array = getattr(self, name)
             self.require(
                 array.shape == (count,) and array.dtype == dtype,
-                f"{name} is {array.dtype} {array.shape}, needed {np.dtype(dtype)} ({count},)",
+                f"{name} must be {np.dtype(dtype)} ({count},), not {array.dtype} {array.shape}",
             )
         self.require(
             self.starts.dtype == np.int32
@@ -107,7 +107,7 @@ class AbstractSynapseOp(AbstractOp):
             bool(((self.source >= 0) & (self.source < self.inputs[0].size)).all()),
             f"a synapse reads beyond the {self.inputs[0].size} elements of {self.inputs[0].name}",
         )
-        self.require(1 <= self.shift <= 30, f"shift {self.shift}, needed 1 to 30")
+        self.require(1 <= self.shift <= 30, f"shift must be 1 to 30, not {self.shift}")
         wide = np.abs(self.slope.astype(np.int64)) * view + np.abs(self.offset.astype(np.int64))
         self.require_bound(int(wide.max(initial=0)) + (1 << (self.shift - 1)), "argument")
         driven, conductance = (a.astype(np.int64) for a in (self.driven, self.conductance))
@@ -194,7 +194,7 @@ class Synapses(AbstractSynapseOp):
         self.check_synapses(x.magnitude, num.size)
         self.require(
             self.leak.dtype == np.int32 and self.leak.shape == (2, num.size),
-            f"leak is {self.leak.dtype} {self.leak.shape}, needed int32 (2, {num.size})",
+            f"leak must be int32 (2, {num.size}), not {self.leak.dtype} {self.leak.shape}",
         )
         current, conductance = self.leak.astype(np.int64)
         self.require(bool((np.abs(current) <= conductance).all()), "leak exceeds its conductance")

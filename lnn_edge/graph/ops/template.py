@@ -85,7 +85,7 @@ class TemplateDistance(AbstractOp):
         segments = len(self.edges) - 1
         self.require(
             x.dtype == "int8" and state.dtype == update.dtype == "int16",
-            "needed an int8 window and an int16 template",
+            "the window must be int8 and the template int16",
         )
         self.require(
             len(x.shape) == 2 and x.shape == state.shape == update.shape,
@@ -113,7 +113,7 @@ class TemplateDistance(AbstractOp):
             [v.dtype for v in (self.edges, self.multiplier, self.shift)]
             == [np.int32, np.int32, np.int8]
             and self.multiplier.shape == self.shift.shape == (segments,),
-            f"needed int32 edges and multipliers, int8 shifts, {segments} of each",
+            f"edges and multipliers must be int32, shifts int8, {segments} of each",
         )
         for multiplier, shift in zip(self.multiplier.tolist(), self.shift.tolist(), strict=True):
             self.require_factor(multiplier, shift)

@@ -33,7 +33,7 @@ GAP_BITS = 30
 
 @dataclass(frozen=True, eq=False)
 class Membranes:
-    """What a neuron does with its currents, in real numbers.
+    """What a neuron does with its currents, as floats.
 
     Attributes:
         capacity: (N,) U cm; with a constant dt, U cm / dt.
@@ -137,7 +137,7 @@ class Unfold(AbstractSynapseOp):
         """Check formats and prove every 32- and 64-bit quantity."""
         v, num, den, *elapsed = self.inputs
         y = self.outputs[0]
-        self.require(v.dtype in ONE, f"v is {v.dtype}, needed int16 or int32")
+        self.require(v.dtype in ONE, f"v must be int16 or int32, not {v.dtype}")
         self.require(
             (v.shape, v.dtype, v.scale) == (y.shape, y.dtype, y.scale) and len(v.shape) == 1,
             "v and v' must be alike",
@@ -166,12 +166,13 @@ class Unfold(AbstractSynapseOp):
         _, num, den, *elapsed = self.inputs
         self.require(
             self.capacity.dtype == np.uint32 and self.capacity.shape == num.shape,
-            f"capacity is {self.capacity.dtype} {self.capacity.shape}, needed uint32 {num.shape}",
+            f"capacity must be uint32 {num.shape}, not {self.capacity.dtype} {self.capacity.shape}",
         )
-        self.require(self.unfolds >= 1, f"unfolds {self.unfolds}, needed at least 1")
+        self.require(self.unfolds >= 1, f"unfolds must be at least 1, not {self.unfolds}")
         self.require(
             0 <= self.time_bits <= 31 and 1 <= self.gap_bits <= 33,
-            f"time_bits {self.time_bits}, gap_bits {self.gap_bits}; needed 0 to 31, 1 to 33",
+            f"time_bits must be 0 to 31 and gap_bits 1 to 33, not {self.time_bits} and "
+            f"{self.gap_bits}",
         )
         opened = int(self.totals().max()) * GATE_ONE
         most = max(num.magnitude, den.qmax) + opened
@@ -182,12 +183,13 @@ class Unfold(AbstractSynapseOp):
         low = int(self.capacity.min()) + (shortest * den.qmin >> self.time_bits)
         high = int(self.capacity.max()) + (longest * (den.qmax + opened) >> self.time_bits) + 1
         self.require(
-            1 <= low and high < 1 << 32, f"denominators in [{low}, {high}], needed 1 to 2**32 - 1"
+            1 <= low and high < 1 << 32,
+            f"denominators must be in [1, 2**32 - 1], not [{low}, {high}]",
         )
         zeros = 32 - (low + 1).bit_length()
         self.require(
             1 <= self.last_shift - zeros and self.last_shift <= 62,
-            f"shifts in [{self.last_shift - zeros}, {self.last_shift}], needed 1 to 62",
+            f"shifts must be in [1, 62], not [{self.last_shift - zeros}, {self.last_shift}]",
         )
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:

@@ -22,8 +22,8 @@ class AbstractTimeReduction(AbstractOp):
     def check_frames(self, shape: tuple[int, ...], terms: int) -> None:
         """Check that x is (T, C), y has `shape`, and prove a sum of `terms` values."""
         x, y = self.inputs[0], self.outputs[0]
-        self.require(len(x.shape) == 2, f"input {x.shape}, needed (T, C)")
-        self.require(y.shape == shape, f"output {y.shape}, needed {shape}")
+        self.require(len(x.shape) == 2, f"input must be (T, C), not {x.shape}")
+        self.require(y.shape == shape, f"output must be {shape}, not {y.shape}")
         self.require(x.zero_points == (0,) == y.zero_points, "zero points must be 0")
         self.require_factor(self.multiplier, self.shift)
         self.require_bound((max(abs(x.qmin), abs(x.qmax)) * terms) << self.shift, "sum")

@@ -1,4 +1,4 @@
-"""Columns of a window are worked off as they come, so that the window never exists."""
+"""Processes a window column by column as it arrives; the whole window is never stored."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class _Head:
 
 
 def _runs_along(op: Conv2d) -> bool:
-    """Tell whether a convolution moves along the first axis only."""
+    """Return whether a convolution moves along the first axis only."""
     wide = op.kernel_size[1] == op.image[1] and op.outputs[0].shape[1] == 1
     plain = (op.before, op.dilation) == ((0, 0), (1, 1))
     return wide and plain and len(op.inputs[0].shape) == 3

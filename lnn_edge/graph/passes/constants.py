@@ -1,4 +1,4 @@
-"""What is the same in every step leaves the graph, and so does what nothing reads."""
+"""Constant folding and dead-code removal."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class LabelledSignal(Protocol):
         """Return the classes by which decisions at ascending stamps are judged, -1 if by none."""
 
     def targets_at(self, stamps: np.ndarray) -> np.ndarray:
-        """Return the classes that decisions at ascending stamps shall learn, -1 if none."""
+        """Return the target class of the decision at each stamp, ascending; -1 if none."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def run_decisions(
 
 
 def chunks(recordings: Sequence[LabelledSignal]) -> Iterator[list[LabelledSignal]]:
-    """Yield so many recordings at a time as memory easily holds; a set on disk is read so."""
+    """Yield recordings in chunks that fit in memory; a set on disk is read chunk by chunk."""
     for start in range(0, len(recordings), CHUNK):
         yield [recordings[i] for i in range(start, min(start + CHUNK, len(recordings)))]
 

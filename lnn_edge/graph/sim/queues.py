@@ -37,15 +37,15 @@ class AbstractQueue(abc.ABC):
 
     @abc.abstractmethod
     def note_frame(self, frames: int) -> None:
-        """Take note of the newest of so many frames."""
+        """Record that `frames` frames have arrived."""
 
     @abc.abstractmethod
     def push(self, stamp: int, frames: int) -> bool:
-        """Queue an event after so many frames; False if it was dropped, which is counted."""
+        """Queue an event after `frames` frames; return False if it was dropped (and counted)."""
 
     @abc.abstractmethod
     def is_ready(self, frames: int) -> bool:
-        """Tell whether the oldest firing can be decided after so many frames."""
+        """Return whether the oldest firing can be decided after `frames` frames."""
 
     @abc.abstractmethod
     def drop(self) -> None:
@@ -95,7 +95,7 @@ class EventQueue(AbstractQueue):
         return True
 
     def is_ready(self, frames: int) -> bool:
-        """Tell whether the window is whole and the wait for the next event is over."""
+        """Return whether the window is whole and the wait for the next event is over."""
         trigger = self._trigger
         if not self._events or frames < self._events[0] + trigger.post:
             return False
@@ -157,7 +157,7 @@ class FrameQueue(AbstractQueue):
         return False
 
     def is_ready(self, frames: int) -> bool:
-        """Tell whether a firing waits."""
+        """Return whether a firing waits."""
         return self._due != 0
 
     def drop(self) -> None:

@@ -102,7 +102,7 @@ class Stream:
             ring.is_fresh = False
 
     def _read(self, trigger: EveryTrigger, frames: int) -> Values:
-        """Return the windows of a stage that fires on the last of so many frames."""
+        """Return the windows of a stage that fires on the last of `frames` frames."""
         windows = {}
         for window in trigger.windows:
             tensor, ring = window.frames, self._rings[window.ring]
@@ -145,8 +145,8 @@ class Stream:
     def push_event(self, stamp: int) -> bool:
         """Queue an event; False if it was dropped, which is counted.
 
-        It is where its order is wrong, it lies more than 2^24 frames ahead, the queue is full, or
-        the model takes no events from outside.
+        An event is dropped if it is out of order or more than 2^24 frames ahead, if the queue is
+        full, or if the model takes no events from outside.
         """
         if isinstance(self._trigger, EventTrigger) and self._trigger.source is not None:
             self._queue.count(events_rejected=1)
@@ -235,6 +235,6 @@ def unpack(tensor: QTensor, raw: bytes) -> np.ndarray:
         VerificationError: The number of bytes is not the tensor's.
     """
     if len(raw) != tensor.bytes:
-        raise VerificationError(f"{tensor.name}: {len(raw)} bytes, needed {tensor.bytes}")
+        raise VerificationError(f"{tensor.name} must have {tensor.bytes} bytes, not {len(raw)}")
     flat = np.frombuffer(raw, np.dtype(tensor.dtype).newbyteorder("<"))
     return flat.reshape(tensor.shape).astype(np.int64)

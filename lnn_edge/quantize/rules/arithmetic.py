@@ -86,7 +86,7 @@ def divide(lowering: Lowering, node: fx.Node) -> None:
     first, second = node.args[:2]
     constant = constant_of(lowering, second)
     if constant is None or not isinstance(first, fx.Node) or not constant.all():
-        raise LayerError(f"{where(node)}: divides by a value; a constant other than 0 is needed")
+        raise LayerError(f"{where(node)}: must divide by a constant other than 0, not by a value")
     scale_channels(lowering, node, 1 / constant, np.array(0.0))
 
 
@@ -101,7 +101,7 @@ def join(lowering: Lowering, node: fx.Node) -> None:
     for part in parts:
         shape = lowering.value(part).places.shape
         if len(shape) != 1:
-            raise LayerError(f"{where(node)}: joins values of shape {shape}; needed are vectors")
+            raise LayerError(f"{where(node)}: must join vectors, not values of shape {shape}")
     is_wide = all(lowering.value(part).tensor.dtype == "int16" for part in parts)
     tensors = tuple(lowering.vector(part, "int16" if is_wide else "int8") for part in parts)
     name = lowering.name(node)
@@ -114,8 +114,7 @@ def _two(lowering: Lowering, node: fx.Node) -> tuple[Value, Value]:
     a, b = (lowering.plain(n) for n in nodes)  # type: ignore[arg-type]
     if a.places.shape != b.places.shape:
         raise LayerError(
-            f"{where(node)}: joins shapes {a.places.shape} and {b.places.shape}; needed are equal "
-            "ones"
+            f"{where(node)}: must join equal shapes, not {a.places.shape} and {b.places.shape}"
         )
     if a.tensor.shape != b.tensor.shape:
         vectors = (lowering.vector(n, "int16") for n in nodes)  # type: ignore[arg-type]

@@ -27,7 +27,9 @@ def average(lowering: Lowering, node: fx.Node) -> None:
     """AvgPool1d over time: a mean over elements of the ring."""
     read, window, source = lowering.read(node), lowering.window, lowering.source
     if read is None or window is None:
-        raise LayerError(f"{where(node)}: pools another axis than time; needed (B, channels, time)")
+        raise LayerError(
+            f"{where(node)}: must pool over time, (B, channels, time), not over another axis"
+        )
     y = _format(lowering, node, len(source.places))
     reads_all = read.lag == 0 and read.step == 1 and read.size == window.shape[0]
     if source.is_whole and len(window.scales) == 1 and reads_all:
@@ -110,7 +112,7 @@ def mean(lowering: Lowering, node: fx.Node) -> None:
     value = lowering.value(node.args[0])
     if value.places.ndim != 2:
         raise LayerError(
-            f"{where(node)}: a mean over {value.places.shape}; needed (channels, frames)"
+            f"{where(node)}: a mean must be over (channels, frames), not {value.places.shape}"
         )
     channels, frames = value.places.shape
     if not np.array_equal(value.places, np.arange(channels * frames).reshape(frames, channels).T):

@@ -265,8 +265,8 @@ def scale_channels(lowering: Lowering, node: fx.Node, gain: np.ndarray, offset: 
         spread = [np.broadcast_to(v, sizes).ravel() for v in (gain, offset)]
     except ValueError:
         raise LayerError(
-            f"{where(node)}: a constant that differs from step to step; needed is one for each "
-            f"channel, of a shape that fits {sizes}"
+            f"{where(node)}: a constant must have one value for each channel, of a shape "
+            f"that fits {sizes}, and not differ from step to step"
         ) from None
     x, name = lowering.vector(first, "int16"), lowering.name(node)
     dtype = "int16" if lowering.is_wide(node) else "int8"

@@ -43,18 +43,18 @@ def test_what_is_left_out_is_an_stm32f746():
         ("{", "machine: not valid JSON .*; write an object"),
         ('{"hse_hz": %s}' % ("9" * 5000), "machine: not valid JSON"),
         ("[" * 100_000, "machine: not valid JSON"),
-        ("[]", "machine: an object is needed, got list"),
+        ("[]", "machine must be an object, not list"),
         ('{"cup": 1}', "machine: unknown key 'cup'; known are name, cpu, memories, hse_hz, usart"),
-        ('{"cpu": 7}', "machine: cpu: a text is needed, got 7"),
-        ('{"hse_hz": 1.5}', "machine: hse_hz: an integer is needed, got 1.5"),
-        ('{"hse_hz": true}', "machine: hse_hz: an integer is needed, got True"),
-        ('{"hse_hz": "fast"}', "machine: hse_hz: an integer is needed, got 'fast'"),
-        ('{"double_precision": 1}', "double_precision: true or false is needed, got 1"),
+        ('{"cpu": 7}', "machine: cpu must be a text, not 7"),
+        ('{"hse_hz": 1.5}', "machine: hse_hz must be an integer, not 1.5"),
+        ('{"hse_hz": true}', "machine: hse_hz must be an integer, not True"),
+        ('{"hse_hz": "fast"}', "machine: hse_hz must be an integer, not 'fast'"),
+        ('{"double_precision": 1}', "double_precision must be true or false, not 1"),
         ('{"usart": "USART9"}', "machine: usart: 'USART9' is not one of USART1, USART3"),
-        ('{"usart": 1}', "machine: usart: an object is needed, got int"),
+        ('{"usart": 1}', "machine: usart must be an object, not int"),
         ('{"usart": {"name": "U"}}', "machine: usart: key 'base' is missing"),
-        ('{"memories": {}}', "machine: memories: a list of regions is needed, got dict"),
-        ('{"memories": [1]}', "machine: memories: an object is needed, got int"),
+        ('{"memories": {}}', "machine: memories must be a list of regions, not dict"),
+        ('{"memories": [1]}', "machine: memories must be an object, not int"),
         ('{"memories": [{"name": "x"}]}', "machine: memories: key 'start' is missing"),
     ],
 )
@@ -112,7 +112,7 @@ def test_errors_name_the_file(tmp_path):
     with pytest.raises(BoardError, match=r"machine\.json: cannot read"):
         MachineConfig.from_file(path)
     path.write_text(json.dumps({"memories": [FLASH | {"size": "much"}]}))
-    with pytest.raises(BoardError, match=r"machine\.json: memories: size: an integer is needed"):
+    with pytest.raises(BoardError, match=r"machine\.json: memories: size must be an integer"):
         MachineConfig.from_file(path)
     path.write_text(json.dumps({"memories": [FLASH]}))
     assert MachineConfig.from_file(path).boot_address == 0x08000000

@@ -1,4 +1,4 @@
-"""A badly built operator is refused with a GraphError that names it and says what was needed."""
+"""A badly built operator is refused with a GraphError that names it and says what it must be."""
 
 from __future__ import annotations
 
@@ -97,18 +97,18 @@ BAD: list[tuple[str, Change, str]] = [
     ("max_pool", with_output(0, scale=77.0), "same dtype, scale and zero point"),
     ("max_pool", with_output(0, qmin=0), "are copied to"),
     ("biquads", with_input(0, dtype="int8", qmin=-128, qmax=127), "int16 vectors"),
-    ("biquads", with_input(1, shape=(9, 9, 3)), "state int32"),
+    ("biquads", with_input(1, shape=(9, 9, 3)), "state must be int32"),
     ("biquads", with_input(1, qmin=-5), "the state must hold"),
     ("biquads", with_input(1, qmax=(1 << 29) - 2), "the state must hold"),
     ("biquads", with_output(0, qmax=(1 << 29) - 2), "the state must hold"),
     ("biquads", with_output(0, qmin=-(1 << 29) + 1), "the state must hold"),
-    ("biquads", with_output(0, scale=7.0), "one scale each"),
+    ("biquads", with_output(0, scale=7.0), "must have one scale"),
     ("biquads", with_output(1, zero_point=3), "zero points must be 0"),
-    ("biquads", cast("coefficients", np.int64), "int32 coefficients"),
-    ("biquads", cast("gain", np.int16), "int32 coefficients"),
+    ("biquads", cast("coefficients", np.int64), "coefficients must be int32"),
+    ("biquads", cast("gain", np.int16), "coefficients must be int32"),
     ("biquads", with_fields(shift=3), "shifted output can reach"),
     ("center", with_output(0, scale=1.0), "same scale"),
-    ("constant", cast("value", np.int64), "needed int32"),
+    ("constant", cast("value", np.int64), "value must be int32"),
     ("constant", with_output(0, qmin=0, qmax=0), "values in"),
     ("constant", lambda op: with_output(0, qmin=int(op.value.min()) + 1)(op), "values in"),
     ("constant", lambda op: with_output(0, qmax=int(op.value.max()) - 1)(op), "values in"),
@@ -117,11 +117,11 @@ BAD: list[tuple[str, Change, str]] = [
     ("r_peaks", with_fields(times=(1,) * 10 + (-1,)), "delay must not be negative"),
     ("r_peaks", with_fields(times=(1,) * 7 + (1 << 20, 1, 1, 1)), "intervals are limited"),
     ("r_peaks", with_input(0, dtype="int8", qmin=-128, qmax=127), "int16 vectors"),
-    ("r_peaks", with_input(2, shape=(5,)), "state int32"),
+    ("r_peaks", with_input(2, shape=(5,)), "state must be int32"),
     ("r_peaks", with_output(0, qmin=0), "whole range of int32"),
     ("r_peaks", with_output(1, shape=(2,)), "one uint16"),
     ("r_peaks", with_output(1, qmax=3), "the tensor holds 3"),
-    ("center", with_input(0, shape=(7,)), "needed"),
+    ("center", with_input(0, shape=(7,)), "input must be"),
     ("center", with_input(0, zero_point=3), "zero points must be 0"),
     ("center", with_fields(shift=16), "sum can reach"),
     ("concat", with_output(0, shape=(99,), scale=1.0, zero_point=0), "do not make"),
@@ -154,7 +154,7 @@ BAD: list[tuple[str, Change, str]] = [
     ("decay", filled("rate", BIG), "product can reach"),
     ("decimate", with_fields(factor=1000), "not a multiple"),
     ("decimate", with_fields(shift=16), "sum can reach"),
-    ("decimate", with_output(0, shape=(1, 77)), "needed"),
+    ("decimate", with_output(0, shape=(1, 77)), "output must be"),
     ("gate", with_input(1, qmax=40000), "Q15"),
     ("gate", with_output(0, shape=(99,)), "alike"),
     ("gate", with_fields(shift=2), "can reach"),
@@ -172,7 +172,7 @@ BAD: list[tuple[str, Change, str]] = [
     ("leaky_average", with_output(0, qmin=-5), "the state must hold"),
     ("linear", with_input(0, shape=(99,), scale=0.1, zero_point=0), "does not map"),
     ("linear", with_output(0, shape=(3, 3)), "does not map"),
-    ("linear", with_output(0, dtype="int32"), "needed int8 or int16"),
+    ("linear", with_output(0, dtype="int32"), "must be int8 or int16"),
     ("linear", filled("bias", BIG), "accumulator can reach"),
     ("linear", filled("shift", 31), r"shifts in \[0, 30\]"),
     ("linear", with_fields(bias=np.zeros(77, np.int32)), "need shape"),
@@ -180,10 +180,10 @@ BAD: list[tuple[str, Change, str]] = [
     ("linear", cast("multiplier", np.float64), "bias and multiplier must be int32, shift int8"),
     ("linear", cast("shift", np.int32), "bias and multiplier must be int32, shift int8"),
     ("loop", with_fields(count=0), "0 rounds, stride"),
-    ("loop", with_fields(stride=0), "stride 0; needed at least 1"),
+    ("loop", with_fields(stride=0), "stride must be at least 1, not 5 and 0"),
     ("loop", with_fields(first=-1), "elements up to"),
     ("loop", with_fields(first=1000), "elements up to .* of"),
-    ("loop", with_fields(body=()), "needed operators inside"),
+    ("loop", with_fields(body=()), "must hold operators"),
     ("loop", lambda op: replace(op, body=(op,)), "no loop among them"),
     ("loop", lambda op: replace(op, body=op.nested[2:]), "row reads z, which nothing wrote"),
     ("loop", lambda op: replace(op, body=op.nested[:2]), "nothing writes h_next"),
@@ -199,11 +199,11 @@ BAD: list[tuple[str, Change, str]] = [
     ("loop", with_output(0, scale=0.3), "y does not hold h_next"),
     ("loop", with_output(0, qmax=3), "y does not hold h_next"),
     ("lut", with_output(0, shape=(99,)), "differ"),
-    ("lut", with_fields(step_bits=13), "needed 0 to 12"),
+    ("lut", with_fields(step_bits=13), "must be 0 to 12"),
     ("lut", with_fields(table=np.zeros(3, np.int16)), "table"),
     ("lut", with_fields(function="sine"), "unknown function"),
     ("lut", with_output(0, qmin=0, qmax=0), "table values in"),
-    ("mean_abs", with_output(0, shape=(99,)), "needed"),
+    ("mean_abs", with_output(0, shape=(99,)), "output must be"),
     ("mean_abs", with_fields(shift=16), "sum can reach"),
     ("mean_pool", with_output(0, shape=(99,)), "to"),
     ("mean_pool", with_fields(shift=24), "sum can reach"),
@@ -213,7 +213,7 @@ BAD: list[tuple[str, Change, str]] = [
     ("mix", with_input(0, zero_point=1), "zero points must be 0"),
     ("mix", with_fields(shift=2), "can reach"),
     ("mix", with_output(0, shape=(99,)), "alike"),
-    ("multiply", with_output(0, shape=(99,)), "needed a and y alike"),
+    ("multiply", with_output(0, shape=(99,)), "a and y must have one shape"),
     ("multiply", with_input(1, shape=(99,)), "as many as a has channels"),
     ("multiply", with_fields(shift=30), "product can reach"),
     ("normalize", with_fields(floor=0), "at least 1"),
@@ -234,8 +234,8 @@ BAD: list[tuple[str, Change, str]] = [
     ("remember", with_fields(fraction_bits=31), "15 to 30"),
     ("requantize", with_output(0, shape=(99,)), "differ"),
     ("requantize", with_fields(shift=25), "shifted input can reach"),
-    ("requantize", with_fields(shift=np.zeros(1, np.int8)), "needed int32 and int8"),
-    ("requantize.elements", cast("multiplier", np.int64), "needed int32 and int8"),
+    ("requantize", with_fields(shift=np.zeros(1, np.int8)), "must be int32 and shifts int8"),
+    ("requantize.elements", cast("multiplier", np.int64), "must be int32 and shifts int8"),
     ("requantize.elements", with_fields(multiplier=np.ones(77, np.int32)), "a divisor of"),
     ("requantize.elements", filled("multiplier", 0), "multiplier 0, shift"),
     ("requantize.elements", filled("shift", 31), "shift 31"),
@@ -250,17 +250,17 @@ BAD: list[tuple[str, Change, str]] = [
     ("scale", filled("multiplier", 0), "multiplier 0, shift"),
     ("slice", with_fields(first=99), "elements 99 to"),
     ("slice", with_fields(first=-1), "elements -1 to"),
-    ("slice", with_output(0, shape=(1, 1)), "needed a vector"),
+    ("slice", with_output(0, shape=(1, 1)), "must be a vector"),
     ("slice", with_input(0, scale=0.5), "the factors are not those of the scales"),
     ("slice.elements", with_input(0, scale=0.5), "the factors are not those of the scales"),
     ("slice", with_fields(shift=25), "shifted input can reach"),
-    ("stft_magnitude", with_input(0, shape=(99, 1)), "needed a power of two from 16 to 1024"),
-    ("stft_magnitude", with_input(0, shape=(2048, 1)), "needed a power of two"),
-    ("stft_magnitude", with_input(0, shape=(16,)), r"needed \(N, C\)"),
+    ("stft_magnitude", with_input(0, shape=(99, 1)), "must be a power of two from 16 to 1024"),
+    ("stft_magnitude", with_input(0, shape=(2048, 1)), "must be a power of two"),
+    ("stft_magnitude", with_input(0, shape=(16,)), r"must be \(N, C\)"),
     ("stft_magnitude", with_input(0, dtype="int32"), "int16 around 0 with one scale"),
     ("stft_magnitude", with_input(0, zero_point=1), "int16 around 0 with one scale"),
-    ("stft_magnitude", with_output(0, shape=(99,), scale=1.0), "output .99,., needed"),
-    ("stft_magnitude", with_output(0, dtype="int32"), "needed int8 or int16"),
+    ("stft_magnitude", with_output(0, shape=(99,), scale=1.0), "output must have .* not .99,."),
+    ("stft_magnitude", with_output(0, dtype="int32"), "must be int8 or int16"),
     ("stft_magnitude", with_output(0, dtype="int16", qmax=32767), "at most 32767 steps"),
     ("stft_magnitude", with_output(0, zero_point=0, qmin=1), "must hold 0"),
     ("stft_magnitude", cast("window", np.int64), "int32 and int8 shifts"),
@@ -269,7 +269,7 @@ BAD: list[tuple[str, Change, str]] = [
     ("stft_magnitude", filled("shift", 63), "shifts in"),
     ("stft_magnitude", filled("window", -1), "must not be negative"),
     ("stft_magnitude", filled("turn", 1 << 30), "length"),
-    ("stft_magnitude", with_fields(fraction_bits=-1), "needed 0 to 29"),
+    ("stft_magnitude", with_fields(fraction_bits=-1), "must be 0 to 29"),
     ("stft_magnitude", with_fields(fraction_bits=25), "shifted input can reach"),
     ("stft_magnitude", with_fields(fraction_bits=16), "spectrum can reach"),
     ("subtract", with_output(0, shape=(99,)), "alike"),
@@ -278,7 +278,7 @@ BAD: list[tuple[str, Change, str]] = [
     ("synapses", cast("slope", np.int64), "slope is int64"),
     ("synapses", filled("source", 99), "reads beyond"),
     ("synapses", filled("conductance", 0), "exceeds the conductance"),
-    ("synapses", with_fields(shift=0), "needed 1 to 30"),
+    ("synapses", with_fields(shift=0), "must be 1 to 30"),
     ("synapses", filled("offset", BIG), "argument can reach"),
     ("synapses", cast("starts", np.int64), "ascend"),
     ("synapses", filled("leak", 1 << 30), "leave the ranges"),
@@ -295,7 +295,7 @@ BAD: list[tuple[str, Change, str]] = [
     ("template_distance", with_output(0, qmin=-100), "must hold"),
     ("template_distance", with_fields(most=0), "positive"),
     ("template_distance", with_fields(most=1 << 31), "positive"),
-    ("template_distance", cast("edges", np.int64), "needed int32 edges"),
+    ("template_distance", cast("edges", np.int64), "edges and multipliers must be int32"),
     ("template_distance", filled("multiplier", 0), "multiplier 0, shift"),
     ("template_distance", filled("shift", 20), "sum of magnitudes can reach"),
     ("time_gate", with_input(2, shape=(2,)), "dt one"),
@@ -309,7 +309,7 @@ BAD: list[tuple[str, Change, str]] = [
     ),
     ("unfold", filled("capacity", (1 << 32) - 1), "denominators in"),
     ("unfold", cast("capacity", np.int64), "capacity is int64"),
-    ("unfold", with_fields(time_bits=32), "needed 0 to 31"),
+    ("unfold", with_fields(time_bits=32), "time_bits must be 0 to 31"),
     ("unfold", with_fields(gap_bits=34), "1 to 33"),
     ("unfold", with_fields(gap_bits=2), "distance to the target can be"),
     ("unfold", with_fields(unfolds=0), "at least 1"),
@@ -341,7 +341,7 @@ def test_elements_that_do_not_exist_are_named_when_they_are_quantized() -> None:
 def test_a_pool_with_dilation_is_refused(kind: type[MaxPool | AveragePool]) -> None:
     x, y = QTensor("x", (9, 2), "int8"), QTensor("y", (5, 2), "int8")
     geometry = geometry_of((1, 9), (1, 3), (1, 1), "valid", (1, 2))
-    with pytest.raises(GraphError, match=r"pool p: dilation \(1, 2\), needed \(1, 1\)"):
+    with pytest.raises(GraphError, match=r"pool p: dilation must be \(1, 1\), not \(1, 2\)"):
         kind.quantize("p", x, y, geometry)
 
 
@@ -368,13 +368,13 @@ def test_every_operator_refuses_something() -> None:
     ],
 )
 def test_a_factor_that_c_cannot_hold_is_refused(kind: str, factor: dict[str, int]) -> None:
-    with pytest.raises(GraphError, match=f"^{kind} .*: multiplier .*; needed 1 to"):
+    with pytest.raises(GraphError, match=f"^{kind} .*: multiplier must be 1 to"):
         with_fields(**factor)(MAKERS[kind](Seeded(1)))
 
 
 @pytest.mark.parametrize("fields", [{"multipliers": (0, 1)}, {"shifts": (0, 31)}])
 def test_both_factors_of_a_time_gate_are_checked(fields: dict[str, object]) -> None:
-    with pytest.raises(GraphError, match=r"^time_gate .*: multiplier .*; needed 1 to"):
+    with pytest.raises(GraphError, match=r"^time_gate .*: multiplier must be 1 to"):
         with_fields(**fields)(MAKERS["time_gate"](Seeded(1)))
 
 

@@ -135,7 +135,7 @@ def test_channels_that_differ_in_both_are_computed(op: AbstractOp) -> None:
 def test_a_sum_of_channels_in_different_steps_is_refused() -> None:
     a, b, y = (QTensor(n, (2,), "int16", (0.001, 0.002)) for n in "aby")
     for tensors in ((a, b, y), (a, replace(b, scale=0.001), replace(y, scale=0.001))):
-        with pytest.raises(GraphError, match=r"^add sum: a has a scale per channel, needed is one"):
+        with pytest.raises(GraphError, match=r"^add sum: a must have one scale for all"):
             Add.quantize("sum", *tensors)
 
 

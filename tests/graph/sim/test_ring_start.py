@@ -171,5 +171,5 @@ def test_a_start_that_the_frame_cannot_hold_is_refused() -> None:
     sentence = r"ring codes starts at zero, which code in \[-100, 100\] never is; widen its range"
     with pytest.raises(GraphError, match=sentence):
         Ring("codes", code, 3, "zero")
-    with pytest.raises(GraphError, match="ring codes: start 'mirror', needed one of"):
+    with pytest.raises(GraphError, match="ring codes: start must be one of"):
         Ring("codes", code, 3, "mirror")  # type: ignore[arg-type]

@@ -275,7 +275,7 @@ def test_packed_values_are_little_endian() -> None:
 @pytest.mark.parametrize("change", [-1, 1])
 def test_a_wrong_number_of_bytes_is_named(change: int) -> None:
     tensor = QTensor("usual", (3,), "int16")
-    with pytest.raises(VerificationError, match=f"usual: {6 + change} bytes, needed 6"):
+    with pytest.raises(VerificationError, match=f"usual must have 6 bytes, not {6 + change}"):
         unpack(tensor, bytes(6 + change))
 
 

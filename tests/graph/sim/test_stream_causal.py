@@ -193,9 +193,9 @@ SAMPLES = QTensor("more", (1, 3), "int16", 1 / 1000, role="input")
     [
         (Window("none", SKIPPED), "stage layer1 reads ring none before it is filled"),
         (Window("z2", SKIPPED), "stage layer1 reads ring z2 before it is filled"),
-        (Window("z0", SKIPPED, 9), "ring z0 has 3 frames, needed at least 9"),
+        (Window("z0", SKIPPED, 9), "ring z0 must have at least 9 frames, not 3"),
         (Window("z0", SKIPPED, 2), r"window shape \(6,\) does not fit the ring's frames"),
-        (Window("z0", SKIPPED, 1, 0), "skip0: length 1, dilation 0; needed at least 1 frame each"),
+        (Window("z0", SKIPPED, 1, 0), "skip0: length and dilation must be at least 1 frame"),
         (Window("z0", replace(SKIPPED, name="taps1")), "stage layer1: two inputs or states have"),
     ],
 )
@@ -212,8 +212,8 @@ def test_a_further_window_in_another_format_is_named() -> None:
 
 def test_a_ring_at_another_pace_is_named() -> None:
     sentence = (
-        "stage layer1: ring samples gets a frame after 1 input frames and every 1, ring z1 after 2 "
-        "and every 2; needed whenever z1 gets one"
+        "stage layer1: ring samples must get a frame whenever z1 gets one; it gets one after 1 "
+        "input frames and every 1, ring z1 after 2 and every 2"
     )
     with pytest.raises(GraphError, match=sentence):
         with_other(2, Window("samples", SAMPLES), NETS["slow"])
@@ -238,10 +238,12 @@ def test_a_ring_that_begins_later_is_named() -> None:
 def test_a_further_window_is_kept_as_long_as_the_one_that_is_counted() -> None:
     graph = replace(NETS["pairs"], slack=2).graph()
     short = tuple(replace(r, length=2) if r.name == "z2" else r for r in graph.rings)
-    with pytest.raises(GraphError, match="ring z2 has 2 frames, needed at least 7"):
+    with pytest.raises(GraphError, match="ring z2 must have at least 7 frames, not 2"):
         replace(graph, rings=short)
     kept = tuple(replace(r, length=7) if r.name == "z2" else r for r in graph.rings)
-    sentence = "ring z2 has 7 frames, needed at least 8, to keep what stage decide reads as long as"
+    sentence = (
+        "ring z2 must have at least 8 frames, not 7, to keep what stage decide reads as long as"
+    )
     trigger = replace(graph.deciding_trigger, first=1)
     stages = (*graph.stages[:-1], replace(graph.deciding_stage, trigger=trigger))
     longer = tuple(replace(r, length=12) if r.name == "z3" else r for r in kept)
@@ -371,9 +373,9 @@ def test_a_dilated_window_does_not_slide() -> None:
 @pytest.mark.parametrize(
     ("length", "dilation", "sentence"),
     [
-        (21, 3, "ring samples has 21 frames, needed at least 22"),
-        (11, 0, "window: length 8, dilation 0; needed at least 1 frame each"),
-        (11, -2, "window: length 8, dilation -2; needed at least 1 frame each"),
+        (21, 3, "ring samples must have at least 22 frames, not 21"),
+        (11, 0, "window: length and dilation must be at least 1 frame, not 8 and 0"),
+        (11, -2, "window: length and dilation must be at least 1 frame, not 8 and -2"),
     ],
 )
 def test_a_dilation_that_does_not_fit_is_named(length: int, dilation: int, sentence: str) -> None:

@@ -181,5 +181,5 @@ def test_inputs_at_once_equal_those_of_the_stream(hop: int, first: int) -> None:
 
 
 def test_what_needs_events_says_so() -> None:
-    with pytest.raises(GraphError, match="stage step fires on frames; needed one that fires on ev"):
+    with pytest.raises(GraphError, match="stage step must fire on events, not on frames"):
         event_trigger(toy_every_graph().deciding_stage)
