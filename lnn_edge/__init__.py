@@ -246,8 +246,12 @@ def export(
     from lnn_edge.codegen.exporters import export_model
 
     chosen = Path(model) if isinstance(model, str) else model
-    folder = None if to is None else Path(to)
-    made = export_model(chosen, board, folder, find_beats=find_beats, force=force)
+    folder, change = None if to is None else Path(to), None
+    if find_beats:
+        from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
+
+        change = with_detector
+    made = export_model(chosen, board, folder, change=change, force=force)
     return open_project(made.folder)
 
 

@@ -31,8 +31,8 @@ def command(
     MODEL is a model.qgraph, the folder of one, or the name of a shipped model. With --find-beats
     an R-peak detector runs on the samples, and the firmware needs no events from outside.
 
-    Over an earlier export, unchanged files of lnn-edge are replaced. Your own
-    files stay; one in the way is named and nothing is written, unless --force is given.
+    Over an earlier export, unchanged files of lnn-edge are replaced. Your own files stay; one in
+    the way is named and nothing is written, unless --force is given.
 
     \b
     Example: lnn-edge export --board stm32f746 -o firmware
@@ -41,7 +41,12 @@ def command(
     from lnn_edge.codegen.exporters import PROJECT, export_model
     from lnn_edge.graph.file import graph_sha256
 
-    made = export_model(model, board_name, output, form=form, find_beats=find_beats, force=force)
+    change = None
+    if find_beats:
+        from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
+
+        change = with_detector
+    made = export_model(model, board_name, output, form=form, change=change, force=force)
     if as_json:
         digest = graph_sha256(made.graph)
         show_json({"project": str(made.folder), "board": made.board.name, "model_sha256": digest})

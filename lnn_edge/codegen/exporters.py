@@ -42,7 +42,7 @@ def export_model(
     folder: Path | None = None,
     *,
     form: str = PROJECT,
-    find_beats: bool = False,
+    change: Callable[[QGraph], QGraph] | None = None,
     force: bool = False,
 ) -> Exported:
     """Export a model for a board, and of a model on disk the float model beside its graph.
@@ -53,7 +53,7 @@ def export_model(
         board_name: Name of a board, or its TOML file.
         folder: Where the files go; None is firmware-BOARD.
         form: "project", or the name of another package's exporter.
-        find_beats: Whether the model finds the beats itself.
+        change: Makes of the graph the one that is exported, such as tasks.beats.find_beats.
         force: Whether to replace files that are in the way and its user's.
 
     Raises:
@@ -63,15 +63,10 @@ def export_model(
             graph was not made from the weights beside it.
     """
     board = load_board(board_name)
-    if isinstance(model, QGraph):
-        path, graph = None, model
-    else:
-        path = graph_path(model)
-        graph = load_graph(path)
-    if find_beats:
-        from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
-
-        graph = with_detector(graph)
+    path = None if isinstance(model, QGraph) else graph_path(model)
+    graph = model if isinstance(model, QGraph) else load_graph(graph_path(model))
+    if change is not None:
+        graph = change(graph)
     folder = folder or Path(f"firmware-{board.name}")
     if form != PROJECT:
         _export_as(form, graph, board, folder, force=force)

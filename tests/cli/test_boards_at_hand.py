@@ -164,7 +164,7 @@ def test_a_board_with_another_model_is_refused(exported: Path) -> None:
     finally:
         board.close()
     assert said.startswith("the board must run model ")
-    assert said.endswith(": run `lnn-edge flash`")
+    assert said.endswith("; run `lnn-edge flash`")
 
 
 def test_a_port_that_is_not_there_is_named(exported: Path) -> None:

@@ -311,7 +311,7 @@ def test_a_board_that_falls_silent_ends_the_stream(make_board):
 def test_a_board_with_another_model_is_refused(make_board):
     with (
         open_link(make_board()) as link,
-        pytest.raises(LinkError, match=r"runs model toy 000102.*"),
+        pytest.raises(LinkError, match=r"must run model .*, not toy 000102.*"),
     ):
         link.hello(bytes(32))
 

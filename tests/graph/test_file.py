@@ -374,7 +374,7 @@ def tensor(name: str, **values: object) -> Edit:
         (attribute("multiplier", 1.5), "1.5 where an integer belongs"),
         (attribute("multiplier", 1 << 31), "not 2147483648 and 1"),
         (attribute("shift", -1), "and -1"),
-        (attribute("shift", 10**12), "and 1000000000000"),
+        (attribute("shift", 10**12), "shift must be an integer of 32 bits, not 1000000000000"),
         (attribute("gain", 0, operator=4), "floor and gain must be at least 1"),
         (lambda d: d["constants"].pop(BIAS), f"{BIAS} does not belong to this graph"),
         (lambda d: d.update(constants=[]), "malformed graph"),

@@ -61,7 +61,7 @@ def test_a_file_of_ones_own_is_read_by_path(values: dict[str, Any], tmp_path: Pa
         (None, "augmentation", 3, "mine: augmentation must be a table, not 3"),
         ("training", "momentum", 0.9, "mine: training: unknown key 'momentum'; known are epochs"),
         ("training", "epochs", 1.5, "mine: training: epochs must be int, not 1.5"),
-        ("training", "merge", 1, "mine: training: merge is 1"),
+        ("training", "merge", 1, "mine: training: merge must be dict, not 1"),
         ("augmentation", "noise", "0.1", "mine: augmentation: noise must be float, not '0.1'"),
     ],
 )

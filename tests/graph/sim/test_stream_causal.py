@@ -231,7 +231,7 @@ def test_a_ring_that_begins_later_is_named() -> None:
         trigger=EveryTrigger("z0", taps, 1, 3, others=(window,)),
         ops=(conv, *stage.ops[1:]),
     )
-    with pytest.raises(GraphError, match="ring z2 gets a frame after 7 input frames and every 1, "):
+    with pytest.raises(GraphError, match="it gets one after 7 input frames and every 1, "):
         replace(graph, stages=(*graph.preparing_stages, changed))
 
 
