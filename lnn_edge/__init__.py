@@ -289,7 +289,7 @@ def verify(
 
     Raises:
         VerificationError: The data do not fit the model.
-        LinkError, MissingToolError: The device or the compiler cannot be had.
+        LinkError, MissingToolError: The device or the compiler is not available.
     """
     from lnn_edge.build.project import open_project
     from lnn_edge.data.registry import load_dataset

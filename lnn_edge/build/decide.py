@@ -16,7 +16,7 @@ from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, chunks,
 Engine = Literal["c", "simulator"]
 WORDS: dict[Engine, str] = {"c": "generated C, compiled for this machine", "simulator": "simulator"}
 _WORTH_COMPILING = 250_000  # samples; fewer are simulated before a compiler has started
-_WORTH_WITH_FILTERS = 40_000  # where every sample is worked off by itself
+_WORTH_WITH_FILTERS = 40_000  # where every sample is processed by itself
 
 
 @dataclass(frozen=True)

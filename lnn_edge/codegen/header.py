@@ -154,7 +154,7 @@ class Header:
 
     @property
     def latest_news(self) -> int | None:
-        """Frames from an event to the latest that the model tells of it, where it finds them."""
+        """Longest delay, in frames, at which the model reports an event that it found."""
         trigger = event_trigger(self.graph.deciding_stage)
         if trigger.source is None:
             return None

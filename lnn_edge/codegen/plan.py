@@ -210,7 +210,7 @@ class ModelCode:
 
     @property
     def takes_events(self) -> bool:
-        """Whether the user of the model tells of events."""
+        """Whether the user of the model pushes events."""
         return self.graph.takes_events
 
     def stamp(self, index: Code) -> Code:

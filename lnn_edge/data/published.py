@@ -21,7 +21,7 @@ def find_folder(
     Args:
         name: Of the data set.
         data_dir: DIR.
-        is_it: Tells whether a folder is the one.
+        is_it: Returns whether a folder is the one.
         contents: What it holds, for the message.
 
     Raises:

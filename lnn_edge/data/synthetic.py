@@ -146,7 +146,7 @@ def write_dataset(
 
 
 def is_current(folder: Path) -> bool:
-    """Tell whether a folder holds the default set as this generator writes it."""
+    """Return whether a folder holds the default set as this generator writes it."""
     stamp = folder / _STAMP
     return stamp.is_file() and stamp.read_text("utf-8") == _stamp(SEED, DURATION_S)
 

@@ -1,4 +1,4 @@
-"""Members of a zip archive, whoever wrote it: their sizes are bounded before any is unpacked."""
+"""Members of an untrusted zip archive: their sizes are bounded before any is unpacked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays in the bytes of a .npy file, whoever wrote it."""
+"""Arrays in the bytes of an untrusted .npy file."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def _damaged(path: Path) -> str:
 
 
 def _is_inside(name: str) -> bool:
-    """Return whether a name leads to a file below a folder, whoever wrote it."""
+    """Return whether a name leads to a file below a folder."""
     parts = PurePosixPath(name).parts
     return bool(parts) and not {"/", "..", "."} & set(parts) and not set(name) & set("\\:")
 

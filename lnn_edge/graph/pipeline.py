@@ -285,7 +285,7 @@ def _check_source(trigger: EventTrigger, pipeline: Pipeline) -> None:
     if source is None:
         return
     if source not in stage.outputs:
-        raise GraphError(f"stage {stage.name} must give {source.name}, which tells of events")
+        raise GraphError(f"stage {stage.name} must give {source.name}, which reports events")
     if source.dtype != "uint16" or source.size != 1:
         raise GraphError(f"{source.name} must be one uint16, not {source.dtype} {source.shape}")
 

@@ -185,7 +185,7 @@ class EventTrigger:
         post: Frames from the event on.
         wait: Longest wait for the next event in frames, 0 to decide at t + post.
         capacity: Length of the event FIFO; further events are dropped and counted.
-        source: Tensor of the input stage, one uint16, that tells of events: 0 is none, k the frame
+        source: Tensor of the input stage, one uint16, that reports events: 0 is none, k the frame
             k - 1 before the newest. None takes events from outside.
     """
 

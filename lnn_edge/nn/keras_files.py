@@ -101,7 +101,7 @@ def _only_cell(path: Path, variables: list[str], items: list[str]) -> str:
 
 
 def _is_idle(layer: str) -> bool:
-    """Tell whether a layer, by its place in a file, does nothing outside training."""
+    """Return whether a layer, by its place in a file, does nothing outside training."""
     name = layer.split("/")[-1]
     plain = re.sub(r"_\d+$", "", name).replace("_", "")
     return name == "input_layer" or plain in {known.lower() for known in IDLE}

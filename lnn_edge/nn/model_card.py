@@ -113,7 +113,7 @@ def write_model(
     Args:
         folder: Where they go; the caller is alone in it.
         kind: Of the model.
-        values: What the card shall say beside format, kind and weights_sha256.
+        values: What the card says beside format, kind and weights_sha256.
         weights: Bytes of WEIGHTS.
         force: Whether to replace another model.
 

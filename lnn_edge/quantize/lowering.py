@@ -267,7 +267,8 @@ class Lowering:
         tensor, places = value.tensor, value.places.ravel()
         if (places == NOWHERE).any():
             raise LayerError(
-                f"{where(node)}: the last state of an inner layer; only the last layer's is at hand"
+                f"{where(node)}: the last state of an inner layer is not available, only that of "
+                "the last layer"
             )
         if not np.array_equal(places, np.arange(places[0], places[0] + len(places))):
             raise LayerError(

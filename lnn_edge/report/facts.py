@@ -42,7 +42,7 @@ class OutputFacts:
     Attributes:
         name: Of the output.
         mismatches: Decisions in which any bit of it differs.
-        error: How far it is from the model in real numbers, in words; None where nobody knows.
+        error: Its error against the float model, in words; None if unknown.
     """
 
     name: str
@@ -318,7 +318,7 @@ def _predict(
 
 
 def _fits(project: Project, recordings: Sequence[LabelledSignal]) -> bool:
-    """Tell whether the recordings have the model's lead, and as labels what it tells apart."""
+    """Return whether the recordings have the model's lead, and as labels what it tells apart."""
     classes, lead = project.graph.classes, learned_lead(project.graph.metadata)
     beats = [r for r in recordings if isinstance(r, Recording)]
     if lead is not None and any(r.leads[0] != lead for r in beats):

@@ -114,7 +114,7 @@ def learned_by_folder(folder: Path) -> Learned | None:
 def learned_by_graph(graph: QGraph, folder: Path | None = None) -> Learned | None:
     """Return what is known of a graph.
 
-    The card of its weights tells, be it in the folder or that of a shipped model; without one the
+    The card of its weights tells, in the folder or of a shipped model; without one the
     graph itself, which names the recordings it was calibrated on.
 
     Args:
@@ -163,7 +163,7 @@ def overlap(learned: Learned | None, dataset: str, recordings: Sequence[Named]) 
 
 
 def is_invented(dataset: str, graph: QGraph) -> bool:
-    """Tell whether recordings are generated and the model did not learn from their like.
+    """Return whether recordings are generated and the model did not learn from their like.
 
     Figures over them would say nothing: no heart beats and nobody moves that way.
     """

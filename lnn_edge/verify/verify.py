@@ -152,7 +152,7 @@ def verify_signals(
 
     Raises:
         BuildError: The firmware does not build.
-        LinkError, MissingToolError: The device or the compiler cannot be had.
+        LinkError, MissingToolError: The device or the compiler is not available.
     """
     preset = "host" if spec == "host" else "board"
     is_serial = spec.startswith("serial:")

@@ -96,7 +96,7 @@ def test_a_frame_of_odd_bytes_is_refused() -> None:
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        (QTensor("ghost", (1,), "uint16"), "stage sample must give ghost, which tells of events"),
+        (QTensor("ghost", (1,), "uint16"), "stage sample must give ghost, which reports events"),
         (None, ""),
     ],
 )

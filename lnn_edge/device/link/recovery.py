@@ -36,7 +36,7 @@ class Replay:
 
     Attributes:
         state: Blob; None stands for the state after RESET.
-        stats: Counters of the board then; None where nobody asked.
+        stats: Counters of the board then; None if they were not read.
         requests: Taken since, in their order, each cut to what was consumed of it.
         decisions: Handed on that the requests lead to, the first of them.
         ahead: Decided before the state and not handed on.
@@ -60,7 +60,7 @@ class Replay:
             self.requests.append(Data(request.first, consumed, stamps, request.samples[:share]))
 
     def hand_on(self, count: int) -> None:
-        """Note that all that was decided ahead, so many decisions, has been handed on."""
+        """Note that `count` decisions, all those made ahead, have been handed on."""
         self.decisions += count - len(self.ahead)
         self.ahead = []
 

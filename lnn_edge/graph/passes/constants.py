@@ -102,7 +102,7 @@ class _Folding:
         self.ops.append(op)
 
     def materialize(self, tensor: QTensor) -> None:
-        """Write a constant for whoever reads it as a tensor."""
+        """Write a constant for operators that read it as a tensor."""
         if tensor.name in self.known and tensor.name not in self._written:
             value = self.known[tensor.name].astype(np.int32)
             self.ops.append(Constant(f"{tensor.name}_constant", (), (tensor,), value))

@@ -319,8 +319,9 @@ class _Lowering:
     def _total(self) -> np.ndarray:
         """Return all conductances of each neuron, (N,), of which its synapses are shares.
 
-        Sums are proved for the largest share of inputs and of neurons, be it of two neurons: where
-        both are nearly whole, a little more than all leaves room for their rounding.
+        Sums are proved for the largest share of inputs and of neurons, even if they are two
+        different neurons: where both are nearly whole, a little more than all leaves room for
+        their rounding.
         """
         parts, leak = self.parts, self.parts.gleak + self.cell.config.epsilon
         driven, recurrent = parts.sensory.weight.sum(0) + leak, parts.recurrent.weight.sum(0)

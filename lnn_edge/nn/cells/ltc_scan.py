@@ -24,7 +24,7 @@ class Wires(Protocol):
     """Synapses from S sources to N neurons."""
 
     def work(self, rows: int) -> Memory:
-        """Return memory for all synapses of so many sequences, three times."""
+        """Return memory for all synapses of that many sequences, three times."""
 
     def open(self, source: Tensor, out: Tensor) -> Tensor:
         """Return how open synapses are, of sources (B, S)."""

@@ -33,7 +33,7 @@ class WiredCfc(nn.Module):
         outputs: How many neurons of the last layer are the output; None means all.
 
     Raises:
-        UsageError: The configuration has a backbone, or there are not so many neurons.
+        UsageError: The configuration has a backbone, or there are fewer neurons.
 
     Source: names as in ncps WiredCfCCell (layer_0, layer_1, layer_2).
     """

@@ -46,7 +46,7 @@ class Wiring:
         return len(self.sensory)
 
     def equals(self, other: Wiring) -> bool:
-        """Tell whether it is the same wiring."""
+        """Return whether it is the same wiring."""
         return (
             np.array_equal(self.adjacency, other.adjacency)
             and np.array_equal(self.sensory, other.sensory)

@@ -35,7 +35,7 @@ class BeatNetConfig:
         hidden_size: State of the cell.
         backbone_units: Width of the cell's backbone.
         dropout: Probability, on every vector that enters a linear layer outside the cell.
-        wait: Longest wait for the next R peak in samples; 0 decides 0.45 s after the own one.
+        wait: Longest wait for the next R peak in samples; 0: decide 0.45 s after the beat itself.
         variant: The network, or an ablation of it: state reset at every beat, no cell at all, or
             an LSTM of equal state in the cell's place.
     """
