@@ -70,7 +70,7 @@ def test_settings_take_the_place_of_what_a_recipe_says(
         ("trainnig.epochs=3", "tables are model, training, augmentation"),
         ("training.epoch=3", "training: unknown key 'epoch'"),
         ("training=3", "no table has it"),
-        ("epochs=many", "epochs is 'many', needed int"),
+        ("epochs=many", "epochs must be int, not 'many'"),
         ("epochs=0", "epochs is 0, needed is 1"),
     ],
 )
