@@ -215,9 +215,10 @@ def evaluate(
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.tasks.judge import judge
     from lnn_edge.tasks.metrics.single_label import integer_scores
+    from lnn_edge.tasks.registry import task_of
 
     sequences, scores = integer_scores(model, load_dataset(dataset, data_dir, split))
-    return judge(sequences, scores, model.classes)
+    return judge(sequences, scores, model.classes, task_of(model.metadata))
 
 
 def export(

@@ -20,11 +20,12 @@ from lnn_edge.data.registry import Signal, find_dataset, load_dataset
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.sim.predict import DecisionSequence
 from lnn_edge.quantize.trained import quantize
+from lnn_edge.tasks.beats.augmentation import BeatAugmentation
 from lnn_edge.tasks.judge import Figures, judge
 from lnn_edge.tasks.metrics.single_label import integer_scores
 from lnn_edge.train.checkpoint import float_scores, prepare
 from lnn_edge.train.loop import train
-from lnn_edge.train.recipe import BeatAugmentation, Recipe, load_recipe
+from lnn_edge.train.recipe import Recipe, load_recipe
 
 RESAMPLES = 1000
 Records = Sequence[Signal]
@@ -69,9 +70,9 @@ def run_seed(
         if has_integers:
             integers += integer_scores(quantize(trained, training), judged)[1]
         classes = trained.network.classes
-    figures = {"float": judge(held_out, floats, classes, RESAMPLES)}
+    figures = {"float": judge(held_out, floats, classes, trained.task, RESAMPLES)}
     if has_integers:
-        figures["integer"] = judge(held_out, integers, classes, RESAMPLES)
+        figures["integer"] = judge(held_out, integers, classes, trained.task, RESAMPLES)
     return figures
 
 

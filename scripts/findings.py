@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from lnn_edge.data.cpsc2018 import FOLD_COUNT, NAME, names_of
-from lnn_edge.data.diagnosis_record import DiagnosisRecord
+from lnn_edge.data.diagnosis_record import CLASSES, DiagnosisRecord
 from lnn_edge.data.registry import load_dataset
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence
 from lnn_edge.quantize.trained import quantize
-from lnn_edge.tasks.findings.columns import CLASSES
 from lnn_edge.tasks.findings.front_end import LEADS
 from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation, evaluate_findings
 from lnn_edge.tasks.metrics.single_label import integer_scores

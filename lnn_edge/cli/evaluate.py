@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lnn_edge.cli.leads import facts_of_model, lead_option, lead_to_feed
 from lnn_edge.cli.output import console, data_dir_option, json_option, show_json, table
+from lnn_edge.cli.own import load_for_model, own_options, shown_dataset, source_from
 
 if TYPE_CHECKING:
+    from lnn_edge.graph.sim.predict import LabelledSignal
     from lnn_edge.tasks.judge import Figures
     from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation
     from lnn_edge.tasks.metrics.single_label import Evaluation
@@ -19,8 +22,9 @@ if TYPE_CHECKING:
 
 @click.command(name="evaluate")
 @click.argument("model", type=click.Path(path_type=Path), required=False)
-@click.option("--dataset", default="excerpts", show_default=True, help="Name or WFDB folder.")
+@click.option("--dataset", help="Name or WFDB folder [default: the embedded one of its task].")
 @lead_option
+@own_options
 @click.option("--split", default="all", show_default=True)
 @click.option("--fold", type=int, default=0, show_default=True, help="For train and validation.")
 @click.option("--records", help="Only these, comma-separated.")
@@ -39,8 +43,10 @@ if TYPE_CHECKING:
 @json_option
 def command(
     model: Path | None,
-    dataset: str,
+    dataset: str | None,
     lead: str | None,
+    data: Path | None,
+    channels: tuple[str, ...],
     split: str,
     fold: int,
     records: str | None,
@@ -49,6 +55,7 @@ def command(
     preprocessing: Preprocessing,
     data_dir: str | None,
     as_json: bool,
+    **hints: Any,
 ) -> None:
     """Judge MODEL: a model.qgraph (integers), a trained folder (float), or a shipped model by name.
 
@@ -58,21 +65,37 @@ def command(
 
     \b
     Example: lnn-edge evaluate runs/beats/model.qgraph --dataset mitdb --split test
+    Example: lnn-edge evaluate runs/walks --data walks/test --label-column activity
     """
     from lnn_edge.build.decide import WORDS
     from lnn_edge.data.registry import load_dataset
+    from lnn_edge.errors import UsageError
     from lnn_edge.train.verdict import judge_model
 
-    names = None if records is None else records.split(",")
-    fed = lead_to_feed(facts_of_model(model), lead)
-    recordings = load_dataset(dataset, data_dir, split, names, fold, fed)
-    verdict = judge_model(model, dataset, recordings, resamples, find_beats, preprocessing)
+    told: dict[str, object] = {}
+    facts, source = facts_of_model(model), source_from(data, channels, hints)
+    if source is not None:
+        if dataset is not None:
+            raise UsageError("--dataset and --data both name recordings; give one of them")
+        dataset, fed = str(source.path), lead
+        own = load_for_model(
+            source, facts, lead=lead, split=split, records=records, as_json=as_json
+        )
+        recordings: Sequence[LabelledSignal] = own.recordings
+        told = {"changes": own.changes.summary()}
+    else:
+        dataset, fed = dataset or shown_dataset(facts, str(model)), lead_to_feed(facts, lead)
+        names = None if records is None else records.split(",")
+        recordings = load_dataset(dataset, data_dir, split, names, fold, fed)
+    verdict = judge_model(
+        model, dataset, recordings, resamples, find_beats, preprocessing, is_own=source is not None
+    )
     path, form, judged = str(verdict.path), verdict.form, verdict.figures
     if as_json:
         head = {"trained_on": verdict.trained_on.to_json(), "is_generated": verdict.is_generated}
         head |= {"model": path, "form": form, "dataset": dataset, "split": split, "lead": fed}
         head |= {"engine": verdict.engine}
-        show_json({**head, **judged.to_json()})
+        show_json({**head, **told, **judged.to_json()})
         return
     console().print(verdict.trained_on.sentence)
     if verdict.is_generated:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lnn_edge.cli.leads import lead_option, lead_to_feed
 from lnn_edge.cli.output import console, data_dir_option, force_option, json_option, show_json
+from lnn_edge.cli.own import lead_of, own_options, source_from
 
 if TYPE_CHECKING:
     from lnn_edge.graph.fidelity import Resolution
     from lnn_edge.graph.qgraph import QGraph
+    from lnn_edge.graph.sim.predict import LabelledSignal
+    from lnn_edge.tasks.own_data import Source
 
 
 @click.command(name="quantize")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--dataset", help="Where the training recordings lie now, if not where they lay.")
 @lead_option
+@own_options
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
@@ -32,10 +37,13 @@ def command(
     folder: Path,
     dataset: str | None,
     lead: str | None,
+    data: Path | None,
+    channels: tuple[str, ...],
     calibration: Path | None,
     force: bool,
     data_dir: str | None,
     as_json: bool,
+    **hints: Any,
 ) -> None:
     """Calibrate on the model's own training recordings (2,000 at most); write FOLDER/model.qgraph.
 
@@ -53,8 +61,11 @@ def command(
 
     if calibration is not None and lead is not None:
         raise UsageError(f"--lead {lead} is of recordings, --calibration of frames; leave one out")
+    source = source_from(data, channels, hints)
+    if source is not None and (dataset is not None or calibration is not None):
+        raise UsageError("--data, --dataset and --calibration all name data; give one of them")
     if calibration is None:
-        graph = _quantize_trained(folder, dataset, lead, data_dir, force)
+        graph = _quantize_trained(folder, source, dataset, lead, data_dir, force)
     else:
         from lnn_edge.quantize.imported import quantize_imported
 
@@ -102,12 +113,18 @@ def _show(resolutions: list[Resolution], float_error: dict[str, float] | None) -
 
 
 def _quantize_trained(
-    folder: Path, dataset: str | None, lead: str | None, data_dir: str | None, force: bool
+    folder: Path,
+    own: Source | None,
+    dataset: str | None,
+    lead: str | None,
+    data_dir: str | None,
+    force: bool,
 ) -> QGraph:
     from lnn_edge.data.registry import load_dataset
     from lnn_edge.errors import UsageError
     from lnn_edge.nn.model_card import kind_of, read_card
     from lnn_edge.quantize.trained import calibration_records, quantize_folder
+    from lnn_edge.tasks.own_data import load_chosen, source_of
     from lnn_edge.train.checkpoint import facts_of, load_trained
 
     card = read_card(folder)
@@ -117,8 +134,12 @@ def _quantize_trained(
             "X.npy with sequences that it will see"
         )
     trained = load_trained(folder)
-    source = dataset or trained.card.recipe.dataset
     names = calibration_records(trained.card.training_records)
-    fed = lead_to_feed(facts_of(trained), lead)
-    records = load_dataset(source, data_dir, "all", names, lead=fed)
+    if own is not None or (trained.card.data and dataset is None):
+        own = lead_of(own or source_of(trained.card.data), trained.task.leads, lead)
+        records: Sequence[LabelledSignal] = load_chosen(own, trained.task, names=names).recordings
+    else:
+        fed = lead_to_feed(facts_of(trained), lead)
+        source = dataset or trained.card.recipe.dataset
+        records = load_dataset(source, data_dir, "all", names, lead=fed)
     return quantize_folder(trained, records, folder / "model.qgraph", force=force)

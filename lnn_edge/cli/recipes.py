@@ -33,7 +33,8 @@ def command(name: str | None, as_json: bool) -> None:
         click.echo(tomli_w.dumps(asdict(found[name])), nl=False)
     else:
         for n, r in found.items():
-            lines = [f"network {r.network}; learns from {r.dataset}: {DATASETS[r.dataset].summary}"]
+            learned = DATASETS[r.dataset].summary if r.dataset else "your own, --data PATH"
+            lines = [f"network {r.network}; learns from {r.dataset}: {learned}"]
             lines += [f"shipped trained: lnn-edge models {n}"] * (n in shipped_names())
             entry(n, r.summary, lines)
         click.echo("all of one: lnn-edge recipes NAME; change it: train NAME --set key=value")

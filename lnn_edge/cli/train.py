@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,9 +18,14 @@ from lnn_edge.cli.output import (
     progress,
     show_json,
 )
+from lnn_edge.cli.own import own_options, source_from
 
 if TYPE_CHECKING:
-    from lnn_edge.train.recipe import Preprocessing
+    from lnn_edge.graph.sim.predict import LabelledSignal
+    from lnn_edge.tasks.own_data import By, Source
+    from lnn_edge.tasks.task import Task
+    from lnn_edge.train.own import Asked
+    from lnn_edge.train.recipe import Preprocessing, Recipe
 
 
 @click.command(name="train")
@@ -26,6 +33,21 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
 @click.option("--dataset", help="Data set instead of the recipe's: a name or a WFDB folder.")
 @lead_option
+@own_options
+@click.option("--task", help="Of own recordings: name of a task, or its TOML file.")
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help='Of own recordings: TOML lines label = "class".',
+)
+@click.option(
+    "--split",
+    type=click.Choice(["subject", "folder"]),
+    default="subject",
+    show_default=True,
+    help="Of own recordings: folds of subjects, or the folders train, validation and test.",
+)
 @click.option("--fold", type=int, help="Hold this fold of patients out [default: learn from all].")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option(
@@ -47,6 +69,11 @@ def command(
     output: Path,
     dataset: str | None,
     lead: str | None,
+    data: Path | None,
+    channels: tuple[str, ...],
+    task: str | None,
+    labels: Path | None,
+    split: By,
     fold: int | None,
     seed: int,
     settings: tuple[str, ...],
@@ -57,60 +84,135 @@ def command(
     force: bool,
     data_dir: str | None,
     as_json: bool,
+    **hints: Any,
 ) -> None:
     """Train a network by a built-in recipe or a TOML file.
 
     An interrupted run goes on when the same command is given again. A finished model in the folder
     is replaced only with --force.
 
+    With --data the recordings are yours: the task is --task, or the recipe's where its network was
+    made for one frame, or what the recordings suggest. What is resampled, dropped, filled or
+    renamed is listed before training and kept in the model's card.
+
     \b
     Example: lnn-edge train ecg-beats-cfc --data-dir data -o runs/beats
     Example: lnn-edge train har-cfc --set hidden_size=16 --set training.epochs=5 -o runs/small
+    Example: lnn-edge train har-cfc --data walks --label-column activity --fold 0 -o runs/walks
     Example: lnn-edge train ccfc --compress --data-dir data -o runs/ccfc
     """
     from dataclasses import replace
-    from functools import partial
 
-    from lnn_edge.data.registry import find_dataset, load_dataset
+    from lnn_edge.errors import UsageError
     from lnn_edge.train.loop import EpochReport, train
     from lnn_edge.train.recipe import compressed, load_recipe
 
     plan = load_recipe(recipe, settings)
-    plan = replace(
-        plan,
-        dataset=dataset or plan.dataset,
-        preprocessing=preprocessing or plan.preprocessing,
-        lead=lead or plan.lead,
-    )
     plan = compressed(plan) if compress else plan
     plan = replace(plan, training=replace(plan.training, epochs=epochs or plan.training.epochs))
-    split = find_dataset(plan.dataset).training_split if fold is None else "train"
-    load = partial(load_dataset, plan.dataset, data_dir, lead=plan.lead or None)
-    training = load(split, fold=fold or 0)
-    held_out = () if fold is None else load("validation", fold=fold)
+    plan = replace(plan, preprocessing=preprocessing or plan.preprocessing)
+    source = source_from(data, channels, hints)
+    if source is None:
+        of_own = (("--task", task), ("--labels", labels), ("--split folder", split == "folder"))
+        for option, value in of_own:
+            if value:
+                raise UsageError(
+                    f"{option} is of own recordings; give --data PATH, or leave it out"
+                )
+        learned = _of_dataset(plan, dataset, lead, fold, data_dir)
+    elif dataset is not None:
+        raise UsageError("--dataset and --data both name recordings; give one of them")
+    else:
+        from lnn_edge.train.own import Asked
+
+        learned = _of_own(plan, source, Asked(task or "", labels, lead or ""), split, fold)
+        for line in () if as_json else learned.told:
+            click.echo(line)
     history = []
     with progress(as_json) as bar:
-        task = bar.add_task("training", total=plan.training.epochs, note="")
+        shown = bar.add_task("training", total=plan.training.epochs, note="")
 
         def on_epoch(report: EpochReport) -> None:
             judged = report.validation
             note = f"loss {report.loss:.3f}"
             note += f", validation F1 {judged.main_f1:.3f}" if judged else ""
-            bar.update(task, completed=report.epoch, note=note)
+            bar.update(shown, completed=report.epoch, note=note)
             history.append({"loss": report.loss, "main_f1": judged and judged.main_f1})
 
         train(
-            plan,
-            training,
-            held_out,
+            learned.plan,
+            learned.training,
+            learned.held_out,
             output,
             seed=seed,
             device=device,
             on_epoch=on_epoch,
             force=force,
+            task=learned.task,
+            data=learned.data,
         )
+    count = len(learned.training)
     if as_json:
-        show_json({"model": str(output), "records": len(training), "epochs": history})
+        show_json(
+            {"model": str(output), "records": count, "epochs": history}
+            | ({"data": learned.data} if learned.data else {})
+        )
         return
-    console().print(f"trained on {len(training)} recordings: {output}/model.safetensors")
+    console().print(f"trained on {count} recordings: {output}/model.safetensors")
     console().print(f"next: lnn-edge quantize {output}")
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What a training learns from, and what is told of it before."""
+
+    plan: Recipe
+    training: Sequence[LabelledSignal]
+    held_out: Sequence[LabelledSignal]
+    task: Task | None = None
+    data: Mapping[str, object] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
+
+
+def _of_dataset(
+    plan: Recipe, dataset: str | None, lead: str | None, fold: int | None, data_dir: str | None
+) -> _Learned:
+    from dataclasses import replace
+    from functools import partial
+
+    from lnn_edge.data.registry import find_dataset, load_dataset
+    from lnn_edge.errors import UsageError
+
+    plan = replace(plan, dataset=dataset or plan.dataset, lead=lead or plan.lead)
+    if not plan.dataset:
+        raise UsageError(f"recipe {plan.name} names no data set; give --data PATH")
+    split = find_dataset(plan.dataset).training_split if fold is None else "train"
+    load = partial(load_dataset, plan.dataset, data_dir, lead=plan.lead or None)
+    training = load(split, fold=fold or 0)
+    held_out = () if fold is None else load("validation", fold=fold)
+    return _Learned(plan, training, held_out)
+
+
+def _of_own(plan: Recipe, source: Source, asked: Asked, by: By, fold: int | None) -> _Learned:
+    from lnn_edge.tasks.own_data import counted, divide, load_own
+    from lnn_edge.train.own import plan_own
+
+    plan, task, source = plan_own(plan, source, asked)
+    own = load_own(source, task)
+    parts = divide(own.recordings, by, fold)
+    subjects = sorted({r.patient for r in own.recordings})
+    data = {
+        **source.document(),
+        "split": by,
+        "subjects": len(subjects),
+        "changes": own.changes.summary(),
+    }
+    if fold is not None:
+        data["fold"] = fold
+    classes = ", ".join(task.classes)
+    told = (
+        f"task {task.name}: {classes}, at {task.frame.rate_hz:g} Hz of {', '.join(task.leads)}",
+        *own.changes.lines(),
+        counted(parts),
+    )
+    return _Learned(plan, parts.training, parts.held_out, task, data, told)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,9 +19,11 @@ from lnn_edge.cli.output import (
     project_argument,
     show_json,
 )
+from lnn_edge.cli.own import load_for_model, own_options, shown_dataset, source_from
 
 if TYPE_CHECKING:
     from lnn_edge.build.project import Project
+    from lnn_edge.graph.sim.predict import LabelledSignal
     from lnn_edge.verify.result import Verification
 
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 )
 @click.option("--dataset", help="Name or WFDB folder [default: the embedded one of its task].")
 @lead_option
+@own_options
 @click.option("--records", help="Only these, comma-separated.")
 @click.option(
     "--input",
@@ -50,10 +54,13 @@ def command(
     link: str,
     dataset: str | None,
     lead: str | None,
+    data: Path | None,
+    channels: tuple[str, ...],
     records: str | None,
     input_path: Path | None,
     data_dir: str | None,
     as_json: bool,
+    **hints: Any,
 ) -> None:
     """Stream recordings or sequences to a device that runs PROJECT; compare every bit of its steps.
 
@@ -64,33 +71,40 @@ def command(
     \b
     Example: lnn-edge verify firmware --link virtual
     Example: lnn-edge verify firmware --link virtual --input X.npy
+    Example: lnn-edge verify firmware --link host --data walks --label-column activity
     """
     from dataclasses import replace
     from functools import partial
 
     from lnn_edge.build.project import open_project
-    from lnn_edge.data.registry import SHOWN, load_dataset
+    from lnn_edge.data.registry import load_dataset
     from lnn_edge.errors import UsageError
     from lnn_edge.verify.result import write_verification
     from lnn_edge.verify.sequences import takes_recordings
     from lnn_edge.verify.verify import verify_project
 
-    opened = open_project(project)
+    opened, source = open_project(project), source_from(data, channels, hints)
+    if source is not None and (dataset is not None or input_path is not None):
+        raise UsageError(
+            "--data, --dataset and --input all name what is streamed; give one of them"
+        )
     if input_path is not None and lead is not None:
         raise UsageError(f"--lead {lead} is of recordings, --input of frames; leave one out")
     if input_path is not None or not takes_recordings(opened.graph):
         result = _verify_sequences(opened, link, input_path, as_json)
     else:
-        names = None if records is None else records.split(",")
-        task = opened.graph.contract.task
-        if dataset is None and task is None:
-            raise UsageError(
-                f"{project} holds a model of no task that is known here; name its recordings with "
-                "--dataset"
+        facts, fed_lead = opened.graph.metadata, lead
+        if source is not None:
+            dataset = str(source.path)
+            own = load_for_model(source, facts, lead=lead, records=records, as_json=as_json)
+            recordings: Sequence[LabelledSignal] = own.recordings
+        else:
+            dataset, fed_lead = (
+                dataset or shown_dataset(facts, str(project)),
+                lead_to_feed(facts, lead),
             )
-        dataset = dataset or SHOWN[str(task)]
-        fed_lead = lead_to_feed(opened.graph.metadata, lead)
-        recordings = load_dataset(dataset, data_dir, "all", names, lead=fed_lead)
+            names = None if records is None else records.split(",")
+            recordings = load_dataset(dataset, data_dir, "all", names, lead=fed_lead)
         frames = sum(len(r.frames) for r in recordings)
         with progress(as_json) as bar:
             shown = bar.add_task(f"verify on {link}, frames", total=frames, note="")

@@ -125,7 +125,7 @@ class Header:
     @property
     def event(self) -> str:
         """What the deciding stage fires on, where it does on events."""
-        return "R peak" if self.contract.task == "beats" else "event"
+        return self.contract.event
 
     @property
     def pace(self) -> tuple[int, int]:

@@ -72,6 +72,7 @@ class Record:
         marks: In ascending order.
         intervals: In ascending order; they may overlap.
         labels: Of the record as a whole.
+        unknown: Labels of which nothing says whether the record has them.
         part: Of a set that was published in parts: "train", "test"; "" elsewhere.
         changes: What was done to it since it was in its file.
 
@@ -87,6 +88,7 @@ class Record:
     marks: tuple[Mark, ...] = ()
     intervals: tuple[Interval, ...] = ()
     labels: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     part: str = ""
     changes: Changes = field(default_factory=Changes)
 

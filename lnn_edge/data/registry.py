@@ -33,12 +33,6 @@ MOST_NAMES = 60  # in a message
 Locate = Callable[[], Path]
 NamesOf = Callable[[Locate, str, int], tuple[str, ...]]
 Signal = Recording | ActivityRun | DiagnosisRecord
-SHOWN = {
-    "beats": embedded.NAME,
-    "activity": synthetic_activity.NAME,
-    "findings": synthetic_leads.NAME,
-}
-"""Data sets that need no folder, by task: what `verify` and `report` take unless told."""
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import tomli_w
 
-from lnn_edge.data.inspection import Inspection
+from lnn_edge.data.inspection import ChannelFacts, Inspection
 from lnn_edge.data.recording import CLASSES, LABEL_OF_SYMBOL, NOT_SCORED
 
 WINDOW_S = 2.56  # of a decision on frames, as in UCI HAR
 MOST_CLASSES = 64
+HALF_SCALE = 16384
 _NO_LABELS = "No labels were found: name their column or file, then complete [labels]."
 
 
@@ -58,13 +60,22 @@ def propose(found: Inspection) -> Proposal:
         "format": 1,
         "frame": {
             "rate_hz": rate,
-            "channels": [{"name": c.name, "unit": c.unit} for c in channels],
+            "channels": [_channel(c) for c in channels],
         },
         "decide": decision,
         "labels": labels,
         "split": {"by": "part" if found.parts else "subject"},
     }
     return Proposal(document, tuple(remarks + said))
+
+
+def _channel(found: ChannelFacts) -> dict[str, object]:
+    """Return a channel whose largest value takes about half of the range of int16."""
+    peak = max(abs(found.low), abs(found.high))
+    steps = HALF_SCALE / peak if 0 < peak < math.inf else 1.0
+    digits = 10.0 ** (math.floor(math.log10(steps)) - 1)
+    rounded = float(f"{math.floor(steps / digits) * digits:.6g}")  # two of them
+    return {"name": found.name, "unit": found.unit, "steps_per_unit": rounded}
 
 
 def _labels(
@@ -82,7 +93,14 @@ def _labels(
             if left:
                 more.append(f"Marks of no class: {' '.join(left)}.")
             classes = [c for c in CLASSES if c in scored.values()]
-            return {"kind": "event", "classes": classes, "map": scored}, {"on": "events"}, more
+            unscored = [s for s, at in beats.items() if at == NOT_SCORED]
+            labels: dict[str, object] = {
+                "kind": "event",
+                "classes": classes,
+                "map": scored,
+                "unscored": unscored,
+            }
+            return labels, {"on": "events"}, more
         return _plain("event", list(found.symbols)), {"on": "events"}, more + _many(found.symbols)
     if found.intervals:
         window = max(2, round(WINDOW_S * rate))

@@ -18,7 +18,9 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "adc_zero": RANGES["int16"],
     "dt": (1e-9, 1e9),
 }
-Task = Literal["beats", "activity", "findings"]
+# Of tasks that come with the package graphs tell the name alone, of others all in `task_file`.
+_MULTI_LABEL = ("findings",)
+_EVENTS = {"beats": "R peak"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Contract:
 
     Attributes:
         classes: Names of the scores; none where no output is scores.
-        task: What the classes are of.
+        task: Name of what the classes are of.
+        task_file: The task as a document, of one that its name does not tell.
         sample_rate_hz: Frames a second.
         leads: Names of the channels of a frame.
         units: Their units; those of the training data where they are not recorded.
@@ -39,7 +42,8 @@ class Contract:
     """
 
     classes: tuple[str, ...] = ()
-    task: Task | None = None
+    task: str | None = None
+    task_file: dict[str, object] | None = None
     sample_rate_hz: float | None = None
     leads: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
@@ -64,7 +68,20 @@ class Contract:
     @property
     def is_multi_label(self) -> bool:
         """Whether every class is judged by itself, or else exactly one is decided for."""
-        return self.task == "findings"
+        if self.task_file is None:
+            return self.task in _MULTI_LABEL
+        return self._told("labels", "kind") == "multi-label"
+
+    @property
+    def event(self) -> str:
+        """What a model that decides on events waits for."""
+        if self.task_file is None:
+            return _EVENTS.get(self.task or "", "event")
+        return str(self._told("words", "event") or "event")
+
+    def _told(self, table: str, key: str) -> object:
+        found = (self.task_file or {}).get(table)
+        return found.get(key) if isinstance(found, Mapping) else None
 
 
 def contract_of(metadata: object) -> Contract:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from inspect import signature
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,8 +25,8 @@ class AbstractStreamNet(nn.Module, abc.ABC):
         facts: Metadata of its graph: task, sample_rate_hz, leads and what else an input needs.
     """
 
-    classes: ClassVar[tuple[str, ...]]
-    facts: ClassVar[Mapping[str, object]]
+    classes: tuple[str, ...]
+    facts: Mapping[str, object]
 
     @property
     @abc.abstractmethod

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from lnn_edge.build.project import open_project
-from lnn_edge.data.registry import EVERYTHING, SHOWN, find_dataset, load_dataset
+from lnn_edge.data.registry import EVERYTHING, find_dataset, load_dataset
 from lnn_edge.errors import UsageError
 from lnn_edge.files.write import write_whole
 from lnn_edge.report.facts import Report, collect
 from lnn_edge.report.page import GENERATOR, render
 from lnn_edge.report.words import verdict
+from lnn_edge.tasks.registry import task_of
 
 __all__ = ["Report", "collect", "collect_embedded", "render", "save", "verdict", "write_report"]
 
@@ -34,10 +35,10 @@ def write_report(folder: Path, path: Path, *, force: bool = False) -> Path:
 
 def collect_embedded(folder: Path) -> Report:
     """Gather a project's facts and run its model over the embedded recordings of its task."""
-    task = open_project(folder).graph.contract.task
-    if task is None:
+    task = task_of(open_project(folder).graph.metadata)
+    if task is None or not task.shown:
         return collect(folder, ())
-    dataset = find_dataset(SHOWN[task])
+    dataset = find_dataset(task.shown)
     split = "test" if "test" in dataset.splits else EVERYTHING
     recordings = load_dataset(dataset.name, split=split)
     return collect(folder, recordings[:MOST_SHOWN], dataset.name)

@@ -24,11 +24,13 @@ from lnn_edge.graph.fidelity import error_text
 from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.sim.predict import LabelledSignal
-from lnn_edge.report.task import TaskWords, task_words
+from lnn_edge.report.task import task_words
+from lnn_edge.tasks.judge import judge
 from lnn_edge.tasks.learned import Overlap, is_invented, learned_by_graph, overlap
-from lnn_edge.tasks.metrics.single_label import Evaluation, evaluate_scores, integer_scores
+from lnn_edge.tasks.metrics.single_label import Evaluation, integer_scores
+from lnn_edge.tasks.registry import task_of
+from lnn_edge.tasks.task import Words
 
-FINDINGS = "findings"
 RESAMPLES = 1000
 _EMULATED = ("host", "virtual", "qemu")  # shown first, in this order
 
@@ -235,7 +237,7 @@ class Report:
     build: BuildFacts | None
 
     @property
-    def words(self) -> TaskWords:
+    def words(self) -> Words:
         """How the model's task speaks."""
         return task_words(self.project.graph)
 
@@ -307,14 +309,21 @@ def _predict(
     project: Project, recordings: Sequence[LabelledSignal]
 ) -> tuple[tuple[Prediction, ...], Evaluation | None]:
     classes = project.graph.classes
-    if not _fits(project, recordings) or project.graph.metadata.get("task") == FINDINGS:
+    if not _fits(project, recordings) or _is_multi_label(project):
         return (), None
     sequences, scores = integer_scores(project.graph, recordings)
     predictions = tuple(
         Prediction(r, dict(zip(s.stamps.tolist(), score.argmax(1).tolist(), strict=True)))
         for r, s, score in zip(recordings, sequences, scores, strict=True)
     )
-    return predictions, evaluate_scores(sequences, scores, classes, RESAMPLES)
+    judged = judge(sequences, scores, classes, task_of(project.graph.metadata), RESAMPLES)
+    assert isinstance(judged, Evaluation)  # not of several labels
+    return predictions, judged
+
+
+def _is_multi_label(project: Project) -> bool:
+    task = task_of(project.graph.metadata)
+    return task is not None and task.is_multi_label
 
 
 def _fits(project: Project, recordings: Sequence[LabelledSignal]) -> bool:
@@ -330,7 +339,7 @@ def _fits(project: Project, recordings: Sequence[LabelledSignal]) -> bool:
 
 def _findings(project: Project, recordings: Sequence[LabelledSignal]) -> tuple[RecordFindings, ...]:
     graph, decided = project.graph, project.graph.scores
-    if not decided or not _fits(project, recordings) or graph.metadata.get("task") != FINDINGS:
+    if not decided or not _fits(project, recordings) or not _is_multi_label(project):
         return ()
     sequences, scores = integer_scores(graph, recordings)
     return tuple(

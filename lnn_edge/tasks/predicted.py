@@ -12,6 +12,7 @@ from lnn_edge.data.changes import Changes
 from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.tasks.model_input import Fed
+from lnn_edge.tasks.registry import task_of
 
 NOTHING = "-"  # of several findings, none
 _DIGITS = 6  # significant ones of outputs; times to a microsecond
@@ -34,7 +35,8 @@ class Answer:
     @classmethod
     def of(cls, graph: QGraph) -> Answer:
         """Return that of a model."""
-        return cls(graph.outputs, graph.classes, graph.contract.is_multi_label)
+        task = task_of(graph.metadata)
+        return cls(graph.outputs, graph.classes, task is not None and task.is_multi_label)
 
     @property
     def columns(self) -> tuple[str, ...]:

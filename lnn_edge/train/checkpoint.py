@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
@@ -22,7 +22,8 @@ from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, run_dec
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.nn.model_card import Kind, read_model, write_model
 from lnn_edge.nn.threads import one_thread
-from lnn_edge.tasks.registry import make_network
+from lnn_edge.tasks.registry import described_task, find_network, make_network
+from lnn_edge.tasks.task import Task
 from lnn_edge.train.recipe import Preprocessing, Recipe, recipe_of
 
 KIND: Kind = "trained"
@@ -41,6 +42,8 @@ class ModelCard:
         recipe: The recipe, whole.
         unlearned: Classes that no training data told of; None where that is not recorded.
         training_patients: Who was recorded in those trained on; empty in cards of before.
+        task: What it was trained for, whole; empty in cards of before.
+        data: Own recordings: where, how they were read and what was done to them.
     """
 
     lnn_edge: str
@@ -51,6 +54,8 @@ class ModelCard:
     recipe: Recipe
     unlearned: tuple[str, ...] | None = None
     training_patients: tuple[str, ...] = ()
+    task: dict[str, object] = field(default_factory=dict)
+    data: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,11 @@ class Trained:
 
     network: AbstractStreamNet
     card: ModelCard
+
+    @property
+    def task(self) -> Task:
+        """What it was trained for."""
+        return task_of_card(self.card)
 
 
 def save_trained(
@@ -76,7 +86,7 @@ def save_trained(
         UsageError: Another model is there.
     """
     weights = save_tensors({k: v.contiguous().cpu() for k, v in network.state_dict().items()})
-    values = {k: v for k, v in asdict(card).items() if v is not None}
+    values = {k: v for k, v in asdict(card).items() if v is not None and v != {}}
     return replace(card, weights_sha256=write_model(folder, KIND, values, weights, force=force))
 
 
@@ -91,7 +101,8 @@ def load_trained(folder: Path) -> Trained:
     if "recipe" in values:
         values["recipe"] = _recipe(values["recipe"], where)
     card = tables.build(ModelCard, values, where, DataError)
-    network = make_network(card.recipe.network, card.recipe.model)
+    task = task_of_card(card)
+    network = make_network(card.recipe.network, card.recipe.model, task)
     try:
         tensors = load_tensors(stored.weights)
         network.load_state_dict(tensors)
@@ -103,6 +114,17 @@ def load_trained(folder: Path) -> Trained:
         check_finite(what, tensor.float().numpy(), "train again, at a lower learning rate")
     network.eval()
     return Trained(network, card)
+
+
+def task_of_card(card: ModelCard) -> Task:
+    """Return the task of a card; one without it is of the task that its network was made for.
+
+    Raises:
+        DataError: What the card describes is no task.
+    """
+    if card.task:
+        return described_task(card.task, "task of the card")
+    return find_network(card.recipe.network)[1]
 
 
 def facts_of(trained: Trained) -> dict[str, object]:

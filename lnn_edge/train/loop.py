@@ -6,9 +6,10 @@ import io
 import math
 import os
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch.nn.utils import clip_grad_norm_
@@ -23,7 +24,8 @@ from lnn_edge.nn.model_card import CARD, WEIGHTS
 from lnn_edge.nn.threads import one_thread
 from lnn_edge.tasks.judge import Figures, judge
 from lnn_edge.tasks.registry import make_network
-from lnn_edge.train.augment import augment
+from lnn_edge.tasks.task import Task
+from lnn_edge.tasks.task_file import document_of
 from lnn_edge.train.batches import Examples, make_examples
 from lnn_edge.train.checkpoint import (
     ModelCard,
@@ -33,7 +35,7 @@ from lnn_edge.train.checkpoint import (
     save_trained,
 )
 from lnn_edge.train.losses import make_loss, unlearned
-from lnn_edge.train.recipe import Recipe
+from lnn_edge.train.recipe import Recipe, task_of_recipe
 
 GRADIENT_LIMIT = 1.0
 WARM_UP = 0.15  # part of the cycle in which the learning rate rises
@@ -72,6 +74,8 @@ def train(
     device: str = "cpu",
     on_epoch: Callable[[EpochReport], None] = lambda _report: None,
     force: bool = False,
+    task: Task | None = None,
+    data: Mapping[str, object] = MappingProxyType({}),
 ) -> Trained:
     """Train a network and write it to a folder.
 
@@ -87,6 +91,8 @@ def train(
         device: torch device.
         on_epoch: Called after each epoch.
         force: Whether to replace a finished model, and to give up another, interrupted training.
+        task: What to train for; None is the recipe's.
+        data: Of the card: where own recordings are from.
 
     Raises:
         DataError: No recordings, each is shorter than one sequence, or nothing is labelled.
@@ -97,13 +103,15 @@ def train(
     with alone_in(folder, patience_s=0), torch.random.fork_rng(), one_thread():
         _check_unfinished(folder, force)  # better now than after an epoch
         torch.manual_seed(seed)
-        network = make_network(recipe.network, recipe.model).to(device)
+        task = task or task_of_recipe(recipe)
+        network = make_network(recipe.network, recipe.model, task).to(device)
         examples = make_examples(network, training, recipe, folder)
         held_out = prepare(network, validation, recipe.preprocessing)
         names = examples.names, tuple(s.name for s in held_out)
         classes = unlearned(examples.labels, recipe.training, network.classes)
-        card = ModelCard(__version__, seed, "", *names, recipe, classes, examples.patients)
-        run = _Run(recipe, network, examples)
+        told = document_of(task), dict(data)
+        card = ModelCard(__version__, seed, "", *names, recipe, classes, examples.patients, *told)
+        run = _Run(recipe, network, examples, task)
         for epoch in range(run.resume(folder, card, force), recipe.training.epochs):
             torch.manual_seed(seed * 1000 + epoch + 1)
             loss = run.epoch()
@@ -124,8 +132,10 @@ def train(
 class _Run:
     """State of a training: network, optimiser, schedule and the average of the weights."""
 
-    def __init__(self, recipe: Recipe, network: AbstractStreamNet, examples: Examples) -> None:
-        self.recipe, self.network, self.examples = recipe, network, examples
+    def __init__(
+        self, recipe: Recipe, network: AbstractStreamNet, examples: Examples, task: Task
+    ) -> None:
+        self.recipe, self.network, self.examples, self.task = recipe, network, examples, task
         plan = recipe.training
         whole = plan.batch_size * plan.sequence_length
         self.steps = max(1, len(examples.labels) // whole)
@@ -156,7 +166,7 @@ class _Run:
         scores = float_scores(self.network.cpu(), held_out)
         self.network.load_state_dict(current)
         self.network.to(self.device)
-        return judge(held_out, scores, self.network.classes)
+        return judge(held_out, scores, self.network.classes, self.task)
 
     def save(self, folder: Path, card: ModelCard, epoch: int) -> None:
         """Write a checkpoint that resume() takes up."""
@@ -204,7 +214,7 @@ class _Run:
         inputs, labels = self.examples.batch(plan.batch_size, plan.sequence_length)
         inputs = {name: x.to(self.device) for name, x in inputs.items()}
         labels = labels.to(self.device)
-        scores, alone = self.network.judge(**augment(inputs, self.recipe.augmentation))
+        scores, alone = self.network.judge(**self.recipe.augmentation.apply(inputs))
         loss = self.loss(scores, labels)
         if plan.auxiliary_weight:
             loss = loss + plan.auxiliary_weight * self.loss(alone, labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +13,9 @@ from lnn_edge.errors import UsageError
 from lnn_edge.files import tables
 from lnn_edge.files.names import model_name_fault, shown
 from lnn_edge.files.read import read_toml
+from lnn_edge.tasks.augmentation import AbstractAugmentation
+from lnn_edge.tasks.registry import find_network, find_task
+from lnn_edge.tasks.task import Task, resolve
 from lnn_edge.train.recipe_values import completed, override
 
 Preprocessing = Literal["causal", "whole-record"]
@@ -22,8 +25,7 @@ LARGEST_SIZE = 4096  # of a layer: its weights alone would fill any board
 _RANGES = {  # of numbers that are not just 0 or more
     "epochs": (1, 1 << 20),
     **dict.fromkeys(("batch_size", "sequence_length"), (1, 1 << 16)),
-    **dict.fromkeys(("label_smoothing", "average_decay", "drop_second", "flip_second"), (0, 1)),
-    **dict.fromkeys(("drop_lead", "drop_column"), (0, 1)),
+    **dict.fromkeys(("label_smoothing", "average_decay"), (0, 1)),
 }
 
 
@@ -61,94 +63,13 @@ class Training:
 
 
 @dataclass(frozen=True)
-class BeatAugmentation:
-    """Random changes of prepared windows and features of beats; deviations or probabilities.
-
-    Attributes:
-        amplitude: Log gain per sequence and lead.
-        beat_amplitude: Log gain per beat and lead.
-        noise: White noise, up to this much, in mean magnitudes.
-        slope: Linear drift, up to this much.
-        shift: Largest shift in frames.
-        drop_second: Probability that the second lead is missing.
-        flip_second: Probability that the second lead is upside down.
-        rhythm: Noise on the rhythm features.
-        beat_shape: Noise on the shape features, per beat.
-        shape: Noise on the shape features, per sequence.
-        dt: Log factor on dt, per sequence.
-        shuffle_dt: Whether dt is dealt out among the beats of a sequence: an ablation.
-    """
-
-    amplitude: float
-    beat_amplitude: float
-    noise: float
-    slope: float
-    shift: int
-    drop_second: float
-    flip_second: float
-    rhythm: float
-    beat_shape: float
-    shape: float
-    dt: float
-    shuffle_dt: bool
-
-
-@dataclass(frozen=True)
-class MotionAugmentation:
-    """Random changes of windows of motion; standard deviations.
-
-    Attributes:
-        rotation: Angle per sequence about a random axis, of all sensors, in radians.
-        amplitude: Log gain per sequence and channel.
-        offset: Constant per sequence and channel, in the channel's unit.
-        noise: White noise, in the channel's unit.
-    """
-
-    rotation: float
-    amplitude: float
-    offset: float
-    noise: float
-
-
-@dataclass(frozen=True)
-class LeadAugmentation:
-    """Random changes of the magnitudes of a 12-lead ECG.
-
-    Attributes:
-        amplitude: Log gain per sequence and lead.
-        bins: Log gain per sequence and bin.
-        drop_lead: Probability that a lead is missing.
-        drop_column: Probability that a column is missing.
-    """
-
-    amplitude: float
-    bins: float
-    drop_lead: float
-    drop_column: float
-
-
-Augmentation = BeatAugmentation | MotionAugmentation | LeadAugmentation
-AUGMENTATIONS: dict[str, type[Augmentation]] = {
-    "ccfc": LeadAugmentation,
-    "ccfc-stream": LeadAugmentation,
-    "cltc": LeadAugmentation,
-    "cltc-stream": LeadAugmentation,
-    "cnn12": LeadAugmentation,
-    "ecg-beats-cfc": BeatAugmentation,
-    "har-cfc": MotionAugmentation,
-    "har-convlstm-cfc": MotionAugmentation,
-}
-"""By name of the network."""
-
-
-@dataclass(frozen=True)
 class Recipe:
     """A training from data set to network.
 
     Attributes:
         name: Name of the model.
-        network: Name in networks.NETWORKS.
-        dataset: Name in the data registry, or a folder of WFDB records.
+        network: Name of a network of a task.
+        dataset: Name in the data registry, or a path of own recordings; "" where it must be given.
         model: Sizes, as the network defines them.
         training: Optimisation.
         augmentation: Random changes.
@@ -156,20 +77,19 @@ class Recipe:
             "whole-record" the published one of 12-lead ECGs, which no stream can have.
         lead: Of ECGs with beats, the lead that comes first; "" is MLII.
         summary: What it is for, in a line.
+        task: Name of the task, or its TOML file; "" is the one that the network was made for.
     """
 
     name: str
     network: str
-    dataset: str
+    dataset: str = field(default="", kw_only=True)
     model: dict[str, object]
     training: Training
-    augmentation: Augmentation
+    augmentation: AbstractAugmentation
     preprocessing: Preprocessing = "causal"
     lead: str = ""
     summary: str = ""
-
-
-COMPRESSED = {"bins": 28}  # of 129: up to 53 Hz, behind a low-pass of 40 Hz
+    task: str = ""
 
 
 def compressed(recipe: Recipe) -> Recipe:
@@ -178,12 +98,13 @@ def compressed(recipe: Recipe) -> Recipe:
     Raises:
         UsageError: Its network has no spectrum that could be cut.
     """
-    if not isinstance(recipe.augmentation, LeadAugmentation):
+    network, _ = find_network(recipe.network)
+    if not network.compressed:
         raise UsageError(
             f"recipe {recipe.name} cannot be compressed: {recipe.network} reads no spectrum; "
             "choose smaller sizes in its [model]"
         )
-    return replace(recipe, model={**recipe.model, **COMPRESSED})
+    return replace(recipe, model={**recipe.model, **network.compressed})
 
 
 def load_recipe(name: str, settings: Sequence[str] = ()) -> Recipe:
@@ -247,25 +168,37 @@ def recipe_of(values: object, where: str) -> Recipe:
 
 
 def _with_augmentation(values: object, where: str) -> object:
-    """Return the table with its [augmentation] built as the network has it."""
-    if not isinstance(values, dict) or "augmentation" not in values:
+    """Return the table with its [augmentation] built as the network's own task has it."""
+    if not isinstance(values, dict) or "network" not in values:
         return values
-    kind = AUGMENTATIONS.get(str(values.get("network")))
-    if kind is None:
-        known = ", ".join(AUGMENTATIONS)
-        raise UsageError(f"no network {shown(repr(values.get('network')))}; known are {known}")
-    made = tables.build(kind, values["augmentation"], f"{where}: augmentation", UsageError)
+    _, task = find_network(str(values["network"]))
+    kind = resolve(task.augmentation)
+    table = values.get("augmentation", {} if not fields(kind) else None)
+    if table is None:
+        return values
+    made = tables.build(kind, table, f"{where}: augmentation", UsageError)
     return {**values, "augmentation": made}
 
 
-def _check_numbers(table: Training | Augmentation, where: str) -> None:
+def _check_numbers(table: Training | AbstractAugmentation, where: str) -> None:
     numbers = {k: v for k, v in vars(table).items() if isinstance(v, int | float)}
     factors = table.class_weights if isinstance(table, Training) else {}
+    parts = () if isinstance(table, Training) else table.probabilities
+    ranges = _RANGES | dict.fromkeys(parts, (0, 1))
     for key, value in [*numbers.items(), *((f"class_weights: {k}", v) for k, v in factors.items())]:
-        low, high = _RANGES.get(key, (0, _LARGEST))
+        low, high = ranges.get(key, (0, _LARGEST))
         if not low <= value <= high:
             needed = f"at least {low}" if high == _LARGEST else f"{low} to {high}"
             raise UsageError(f"{where}: {key} is {value}, needed is {needed}")
+
+
+def task_of_recipe(recipe: Recipe) -> Task:
+    """Return the task that a recipe names, or the one that its network was made for.
+
+    Raises:
+        DataError: There is no such task.
+    """
+    return find_task(recipe.task) if recipe.task else find_network(recipe.network)[1]
 
 
 def builtin_recipes() -> list[str]:

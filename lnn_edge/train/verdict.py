@@ -16,6 +16,7 @@ from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
 from lnn_edge.tasks.judge import Figures, judge
 from lnn_edge.tasks.learned import Overlap, learned_by_folder, learned_by_graph, overlap
 from lnn_edge.tasks.metrics.single_label import decided_scores
+from lnn_edge.tasks.registry import task_of
 from lnn_edge.train.recipe import Preprocessing
 
 
@@ -47,6 +48,8 @@ def judge_model(
     resamples: int,
     find_beats: bool = False,
     preprocessing: Preprocessing = "causal",
+    *,
+    is_own: bool = False,
 ) -> Verdict:
     """Run a model over recordings of a data set and compare what it decides with their labels.
 
@@ -58,19 +61,21 @@ def judge_model(
         resamples: Of patients, for intervals.
         find_beats: Whether an integer model of beats finds them itself.
         preprocessing: Front end of a float model.
+        is_own: Whether `dataset` is a path of own recordings and no name.
 
     Raises:
         UsageError: There is no such model, or an integer one is given a front end.
     """
     path = model if model is not None and model.is_dir() else graph_path(model)
-    is_generated = find_dataset(dataset).is_generated
+    is_generated = not is_own and find_dataset(dataset).is_generated
     if path.is_dir():
         from lnn_edge.train.checkpoint import float_scores, load_trained, prepare
 
-        network = load_trained(path).network
+        trained = load_trained(path)
+        network = trained.network
         sequences = prepare(network, recordings, preprocessing)
         scores, classes = float_scores(network, sequences), list(network.classes)
-        judged = judge(sequences, scores, classes, resamples)
+        judged = judge(sequences, scores, classes, trained.task, resamples)
         trained_on = overlap(learned_by_folder(path), dataset, sequences)
         return Verdict("float", path, trained_on, is_generated, judged)
     if preprocessing != "causal":
@@ -82,6 +87,6 @@ def judge_model(
     if find_beats:
         graph = with_detector(graph)
     decided, scores = decided_scores(graph, recordings)
-    judged = judge(decided.sequences, scores, graph.classes, resamples)
+    judged = judge(decided.sequences, scores, graph.classes, task_of(graph.metadata), resamples)
     trained_on = overlap(learned_by_graph(graph, path.parent), dataset, decided.sequences)
     return Verdict("integer", path, trained_on, is_generated, judged, decided.engine)

@@ -23,6 +23,7 @@ from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.tasks.judge import Figures
 from lnn_edge.tasks.judge import judge as judge_scores
 from lnn_edge.tasks.learned import is_invented, learned_by_graph, overlap
+from lnn_edge.tasks.registry import task_of
 from lnn_edge.verify.exchange import CountFunctions, Signal, Step, stream_signals
 from lnn_edge.verify.journal import Journal, journal_key
 from lnn_edge.verify.locate import OpenTrace, locate
@@ -243,7 +244,7 @@ def label_judge(graph: QGraph, recordings: Sequence[LabelledSignal]) -> Judge:
 
     Recordings of another task are not judged.
     """
-    names, decided = graph.classes, graph.scores
+    names, decided, task = graph.classes, graph.scores, task_of(graph.metadata)
     if decided is None or any(r.classes[: len(names)] != names for r in recordings):
         return lambda _: None
 
@@ -258,7 +259,7 @@ def label_judge(graph: QGraph, recordings: Sequence[LabelledSignal]) -> Judge:
             outputs = np.array([r.outputs for r in run], np.int64).reshape(shape)
             scores.append(decided.part(outputs))
         try:
-            return judge_scores(sequences, scores, names)
+            return judge_scores(sequences, scores, names, task)
         except DataError:  # too few labels for a figure; the bits are proved all the same
             return None
 

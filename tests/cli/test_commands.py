@@ -57,7 +57,7 @@ def parse(line: str) -> None:
 
 def test_the_list_is_complete() -> None:
     modules = {p.stem for p in Path(lnn_edge.__file__).parent.joinpath("cli").glob("*.py")}
-    shared = {"__init__", "hints", "inspection", "leads", "output", "sinks", "tally"}
+    shared = {"__init__", "hints", "inspection", "leads", "output", "own", "sinks", "tally"}
     assert set(COMMANDS.values()) == modules - shared
     listed = call("--help").out.split("Commands:\n")[1]
     assert re.findall(r"^  (\w\S*)", listed, re.MULTILINE) == sorted(COMMANDS)

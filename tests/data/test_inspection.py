@@ -69,7 +69,10 @@ def test_a_task_of_samples_is_proposed(tmp_path: Path) -> None:
         "format": 1,
         "frame": {
             "rate_hz": 50.0,
-            "channels": [{"name": "x", "unit": "g"}, {"name": "y", "unit": "g"}],
+            "channels": [
+                {"name": "x", "unit": "g", "steps_per_unit": 54.0},
+                {"name": "y", "unit": "g", "steps_per_unit": 16000.0},
+            ],
         },
         "decide": {"on": "frames", "window": 128, "hop": 64},
         "labels": {"kind": "sample", "classes": ["sit", "walk"]},
@@ -85,6 +88,7 @@ def test_a_task_of_beats_has_the_classes_of_their_symbols(tmp_path: Path) -> Non
         "kind": "event",
         "classes": ["N", "S", "V", "F"],
         "map": {"N": "N", "A": "S", "V": "V", "F": "F"},
+        "unscored": ["Q"],
     }
     assert "Nothing says who was recorded: each record counts as a subject." in task.remarks
     assert "Marks of no class: + Q." in task.remarks

@@ -42,7 +42,7 @@ def test_only_the_scores_are_judged() -> None:
     sequences, scores = integer_scores(GRAPH, walks())
     assert np.array_equal(scores[0], scores_by_hand())
     labels = walks()[0].labels_at(sequences[0].stamps)
-    figures = judge(sequences[:1], scores[:1], GRAPH.classes)
+    figures = judge(sequences[:1], scores[:1], GRAPH.classes, None)
     assert figures.accuracy == np.mean(scores_by_hand().argmax(1) == labels)
 
 
@@ -56,7 +56,7 @@ def test_scores_may_lie_behind_other_outputs() -> None:
     link = FakeLink(graph)
     result = verify(graph, SIGNALS, link, name="fake", judge=label_judge(graph, walks()))  # type: ignore[arg-type]
     assert result.judged is not None
-    figures = judge(*integer_scores(graph, walks()), graph.classes)
+    figures = judge(*integer_scores(graph, walks()), graph.classes, None)
     assert result.judged.confusion == figures.confusion  # type: ignore[union-attr]
 
 
@@ -70,7 +70,10 @@ def test_a_device_is_judged_by_its_scores() -> None:
     )
     assert result.passed
     assert result.judged is not None
-    assert result.judged.accuracy == judge(*integer_scores(GRAPH, walks()), GRAPH.classes).accuracy
+    assert (
+        result.judged.accuracy
+        == judge(*integer_scores(GRAPH, walks()), GRAPH.classes, None).accuracy
+    )
     assert [(c.output.name, c.mismatches) for c in result.outputs] == [
         ("gait", 0),
         ("pose", 0),
@@ -134,7 +137,10 @@ def test_several_outputs_are_bit_exact_and_reported(link: str, project: Path) ->
     assert result.passed
     assert [c.mismatches for c in result.outputs] == [0, 0, 0]
     assert result.judged is not None
-    assert result.judged.accuracy == judge(*integer_scores(GRAPH, walks()), GRAPH.classes).accuracy
+    assert (
+        result.judged.accuracy
+        == judge(*integer_scores(GRAPH, walks()), GRAPH.classes, None).accuracy
+    )
     write_verification(result, project)
     report = collect(project, walks())
     (seen,) = report.links

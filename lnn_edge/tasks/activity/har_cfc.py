@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lnn_edge.data.activity_run import CHANNELS
 from lnn_edge.nn.conv_encoder import ConvEncoder, ConvSizes
 from lnn_edge.tasks.activity.network import AbstractActivityNet, ActivityConfig
+from lnn_edge.tasks.activity.task import TASK
+from lnn_edge.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +35,12 @@ class HarNetConfig(ActivityConfig):
 class HarNet(AbstractActivityNet):
     """Activity classifier with a ConvEncoder; see AbstractActivityNet."""
 
-    def __init__(self, config: HarNetConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: HarNetConfig, task: Task = TASK) -> None:
+        super().__init__(config, task)
         self.encoder = ConvEncoder(
-            config.window, len(CHANNELS), config.encoder_sizes, config.dropout
+            config.window, len(task.frame.channels), config.encoder_sizes, config.dropout
         )
 
     def encode(self, window: Tensor) -> Tensor:
-        """Return embeddings (B, T, E) of windows (B, T, frames, 6)."""
+        """Return embeddings (B, T, E) of windows (B, T, frames, channels)."""
         return self.encoder(window)  # type: ignore[no-any-return]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lnn_edge.data.activity_run import CHANNELS
 from lnn_edge.nn.cells.convlstm2d import ConvLstm2d, ConvLstm2dConfig
 from lnn_edge.nn.recurrent import Recurrent
 from lnn_edge.tasks.activity.network import AbstractActivityNet, ActivityConfig
+from lnn_edge.tasks.activity.task import TASK
+from lnn_edge.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +36,20 @@ class HarConvLstmNet(AbstractActivityNet):
 
     Args:
         config: Sizes.
+        task: See AbstractActivityNet.
     """
 
-    def __init__(self, config: HarConvLstmConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: HarConvLstmConfig, task: Task = TASK) -> None:
+        super().__init__(config, task)
         form = ConvLstm2dConfig(
             config.filters, (1, config.kernel_size), (1, config.stride), "valid"
         )
-        cell = ConvLstm2d((1, config.window, len(CHANNELS)), form)
+        cell = ConvLstm2d((1, config.window, len(task.frame.channels)), form)
         self.convlstm = Recurrent([cell], result="outputs")
         _, frames, filters = cell.output_shape
         self.embedding = nn.Linear(frames * filters, config.embedding_size)
 
     def encode(self, window: Tensor) -> Tensor:
-        """Return embeddings (B, T, E) of windows (B, T, frames, 6)."""
+        """Return embeddings (B, T, E) of windows (B, T, frames, channels)."""
         flat = self.convlstm(window.unsqueeze(2)).flatten(2)
         return functional.relu(self.embedding(self.dropout(flat)))

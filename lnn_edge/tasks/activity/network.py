@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from lnn_edge.data.activity_run import CHANNELS, CLASSES, RATE_HZ, SCALES, UNITS
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.pipeline import Pipeline
@@ -18,6 +16,9 @@ from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage
 from lnn_edge.nn.cells.cfc import Cfc
 from lnn_edge.nn.model import AbstractRecallNet
 from lnn_edge.nn.recurrent import Recurrent, afresh
+from lnn_edge.tasks.activity.task import TASK
+from lnn_edge.tasks.registry import facts_of
+from lnn_edge.tasks.task import Task
 
 RING = "motion"
 Variant = Literal["cfc", "state_reset", "encoder_only"]
@@ -64,49 +65,49 @@ class AbstractActivityNet(AbstractRecallNet):
 
     e = encoder(window),  h' = CfC(e, h, hop / rate),  scores = W e + U h' + w
 
-    The window is acceleration in g, gravity included (it tells sitting from lying), and angular
-    velocity in rad/s, (B, T, frames, 6). States are kept from decision to decision.
+    The window holds the last frames in the units of the task, (B, T, frames, channels); in its own
+    task acceleration in g, gravity included (it tells sitting from lying), and angular velocity in
+    rad/s. States are kept from decision to decision.
 
     Args:
         config: Sizes.
+        task: Gives channels, rate, scales and classes; any that decides on frames or a record.
+
+    Raises:
+        UsageError: The task decides on events, or the zero of a channel is not at 0.
     """
 
-    classes = CLASSES
-    facts: ClassVar[Mapping[str, object]] = {
-        "task": "activity",
-        "sample_rate_hz": RATE_HZ,
-        "leads": list(CHANNELS),
-        "units": list(UNITS),
-    }
-
-    def __init__(self, config: ActivityConfig) -> None:
+    def __init__(self, config: ActivityConfig, task: Task = TASK) -> None:
         super().__init__()
+        _check(task)
+        self.task, self.classes, self.facts = task, task.classes, facts_of(task)
         self.config, self.own_size = config, config.embedding_size
         self.cell = Recurrent(
             [Cfc(config.embedding_size, config.hidden_size, config.backbone_units)],
             result="outputs",
-            dt=float(config.hop / RATE_HZ),
+            dt=config.hop / task.frame.rate_hz,
         )
         self.dropout = nn.Dropout(config.dropout)
         recalled = 0 if config.variant == "encoder_only" else config.hidden_size
-        self.head = nn.Linear(config.embedding_size + recalled, len(CLASSES))
+        self.head = nn.Linear(config.embedding_size + recalled, len(task.classes))
 
     @property
     def front(self) -> Pipeline:
         """The trigger: a decision from the first whole window on."""
-        length = self.config.window
-        frame = QTensor("motion_frame", (len(CHANNELS),), "int16", SCALES, role="input")
-        window = replace(frame, name="window", shape=(length, len(CHANNELS)))
+        length, channels = self.config.window, self.task.frame.channels
+        scales = tuple(1 / c.steps_per_unit for c in channels)
+        frame = QTensor("motion_frame", (len(channels),), "int16", scales, role="input")
+        window = replace(frame, name="window", shape=(length, len(channels)))
         trigger = EveryTrigger(RING, window, self.config.hop, length)
         stages = (Stage("sample", InputTrigger(frame, RING)), Stage("decide", trigger))
         return Pipeline(stages, (Ring(RING, frame, length),))
 
     @abc.abstractmethod
     def encode(self, window: Tensor) -> Tensor:
-        """Return embeddings (B, T, E) of windows (B, T, frames, 6)."""
+        """Return embeddings (B, T, E) of windows (B, T, frames, channels)."""
 
     def forward(self, window: Tensor) -> Tensor:
-        """Return scores (B, T, 6) of windows (B, T, frames, 6)."""
+        """Return scores (B, T, classes) of windows (B, T, frames, channels)."""
         return self.head(self.features(window))  # type: ignore[no-any-return]
 
     def features(self, window: Tensor) -> Tensor:
@@ -118,3 +119,17 @@ class AbstractActivityNet(AbstractRecallNet):
         x = self.dropout(e)
         h = afresh(self.cell, x) if variant == "state_reset" else self.cell(x)
         return torch.cat((own, self.dropout(h)), -1)
+
+
+def _check(task: Task) -> None:
+    if task.decide == "events":
+        raise UsageError(
+            f"task {task.name} decides on events, and networks of activity on frames; take a "
+            "network that decides on events"
+        )
+    shifted = next((c for c in task.frame.channels if c.zero), None)
+    if shifted is not None:
+        raise UsageError(
+            f"task {task.name}: the zero of channel {shifted.name} is {shifted.zero} and must be "
+            "0 for a network of activity"
+        )

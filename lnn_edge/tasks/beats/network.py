@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +16,10 @@ from lnn_edge.nn.conv_encoder import ConvEncoder, ConvSizes
 from lnn_edge.nn.model import AbstractRecallNet
 from lnn_edge.nn.recurrent import Recurrent, afresh
 from lnn_edge.tasks.beats import front_end as beat_front_end
+from lnn_edge.tasks.beats.task import TASK
+from lnn_edge.tasks.registry import facts_of
+from lnn_edge.tasks.task import Task
 
-CLASSES = ("N", "S", "V", "F")
 Variant = Literal["cfc", "state_reset", "encoder_only", "lstm"]
 
 
@@ -88,19 +89,16 @@ class BeatNet(AbstractRecallNet):
 
     Args:
         config: Sizes.
+        task: Of events in the frame of TASK, whose leads may have other names; classes are free.
+
+    Raises:
+        UsageError: The task decides on something else, or has another frame.
     """
 
-    classes = CLASSES
-    facts: ClassVar[Mapping[str, object]] = {
-        "task": "beats",
-        "sample_rate_hz": beat_front_end.SAMPLE_RATE_HZ,
-        "leads": ["MLII", "any"],
-        "adc_gain": beat_front_end.ADC_GAIN,
-        "adc_zero": beat_front_end.ADC_ZERO,
-    }
-
-    def __init__(self, config: BeatNetConfig) -> None:
+    def __init__(self, config: BeatNetConfig, task: Task = TASK) -> None:
         super().__init__()
+        _check_frame(task)
+        self.classes, self.facts = task.classes, facts_of(task)
         self.config, self.own_size = config, config.mixed_size
         self._front = beat_front_end.front_end(config.wait)
         window, rhythm, shape = self._front.deciding_stage.outputs
@@ -111,7 +109,7 @@ class BeatNet(AbstractRecallNet):
         self.mixed = nn.Linear(features, config.mixed_size)
         self.cell = _cell(config, rhythm.size)
         recalled = 0 if self.cell is None else config.hidden_size
-        self.head = nn.Linear(config.mixed_size + recalled, len(CLASSES))
+        self.head = nn.Linear(config.mixed_size + recalled, len(task.classes))
         nn.init.zeros_(self.head.weight[:, config.mixed_size :])
 
     @property
@@ -120,7 +118,7 @@ class BeatNet(AbstractRecallNet):
         return self._front
 
     def forward(self, window: Tensor, rhythm: Tensor, shape: Tensor, dt: Tensor) -> Tensor:
-        """Return scores (B, T, 4)."""
+        """Return scores (B, T, classes)."""
         return self.head(self.features(window, rhythm, shape, dt))  # type: ignore[no-any-return]
 
     def features(self, window: Tensor, rhythm: Tensor, shape: Tensor, dt: Tensor) -> Tensor:
@@ -145,3 +143,16 @@ def _cell(config: BeatNetConfig, features: int) -> nn.Module | None:
         return None
     cell = Cfc(features, config.hidden_size, config.backbone_units)
     return Recurrent([cell], result="outputs")
+
+
+def _check_frame(task: Task) -> None:
+    names = {
+        c.name: own.name for c, own in zip(TASK.frame.channels, task.frame.channels, strict=False)
+    }
+    same = len(task.leads) == len(TASK.leads) and TASK.with_channels(names).frame == task.frame
+    if task.decide != "events" or not same:
+        raise UsageError(
+            f"task {task.name} decides on {task.decide} at {task.frame.rate_hz:g} Hz of "
+            f"{len(task.leads)} channels; networks of beats need events at "
+            f"{TASK.frame.rate_hz:g} Hz of two leads in mV, 200 steps each with zero at 1024"
+        )

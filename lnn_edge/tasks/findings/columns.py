@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -16,9 +15,11 @@ from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.stage import EveryTrigger, Stage
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.tasks.findings import front_end
-from lnn_edge.tasks.findings.front_end import BINS, COLUMNS, LEADS, SAMPLE_RATE_HZ
+from lnn_edge.tasks.findings.front_end import BINS, COLUMNS, LEADS
+from lnn_edge.tasks.findings.task import TASK
+from lnn_edge.tasks.registry import facts_of
+from lnn_edge.tasks.task import Task
 
-CLASSES = ("1dAVb", "RBBB", "LBBB", "SB", "AF", "ST")
 COLUMNS_OF_DECISION = 33
 KERNEL_COLUMNS, STRIDE = 3, 2
 LOUD_MV = 0.2  # full scale of the bins at 20 Hz
@@ -72,19 +73,13 @@ class AbstractColumnsNet(AbstractStreamNet):
         config: Sizes.
     """
 
-    classes = CLASSES
-    facts: ClassVar[Mapping[str, object]] = {
-        "task": "findings",
-        "sample_rate_hz": SAMPLE_RATE_HZ,
-        "leads": list(LEADS),
-        "adc_gain": front_end.ADC_GAIN,
-        "adc_zero": 0,
-    }
     columns: ClassVar[int] = COLUMNS_OF_DECISION
     gain: Tensor
 
-    def __init__(self, config: ColumnsConfig, places: int) -> None:
+    def __init__(self, config: ColumnsConfig, places: int, task: Task = TASK) -> None:
         super().__init__()
+        _check(task)
+        self.classes, self.facts = task.classes, facts_of(task)
         self.config = config
         self.dense = nn.Linear(places * config.filters, config.dense_units)
         self.dropout = nn.Dropout(config.dropout)
@@ -125,3 +120,12 @@ class AbstractColumnsNet(AbstractStreamNet):
     def act(self, x: Tensor) -> Tensor:
         """Return the activation of x."""
         return functional.relu(x) if self.config.activation == "relu" else torch.tanh(x)
+
+
+def _check(task: Task) -> None:
+    if task.decide != "record" or task.frame != TASK.frame:
+        raise UsageError(
+            f"task {task.name} decides on {task.decide} at {task.frame.rate_hz:g} Hz of "
+            f"{', '.join(task.leads)}; networks of findings need whole records at "
+            f"{TASK.frame.rate_hz:g} Hz of {', '.join(LEADS)} in mV, 1000 steps each"
+        )

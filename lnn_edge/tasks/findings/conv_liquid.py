@@ -16,13 +16,14 @@ from lnn_edge.nn.cells.wirings import auto_ncp, ncp
 from lnn_edge.nn.model import AbstractRecallNet
 from lnn_edge.nn.recurrent import Recurrent, afresh
 from lnn_edge.tasks.findings.columns import (
-    CLASSES,
     KERNEL_COLUMNS,
     STRIDE,
     AbstractColumnsNet,
     ColumnsConfig,
 )
 from lnn_edge.tasks.findings.front_end import HOP, LEADS, SAMPLE_RATE_HZ
+from lnn_edge.tasks.findings.task import TASK
+from lnn_edge.tasks.task import Task
 
 DT = 1.0  # elapsed time of the cell, as published: one call, no clock
 COLUMN_S = HOP / SAMPLE_RATE_HZ
@@ -54,6 +55,7 @@ class ConvLiquidNet(AbstractColumnsNet):
 
     Args:
         config: Sizes.
+        task: Of whole records in the frame of TASK; classes are free.
         cell: Which liquid cell.
 
     Source: Huang et al. 2024, J Cardiovasc Transl Res, 10.1007/s12265-024-10504-y.
@@ -63,7 +65,7 @@ class ConvLiquidNet(AbstractColumnsNet):
     dt: ClassVar[float] = DT
     config: ConvLiquidConfig
 
-    def __init__(self, config: ConvLiquidConfig, cell: CellKind) -> None:
+    def __init__(self, config: ConvLiquidConfig, task: Task = TASK, *, cell: CellKind) -> None:
         form = ConvLstm2dConfig(
             config.filters,
             (KERNEL_COLUMNS, len(LEADS)),
@@ -73,9 +75,9 @@ class ConvLiquidNet(AbstractColumnsNet):
             config.recurrent_activation,
         )
         convlstm = ConvLstm2d((self.columns, len(LEADS), config.bins), form)
-        super().__init__(config, convlstm.output_shape[0])
+        super().__init__(config, convlstm.output_shape[0], task)
         self.convlstm = Recurrent([convlstm], result="outputs")
-        wiring = ncp(config.dense_units, auto_ncp(config.neurons, len(CLASSES)))
+        wiring = ncp(config.dense_units, auto_ncp(config.neurons, len(task.classes)))
         liquid: nn.Module = (
             WiredCfc(wiring, CfcConfig(backbone_layers=0, head=self.cell_head, gate_sign=-1))
             if cell == "cfc"
@@ -85,7 +87,7 @@ class ConvLiquidNet(AbstractColumnsNet):
         self.cell = Recurrent([liquid], result="outputs", dtype=dtype, dt=self.dt)
 
     def forward(self, window: Tensor) -> Tensor:
-        """Return scores (B, T, 6) of windows (B, T, 33, 12, bins); every decision is alone."""
+        """Return scores (B, T, classes) of windows (B, T, 33, 12, bins), each alone."""
         s = afresh(self.convlstm, self.entering(window))
         return afresh(self.cell, self.embed(s))
 
@@ -104,6 +106,7 @@ class ConvLiquidStreamNet(ConvLiquidNet, AbstractRecallNet):
 
     Args:
         config: Sizes; hop is not read.
+        task: Of whole records in the frame of TASK; classes are free.
         cell: Which liquid cell.
     """
 
@@ -111,10 +114,10 @@ class ConvLiquidStreamNet(ConvLiquidNet, AbstractRecallNet):
     cell_head: ClassVar[Head] = "lecun_tanh"
     dt: ClassVar[float] = COLUMN_S
 
-    def __init__(self, config: ConvLiquidConfig, cell: CellKind) -> None:
-        super().__init__(config, cell)
+    def __init__(self, config: ConvLiquidConfig, task: Task = TASK, *, cell: CellKind) -> None:
+        super().__init__(config, task, cell=cell)
         self.own_size = config.dense_units
-        self.head = nn.Linear(config.dense_units + len(CLASSES), len(CLASSES))
+        self.head = nn.Linear(config.dense_units + len(task.classes), len(task.classes))
 
     @property
     def hop(self) -> int:
@@ -122,7 +125,7 @@ class ConvLiquidStreamNet(ConvLiquidNet, AbstractRecallNet):
         return 1
 
     def forward(self, window: Tensor) -> Tensor:
-        """Return scores (B, T, 6) of windows (B, T, 3, 12, bins), one behind the other."""
+        """Return scores (B, T, classes) of windows (B, T, 3, 12, bins), one behind the other."""
         return self.head(self.features(window))  # type: ignore[no-any-return]
 
     def features(self, window: Tensor) -> Tensor:

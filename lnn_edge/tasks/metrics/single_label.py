@@ -13,8 +13,6 @@ from lnn_edge.errors import DataError
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 
-RARE: dict[tuple[str, ...], tuple[str, ...]] = {("N", "S", "V", "F"): ("F",)}
-"""By the classes of a task, those without a stable figure: fusion beats are too few (EC57)."""
 RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)
 
@@ -56,7 +54,7 @@ class Evaluation:
         accuracy: Part of them that is right.
         macro_f1: Mean F1 of the classes that occur.
         main_f1: Mean F1 of the main classes.
-        main_classes: Those that occur and are not RARE; all that occur if none is left.
+        main_classes: Those that occur and are not rare; all that occur if none is left.
         absent_classes: The classes that do not occur.
         classes: Figures by class name.
         confusion: Rows are true classes, columns predicted ones.
@@ -118,6 +116,7 @@ def evaluate_scores(
     scores: Sequence[np.ndarray],
     classes: Sequence[str],
     resamples: int = 0,
+    rare: Sequence[str] = (),
 ) -> Evaluation:
     """Compare the classes of highest score with the labels.
 
@@ -126,6 +125,7 @@ def evaluate_scores(
         scores: (D, classes) of each sequence.
         classes: Names.
         resamples: Bootstrap samples of patients for the intervals.
+        rare: Classes without a stable figure, which the main figure leaves out.
 
     Raises:
         DataError: No decision is scored.
@@ -151,7 +151,6 @@ def evaluate_scores(
     )
     figures = dict(zip(classes, _figures(total), strict=True))
     f1 = {name: f.f1 for name, f in figures.items() if f.f1 is not None}
-    rare = RARE.get(tuple(classes), ())
     main = tuple(c for c in f1 if c not in rare) or tuple(f1)
     return Evaluation(
         int(total.sum()),

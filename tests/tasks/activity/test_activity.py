@@ -24,12 +24,12 @@ from lnn_edge.quantize.trained import quantize
 from lnn_edge.report import write_report
 from lnn_edge.report.facts import Prediction
 from lnn_edge.report.motion import draw_run
+from lnn_edge.tasks.activity.augmentation import MotionAugmentation
 from lnn_edge.tasks.metrics.single_label import evaluate_scores, integer_scores
 from lnn_edge.tasks.registry import make_network
-from lnn_edge.train.augment import augment
 from lnn_edge.train.checkpoint import Trained, float_scores, prepare
 from lnn_edge.train.loop import train
-from lnn_edge.train.recipe import MotionAugmentation, Recipe, load_recipe, recipe_of
+from lnn_edge.train.recipe import Recipe, load_recipe, recipe_of
 from lnn_edge.verify.verify import verify_project
 from tests.support.projects import needs_arm_gcc
 
@@ -177,7 +177,7 @@ def test_a_beats_augmentation_is_none_of_motion() -> None:
 def test_a_turned_phone_feels_the_same_strength() -> None:
     window = torch.from_numpy(RUNS[0].frames[:640].reshape(2, 5, 64, 6) * np.array(SCALES)).float()
     plan = MotionAugmentation(rotation=0.5, amplitude=0.0, offset=0.0, noise=0.0)
-    turned = augment({"window": window}, plan)["window"]
+    turned = plan.apply({"window": window})["window"]
     for sensor in (slice(0, 3), slice(3, 6)):
         before, after = window[..., sensor].norm(dim=-1), turned[..., sensor].norm(dim=-1)
         assert torch.allclose(before, after, atol=1e-5)

@@ -49,7 +49,7 @@ def network(kind: CellKind, activation: Any = "relu", **more: Any) -> ConvLiquid
     torch.manual_seed(1)
     gate: Any = GATES_OF[activation]
     config = ConvLiquidConfig(activation=activation, recurrent_activation=gate, **more)
-    return ConvLiquidNet(config, kind).double().eval()
+    return ConvLiquidNet(config, cell=kind).double().eval()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -218,7 +218,7 @@ def test_raw_leads_in_scores_out_bit_exact(kind: CellKind, core: Core, tmp_path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_stream_form_carries_its_states(kind: CellKind, tmp_path: Path) -> None:
     torch.manual_seed(2)
-    net = ConvLiquidStreamNet(ConvLiquidConfig(**SMALL), kind).double().eval()
+    net = ConvLiquidStreamNet(ConvLiquidConfig(**SMALL), cell=kind).double().eval()
     graph = lowered(net)
     recurrent = [op for op in graph.ops if isinstance(op, Conv2d) and "_h_" in op.name]
     assert [op.kernel_size for op in recurrent] == [(1, 1)] * 4  # of (3, 12)

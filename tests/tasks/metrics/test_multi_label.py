@@ -13,6 +13,7 @@ from lnn_edge.errors import DataError, UsageError
 from lnn_edge.graph.sim.predict import DecisionSequence
 from lnn_edge.tasks.judge import judge
 from lnn_edge.tasks.metrics.multi_label import evaluate_findings
+from lnn_edge.tasks.registry import find_task
 from lnn_edge.train.losses import make_loss, unlearned
 from lnn_edge.train.recipe import load_recipe
 
@@ -80,10 +81,10 @@ def test_intervals_hold_the_figure_and_are_the_same_each_time() -> None:
 
 
 def test_the_kind_of_labels_chooses_the_figures() -> None:
-    judged = judge(RECORDS, SCORES, CLASSES)
+    judged = judge(RECORDS, SCORES, CLASSES, find_task("findings"))
     assert judged.to_json()["macro_auroc"] == 0.375
     single = DecisionSequence("x", "x", np.arange(2), np.array([0, 1]), {})
-    assert judge([single], [np.array([[1, 0, 0], [1, 0, 0]])], CLASSES).accuracy == 0.5
+    assert judge([single], [np.array([[1, 0, 0], [1, 0, 0]])], CLASSES, None).accuracy == 0.5
 
 
 def test_the_loss_sees_known_findings_only() -> None:

@@ -1,0 +1,53 @@
+"""Findings in whole 12-lead ECGs, several of which may be present at once."""
+
+from __future__ import annotations
+
+from lnn_edge.data.diagnosis_record import CLASSES, GAIN, LEADS, RATE_HZ
+from lnn_edge.data.frame import Frame, FrameChannel
+from lnn_edge.tasks.task import Network, Task, Words
+
+FRAME = Frame(float(RATE_HZ), tuple(FrameChannel(name, "mV", GAIN) for name in LEADS))
+WORDS = Words(
+    "findings",
+    "patients",
+    "12-lead ECGs",
+    "The recordings shown are generated and say nothing of accuracy: for figures that stand for "
+    "patients use recordings of patients (`lnn-edge evaluate --dataset cpsc2018`).",
+    "Of each recording the probability of each finding, the mean of all decisions on it.",
+    "The hearts shown are generated and beat in nobody.",
+)
+COMPRESSED = {"bins": 28}  # of 129: up to 53 Hz, behind a low-pass of 40 Hz
+_LIQUID = "lnn_edge.tasks.findings.conv_liquid"
+
+
+def _liquid(name: str, network: str, cell: str) -> Network:
+    config = f"{_LIQUID}:ConvLiquidConfig"
+    return Network(
+        name, f"{_LIQUID}:{network}", config, {"cell": cell}, is_fixed=True, compressed=COMPRESSED
+    )
+
+
+TASK = Task(
+    name="findings",
+    summary="six findings in 12-lead ECG: conduction, rate and atrial fibrillation",
+    frame=FRAME,
+    decide="record",
+    labels="multi-label",
+    classes=CLASSES,
+    networks=(
+        _liquid("ccfc", "ConvLiquidNet", "cfc"),
+        _liquid("ccfc-stream", "ConvLiquidStreamNet", "cfc"),
+        _liquid("cltc", "ConvLiquidNet", "ltc"),
+        _liquid("cltc-stream", "ConvLiquidStreamNet", "ltc"),
+        Network(
+            "cnn12",
+            "lnn_edge.tasks.findings.cnn12:ConvNet",
+            "lnn_edge.tasks.findings.columns:ColumnsConfig",
+            is_fixed=True,
+            compressed=COMPRESSED,
+        ),
+    ),
+    augmentation="lnn_edge.tasks.findings.augmentation:LeadAugmentation",
+    words=WORDS,
+    shown="synthetic-12lead",
+)

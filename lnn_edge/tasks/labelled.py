@@ -1,0 +1,226 @@
+"""A recording under a task: what a model reads of it, and by which labels it is judged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from lnn_edge.data.record import Mark, Record
+from lnn_edge.errors import DataError
+from lnn_edge.tasks.task import Task
+
+NOT_SCORED = -1  # a label of no class
+
+
+def match_events(
+    events: np.ndarray, stamps: np.ndarray, tolerance: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pair stamps with events one to one: each is the nearest of the other, and near enough.
+
+    Args:
+        events: (B,) ascending.
+        stamps: (D,) ascending.
+        tolerance: Largest distance in samples.
+
+    Returns:
+        Indices into stamps, and of the events they belong to.
+    """
+    if not (len(events) and len(stamps)):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    event, stamp = _nearest(events, stamps), _nearest(stamps, events)
+    index = np.arange(len(stamps))
+    mutual = (stamp[event] == index) & (np.abs(events[event] - stamps) <= tolerance)
+    return index[mutual], event[mutual]
+
+
+def _nearest(places: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the index of the place nearest to each wanted one, the earlier of two."""
+    after = np.searchsorted(places, wanted).clip(1, max(len(places) - 1, 1))
+    before = after - 1
+    after = after.clip(max=len(places) - 1)
+    nearer: np.ndarray = np.where(
+        np.abs(places[after] - wanted) < np.abs(places[before] - wanted), after, before
+    )
+    return nearer
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """A record in the frame of a task, with its labels as indices into the task's classes.
+
+    Attributes:
+        record: int16, in the frame of the task.
+        task: Whose.
+
+    Raises:
+        DataError: The record is not in the frame, or two events lie on one sample.
+    """
+
+    record: Record
+    task: Task
+
+    def __post_init__(self) -> None:
+        """Check that the model can be fed."""
+        record, frame = self.record, self.task.frame
+        wanted = (frame.rate_hz, len(frame.channels))
+        if not record.is_steps or (record.rate_hz, len(record.channels)) != wanted:
+            raise DataError(
+                f"record {record.name}: samples are {record.samples.dtype} "
+                f"{record.samples.shape} at {record.rate_hz:g} Hz and must be int16 "
+                f"(N, {wanted[1]}) at {wanted[0]:g} Hz"
+            )
+        again = np.flatnonzero(np.diff(self.events) <= 0)
+        if again.size:
+            sample = self.events[again[0] + 1]
+            raise DataError(
+                f"record {record.name}: the event at sample {sample} follows one at sample "
+                f"{self.events[again[0]]}; events must ascend, so correct the annotation file"
+            )
+
+    @property
+    def name(self) -> str:
+        """Name of the recording."""
+        return self.record.name
+
+    @property
+    def patient(self) -> str:
+        """Who was recorded."""
+        return self.record.subject
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the labels mean."""
+        return self.task.classes
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Names of the channels."""
+        return tuple(c.name for c in self.record.channels)
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.record.duration_s
+
+    @property
+    def frames(self) -> np.ndarray:
+        """The samples, (N, C) int16."""
+        return self.record.samples
+
+    @cached_property
+    def events(self) -> np.ndarray:
+        """Samples on which a model decides, (B,) int64; none where frames decide."""
+        return np.array([m.sample for m in self._marks], np.int64)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Labels as they are told, int8 indices into the classes, or NOT_SCORED.
+
+        (B,) of events; (N,) of samples; () of a record; or (classes,) of several labels: 1
+        present, 0 absent, -1 unknown.
+        """
+        kind = self.task.labels
+        if kind == "event":
+            return np.array([self._class(m.symbol) for m in self._marks], np.int8)
+        if kind == "sample":
+            return self._of_samples()
+        mine = [self.task.class_of(label) for label in self.record.labels]
+        if kind == "record":
+            return np.array(next((c for c in mine if c is not None), NOT_SCORED), np.int8)
+        unknown = [self.task.class_of(label) for label in self.record.unknown]
+        return np.array(
+            [1 if i in mine else -1 if i in unknown else 0 for i in range(len(self.classes))],
+            np.int8,
+        )
+
+    def labels_at(self, stamps: np.ndarray) -> np.ndarray:
+        """Return the labels by which decisions at ascending stamps are judged, int64.
+
+        Of events, a stamp belongs to the nearest one within the task's tolerance, and to each
+        event its nearest stamp. Of samples, a mark of a class stands for the stretch before it and
+        is judged by the last decision in it; without such marks every decision is judged as it is
+        learned. What stands for nothing is NOT_SCORED.
+        """
+        if self.task.labels == "event":
+            labels = np.full(len(stamps), NOT_SCORED, np.int64)
+            tolerance = round(self.task.tolerance_s * self.record.rate_hz)
+            stamp, event = match_events(self.events, stamps, tolerance)
+            labels[stamp] = self.labels[event]
+            return labels
+        if self.task.labels == "sample":
+            return self._of_stretches(stamps) if self._stretches else self.targets_at(stamps)
+        return np.tile(self.labels.astype(np.int64), (len(stamps), *(1,) * self.labels.ndim))
+
+    def targets_at(self, stamps: np.ndarray) -> np.ndarray:
+        """Return the labels to learn, int64: of samples, only what has held for a while."""
+        if self.task.labels != "sample":
+            return self.labels_at(stamps)
+        settling = round(self.task.settling_s * self.record.rate_hz)
+        earlier = self.labels[np.maximum(stamps - settling, 0)]
+        now = self.labels[stamps].astype(np.int64)
+        return np.where(earlier == now, now, NOT_SCORED)
+
+    def count(self) -> dict[str, int]:
+        """Count what is judged, per class; of events, Q are those of none."""
+        if self.task.is_multi_label:
+            found = np.flatnonzero(self.labels == 1)
+        elif self._stretches:
+            found = np.array([c for _, c in self._stretches])
+        else:
+            found = self.labels
+        counts = {c: int((found == i).sum()) for i, c in enumerate(self.classes)}
+        if self.task.labels != "event":
+            return counts
+        return counts | {"Q": int((found == NOT_SCORED).sum())}
+
+    def left_out(self) -> dict[str, int]:
+        """Count marks and labels of no class by their names."""
+        task, record = self.task, self.record
+        names: list[str]
+        if task.labels == "event":
+            names = [m.symbol for m in record.marks if m.symbol not in task.unscored]
+        elif task.labels == "sample":
+            names = [i.label for i in record.intervals]
+        else:
+            names = list(record.labels)
+        return dict(Counter(name for name in names if task.class_of(name) is None))
+
+    @cached_property
+    def _marks(self) -> list[Mark]:
+        if self.task.labels != "event":
+            return []
+        known = set(self.task.unscored)
+        return [
+            m
+            for m in self.record.marks
+            if m.symbol in known or self.task.class_of(m.symbol) is not None
+        ]
+
+    @cached_property
+    def _stretches(self) -> list[tuple[int, int]]:
+        """Return last sample and class of the stretches that marks stand for."""
+        marks = ((m.sample, self.task.class_of(m.symbol)) for m in self.record.marks)
+        return [(sample, c) for sample, c in marks if c is not None and self.task.stretch_s]
+
+    def _class(self, label: str) -> int:
+        found = self.task.class_of(label)
+        return NOT_SCORED if found is None else found
+
+    def _of_samples(self) -> np.ndarray:
+        labels = np.full(len(self.frames), NOT_SCORED, np.int8)
+        for interval in self.record.intervals:
+            labels[interval.first : interval.last + 1] = self._class(interval.label)
+        return labels
+
+    def _of_stretches(self, stamps: np.ndarray) -> np.ndarray:
+        labels = np.full(len(stamps), NOT_SCORED, np.int64)
+        ends, classes = np.array(self._stretches).T
+        first = ends - round(self.task.stretch_s * self.record.rate_hz) + 1
+        last = np.searchsorted(stamps, ends, side="right") - 1
+        inside = last >= 0
+        inside[inside] = stamps[last[inside]] >= first[inside]
+        labels[last[inside]] = classes[inside]
+        return labels

@@ -1,0 +1,1 @@
+"""The rhythm of a whole single-lead ECG."""

@@ -1,0 +1,25 @@
+"""The rhythm of a short ECG of one lead: normal, atrial fibrillation, another one, or noise.
+
+Source: Clifford et al. 2017, Computing in Cardiology 44; PhysioNet/CinC Challenge 2017.
+"""
+
+from __future__ import annotations
+
+from lnn_edge.data.frame import Frame, FrameChannel
+from lnn_edge.tasks.task import Network, Task, Words
+
+_ACTIVITY = "lnn_edge.tasks.activity"
+TASK = Task(
+    name="rhythm",
+    summary="rhythm of a whole single-lead ECG: normal, atrial fibrillation, other, noise",
+    frame=Frame(300.0, (FrameChannel("ECG", "mV", 1000.0),)),
+    decide="record",
+    labels="record",
+    classes=("normal", "AF", "other", "noise"),
+    map={"N": "normal", "A": "AF", "O": "other", "~": "noise"},
+    networks=(
+        Network("rhythm-cfc", f"{_ACTIVITY}.har_cfc:HarNet", f"{_ACTIVITY}.har_cfc:HarNetConfig"),
+    ),
+    augmentation=f"{_ACTIVITY}.augmentation:MotionAugmentation",
+    words=Words("recordings", "patients", "ECG"),
+)
