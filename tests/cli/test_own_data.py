@@ -265,7 +265,7 @@ def test_another_label_keeps_its_event_and_is_not_scored(tmp_path: Path) -> None
     task = with_label_map(find_task("beats"), labels)
     assert {"A", "F", "Q"} <= set(task.unscored)
     labels.write_text("N = 3\n")
-    with pytest.raises(DataError, match=r"labels.toml: N is 3, needed str"):
+    with pytest.raises(DataError, match=r"labels.toml: N must be str, not 3"):
         with_label_map(task, labels)
     with pytest.raises(DataError, match="holds no file of a format"):
         load_own(Source(tmp_path), task)
