@@ -29,6 +29,7 @@ COMMANDS = {
     "quantize": "quantize",
     "recipes": "recipes",
     "report": "report",
+    "tasks": "tasks",
     "train": "train",
     "verify": "verify",
 }

@@ -33,8 +33,9 @@ def command(name: str | None, as_json: bool) -> None:
         click.echo(tomli_w.dumps(asdict(found[name])), nl=False)
     else:
         for n, r in found.items():
-            learned = DATASETS[r.dataset].summary if r.dataset else "your own, --data PATH"
-            lines = [f"network {r.network}; learns from {r.dataset}: {learned}"]
+            known = DATASETS.get(r.dataset)
+            data = f"{r.dataset}: {known.summary}" if known else r.dataset or "your own recordings"
+            lines = [f"network {r.network}; learns from {data}"]
             lines += [f"shipped trained: lnn-edge models {n}"] * (n in shipped_names())
             entry(n, r.summary, lines)
         click.echo("all of one: lnn-edge recipes NAME; change it: train NAME --set key=value")

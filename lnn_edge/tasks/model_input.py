@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lnn_edge.data.annotation_file import BEAT_SYMBOLS
 from lnn_edge.data.frame import Frame, FrameChannel, to_frame
 from lnn_edge.data.record import Channel, Record
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.tasks.beats.find_beats import find_beats
+from lnn_edge.tasks.registry import task_of
 
+_R_PEAK = "R peak"  # events that can be found
 ELAPSED = "dt"  # the channel of elapsed times, where a record does not bring one
 
 
@@ -87,7 +88,7 @@ def with_own_events(graph: QGraph) -> QGraph:
     """
     if not graph.takes_events:
         return graph
-    if graph.contract.task != "beats":
+    if graph.contract.event != _R_PEAK:
         raise UsageError(
             f"{graph.name} decides on events that it cannot find itself; give recordings that mark "
             "them, and --marks"
@@ -100,8 +101,8 @@ def feed(record: Record, graph: QGraph, channels: Mapping[str, str]) -> Fed:
 
     Args:
         record: Of any rate, channels and units.
-        graph: Takes the record's marks as events where it needs events from outside: of a model of
-            beats those that WFDB calls beats.
+        graph: Where it needs events from outside it takes the record's marks that are events of
+            its task.
         channels: See to_frame.
 
     Raises:
@@ -111,17 +112,22 @@ def feed(record: Record, graph: QGraph, channels: Mapping[str, str]) -> Fed:
     framed = to_frame(record, frame_of(graph, record), channels=channels)
     events = np.zeros(0, np.int64)
     if graph.takes_events:
-        events = _events(framed, beats_only=graph.contract.task == "beats")
+        events = _events(framed, graph)
     return Fed(framed, events, record.rate_hz, len(record.samples))
 
 
-def _events(record: Record, *, beats_only: bool) -> np.ndarray:
-    beats = BEAT_SYMBOLS.values()
-    stamps = [m.sample for m in record.marks if not beats_only or m.symbol in beats]
+def _events(record: Record, graph: QGraph) -> np.ndarray:
+    """Return the marks that are events of the model's task; of a model without one, all."""
+    task = task_of(graph.metadata)
+    stamps = [
+        m.sample
+        for m in record.marks
+        if task is None or task.class_of(m.symbol) is not None or m.symbol in task.unscored
+    ]
     if not stamps:
         raise DataError(
-            f"record {record.name} marks no {'beat' if beats_only else 'event'}; name another "
-            "annotator, or let the model find them"
+            f"record {record.name} marks no {graph.contract.event}; name another annotator, or let "
+            "the model find them"
         )
     return np.unique(np.array(stamps, np.int64))
 

@@ -88,3 +88,22 @@ def test_a_printed_recipe_is_a_recipe(tmp_path: Path) -> None:
     path.write_text(call("recipes", "har-demo").out)
     assert load_recipe(str(path)) == load_recipe("har-demo")
     assert tomllib.loads(path.read_text())["training"]["epochs"] == 50
+
+
+def test_tasks_are_listed_with_what_there_is_for_them() -> None:
+    said = call("tasks").out
+    listed = {t["name"]: t for t in call_json("tasks")}
+    assert {"beats", "activity", "findings", "rhythm"} <= set(listed)
+    assert listed["beats"]["models"] == ["ecg-beats-cfc"]
+    assert listed["findings"]["models"] == ["ccfc", "cltc"]
+    for task in listed.values():
+        assert f"{task['name']}: {task['summary']}" in said
+        assert all(load_recipe(n).network in task["networks"] for n in task["recipes"])
+    assert {n for t in listed.values() for n in t["recipes"]} == set(builtin_recipes())
+    assert "there is no task 'nine'; take one of " in refusal(call("tasks", "nine"))
+
+
+def test_a_printed_task_is_a_task_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(call("tasks", "rhythm").out)
+    assert call("tasks", path).out == path.read_text()

@@ -57,7 +57,7 @@ def test_without_marks_the_beats_are_found(monkeypatch: pytest.MonkeyPatch) -> N
     inside = found.stamps[(found.stamps > 1090) & (found.stamps < 4610)]
     assert len(inside) == len(beats)
     assert np.abs(inside - beats).max() <= 6
-    with pytest.raises(DataError, match="marks no beat"):
+    with pytest.raises(DataError, match="marks no R peak"):
         le.predict("ecg-beats-cfc", short, marks=True)
     monkeypatch.setattr(decide_module, "_WORTH_WITH_FILTERS", 0)
     (compiled,) = le.predict("ecg-beats-cfc", short)
@@ -200,6 +200,30 @@ def test_events_that_no_detector_finds_must_be_marked() -> None:
     assert got.stamps.tolist() == wanted[0].tolist() == [90]
     assert np.array_equal(got.steps, wanted[1]["scores"])
     assert [d.stamp for d in Stream(other).run(frames, [90])] == [90]
+
+
+def test_events_are_those_of_the_models_task() -> None:
+    graph = toy_graph()
+    document = {
+        "format": 1,
+        "name": "knocks",
+        "frame": {"rate_hz": 360.0, "channels": [{"name": "MLII", "steps_per_unit": 200.0}]},
+        "decide": {"on": "events"},
+        "labels": {"kind": "event", "classes": ["N", "S", "V"], "map": {"soft": "S"},
+                   "unscored": ["?"]},
+        "words": {"event": "knock"},
+    }  # fmt: skip
+    own = replace(graph, metadata={**graph.metadata, "task": "knocks", "task_file": document})
+    symbols = ("N", "x", "soft", "?", "A")
+    marks = tuple(Mark(100 + 100 * i, s) for i, s in enumerate(symbols))
+    channels = (Channel("MLII", "mV"), Channel("V1", "mV"))
+    record = Record("r", "r", noise(900, 2), 360.0, channels, marks)
+    (got,) = le.predict(own, record, marks=True)
+    assert got.fed.events.tolist() == [100, 300, 400]
+    with pytest.raises(UsageError, match="events that it cannot find itself"):
+        le.predict(own, record)
+    with pytest.raises(DataError, match="marks no knock"):
+        le.predict(own, replace(record, marks=marks[1:2]), marks=True)
 
 
 def test_a_name_is_enough(tmp_path: Path) -> None:
