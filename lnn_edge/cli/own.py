@@ -18,14 +18,31 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 def own_options(function: Function) -> Function:
     """Add --data, --channel and the hints."""
-    function = hint_options(function)
-    text = "A channel of the model is called so in the recordings; may be given again."
-    function = click.option(
-        "--channel", "channels", metavar="MODEL=NAME", multiple=True, help=text
-    )(function)
+    function = channel_option(hint_options(function))
     kind = click.Path(path_type=Path)
     text = "Own recordings: a file or folder of any format that `data inspect` reads."
     return click.option("--data", type=kind, metavar="PATH", help=text)(function)
+
+
+def channel_option(function: Function) -> Function:
+    """Add --channel."""
+    text = "A channel of the model is called so in the recordings; may be given again."
+    option = click.option("--channel", "channels", metavar="MODEL=NAME", multiple=True, help=text)
+    return option(function)
+
+
+def channels_from(texts: tuple[str, ...]) -> dict[str, str]:
+    """Return name of the model's channel -> name of the recordings'.
+
+    Raises:
+        UsageError: A --channel has no "=".
+    """
+    from lnn_edge.errors import UsageError
+
+    pairs = [text.partition("=") for text in texts]
+    if any(not (model and sign and name) for model, sign, name in pairs):
+        raise UsageError("--channel must be such as acc_x=ax: the model's name, then the file's")
+    return {model: name for model, _, name in pairs}
 
 
 def source_from(
@@ -49,10 +66,7 @@ def source_from(
                 "out"
             )
         return None
-    pairs = [text.partition("=") for text in channels]
-    if any(not (model and sign and name) for model, sign, name in pairs):
-        raise UsageError("--channel must be such as acc_x=ax: the model's name, then the file's")
-    return Source(data, Hints(**hints), {model: name for model, _, name in pairs})
+    return Source(data, Hints(**hints), channels_from(channels))
 
 
 def lead_of(source: Source, leads: tuple[str, ...], lead: str | None) -> Source:

@@ -13,6 +13,7 @@ import click
 from lnn_edge.cli import FAILED
 from lnn_edge.cli.hints import hint_options
 from lnn_edge.cli.output import force_option, json_option, show_json
+from lnn_edge.cli.own import channel_option, channels_from
 from lnn_edge.cli.sinks import FILES, LINES, Sink, file_sink, line_sink
 from lnn_edge.cli.tally import Tally
 from lnn_edge.errors import DataError, UsageError
@@ -39,13 +40,7 @@ MOST_NAMED = 5  # lost lines
 @click.option("--mean", is_flag=True, help="A row a recording: the mean of its decisions.")
 @click.option("--float", "with_float", is_flag=True, help="The float model's scores beside.")
 @click.option("--marks", is_flag=True, help="Take beats or events from the recordings' marks.")
-@click.option(
-    "--channel",
-    "channels",
-    metavar="MODEL=OURS",
-    multiple=True,
-    help="Which channel is the model's.",
-)
+@channel_option
 @click.option("--lead", metavar="NAME", help="The recordings' channel that is the model's first.")
 @click.option("--raw", is_flag=True, help="Of a stream: int16 steps of the model, little-endian.")
 @click.option(
@@ -139,13 +134,8 @@ def _none(refused: list[str]) -> str:
     return f"no recording of {len(refused)} can be used; the first: {first}"
 
 
-def _channels(graph: QGraph, told: tuple[str, ...], lead: str | None) -> dict[str, str]:
-    channels = {}
-    for pair in told:
-        name, equals, ours = pair.partition("=")
-        if not (name and equals and ours):
-            raise UsageError(f"--channel {pair} must be MODEL=OURS, as in --channel MLII=I")
-        channels[name] = ours
+def _channels(graph: QGraph, texts: tuple[str, ...], lead: str | None) -> dict[str, str]:
+    channels = channels_from(texts)
     strange = set(channels).difference(graph.contract.leads or channels)
     if strange:
         known = ", ".join(graph.contract.leads)
