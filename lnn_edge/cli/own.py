@@ -1,4 +1,4 @@
-"""--data: own recordings at any path, and what the user tells of them."""
+"""--data: own recordings at any path, and what the user says about them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def source_from(
     """Return the source that options name; None without --data.
 
     Raises:
-        UsageError: A --channel has no "=", or something is told of recordings that are not given.
+        UsageError: A --channel has no "=", or an option is about recordings that are not given.
     """
     from lnn_edge.data.readers.reader import Hints
     from lnn_edge.errors import UsageError

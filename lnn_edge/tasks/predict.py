@@ -44,8 +44,8 @@ class Predictor:
         Args:
             graph: A model of any task, or of none.
             channels: See Predictor.
-            marks: Whether a model that decides on events is told of them by a recording's marks;
-                else it finds them itself.
+            marks: Whether a recording's marks are the events that a model decides on; else it finds
+                them itself.
 
         Raises:
             UsageError: The model cannot find its events itself.

@@ -13,7 +13,7 @@ from lnn_edge.train.recipe import Recipe, task_of_recipe
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user tells of the task of own recordings.
+    """What the user says about the task of own recordings.
 
     Attributes:
         task: Name of a task, or its TOML file; "" leaves it to the recipe or the recordings.
