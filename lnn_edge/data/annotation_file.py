@@ -27,13 +27,14 @@ OTHER_SYMBOLS = {
     14: "~", 16: "|", 18: "s", 19: "T", 20: "*", 21: "D", 22: '"', 23: "=", 24: "p", 26: "^",
     27: "t", 28: "+", 29: "u", 31: "!", 32: "[", 33: "]", 36: "@", 37: "x", 39: "(", 40: ")",
 }  # fmt: skip
+MOST_ANNOTATIONS = 400_000  # beats of three days
 _NOTE = 22
 _SKIP, _AUX = 59, 63  # 60 to 62 number and sort the annotation before; they do not matter here
 _SYMBOLS = BEAT_SYMBOLS | OTHER_SYMBOLS
 _RATE_TEXT = "## time resolution: "
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Annotation:
     """One annotation.
 
@@ -87,7 +88,7 @@ def read_annotations(path: Path) -> tuple[tuple[Annotation, ...], float | None]:
         data = read_whole(path, LARGEST_ARRAYS)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); copy it again") from None
-    words = np.frombuffer(data[: len(data) // 2 * 2], "<u2").tolist()
+    words = np.frombuffer(data[: len(data) // 2 * 2], "<u2").astype(np.uint16).data
     found: list[Annotation] = []
     rate_hz = None
     time = place = last_code = 0
@@ -109,6 +110,10 @@ def read_annotations(path: Path) -> tuple[tuple[Annotation, ...], float | None]:
             elif code < _SKIP:
                 time += value
                 last_code = code
+                if len(found) > MOST_ANNOTATIONS:
+                    raise DataError(
+                        f"{path} holds more than {MOST_ANNOTATIONS:,} annotations; cut the record"
+                    )
                 if code:  # 0 only takes time
                     found.append(Annotation(time, _SYMBOLS.get(code, f"[{code}]")))
     except (IndexError, ValueError) as error:

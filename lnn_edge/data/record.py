@@ -31,7 +31,7 @@ class Channel:
     zero: float = 0.0
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Mark:
     """Something at one sample.
 
@@ -44,7 +44,7 @@ class Mark:
     symbol: str
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Interval:
     """Something from one sample to another.
 

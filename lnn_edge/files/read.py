@@ -13,8 +13,19 @@ from typing import Any
 
 LARGEST_TEXT = 1 << 22
 """Bytes of a recipe, a board, a wiring or a document: parsed, they take up to 60 times as many."""
+LARGEST_TOML = 1 << 19
+"""Bytes of a TOML file, which takes a second for a megabyte."""
 LARGEST_ARRAYS = 1 << 30
 """Bytes of a file of recordings."""
+_SMALL, _LEAST_UNPACKED, _MOST_PACKED = 10 << 20, 1 << 26, 16
+
+
+def most_unpacked(size: int) -> int:
+    """Return to how many bytes a file of so many may unpack: 64 MB up to 10 MB, then 16 for one.
+
+    So a small file takes little memory, whatever it holds.
+    """
+    return _LEAST_UNPACKED + _MOST_PACKED * max(0, size - _SMALL)
 
 
 def check_file(path: Path, most: int) -> None:
@@ -54,7 +65,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         OSError: See read_whole.
         ValueError: It is no TOML in UTF-8.
     """
-    values: dict[str, Any] = _parsed(tomllib.loads, path)
+    values: dict[str, Any] = _parsed(tomllib.loads, path, LARGEST_TOML)
     return values
 
 
@@ -65,11 +76,11 @@ def read_json(path: Path) -> Any:
         OSError: See read_whole.
         ValueError: It is no JSON in UTF-8.
     """
-    return _parsed(json.loads, path)
+    return _parsed(json.loads, path, LARGEST_TEXT)
 
 
-def _parsed(parse: Callable[[str], Any], path: Path) -> Any:
-    text = read_whole(path).decode("utf-8-sig")
+def _parsed(parse: Callable[[str], Any], path: Path, most: int) -> Any:
+    text = read_whole(path, most).decode("utf-8-sig")
     try:
         return parse(text)
     except RecursionError:

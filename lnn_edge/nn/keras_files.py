@@ -15,11 +15,12 @@ import numpy as np
 
 from lnn_edge.errors import DataError, MissingToolError
 from lnn_edge.files.finite import check_finite
-from lnn_edge.nn.arrays import AGAIN, Arrays
+from lnn_edge.files.read import most_unpacked
+from lnn_edge.nn.arrays import AGAIN, Arrays, check_size
 from lnn_edge.nn.keras_config import ALONE, IDLE, KerasConfig
 
 KERAS_WEIGHTS, KERAS_CONFIG = "model.weights.h5", "config.json"  # inside a .keras file
-MOST_BYTES = {KERAS_WEIGHTS: 1 << 28, KERAS_CONFIG: 1 << 24}  # unpacked
+MOST_CONFIG = 1 << 21  # bytes
 # What zipfile raises on files that are not as they should be; ValueError: of a member's name.
 _NO_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -38,9 +39,10 @@ def keras_parts(path: Path, raw: bytes) -> dict[str, bytes] | None:
             found = {n.filename: n for n in archive.infolist()}
             if KERAS_WEIGHTS not in found:
                 return None
-            wanted = [found[n] for n in MOST_BYTES if n in found]
+            limits = {KERAS_WEIGHTS: most_unpacked(len(raw)), KERAS_CONFIG: MOST_CONFIG}
+            wanted = [found[n] for n in limits if n in found]
             for part in wanted:
-                if part.file_size > (most := MOST_BYTES[part.filename]):
+                if part.file_size > (most := limits[part.filename]):
                     raise DataError(
                         f"{path}: {part.filename} has {part.file_size} bytes, known are at most "
                         f"{most}; {ALONE}"
@@ -57,6 +59,7 @@ def keras_arrays(path: Path, raw: bytes, config: KerasConfig | None) -> Arrays:
         file.visititems(items.__setitem__)
         names = [n for n, item in items.items() if hasattr(item, "dtype") and _is_weight(n)]
         cell = _only_cell(path, names, list(items))
+        check_size(str(path), len(names), sum(items[n].size or 0 for n in names))
         variables = {n.removeprefix(cell): _variable(path, n, items[n]) for n in names}
     try:
         return dict(_renamed(path, variables, config))
@@ -109,12 +112,7 @@ def _is_idle(layer: str) -> bool:
 
 def _variable(path: Path, name: str, item: Any) -> np.ndarray:
     """Return a variable as float64."""
-    if (
-        item.dtype.kind != "f"
-        or item.nbytes > MOST_BYTES[KERAS_WEIGHTS]
-        or item.is_virtual
-        or item.external
-    ):
+    if item.dtype.kind != "f" or item.is_virtual or item.external:
         raise DataError(
             f"{path}: {name} is {item.dtype} of shape {item.shape}, needed are floats in the file "
             "itself; save the model as it is before any quantization"

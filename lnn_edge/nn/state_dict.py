@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import re
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
@@ -19,12 +20,13 @@ from safetensors.torch import load as load_tensors
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files.finite import check_finite
 from lnn_edge.files.names import shown
-from lnn_edge.nn.arrays import AGAIN, Arrays
+from lnn_edge.nn.arrays import AGAIN, Arrays, check_size
 
 Kind = Literal["ncps", "lstm", "gru", "linear"]
 NCPS_PARTS = ("rnn_cell.", "lstm.", "fc.")
 USUAL = ("state_dict", "model_state_dict")  # of a model in a training checkpoint
 MOST_LAYERS = 6  # whose order is looked for
+_MOST_HEAD = 1 << 20  # bytes of the list of tensors
 SAVE = "save one with torch.save(model.state_dict(), FILE)"
 ELSE = "quantize the module itself: lnn_edge.quantize(module, X)"
 _RNN = re.compile(r"(.*?)(?:weight|bias)_(?:ih|hh|hr)_l\d+(_reverse)?")
@@ -70,19 +72,37 @@ def read_parts(path: Path, raw: bytes, order: Sequence[str] = ()) -> list[Part]:
     """
     is_sorted = path.suffix == ".safetensors"
     tensors = _safetensors(path, raw) if is_sorted else _state_dict(path, raw)
+    check_size(str(path), len(tensors), sum(tensor.numel() for tensor in tensors.values()))
     arrays = {name: _plain_numbers(path, name, value) for name, value in tensors.items()}
     parts = [_part(path, *place, names, arrays) for place, names in _places(path, arrays).items()]
     return _ordered(path, parts, order, is_sorted)
 
 
 def _safetensors(path: Path, raw: bytes) -> dict[str, Any]:
+    if int.from_bytes(raw[:8], "little") > _MOST_HEAD:
+        raise DataError(
+            f"{path} is damaged, or names more weights than a board holds; save one cell"
+        )
     try:
         return dict(load_tensors(raw))
     except SafetensorError as error:
         raise DataError(f"{path} is damaged ({error}); save it again") from None
 
 
+def _check_archive(path: Path, raw: bytes) -> None:
+    """See that a torch file is as torch writes it: its tensors unpacked, the list of them short."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            infos = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, RuntimeError):
+        return  # of an old torch, or damaged, which torch.load tells
+    lists = sum(info.file_size for info in infos if info.filename.endswith("data.pkl"))
+    if sum(info.file_size for info in infos) > len(raw) or lists > _MOST_HEAD:
+        raise DataError(f"{path} is packed, or lists more than a board holds; {SAVE}")
+
+
 def _state_dict(path: Path, raw: bytes) -> dict[str, Any]:
+    _check_archive(path, raw)
     try:
         loaded = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:

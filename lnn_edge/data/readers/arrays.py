@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from lnn_edge.data.changes import Changes
 from lnn_edge.data.readers import words
-from lnn_edge.data.readers.reader import Hints
+from lnn_edge.data.readers.reader import MOST_RECORDS, Hints
 from lnn_edge.data.readers.spans import label_text, read_spans, spans_of
 from lnn_edge.data.record import MOST_VALUES, Channel, Record
 from lnn_edge.errors import DataError
+from lnn_edge.files.read import most_unpacked
 
 SAMPLES = (
     "samples",
@@ -32,7 +34,7 @@ _UNITS = ("units", "unit")
 
 
 def records_of_arrays(
-    where: str, name: str, arrays: Mapping[str, np.ndarray], hints: Hints, changes: Changes
+    path: Path, name: str, arrays: Mapping[str, np.ndarray], hints: Hints, changes: Changes
 ) -> Iterator[Record]:
     """Yield the records of an array of samples and of what describes it.
 
@@ -41,7 +43,7 @@ def records_of_arrays(
     times of the samples, in seconds where their name tells no other unit.
 
     Args:
-        where: The file, for messages.
+        path: The file, for messages and its size.
         name: Of the records, with a number where there are several.
         arrays: Arrays by name.
         hints: See Hints.
@@ -50,14 +52,17 @@ def records_of_arrays(
     Raises:
         DataError: No array of samples or several, no rate, or shapes that do not fit.
     """
+    where = str(path)
     key = _find_samples(where, arrays)
-    whole, turned = _shaped(where, key, arrays[key])
+    whole, turned = _shaped(where, key, arrays[key], most_unpacked(path.stat().st_size))
     rate = hints.rate_hz or _rate(where, arrays, whole.shape[1])
     labels = _texts(where, arrays, hints.label_column, _LABELS)
     subjects = _texts(where, arrays, hints.subject_column, words.SUBJECT)
     channels = _channels(arrays, whole.shape[2])
     spans = read_spans(hints.intervals) if hints.intervals else None
     count = len(whole)
+    if count > MOST_RECORDS:
+        raise DataError(f"{where}: {key} holds {count:,} records; split it below {MOST_RECORDS:,}")
     left = [k for k in arrays if k not in _used(arrays, key, hints)]
     unused = changes.also("dropped", f"arrays {', '.join(left)}", len(left), "arrays", name)
     for index in range(count):
@@ -111,7 +116,7 @@ def _is_numbers(array: np.ndarray) -> bool:
     return array.dtype.kind in "fiu" and array.ndim > 0 and array.size > 0
 
 
-def _shaped(where: str, key: str, array: np.ndarray) -> tuple[np.ndarray, bool]:
+def _shaped(where: str, key: str, array: np.ndarray, most: int) -> tuple[np.ndarray, bool]:
     """Return samples (R, N, C) and whether they were turned: the longer axis is that of time."""
     if array.ndim > 3 or array.size > MOST_VALUES:
         raise DataError(
@@ -124,9 +129,15 @@ def _shaped(where: str, key: str, array: np.ndarray) -> tuple[np.ndarray, bool]:
     turned = whole.shape[1] < whole.shape[2]
     if turned:
         whole = whole.transpose(0, 2, 1)
-    if whole.dtype not in (np.int16, np.float32, np.float64):
-        whole = whole.astype(np.float64)
-    return whole.astype(whole.dtype.newbyteorder("=")), turned
+    kept = (np.int16, np.float32, np.float64)
+    exact = np.float32 if whole.dtype.itemsize < 3 else np.float64  # of all integers of the type
+    final = whole.dtype.newbyteorder("=") if whole.dtype in kept else np.dtype(exact)
+    if whole.size * final.itemsize > most:
+        raise DataError(
+            f"{where}: {key} is {whole.size:,} values, more than a packed file of its size may "
+            f"hold ({most // final.itemsize:,}); save it unpacked, or split it"
+        )
+    return whole.astype(final, copy=False), turned
 
 
 def _rate(where: str, arrays: Mapping[str, np.ndarray], count: int) -> float:
@@ -152,9 +163,12 @@ def _texts(
     key = told or words.find(list(arrays), known)
     if key is None or arrays[key].dtype.kind not in "fiubUSO":
         return None
-    flat = arrays[key].reshape(-1).tolist()
-    return np.array([label_text(v.decode("utf-8", "replace") if isinstance(v, bytes) else v)
-                     for v in flat], object)  # fmt: skip
+    flat = arrays[key].reshape(-1)
+    kinds, places = (flat, None) if flat.dtype == object else np.unique(flat, return_inverse=True)
+    texts = [label_text(v.decode("utf-8", "replace") if isinstance(v, bytes) else v)
+             for v in kinds.tolist()]  # fmt: skip
+    told_of_each: np.ndarray = np.array(texts, object)
+    return told_of_each if places is None else told_of_each[places]
 
 
 def _channels(arrays: Mapping[str, np.ndarray], count: int) -> tuple[Channel, ...]:
@@ -190,7 +204,7 @@ def _labelled(
     if len(labels) == count:
         return replace(record, labels=tuple(filter(None, [labels[index]])))
     if len(labels) == count * length:
-        mine = labels[index * length : (index + 1) * length].tolist()
+        mine = labels[index * length : (index + 1) * length]
         marks, intervals = spans_of(mine)
         return replace(record, marks=marks, intervals=intervals)
     raise DataError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import re
 import warnings
 import zlib
@@ -18,11 +19,13 @@ from lnn_edge.data.readers.reader import MOST_BYTES, Hints, Reader
 from lnn_edge.data.readers.table import records_of_table
 from lnn_edge.data.record import MOST_VALUES, Record
 from lnn_edge.errors import DataError
+from lnn_edge.files.read import most_unpacked
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _LOOKED_AT = 1 << 16  # bytes
+_SOME_VALUES = 6_000_000  # that a small packed file may hold; one a byte in any other
 _DELIMITERS = "\t;,| "
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?$")
@@ -163,12 +166,14 @@ def _frame(path: Path, layout: Layout) -> pd.DataFrame:
     """Read all rows."""
     import pandas as pd
 
+    most = min(MOST_VALUES, max(_SOME_VALUES, path.stat().st_size))
     names = words.unique(layout.names)
     try:
+        text = io.BytesIO(_unpacked(path)) if path.suffix == ".gz" else path
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of cells that it leaves out
             frame = pd.read_csv(
-                path,
+                text,
                 sep=r"\s+" if layout.delimiter == " " else layout.delimiter,
                 decimal=layout.decimal,
                 quotechar=layout.quote,
@@ -177,9 +182,8 @@ def _frame(path: Path, layout: Layout) -> pd.DataFrame:
                 names=[*names, _BEYOND],
                 index_col=False,
                 encoding=layout.encoding,
-                compression="gzip" if path.suffix == ".gz" else None,
                 skipinitialspace=True,
-                nrows=MOST_VALUES // len(names) + 1,
+                nrows=most // len(names) + 1,
                 low_memory=False,
             )
     except pd.errors.ParserWarning:
@@ -194,10 +198,20 @@ def _frame(path: Path, layout: Layout) -> pd.DataFrame:
         )
     if frame.empty:
         raise DataError(f"{path} holds a header and no row; leave it out")
-    if frame.size > MOST_VALUES:
-        raise DataError(f"{path} has more than {MOST_VALUES:,} values; split it")
+    if frame.size > most:
+        raise DataError(f"{path} has more than {most:,} values; split it")
     _refuse_broken_numbers(path, frame)
     return frame
+
+
+def _unpacked(path: Path) -> bytes:
+    """Return the text of a packed file, no longer than its size allows."""
+    most = most_unpacked(path.stat().st_size)
+    with gzip.open(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it unpacks to over {most:,} bytes; unpack it")
+    return data
 
 
 def _refuse_broken_numbers(path: Path, frame: pd.DataFrame) -> None:

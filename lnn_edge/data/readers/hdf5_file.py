@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ import numpy as np
 from lnn_edge.data.changes import Changes
 from lnn_edge.data.readers.arrays import records_of_arrays
 from lnn_edge.data.readers.reader import Hints, Reader
-from lnn_edge.data.record import MOST_VALUES, Record
+from lnn_edge.data.record import Record
 from lnn_edge.errors import DataError, MissingToolError
+from lnn_edge.files.read import most_unpacked
 
 # What h5py raises on files that are not as they should be.
 _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError,
            OverflowError, NotImplementedError)  # fmt: skip
 _MOST_ITEMS = 1000  # groups and arrays
+_TEXT_BYTES = 64  # that a text takes in Python, besides its own
 _MOST_PACKED = 1100  # times: deflate packs no more than 1,032 bytes into one
 _REFERENCES = "#refs#"  # of MATLAB: cells that other arrays point to
 
@@ -42,13 +45,15 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
         raise DataError(f"{path} holds no array; one must be called samples, (N, C)")
     for group, arrays in groups.items():
         part = name if len(groups) == 1 else f"{name}/{group}"
-        yield from records_of_arrays(str(path), part, arrays, hints, Changes())
+        yield from records_of_arrays(path, part, arrays, hints, Changes())
 
 
 def _read(path: Path, h5py: Any) -> dict[str, dict[str, np.ndarray]]:
     """Return the arrays of each group, by its path."""
     groups: dict[str, dict[str, np.ndarray]] = {}
-    values = items = 0
+    taken = items = 0
+    size = path.stat().st_size
+    most = most_unpacked(size)
     with h5py.File(path, "r") as file:
         todo = [("", file, _attributes(file))]
         while todo:
@@ -68,12 +73,14 @@ def _read(path: Path, h5py: Any) -> dict[str, dict[str, np.ndarray]]:
                         child = f"{place}/{key}".strip("/")
                         todo.append((child, item, above | _attributes(item)))
                     continue
-                values += item.size or 0
+                count = item.size or 0
                 packed = 1 if item.chunks is None else _MOST_PACKED
-                if (item.size or 0) * item.dtype.itemsize > packed * path.stat().st_size:
+                if count * item.dtype.itemsize > packed * size:
                     raise ValueError(f"{key} promises more than the file holds")
-                if values > MOST_VALUES:
-                    raise ValueError(f"over {MOST_VALUES:,} values")
+                chunk = math.prod(item.chunks or ()) * item.dtype.itemsize
+                taken += count * (item.dtype.itemsize + _TEXT_BYTES * (item.dtype.kind in "OS"))
+                if max(taken, chunk) > most:
+                    raise ValueError(f"it unpacks to over {most:,} bytes; save it unpacked")
                 array = _array(item)
                 if array is not None:
                     arrays |= {k: v for k, v in _attributes(item).items() if k not in arrays}

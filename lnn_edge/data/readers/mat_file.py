@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import os
 import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -13,11 +16,13 @@ from lnn_edge.data.changes import Changes
 from lnn_edge.data.readers import hdf5_file
 from lnn_edge.data.readers.arrays import records_of_arrays
 from lnn_edge.data.readers.reader import Hints, Reader
-from lnn_edge.data.record import MOST_VALUES, Record
+from lnn_edge.data.record import Record
 from lnn_edge.errors import DataError
+from lnn_edge.files.read import most_unpacked
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _USER_BLOCK = 512  # bytes before the HDF5 file of version 7.3
+_HEAD, _PACKED, _PIECE = 128, 15, 1 << 20  # bytes; type of a packed element; bytes at once
 # What scipy raises on files that are not as they should be.
 _DAMAGE = (OSError, ValueError, TypeError, LookupError, MemoryError, OverflowError, EOFError,
            AttributeError, NotImplementedError, ArithmeticError, RuntimeError, NameError,
@@ -37,9 +42,12 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
     from scipy.io import loadmat, whosmat
 
     try:
-        size = sum(int(np.prod([max(n, 0) for n in shape])) for _, shape, _ in whosmat(path))
-        if size > MOST_VALUES:
-            raise DataError(f"{path} has {size:,} values; split it below {MOST_VALUES:,}")
+        most = most_unpacked(path.stat().st_size)
+        is_bomb = _unpacks_beyond(path, most)  # first: whosmat unpacks too
+        if is_bomb or 8 * sum(math.prod(shape) for _, shape, _ in whosmat(path)) > most:
+            raise DataError(
+                f"{path} unpacks to over {most:,} bytes; save it without compression, or split it"
+            )
         found = loadmat(
             path, squeeze_me=True, struct_as_record=True, verify_compressed_data_integrity=True
         )
@@ -57,7 +65,26 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
     left = [k for k, a in arrays.items() if a.dtype.kind not in "fiubUS"]
     arrays = {k: a for k, a in arrays.items() if k not in left}
     changes = Changes().also("dropped", f"arrays {', '.join(left)}", len(left), "arrays", name)
-    yield from records_of_arrays(str(path), name, arrays, hints, changes)
+    yield from records_of_arrays(path, name, arrays, hints, changes)
+
+
+def _unpacks_beyond(path: Path, most: int) -> bool:
+    """Whether the packed elements of a file of version 5 to 7 unpack to more than so many bytes."""
+    total = 0
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        order: Literal["little", "big"] = "little" if head[-2:] == b"IM" else "big"
+        while len(tag := file.read(8)) == 8 and total <= most:
+            kind, size = (int.from_bytes(tag[i : i + 4], order) for i in (0, 4))
+            if kind != _PACKED:
+                file.seek(size, os.SEEK_CUR)
+                continue
+            unpacker = zlib.decompressobj()
+            rest = file.read(size)
+            while rest and total <= most:
+                total += len(unpacker.decompress(rest, _PIECE))
+                rest = unpacker.unconsumed_tail
+    return total > most
 
 
 def _is_hdf5(path: Path) -> bool:

@@ -14,10 +14,10 @@ import numpy as np
 from lnn_edge.data.changes import Changes
 from lnn_edge.data.readers.arrays import records_of_arrays
 from lnn_edge.data.readers.reader import Hints, Reader
-from lnn_edge.data.record import MOST_VALUES, Record
+from lnn_edge.data.record import Record
 from lnn_edge.errors import DataError
-
-_MOST_BYTES = 8 * MOST_VALUES
+from lnn_edge.files.archives import MOST_MEMBERS
+from lnn_edge.files.read import most_unpacked
 
 
 def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
@@ -36,7 +36,7 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
     left = Changes().also(
         "dropped", f"arrays of Python objects: {', '.join(objects)}", len(objects), "arrays", name
     )
-    yield from records_of_arrays(str(path), name, arrays, hints, left)
+    yield from records_of_arrays(path, name, arrays, hints, left)
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
@@ -71,8 +71,12 @@ def _read_archive(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the arrays, and the names of those that are Python objects."""
     with zipfile.ZipFile(path) as archive:
         size = sum(item.file_size for item in archive.infolist())
-        if size > _MOST_BYTES:
-            raise DataError(f"{path} unpacks to {size:,} bytes; split it below {_MOST_BYTES:,}")
+        most = most_unpacked(path.stat().st_size)
+        if size > most or len(archive.infolist()) > MOST_MEMBERS:
+            raise DataError(
+                f"{path} unpacks to {size:,} bytes, and may to {most:,}; write it with "
+                "numpy.savez, or split it"
+            )
     with path.open("rb") as file, np.load(file, allow_pickle=False) as whole:
         arrays: dict[str, np.ndarray] = {}
         objects = []

@@ -9,8 +9,11 @@ from typing import Any
 from lnn_edge.data.changes import Changes
 from lnn_edge.data.readers.reader import Hints, Reader
 from lnn_edge.data.readers.table import records_of_table
-from lnn_edge.data.record import MOST_VALUES, Record
+from lnn_edge.data.record import Record
 from lnn_edge.errors import DataError, MissingToolError
+from lnn_edge.files.read import most_unpacked
+
+_VALUE_BYTES = 12  # of a value while it becomes a sample
 
 
 def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
@@ -26,8 +29,12 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
     try:
         with parquet.ParquetFile(path) as file:
             facts = file.metadata
-            if facts.num_rows * facts.num_columns > MOST_VALUES:
-                raise DataError(f"{path} has more than {MOST_VALUES:,} values; split it")
+            most = most_unpacked(path.stat().st_size) // _VALUE_BYTES
+            if facts.num_rows * facts.num_columns > most:
+                raise DataError(
+                    f"{path} holds more than the {most:,} values that a packed file of its size "
+                    "may; split it, or give it as CSV"
+                )
             table = file.read()
             nested = [f.name for f in table.schema if pyarrow.types.is_nested(f.type)]
             frame = table.drop_columns(nested).to_pandas()

@@ -9,6 +9,7 @@ from pathlib import Path
 from lnn_edge.data.record import Record
 
 MOST_BYTES = 4 << 30  # of one file
+MOST_RECORDS = 10_000  # in one file
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from lnn_edge.data.record import Interval, Mark
 from lnn_edge.errors import DataError
 
 _NOTHING = {"", "nan", "none", "null", "na", "n/a", "<na>"}
+MOST_PLACES = 400_000  # of a record: beats of three days
 _SPARSE = 0.2  # of the rows: labels on fewer, one row each, are marks
 
 
@@ -25,7 +26,7 @@ def label_text(value: object) -> str:
     return "" if text.lower() in _NOTHING else text
 
 
-def spans_of(labels: Sequence[str]) -> tuple[tuple[Mark, ...], tuple[Interval, ...]]:
+def spans_of(labels: Sequence[str] | np.ndarray) -> tuple[tuple[Mark, ...], tuple[Interval, ...]]:
     """Return labels of samples as marks, where they are few and lie alone, else as intervals.
 
     Args:
@@ -38,12 +39,17 @@ def spans_of(labels: Sequence[str]) -> tuple[tuple[Mark, ...], tuple[Interval, .
     return (), tuple(Interval(*run) for run in runs)
 
 
-def _runs(labels: Sequence[str]) -> list[tuple[int, int, str]]:
+def _runs(labels: Sequence[str] | np.ndarray) -> list[tuple[int, int, str]]:
     if not len(labels):
         return []
     text = np.asarray(labels, object)
     starts = np.concatenate(([0], np.flatnonzero(text[1:] != text[:-1]) + 1))
     ends = np.concatenate((starts[1:], [len(text)])) - 1
+    if len(starts) > MOST_PLACES:
+        raise DataError(
+            f"labels change {len(starts):,} times in a record, and may {MOST_PLACES:,} times; name "
+            "the column of labels, or cut the record"
+        )
     pairs = zip(starts.tolist(), ends.tolist(), strict=True)
     return [(first, last, text[first]) for first, last in pairs if text[first]]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from lnn_edge.data.changes import Changes
 from lnn_edge.data.readers import words
-from lnn_edge.data.readers.reader import Hints
+from lnn_edge.data.readers.reader import MOST_RECORDS, Hints
 from lnn_edge.data.readers.spans import SpanFile, label_text, read_spans, spans_of
 from lnn_edge.data.readers.time_axis import Stretch, TimeAxis, time_axis
 from lnn_edge.data.record import Channel, Record
@@ -123,7 +123,13 @@ def _groups(name: str, frame: pd.DataFrame, roles: Roles) -> list[tuple[str, str
     if not keys:
         return [(name, "", frame)]
     groups = []
-    for values, rows in frame.groupby(keys, sort=False, dropna=False):
+    grouped = frame.groupby(keys, sort=False, dropna=False)
+    if grouped.ngroups > MOST_RECORDS:
+        raise DataError(
+            f"{name}: {' and '.join(keys)} tell {grouped.ngroups:,} records apart, and may "
+            f"{MOST_RECORDS:,}; name the columns of subjects and records"
+        )
+    for values, rows in grouped:
         texts = [label_text(v) or "unknown" for v in values]
         alone = len(frame) == len(rows)
         part = name if alone else "/".join((name, *texts))
@@ -145,14 +151,14 @@ def _records(
     names = words.unique([words.split_unit(c)[0] for c in roles.channels])
     units = [unit_of[c] or words.split_unit(c)[1] for c in roles.channels]
     channels = tuple(Channel(n, u) for n, u in zip(names, units, strict=True))
-    labels = [label_text(v) for v in rows[roles.label].tolist()] if roles.label else None
+    labels = _texts(rows[roles.label]) if roles.label else None
     axis = _axis(where, rows, roles, unit_of, hints)
     for number, stretch in enumerate(axis.stretches, start=1):
         several = len(axis.stretches) > 1
         part = f"{name}/{number}" if several else name
         changes = _said(axis, stretch, part, roles, first=number == 1)
         samples = _samples(values, stretch)
-        marks, intervals = spans_of(_labels(labels, stretch)) if labels else ((), ())
+        marks, intervals = spans_of(_labels(labels, stretch)) if labels is not None else ((), ())
         if spans is not None:
             told, cut = spans.of(part, axis.rate_hz, len(samples))
             intervals = tuple(sorted(intervals + told))
@@ -171,6 +177,16 @@ def _records(
         )
 
 
+def _texts(column: pd.Series) -> np.ndarray:
+    """Return the text of each label; there are fewer different ones than rows."""
+    import pandas as pd
+
+    places, kinds = pd.factorize(column)
+    texts = [*(label_text(v) for v in kinds.tolist()), ""]  # the last of what is absent, place -1
+    told: np.ndarray = np.array(texts, object)[places]
+    return told
+
+
 def _axis(
     where: str, rows: pd.DataFrame, roles: Roles, unit_of: dict[str, str], hints: Hints
 ) -> TimeAxis:
@@ -181,7 +197,7 @@ def _axis(
         return TimeAxis(hints.rate_hz, (Stretch(everything, 0, everything),), 0, "")
     place = f"{where}, column {roles.time!r}"
     times, second = _seconds(place, rows[roles.time], roles.time, unit_of[roles.time])
-    return time_axis(place, times, second, hints.rate_hz)
+    return time_axis(place, times, second, hints.rate_hz, len(roles.channels))
 
 
 def _seconds(
@@ -240,6 +256,8 @@ def _said(axis: TimeAxis, stretch: Stretch, name: str, roles: Roles, *, first: b
 
 def _samples(values: np.ndarray, stretch: Stretch) -> np.ndarray:
     """Return the samples of a stretch, (N, C) float64."""
+    if np.array_equal(stretch.rows, np.arange(len(values))):  # as in a file without a hole
+        return values
     samples: np.ndarray = values[stretch.rows.clip(min=0)]
     if stretch.places is not None:
         mine = values[stretch.own]
@@ -249,5 +267,5 @@ def _samples(values: np.ndarray, stretch: Stretch) -> np.ndarray:
     return samples
 
 
-def _labels(labels: list[str], stretch: Stretch) -> list[str]:
-    return [labels[row] if row >= 0 else "" for row in stretch.rows]
+def _labels(labels: np.ndarray, stretch: Stretch) -> np.ndarray:
+    return np.where(stretch.rows >= 0, labels[stretch.rows], "")

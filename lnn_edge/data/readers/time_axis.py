@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lnn_edge.data.readers.reader import MOST_RECORDS
 from lnn_edge.data.record import MOST_VALUES
 from lnn_edge.errors import DataError
 
+_SOME_VALUES, _MOST_FILLED = 1 << 22, 4  # of a record: in all cases, times the values of its rows
 LONGEST_FILL_S = 10.0  # a longer hole parts two records
 _HOLE = 1.5  # periods: a step beyond it skips at least one row
 _HOLE_IRREGULAR = 2.5  # the same where steps differ by themselves
@@ -52,7 +54,7 @@ class TimeAxis:
 
 
 def time_axis(
-    where: str, times: np.ndarray, second: float | None, rate_hz: float | None
+    where: str, times: np.ndarray, second: float | None, rate_hz: float | None, channels: int
 ) -> TimeAxis:
     """Make records out of times.
 
@@ -61,6 +63,7 @@ def time_axis(
         times: (N,) float64, in some unit.
         second: Seconds per unit; None guesses from the numbers, and says so.
         rate_hz: The rate, where it is known better than from the times.
+        channels: Values of a row, for the bound of what holes may become.
 
     Raises:
         DataError: Times are absent, or too few, or their unit cannot be guessed.
@@ -80,12 +83,13 @@ def time_axis(
     rate = rate_hz or own_rate
     keep = np.concatenate(([True], steps != 0))
     kept = np.flatnonzero(keep)
-    parts = _parts(seconds[kept], rate)
+    parts = _parts(where, seconds[kept], rate)
     longest = max(float(seconds[kept[p[-1]]] - seconds[kept[p[0]]]) for p in parts) * rate
-    if not longest < MOST_VALUES:
+    most = min(MOST_VALUES, max(_SOME_VALUES, _MOST_FILLED * len(times) * channels)) // channels
+    if not longest < most:
         raise DataError(
-            f"{where}: times reach over {longest:.3g} samples in one piece; a record must have at "
-            f"most {MOST_VALUES:,}: check the times and their unit"
+            f"{where}: times of {len(times):,} rows reach over {longest:.3g} samples in one piece; "
+            f"a record of as many must have at most {most:,}: check the times and their unit"
         )
     stretches = tuple(_stretch(seconds[kept[p]], kept[p], rate, hole) for p in parts)
     return TimeAxis(rate, stretches, int((~keep).sum()), assumed)
@@ -125,9 +129,14 @@ def _rate(seconds: np.ndarray) -> tuple[float, float]:
     return float(rounded) if near else float(f"{rate:.6g}"), hole
 
 
-def _parts(seconds: np.ndarray, rate: float) -> list[np.ndarray]:
+def _parts(where: str, seconds: np.ndarray, rate: float) -> list[np.ndarray]:
     steps = np.diff(seconds)
     cuts = np.flatnonzero((steps < 0) | (steps > max(LONGEST_FILL_S, _HOLE / rate))) + 1
+    if len(cuts) >= MOST_RECORDS:
+        raise DataError(
+            f"{where}: times go back or leave a hole {len(cuts):,} times, which makes more than "
+            f"{MOST_RECORDS:,} records; sort the rows, or name another time column"
+        )
     return [p for p in np.split(np.arange(len(seconds)), cuts) if len(p)]
 
 

@@ -22,10 +22,12 @@ from lnn_edge.data.readers.words import unique
 from lnn_edge.data.record import MOST_VALUES, Channel, Interval, Mark, Record
 from lnn_edge.data.wfdb_folder import DAMAGE, wfdb_library
 from lnn_edge.errors import DataError
+from lnn_edge.files.read import most_unpacked
 
 ANNOTATORS = ("atr", "ecg", "ari", "st", "qrs", "apn", "pwave", "man", "pu", "q1c", "at_", "alh")
 DEFAULT_GAIN = 200.0  # steps per mV where a header gives none, by header(5)
 _RHYTHM = "+"
+_VALUE_BYTES = 6  # that a sample takes while it is read, of those that count
 _PROMISE = "does not hold what its header promises"
 
 
@@ -84,12 +86,21 @@ def _read_header(stem: Path) -> Any:
         raise DataError(f"{stem}.hea is not a readable WFDB header; copy it again") from error
     if not header.n_sig or not header.fs or not 0 < header.fs < np.inf:
         raise DataError(f"{stem}.hea names no signal or no rate; copy it again")
-    if (header.sig_len or 0) * header.n_sig > MOST_VALUES:
+    most = min(MOST_VALUES, most_unpacked(_bytes_of(stem, header)) // _VALUE_BYTES)
+    if (header.sig_len or 0) * header.n_sig > most:
         raise DataError(
-            f"{stem}.hea promises {header.sig_len:,} samples of {header.n_sig} signals; cut the "
-            f"record below {MOST_VALUES:,} values"
+            f"{stem}.hea promises {header.sig_len:,} samples of {header.n_sig} signals, and files "
+            f"of this size may hold {most:,} values; cut the record"
         )
     return header
+
+
+def _bytes_of(stem: Path, header: Any) -> int:
+    """Return the bytes of all files that samples of a record can be in."""
+    if getattr(header, "n_seg", 1) > 1:
+        return sum(path.stat().st_size for path in stem.parent.iterdir() if path.is_file())
+    paths = [stem.with_name(name) for name in set(header.file_name or ())]
+    return sum(path.stat().st_size for path in paths if path.is_file())
 
 
 def _read_signals(stem: Path, name: str, header: Any) -> _Signals:
