@@ -7,7 +7,7 @@ APT := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
 
 TEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-.PHONY: setup toolchain demo test test-slow test-all lint types vectors mutate fuzz bench bench-train cells clean
+.PHONY: setup toolchain docs demo test test-slow test-all lint types vectors mutate fuzz bench bench-train cells clean
 
 setup: $(STAMP) toolchain
 
@@ -71,6 +71,10 @@ bench-train: setup
 # Every cell, mode and kind of dt on every link, written to docs/cells.md.
 cells: setup
 	$(BIN)/python scripts/cell_table.py -o docs/cells.md
+
+# The site, in build/site; every warning is an error.
+docs: setup
+	$(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) demo build dist

@@ -15,7 +15,14 @@ from lnn_edge.cli import COMMANDS, main
 from tests.cli.command import PROGRAM, call, call_process
 from tests.support.places import ROOT
 
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("models/*/*.md")])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("models/*/*.md"),
+    ]
+)
 
 
 def children(group: click.Group) -> dict[str, click.Command]:
@@ -84,15 +91,15 @@ def test_there_is_json_for_scripts(name: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_the_documents_show_commands_that_exist(page: Path) -> None:
     text = page.read_text()
-    blocks = re.findall(r"^    (lnn-edge .*)$", text, re.MULTILINE)
+    blocks = re.findall(r"^(?:    |\$ )(lnn-edge .*)$", text, re.MULTILINE)
     spans = [" ".join(s.split()) for s in re.findall(r"`(lnn-edge\s[^`]*)`", text)]
     bare = {f"lnn-edge {name}" for name in EVERY}  # a command that is only named
     for line in [*blocks, *spans]:
-        plain = line.split("   #")[0].removesuffix(" ...").strip()
+        plain = line.split("   #")[0].removesuffix("|| true").removesuffix(" ...").strip()
         if plain not in bare:
             parse(plain)
     if page.name == "README.md":
-        assert len(blocks) > 8
+        assert len(blocks) >= 5
 
 
 def test_a_command_that_does_not_exist_is_refused() -> None:
