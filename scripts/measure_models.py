@@ -17,7 +17,7 @@ import tomli_w
 
 import lnn_edge as le
 from lnn_edge.build.cmake import OverBudgetError
-from lnn_edge.data.registry import SHOWN, load_dataset
+from lnn_edge.data.registry import load_dataset
 from lnn_edge.device.board import list_boards, load_board
 from lnn_edge.errors import BuildError
 from lnn_edge.files.model_facts import FACTS, Measured, OnBoard, read_facts
@@ -27,6 +27,7 @@ from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.stage import EveryTrigger
 from lnn_edge.report.facts import collect
+from lnn_edge.tasks.registry import task_of
 from lnn_edge.verify.verify import verify_project
 
 COUNTED_ON = "stm32f746"
@@ -38,7 +39,10 @@ def measure(graph: QGraph, place: Path) -> Measured:
     boards = [fit for b in list_boards() if (fit := on_board(graph, b.name, place))]
     boards.sort(key=lambda b: b.board != QUOTED)
     project = le.export(graph, board=COUNTED_ON, to=place / "counted")
-    dataset = SHOWN[str(graph.contract.task)]
+    task = task_of(graph.metadata)
+    if task is None or not task.shown:
+        raise SystemExit(f"{graph.name}: no recordings of its task are part of lnn-edge")
+    dataset = task.shown
     recordings = load_dataset(dataset)[:2]
     found = verify_project(project, "virtual", recordings, dataset=dataset)
     if found.mismatches or found.decision_cost is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,7 +194,7 @@ def _beside(model: Path, graph: QGraph) -> Callable[[Predicted], Predicted]:
 
 def _live(predictor: Predictor, rate_hz: float | None, sink: Sink, *, raw: bool) -> int:
     """Predict on stdin until it ends; return how many frames were lost."""
-    from lnn_edge.data.live import LineFrames, Lost, raw_frames
+    from lnn_edge.data.live import LONGEST_LINE, LineFrames, Lost, raw_frames
     from lnn_edge.tasks.live import predict_live
     from lnn_edge.tasks.model_input import live_frame
 
@@ -205,10 +206,11 @@ def _live(predictor: Predictor, rate_hz: float | None, sink: Sink, *, raw: bool)
             "resample it at its source"
         )
     stdin = sys.stdin.buffer
+    read_line = partial(stdin.readline, LONGEST_LINE)
     frames = (
         raw_frames(stdin, graph.frame.size)
         if raw
-        else LineFrames(frame, predictor.channels).of(stdin)
+        else LineFrames(frame, predictor.channels).of(iter(read_line, b""))
     )
     lost: list[Lost] = []
 

@@ -101,6 +101,8 @@ def to_frame(record: Record, frame: Frame, *, channels: Mapping[str, str] | None
     """
     places = _choose(record, frame, channels or {})
     changes = _listed(record, frame, places)
+    record, assumed = _with_units(record, frame, places)
+    changes += assumed
     taken = _columns(record, sorted({p for p in places if p is not None}))
     if record.rate_hz != frame.rate_hz:
         taken = resample(replace(taken, samples=taken.samples.astype(np.float64)), frame.rate_hz)
@@ -181,6 +183,21 @@ def _listed(record: Record, frame: Frame, places: list[int | None]) -> Changes:
     return changes
 
 
+def _with_units(record: Record, frame: Frame, places: list[int | None]) -> tuple[Record, Changes]:
+    """Give channels without a unit that of the frame; plain int16 its gain and zero too."""
+    channels, changes = list(record.channels), Changes()
+    for place, wanted in zip(places, frame.channels, strict=True):
+        if place is None or channels[place].unit or not wanted.unit:
+            continue
+        c = channels[place]
+        plain = record.is_steps and (c.gain, c.zero) == (1, 0)
+        gain, zero = (wanted.steps_per_unit, wanted.zero) if plain else (c.gain, c.zero)
+        channels[place] = Channel(c.name, wanted.unit, gain, zero)
+        detail = f"{'steps of the model' if plain else wanted.unit} where no unit is told"
+        changes = changes.also("assumed", detail, 1, "channels", record.name)
+    return replace(record, channels=tuple(channels)), changes
+
+
 def _columns(record: Record, places: list[int]) -> Record:
     if len(places) == len(record.channels):
         return record
@@ -202,16 +219,8 @@ def _steps(record: Record, place: int, wanted: FrameChannel) -> tuple[np.ndarray
             f"record {record.name}: channel {channel.name} is in {channel.unit} and the model "
             f"needs {wanted.unit}; correct the unit in the file, or take another channel"
         )
-    plain = record.is_steps and (channel.gain, channel.zero) == (1, 0)
     changes = Changes()
-    if wanted.unit and not channel.unit:
-        unit = "steps of the model" if plain else wanted.unit
-        changes = changes.also(
-            "assumed", f"{unit} where no unit is told", 1, "channels", record.name
-        )
-        if plain:
-            return samples, changes
-    elif ratio != 1:
+    if ratio != 1:
         detail = f"from {channel.unit} to {wanted.unit}"
         changes = changes.also("converted", detail, 1, "channels", record.name)
     zero = Fraction(repr(float(channel.zero)))

@@ -166,6 +166,16 @@ def test_plain_arrays_are_taken_by_position_and_int16_as_steps() -> None:
     assert "assumed g where no unit is told: 1 channels in 1 record" in said
 
 
+def test_plain_steps_stay_steps_at_another_rate() -> None:
+    steps = np.full((500, 2), 1300, np.int16)
+    record = make(steps, Channel("MLII"), Channel("V1", "mV", 100.0, 1300), rate_hz=250.0)
+    got = to_frame(record, ECG)
+    assert np.abs(got.samples - [1300, 1024]).max() <= 1
+    assert "assumed steps of the model where no unit is told: 1 channels in 1 record" in (
+        got.changes.lines()
+    )
+
+
 def test_what_is_beyond_16_bit_saturates_and_is_counted() -> None:
     values = np.zeros((400, 1))
     values[7] = 1e9
