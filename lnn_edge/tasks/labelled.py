@@ -192,12 +192,7 @@ class Labelled:
     def _marks(self) -> list[Mark]:
         if self.task.labels != "event":
             return []
-        known = set(self.task.unscored)
-        return [
-            m
-            for m in self.record.marks
-            if m.symbol in known or self.task.class_of(m.symbol) is not None
-        ]
+        return [m for m in self.record.marks if self.task.is_event(m.symbol)]
 
     @cached_property
     def _stretches(self) -> list[tuple[int, int]]:

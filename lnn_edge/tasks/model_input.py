@@ -119,11 +119,7 @@ def feed(record: Record, graph: QGraph, channels: Mapping[str, str]) -> Fed:
 def _events(record: Record, graph: QGraph) -> np.ndarray:
     """Return the marks that are events of the model's task; of a model without one, all."""
     task = task_of(graph.metadata)
-    stamps = [
-        m.sample
-        for m in record.marks
-        if task is None or task.class_of(m.symbol) is not None or m.symbol in task.unscored
-    ]
+    stamps = [m.sample for m in record.marks if task is None or task.is_event(m.symbol)]
     if not stamps:
         raise DataError(
             f"record {record.name} marks no {graph.contract.event}; name another annotator, or let "

@@ -150,6 +150,10 @@ class Task:
         name = self.map.get(label, label)
         return self.classes.index(name) if name in self.classes else None
 
+    def is_event(self, mark: str) -> bool:
+        """Return whether a mark is an event on which models decide, of a class or of none."""
+        return mark in self.unscored or self.class_of(mark) is not None
+
     def with_channels(self, names: Mapping[str, str]) -> Task:
         """Return the task with other names for channels.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from lnn_edge.data.frame import ANY
 from lnn_edge.tasks.own_data import Source, proposed_task, with_label_map
 from lnn_edge.tasks.registry import find_network, find_task
 from lnn_edge.tasks.task import Task, resolve
@@ -54,10 +55,19 @@ def plan_own(recipe: Recipe, source: Source, asked: Asked) -> tuple[Recipe, Task
 
 
 def _task(recipe: Recipe, source: Source, asked: Asked) -> Task:
+    network, own = find_network(recipe.network)
     if asked.task:
-        return find_task(asked.task)
-    network, _ = find_network(recipe.network)
+        task = find_task(asked.task)
+        is_alike = (task.decide, len(task.leads)) == (own.decide, len(own.leads))
+        return _in_frame_of(own, task) if network.is_fixed and is_alike else task
     if recipe.task or network.is_fixed:
         return task_of_recipe(recipe)
     name = "".join(c if c.isalnum() else "_" for c in source.path.stem).strip("_") or "own"
     return proposed_task(source, name)
+
+
+def _in_frame_of(own: Task, task: Task) -> Task:
+    """Return a task in the frame that a front end was made for, its free leads called as before."""
+    names = dict(zip(own.leads, task.leads, strict=True)) if ANY in own.leads else {}
+    names = {model: name for model, name in names.items() if model != ANY}
+    return replace(task, frame=own.with_channels(names).frame, window=None, hop=None)
