@@ -1,17 +1,22 @@
-"""What MkDocs calls: decisions join the navigation, files from outside docs/ their pages."""
+"""What MkDocs calls: what lies outside docs/, or is generated, joins the pages that ask for it."""
 
 from __future__ import annotations
 
 import posixpath
 import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
+
 import lnn_edge as le
+from lnn_edge.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
-DECISIONS, HEADER = "adr", "<!-- generated header -->"
+DECISIONS = "adr"
+HEADER, COMMANDS = "<!-- generated header -->", "<!-- commands -->"
 INCLUDE = re.compile(r"<!-- include (\S+) -->")
 LINK_INTO_DOCS = re.compile(r"\]\(docs/([^)]+)\)")
 
@@ -33,7 +38,7 @@ def _replace(nav: list[Any], names: list[str]) -> None:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Put included files, and the header of the shipped model, where a page asks for them."""
+    """Put included files, generated C and the help of commands where a page asks for them."""
     here = posixpath.dirname(page.file.src_uri) or "."
 
     def included(found: re.Match[str]) -> str:
@@ -41,10 +46,25 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return LINK_INTO_DOCS.sub(lambda m: f"]({posixpath.relpath(m[1], here)})", text)
 
     markdown = INCLUDE.sub(included, markdown)
-    return markdown.replace(HEADER, f"```c\n{_header()}```") if HEADER in markdown else markdown
+    if HEADER in markdown:
+        markdown = markdown.replace(HEADER, f"```c\n{_header()}```")
+    if COMMANDS in markdown:
+        markdown = markdown.replace(COMMANDS, "\n".join(_helps(main, "lnn-edge")))
+    return markdown
 
 
 def _header() -> str:
     with tempfile.TemporaryDirectory() as folder:
         project = le.export(le.load("ecg-beats-cfc"), board="stm32f746", to=Path(folder) / "c")
         return (project.folder / "model" / "ecg_beats_cfc.h").read_text(encoding="utf-8")
+
+
+def _helps(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[str]:
+    """Yield what `--help` says, of the commands of a group too."""
+    context = command.make_context(name, [], parent, resilient_parsing=True, max_content_width=78)
+    yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for below in command.list_commands(context):
+            found = command.get_command(context, below)
+            assert found is not None
+            yield from _helps(found, below, context)

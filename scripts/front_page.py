@@ -28,18 +28,18 @@ MODEL, BOARD, RECORD = "ecg-beats-cfc", "stm32f746", "200_1490"
 ROOT = Path(__file__).resolve().parents[1]
 README, PICTURE = ROOT / "README.md", ROOT / "docs" / "front.svg"
 BEGIN, END = "<!-- boards: scripts/front_page.py -->", "<!-- end -->"
-START_S, SECONDS = 34.0, 10.0
-WIDTH, TRACE, TILE, GAP = 720.0, 130.0, 92.0, 10.0
+START_S, SECONDS = 34.0, 8.0
+WIDTH, TRACE, TILE, GAP = 600.0, 130.0, 84.0, 8.0
 STYLE = """
 .page { fill: #ffffff; } .tile { fill: #f2f5f9; } .grid { stroke: #f0dcdc; fill: none; }
 .trace { stroke: #1c2430; fill: none; stroke-width: 1.3; }
 text { font-family: system-ui, "Segoe UI", "Liberation Sans", sans-serif; fill: #5b6675; }
 .head { font-size: 17px; font-weight: 600; fill: #1c2430; }
 .N, .S, .V, .F { font-size: 20px; font-weight: 700; text-anchor: middle; fill: #1c2430; }
-.wrong { font-size: 14px; text-anchor: middle; fill: #b3261e; }
+.wrong { font-size: 15px; text-anchor: middle; fill: #b3261e; }
 .S { fill: #8a4b00; } .V { fill: #5b2a9d; } .F { fill: #00647a; }
 .figure { font-size: 25px; font-weight: 700; fill: #1f5fa8; text-anchor: middle; }
-.what { font-size: 15px; text-anchor: middle; }
+.what { font-size: 16px; text-anchor: middle; }
 """
 
 
@@ -86,8 +86,8 @@ def tiles(facts: list[tuple[str, str]], top: float) -> Iterator[Html]:
     for i, (figure, what) in enumerate(facts):
         left = i * (width + GAP)
         yield rectangle("tile", left, top, width, TILE)
-        yield label("figure", left + width / 2, top + 42, figure)
-        yield label("what", left + width / 2, top + 70, what)
+        yield label("figure", left + width / 2, top + 38, figure)
+        yield label("what", left + width / 2, top + 64, what)
 
 
 def picture() -> str:
@@ -98,11 +98,11 @@ def picture() -> str:
     facts = [
         (f"{size.flash_bytes / 1024:.1f} KB", "flash"),
         (f"{size.ram_bytes / 1024:.1f} KB", "RAM"),
-        (f"{size.stack_bytes / 1024:.1f} KB", "stack, worst case"),
-        (f"{cost.decision + cost.samples:,.0f}", "instructions a beat"),
+        (f"{size.stack_bytes / 1024:.1f} KB", "worst-case stack"),
+        (f"{cost.decision + cost.samples:,.0f}", "instructions/beat"),
     ]
     top = 66 + TRACE + 40
-    head = f"ECG in, a class for each beat out: {SECONDS:g} s of MIT-BIH record {RECORD[:3]}"
+    head = f"ECG in, a class for each beat out (MIT-BIH record {RECORD[:3]})"
     foot = f"{result.steps} beats on the virtual STM32F746: {result.mismatches} bits differ"
     height = top + TILE + GAP
     drawing = svg(

@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+import lnn_edge
 from lnn_edge.build.doctor import PROGRAMS, check_program
 from lnn_edge.files.model_facts import read_facts
 from lnn_edge.files.shipped import shipped_folder
@@ -141,6 +143,25 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_the_table_of_boards_is_that_of_the_facts() -> None:
     text = README.read_text()
     assert with_table(text) == text
+
+
+@pytest.mark.slow
+@pytest.mark.target
+@needs_arm_gcc
+def test_the_workflow_that_keeps_a_budget_runs(tmp_path: Path, environment: dict[str, str]) -> None:
+    workflow = yaml.safe_load((ROOT / "examples" / "firmware-budget.yml").read_text())
+    steps = [step.get("run", "") for step in workflow["jobs"]["budget"]["steps"]]
+    commands = [step for step in steps if step.startswith("lnn-edge ")]
+    assert len(commands) == 4
+    for command in commands:
+        play(f"$ {command}", tmp_path, environment)
+    with pytest.raises(AssertionError):
+        play("$ lnn-edge build firmware --max-flash 4096", tmp_path, environment)
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == lnn_edge.__version__
 
 
 @pytest.mark.slow
