@@ -69,7 +69,7 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
 
 
 def _unpacks_beyond(path: Path, most: int) -> bool:
-    """Whether the packed elements of a file of version 5 to 7 unpack to more than so many bytes."""
+    """Whether the packed elements of a file of version 5 to 7 unpack to more than `most` bytes."""
     total = 0
     with path.open("rb") as file:
         head = file.read(_HEAD)
