@@ -21,7 +21,7 @@ _SMALL, _LEAST_UNPACKED, _MOST_PACKED = 10 << 20, 1 << 26, 16
 
 
 def most_unpacked(size: int) -> int:
-    """Return how many bytes a file of `size` bytes may unpack to: 64 MB up to 10 MB, then 16 for one.
+    """Return how many bytes a file of `size` may unpack to: 64 MB up to 10 MB, then 16 for one.
 
     So a small file takes little memory, whatever it holds.
     """
