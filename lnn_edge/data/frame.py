@@ -80,7 +80,7 @@ class Frame:
 def to_frame(record: Record, frame: Frame, *, channels: Mapping[str, str] | None = None) -> Record:
     """Return a record as a model reads it: int16, the frame's rate, channels, units and scales.
 
-    Channels are taken by name, in either case; those without any names by position. The rate is
+    Channels are taken by name, in either case; by position where one side has no names. The rate is
     changed by a polyphase filter on unrounded values, gaps are filled by straight lines, and
     step = floor(value * steps_per_unit + zero + 1/2): in rational numbers where the record holds
     steps at the rate of the frame, else in float64. Steps beyond 16 bit saturate. A channel
@@ -132,7 +132,8 @@ def _choose(record: Record, frame: Frame, told: Mapping[str, str]) -> list[int |
     for name in told:
         if name not in wanted:
             raise DataError(f"the model has no channel {name}; it has {', '.join(wanted)}")
-    if all(_NAMELESS.fullmatch(n) for n in mine) and len(mine) == len(wanted) and not told:
+    nameless = any(all(_NAMELESS.fullmatch(n) for n in names) for names in (mine, wanted))
+    if nameless and len(mine) == len(wanted) and not told:
         return list(range(len(mine)))
     places: list[int | None] = [
         None if name == ANY and ANY not in told else _place(record, name, told.get(name, name))

@@ -45,6 +45,12 @@ def test_named_columns_have_units_and_an_order_of_their_own() -> None:
         lines_of(told)
 
 
+def test_columns_of_a_model_without_names_are_taken_in_order() -> None:
+    frame = Frame(1.0, (FrameChannel("channel_1", "", 10.0), FrameChannel("channel_2", "", 10.0)))
+    found = list(LineFrames(frame, {}).of([b"time,load,flow\n", b"0,1,2\n"]))
+    assert [np.asarray(f).tolist() for f in found] == [[10, 20]]
+
+
 def test_bytes_that_are_no_text_are_said_to_be_none() -> None:
     for data in (b"\x00\x01\x80\xff,\x02\n", b"MLII\x1b[2J,V5\n"):
         with pytest.raises(DataError, match="neither numbers nor names"):
