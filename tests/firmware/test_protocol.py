@@ -16,9 +16,9 @@ from lnn_edge.device.framing import MAX_PAYLOAD, Frame, encode_frame
 from lnn_edge.device.protocol import PROTOCOL_VERSION, Data, ErrorCode, Kind, Results
 from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.sim.stream import BLOB_HEAD_BYTES
-from tests.firmware.programs import compile_host, write_toy
+from tests.firmware.programs import compile_host, write_model, write_toy
 from tests.firmware.wire import Wire, connect, run_host
-from tests.support.toy import toy_graph
+from tests.support.toy import toy_every_graph, toy_graph
 
 CHANNELS, FRAME_BYTES = 2, 4
 UNTOLD = (ErrorCode.BAD_SEQUENCE, ErrorCode.NO_SESSION)  # they come without a text
@@ -268,6 +268,21 @@ def test_a_state_is_read_up_to_its_last_byte_and_to_the_last_of_a_frame(wire):
     for seq, (offset, length) in enumerate(refused, start=2 + len(reads)):
         reply = wire.ask(Kind.GET_STATE, seq, struct.pack("<HH", offset, length))
         assert refusal(reply) == ErrorCode.BAD_ARGUMENT, (offset, length)
+
+
+def test_a_state_that_is_longer_than_a_frame_is_read_by_whole_frames(tmp_path):
+    """A reply takes 1,022 bytes of state behind their offset, and not one more."""
+    graph, most = toy_every_graph(ring_length=400), MAX_PAYLOAD - 2
+    with run_host(compile_host(write_model(graph, tmp_path), tmp_path)) as address:
+        with connect(address) as wire:
+            total = wire.hello(0).state_bytes
+            assert total > 2 * MAX_PAYLOAD
+            for seq, (offset, length) in enumerate([(0, most), (total - most, most)], start=1):
+                reply = wire.ask(Kind.GET_STATE, seq, struct.pack("<HH", offset, length))
+                assert (reply.kind, len(reply.payload)) == (Kind.STATE, MAX_PAYLOAD)
+            for seq, length in enumerate(range(most + 1, most + 6), start=3):
+                reply = wire.ask(Kind.GET_STATE, seq, struct.pack("<HH", 0, length))
+                assert refusal(reply) == ErrorCode.BAD_ARGUMENT, length
 
 
 def test_a_half_set_state_holds_up_what_needs_a_whole_one(wire):

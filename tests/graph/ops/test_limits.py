@@ -10,7 +10,7 @@ import pytest
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.biquad import EMPTY, Biquads, biquad_state
 from lnn_edge.graph.ops.leaky import LeakyAverage
-from lnn_edge.graph.ops.r_peaks import NEW
+from lnn_edge.graph.ops.r_peaks import NEW, RPeaks
 from tests.graph.ops.cases import MAKERS, Seeded
 
 
@@ -82,3 +82,14 @@ def test_the_detector_never_leaves_its_limits(seed: int) -> None:
         x, z = (rng.integers(-most, most, t.shape) * (step % 17 < 3) for t in op.inputs[:2])
         state, _ = op.reference(x, z, state)
         assert ((low <= state) & (state <= high)).all(), step
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_of_a_detector_only_samples_can_be_negative(seed: int) -> None:
+    """A lower limit below what can be lets a forged state in."""
+    op = MAKERS["r_peaks"](Seeded(seed))
+    assert isinstance(op, RPeaks)
+    low, _ = limits(op)
+    samples = op.layout["x_ring"]
+    assert set(low[samples].tolist()) == {op.inputs[0].qmin}
+    assert not np.delete(low, np.r_[samples]).any()
