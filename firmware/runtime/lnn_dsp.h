@@ -72,9 +72,27 @@ LNN_INLINE uint32_t lnn_odd_bytes(const uint32_t w)
 /** @brief SMLAD: acc + a_low * b_low + a_high * b_high, modulo 2^32. */
 LNN_INLINE uint32_t lnn_dual_mac(const uint32_t a, const uint32_t b, const uint32_t acc)
 {
+#if LNN_HAS_DSP
+    uint32_t sum;
+    __asm__("smlad %0, %1, %2, %3" : "=r"(sum) : "r"(a), "r"(b), "r"(acc));
+    return sum;
+#else
     const int32_t low  = lnn_low_half(a) * lnn_low_half(b);
     const int32_t high = lnn_low_half(a >> 16) * lnn_low_half(b >> 16);
     return acc + (uint32_t) low + (uint32_t) high;
+#endif
+}
+
+/**
+ * @brief Between two int16 neighbours of a table, `fraction` of 256 from the first, rounded half up.
+ * @param entry    the first
+ * @param fraction in [0, 255]; its product with 65535, plus 256, holds both weights
+ * @param more     what the table's entries are less by
+ */
+LNN_INLINE int32_t lnn_interpolate_pair(const int16_t *entry, const uint32_t fraction, const int32_t more)
+{
+    const uint32_t half = 128U + 256U * (uint32_t) more;
+    return (int32_t) lnn_dual_mac(lnn_load_pair(entry), fraction * 65535U + 256U, half) >> 8;
 }
 
 /** @brief 4 * groups values from int8 to int16. */

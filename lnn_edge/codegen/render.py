@@ -14,12 +14,14 @@ import numpy as np
 import lnn_edge
 from lnn_edge.codegen.codetext import Code, Templates
 from lnn_edge.codegen.header import Header, state_formula
+from lnn_edge.codegen.kernels.reach import stays_inside
 from lnn_edge.codegen.plan import C_TYPES, VERBS, ModelCode, OperatorCode
 from lnn_edge.device.board import Board
 from lnn_edge.device.board_facts import pin_of
 from lnn_edge.device.families import FAMILIES
 from lnn_edge.files import resources
-from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.fixed import RANGES
+from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.sim.stream import state_layout
 
 RUNTIME_VERSION = 3
@@ -70,6 +72,7 @@ def render_board(board: Board) -> dict[str, str]:
 @cache
 def _environment(templates: Path) -> Templates:
     env = Templates(templates, ctype=_ctype, cinit=_cinit, cbytes=_cbytes, pin=pin_of)
+    env.filters["saturated"] = _saturated
     env.filters["state_formula"] = state_formula
     env.globals["body"] = lambda operator, trace=False: _render_body(env, operator, trace)
     return env
@@ -86,6 +89,15 @@ def _render_body(env: Templates, operator: OperatorCode, trace: bool = False) ->
 
 def _ctype(value: QTensor | np.ndarray) -> Code:
     return Code(C_TYPES[str(value.dtype)])
+
+
+def _saturated(value: Code, y: QTensor, op: AbstractOp | None = None) -> Code:
+    """Return a value in the type and range of y; as it is where `op` proves that it lies inside."""
+    if op is not None and stays_inside(op):
+        return Code("(%s) %s") % (_ctype(y), value)
+    if y.dtype in ("int8", "int16") and (y.qmin, y.qmax) == RANGES[y.dtype]:
+        return Code("lnn_saturate_%s(%s)") % (y.dtype, value)
+    return Code("(%s) lnn_saturate(%s, %d, %d)") % (_ctype(y), value, y.qmin, y.qmax)
 
 
 def _cinit(array: np.ndarray) -> Code:

@@ -4,10 +4,39 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn_edge.codegen.kernels.kernel import Constants, Kernel, constants, portable
+from lnn_edge.codegen.kernels.kernel import (
+    Constants,
+    Core,
+    Kernel,
+    constants,
+    no_scratch,
+    portable,
+)
 from lnn_edge.graph.ops.constant import Constant
+from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.rescale import AbstractRescale
 from lnn_edge.graph.ops.scale import Scale
+
+
+LESS = 1 << 14
+"""What entries of a gate are less by in tables of int16; they reach 2**15."""
+
+
+def less_by(op: Lut) -> int:
+    """Return what the entries of a table are less by."""
+    return LESS if op.outputs[0].dtype == "uint16" else 0
+
+
+def pack_pairs(op: Lut) -> Constants:
+    """Return the table as int16."""
+    return {"table": (op.table.astype(np.int32) - less_by(op)).astype(np.int16)}
+
+
+def fits_pairs(op: Lut, core: Core) -> bool:
+    """Fit tables of 16 bits, a step of 256 apart: two neighbours in one load, one SMLAD."""
+    x, y, highest = op.inputs[0], op.outputs[0], int(op.table.max()) - less_by(op)
+    formats = x.dtype == "int16" and y.dtype in ("int16", "uint16") and op.step_bits == 8
+    return core.dsp and formats and highest < 1 << 15
 
 
 def pack_value(op: Constant) -> Constants:
@@ -46,7 +75,10 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "gate": (portable("gate.c.j2"),),
     "gated_sum": (portable("gated_sum.c.j2"),),
     "leaky_average": (portable("leaky_average.c.j2"),),
-    "lut": (portable("lut.c.j2", constants("table")),),
+    "lut": (
+        Kernel("dsp_pairs", "lut_dsp.c.j2", fits_pairs, pack_pairs, no_scratch),
+        portable("lut.c.j2", constants("table")),
+    ),
     "max_pool": (portable("max_pool.c.j2"),),
     "mean_abs": (portable("mean_abs.c.j2"),),
     "mean_pool": (portable("mean_pool.c.j2"),),

@@ -1,0 +1,75 @@
+"""What a value can reach before it is saturated; where that is within the output, nothing is.
+
+Each of these maps is monotone in its inputs or convex between them, so their ends tell. What comes
+from outside may have any value of its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from lnn_edge.graph import fixed
+from lnn_edge.graph.fixed import RANGES
+from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.elementwise import Q15_ONE, Mix
+from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.ops.memory_cell import Gate
+from lnn_edge.graph.ops.rescale import AbstractRescale
+
+Reach = tuple[int, int]
+
+
+def stays_inside(op: AbstractOp) -> bool:
+    """Tell whether the first output of an operator is proved to hold every value that arises."""
+    y, find = op.outputs[0], _REACHES.get(type(op).kind)
+    if find is None:
+        return False
+    low, high = find(op)
+    return y.qmin <= low and high <= y.qmax
+
+
+def _ends(x: QTensor) -> Reach:
+    return RANGES[x.dtype] if x.role == "input" else (x.qmin, x.qmax)
+
+
+def _of_rescale(op: AbstractOp) -> Reach:
+    assert isinstance(op, AbstractRescale)
+    low, high = (
+        fixed.requantize(end - op.zero_points_of_x, op.multipliers, op.shifts) + op.zero_points_of_y
+        for end in _ends(op.inputs[0])
+    )
+    return int(low.min()), int(high.max())
+
+
+def _of_gate(op: AbstractOp) -> Reach:
+    assert isinstance(op, Gate)
+    x, gate = map(_ends, op.inputs)
+    return _scaled(op, [a * b for a in x for b in gate])
+
+
+def _of_mix(op: AbstractOp) -> Reach:
+    assert isinstance(op, Mix)
+    a, b = map(_ends, op.inputs[:2])
+    return _scaled(op, [Q15_ONE * end for end in (*a, *b)])
+
+
+def _of_lut(op: AbstractOp) -> Reach:
+    """Between two entries a line stays between them, rounded or not."""
+    assert isinstance(op, Lut)
+    return int(op.table.min()), int(op.table.max())
+
+
+def _scaled(op: Mix | Gate, ends: list[int]) -> Reach:
+    values = fixed.requantize(np.array(ends), op.multiplier, op.shift)
+    return int(values.min()), int(values.max())
+
+
+_REACHES: dict[str, Callable[[AbstractOp], Reach]] = {
+    "gate": _of_gate,
+    "lut": _of_lut,
+    "mix": _of_mix,
+    "requantize": _of_rescale,
+    "slice": _of_rescale,
+}
