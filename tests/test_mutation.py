@@ -123,7 +123,8 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
 ]
 RUNTIME_MUTATIONS = [  # line of the runtime, damage
     ("% length + length - (ring->frames", "% length + length - 1U - (ring->frames"),
-    ("(slot + 1U == length) ? 0U", "(slot + 1U >= length - 1U) ? 0U"),
+    ("(left < length - slot) ?", "(left <= length - slot + 1U) ?"),
+    ("i + BLOCK <= count", "i <= count"),
     ("store(data, ring->frames % length", "store(data, (ring->frames + 1U) % length"),
     ("(gap < trigger->wait) ? gap : trigger->wait", "gap"),
     ("stamp - events->last", "stamp - events->last + 1U"),
@@ -137,7 +138,7 @@ EVERY_MUTATIONS = [  # the same, of the lines that fire on frames
 ]
 STAGED_MUTATIONS = [  # the same, of stages before the decision
     ("reader->length - (next_firing", "reader->length - 1U - (next_firing"),
-    ("data[i + reader->hop * channels]", "data[i + channels]"),
+    ("&data[reader->hop * channels]", "&data[channels]"),
     ("count >= reader->length + reader->hop", "count >= reader->hop"),
     ("(frames - trigger->first) / trigger->hop + 1U", "(frames - trigger->first) / trigger->hop"),
 ]

@@ -1,5 +1,25 @@
 #include "lnn_runtime.h"
 
+#include <string.h>
+
+#define BLOCK 8U /* units that are copied by four loads and stores, without a call */
+
+/* From the first unit to the last, so that `to` may lie before `from` in one memory. */
+static void copy(int16_t *to, const int16_t *from, const uint32_t count)
+{
+    uint32_t i = 0;
+    for (; i + BLOCK <= count; i += BLOCK)
+    {
+        uint32_t words[BLOCK / 2U];
+        (void) memcpy(words, &from[i], sizeof words);
+        (void) memcpy(&to[i], words, sizeof words);
+    }
+    for (; i < count; i++)
+    {
+        to[i] = from[i];
+    }
+}
+
 static void store(int16_t *data, const uint32_t slot, const uint32_t channels, const int16_t *frame)
 {
     for (uint32_t c = 0; c < channels; c++)
@@ -48,13 +68,14 @@ void lnn_ring_slice(const lnn_ring_t *ring, const int16_t *data, const uint32_t 
 {
     /* Counted back from the newest frame, so that an index before frame 0 wraps to the right slot. */
     uint32_t slot = (ring->frames % length + length - (ring->frames - first) % length) % length;
-    for (uint32_t i = 0; i < count; i++)
+    uint32_t left = count;
+    while (left > 0U)
     {
-        for (uint32_t c = 0; c < channels; c++)
-        {
-            out[i * channels + c] = data[slot * channels + c];
-        }
-        slot = (slot + 1U == length) ? 0U : (slot + 1U);
+        const uint32_t run = (left < length - slot) ? left : (length - slot);
+        copy(out, &data[slot * channels], run * channels);
+        out += run * channels;
+        left -= run;
+        slot = 0;
     }
 }
 
@@ -83,10 +104,7 @@ void lnn_slide_push(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, 
 void lnn_slide_advance(int16_t *data, const lnn_every_t *reader, const uint32_t channels)
 {
     const uint32_t kept = (reader->length - reader->hop) * channels;
-    for (uint32_t i = 0; i < kept; i++)
-    {
-        data[i] = data[i + reader->hop * channels];
-    }
+    copy(data, &data[reader->hop * channels], kept);
 }
 
 void lnn_slide_skip(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, const uint32_t channels,
