@@ -62,6 +62,15 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("synapses", f"{OPS}/synapse_sums.c.j2", " + synapse[0]", ""),
     ("synapses", f"{OPS}/synapse_sums.c.j2", "(synapse[2] >> 16) * gate", "synapse[2] * 0"),
     ("synapses", f"{OPS}/synapse_sums.c.j2", "argument & 255", "argument & 127"),
+    ("synapses", DUAL, "(synapse[1] >> 16) + synapse[0]", "(synapse[1] >> 16)"),
+    ("synapses", DUAL, "num += (uint32_t) ((synapse[2] >> 16) * gate)", "num += 0U"),
+    ("synapses", f"{OPS}/synapses_dsp.c.j2", "{{ c.begin }}[2 * j + 1]", "{{ c.begin }}[2 * j]"),
+    (
+        "unfold",
+        f"{OPS}/unfold.c.j2",
+        "(uint32_t) x2[j] + {{ c.begin }}[2 * j + 1]",
+        "(uint32_t) x2[j]",
+    ),
     ("unfold", f"{OPS}/unfold.c.j2", " + taken + 1U", " + 1U"),
     ("unfold", f"{OPS}/unfold.c.j2", "+ 1) >> 1)", ") >> 1)"),
     ("unfold", f"{OPS}/unfold.c.j2", "distance + INT64_C", "distance + 0 * INT64_C"),
@@ -159,6 +168,8 @@ SOURCE_MUTATIONS = [  # and of events that a model finds
     ("(stamp - frames <= LNN_MOST_AHEAD)", "(stamp - frames <= 0xFFFFFFFFU)"),
 ]
 ARM_MUTATIONS = [
+    ("synapses", DUAL, '"   smlabb %[den], r6, r4, %[den]\\n"', ""),
+    ("unfold", DUAL, '"   uxtb %[part], r4\\n"', '"   mov %[part], r4\\n"'),
     ("requantize", FIXED, '"smmulr %0', '"smmul %0'),
     ("linear", FIXED, '"ssat %0, #8', '"ssat %0, #7'),
     ("linear", DUAL, '"   smlad %[low1], r12, %[two], %[low1]\\n"', ""),

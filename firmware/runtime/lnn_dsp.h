@@ -311,4 +311,60 @@ LNN_INLINE void lnn_dot4_halves(const uint32_t *weight, const int16_t *x, const 
     sums[3] = (int32_t) sum3;
 }
 
+/**
+ * @brief Currents and conductances of the synapses of a neuron, added to `sums`.
+ * @param synapse three words each: offset and half a step; slope and source; driven and conductance
+ * @param count   of synapses
+ * @param x       what sources index
+ * @param middle  entry of the sigmoid's table where the argument is 0; entries are less by 2^14
+ * @param shift   in [1, 30]; a constant
+ * @param sums    num and den modulo 2^32, which begin with 2^14 for each driven conductance and conductance
+ * @return        behind the last synapse
+ */
+LNN_INLINE const int32_t *lnn_synapse_sums(const int32_t *synapse, const uint32_t count, const int16_t *x,
+                                           const int16_t *middle, const int32_t shift, uint32_t sums[2])
+{
+    uint32_t num  = sums[0];
+    uint32_t den  = sums[1];
+    uint32_t left = count;
+#if LNN_HAS_DSP_LOOPS
+    uint32_t part;
+    if (left > 0U)
+    {
+        __asm__ volatile("1: ldm %[w]!, {r4, r5, r6}\n"
+                         "   uxth %[part], r5\n"
+                         "   ldrsh %[part], [%[x], %[part], lsl #1]\n"
+                         "   smlatb r4, r5, %[part], r4\n"
+                         "   ssat r4, #16, r4, asr %[shift]\n"
+                         "   uxtb %[part], r4\n"
+                         "   asr r4, r4, #8\n"
+                         "   mla %[part], %[part], %[ones], %[one]\n"
+                         "   ldr r4, [%[middle], r4, lsl #1]\n"
+                         "   smlad r4, r4, %[part], %[half]\n"
+                         "   asr r4, r4, #8\n"
+                         "   smlatb %[num], r6, r4, %[num]\n"
+                         "   smlabb %[den], r6, r4, %[den]\n"
+                         "   subs %[left], %[left], #1\n"
+                         "   bne 1b\n"
+                         : [num] "+r"(num), [den] "+r"(den), [w] "+r"(synapse), [left] "+r"(left), [part] "=&r"(part)
+                         : [x] "r"(x), [middle] "r"(middle), [shift] "i"(shift), [ones] "r"(65535U), [one] "r"(256U),
+                           [half] "r"(128U)
+                         : "r4", "r5", "r6", "cc", "memory");
+    }
+#else
+    for (; left > 0U; left--)
+    {
+        const int32_t sum      = x[synapse[1] & 0xFFFF] * (synapse[1] >> 16) + synapse[0];
+        const int32_t argument = lnn_saturate_int16(sum >> shift);
+        const int32_t gate     = lnn_interpolate_pair(&middle[argument >> 8], (uint32_t) argument & 255U, 0);
+        num += (uint32_t) ((synapse[2] >> 16) * gate);
+        den += (uint32_t) ((synapse[2] & 0xFFFF) * gate);
+        synapse += 3;
+    }
+#endif
+    sums[0] = num;
+    sums[1] = den;
+    return synapse;
+}
+
 #endif

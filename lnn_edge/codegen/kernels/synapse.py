@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn_edge.codegen.kernels.kernel import Constants, Kernel, always, portable
+from lnn_edge.codegen.kernels.kernel import (
+    Constants,
+    Core,
+    Kernel,
+    always,
+    no_scratch,
+    portable,
+)
+from lnn_edge.codegen.kernels.plain import LESS
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops.synapse import AbstractSynapseOp, Synapses
 from lnn_edge.graph.ops.unfold import Unfold
@@ -42,12 +50,49 @@ def pack_unfold(op: Unfold) -> Constants:
     return {**_pack(op), "capacity": op.capacity}
 
 
+def pack_paired_synapses(op: AbstractOp) -> Constants:
+    """Return the synapses, a table of int16, and what sums begin with, (N, 2) modulo 2**32."""
+    assert isinstance(op, Synapses)
+    return {**_pack(op), **_paired(op, op.leak.T)}
+
+
+def pack_paired_unfold(op: AbstractOp) -> Constants:
+    """Return the same and the membranes."""
+    assert isinstance(op, Unfold)
+    return {**_pack(op), **_paired(op), "capacity": op.capacity}
+
+
+def _paired(op: AbstractSynapseOp, leak: np.ndarray | int = 0) -> Constants:
+    """Return the table less LESS, so that entries are int16, and LESS times all conductances."""
+    sums = np.stack([_sums(op, op.driven), _sums(op, op.conductance)], axis=-1)
+    table = (op.table.astype(np.int32) - LESS).astype(np.int16)
+    return {"table": table, "begin": (leak + LESS * sums).astype(np.uint32)}
+
+
+def _sums(op: AbstractSynapseOp, values: np.ndarray) -> np.ndarray:
+    """Return the sum over the synapses of each neuron, (N,) int64."""
+    upto = np.concatenate(([0], np.cumsum(values.astype(np.int64))))
+    sums: np.ndarray = upto[op.starts[1:]] - upto[op.starts[:-1]]
+    return sums
+
+
+def fits_pairs(_op: AbstractOp, core: Core) -> bool:
+    """Fit DSP cores: two entries of the table in one load, one SMLAD."""
+    return core.dsp
+
+
 def view_bytes(op: AbstractOp) -> int:
     """Return the bytes of the potentials as the synapses read them."""
     return 2 * op.outputs[0].size
 
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
-    "synapses": (portable("synapses.c.j2", pack_synapses),),
-    "unfold": (Kernel("portable", "unfold.c.j2", always, pack_unfold, view_bytes),),
+    "synapses": (
+        Kernel("dsp_pairs", "synapses_dsp.c.j2", fits_pairs, pack_paired_synapses, no_scratch),
+        portable("synapses.c.j2", pack_synapses),
+    ),
+    "unfold": (
+        Kernel("dsp_pairs", "unfold.c.j2", fits_pairs, pack_paired_unfold, view_bytes),
+        Kernel("portable", "unfold.c.j2", always, pack_unfold, view_bytes),
+    ),
 }
