@@ -123,6 +123,27 @@ LNN_INLINE uint32_t lnn_reciprocal(const uint32_t d, const int32_t zeros)
     return 0x80000000U / (((d << zeros) >> 16) + 1U);
 }
 
+/**
+ * @brief floor(total / 2^29) limited to [-2^29, 2^29 - 1], as the high word of total tells.
+ * @param residue receives what is cut off, a half where the value is limited
+ */
+LNN_INLINE int32_t lnn_limit_section(const int64_t total, int32_t *residue)
+{
+    const int32_t  high  = (int32_t) (total >> 32);
+    const uint32_t low   = (uint32_t) total;
+    int32_t        value = (int32_t) (((uint32_t) high << 3) | (low >> 29));
+    *residue             = (int32_t) (low & 536870911U);
+    if ((high < -67108864) || (high > 67108863))
+    {
+        *residue = 268435456;
+        value    = (high < 0) ? -536870912 : 536870911;
+    }
+#if defined(__GNUC__)
+    __asm__("" : "+r"(value)); /* one register: GCC would widen both branches to 64 bits */
+#endif
+    return value;
+}
+
 /** @brief left + (right - left) * fraction / 2^n, rounded half up; n >= 1. */
 LNN_INLINE int32_t lnn_interpolate(const int32_t left, const int32_t right, const int32_t fraction, const int32_t n)
 {
