@@ -69,6 +69,30 @@ LNN_INLINE uint32_t lnn_odd_bytes(const uint32_t w)
 #endif
 }
 
+/** @brief PKHBT: the low halfwords of two words, that of a below. */
+LNN_INLINE uint32_t lnn_low_halves(const uint32_t a, const uint32_t b)
+{
+#if LNN_HAS_DSP
+    uint32_t pair;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pair) : "r"(a), "r"(b));
+    return pair;
+#else
+    return (a & 0xFFFFU) | (b << 16);
+#endif
+}
+
+/** @brief PKHTB: the high halfwords of two words, that of a below. */
+LNN_INLINE uint32_t lnn_high_halves(const uint32_t a, const uint32_t b)
+{
+#if LNN_HAS_DSP
+    uint32_t pair;
+    __asm__("pkhtb %0, %2, %1, asr #16" : "=r"(pair) : "r"(a), "r"(b));
+    return pair;
+#else
+    return (a >> 16) | (b & 0xFFFF0000U);
+#endif
+}
+
 /** @brief SMLAD: acc + a_low * b_low + a_high * b_high, modulo 2^32. */
 LNN_INLINE uint32_t lnn_dual_mac(const uint32_t a, const uint32_t b, const uint32_t acc)
 {
@@ -104,10 +128,26 @@ LNN_INLINE void lnn_widen(const int8_t *x, const int32_t groups, int16_t *out)
         LNN_COPY_WORD(&word, x);
         const uint32_t even   = lnn_even_bytes(word);
         const uint32_t odd    = lnn_odd_bytes(word);
-        const uint32_t first  = (even & 0xFFFFU) | (odd << 16);
-        const uint32_t second = (even >> 16) | (odd & 0xFFFF0000U);
+        const uint32_t first  = lnn_low_halves(even, odd);
+        const uint32_t second = lnn_high_halves(even, odd);
         LNN_COPY_WORD(out, &first);
         LNN_COPY_WORD(out + 2, &second);
+        x += 4;
+        out += 4;
+    }
+}
+
+/** @brief The same with each four in the order 0, 2, 1, 3, in which they come out of a word. */
+LNN_INLINE void lnn_widen_crossed(const int8_t *x, const int32_t groups, int16_t *out)
+{
+    for (int32_t i = 0; i < groups; i++)
+    {
+        uint32_t word;
+        LNN_COPY_WORD(&word, x);
+        const uint32_t even = lnn_even_bytes(word);
+        const uint32_t odd  = lnn_odd_bytes(word);
+        LNN_COPY_WORD(out, &even);
+        LNN_COPY_WORD(out + 2, &odd);
         x += 4;
         out += 4;
     }
@@ -191,6 +231,88 @@ LNN_INLINE void lnn_dot4_pairs(const uint32_t *weight, const int16_t *x, const i
     sums[1] = lnn_high_row(raw0, low0);
     sums[2] = (int32_t) low1;
     sums[3] = lnn_high_row(raw1, low1);
+}
+
+#if LNN_HAS_DSP_LOOPS
+#define LNN_PAIRS_GROUP \
+    "   ldm %[w]!, {r4, r5, r8, r12}\n" \
+    "   ldrd %[two], %[next], [%[x]], #8\n" \
+    "   smlad %[raw0], r4, %[two], %[raw0]\n" \
+    "   sxtb16 r4, r4\n" \
+    "   smlad %[raw1], r5, %[two], %[raw1]\n" \
+    "   sxtb16 r5, r5\n" \
+    "   smlad %[low0], r4, %[two], %[low0]\n" \
+    "   smlad %[low1], r5, %[two], %[low1]\n" \
+    "   smlad %[raw0], r8, %[next], %[raw0]\n" \
+    "   sxtb16 r8, r8\n" \
+    "   smlad %[raw1], r12, %[next], %[raw1]\n" \
+    "   sxtb16 r12, r12\n" \
+    "   smlad %[low0], r8, %[next], %[low0]\n" \
+    "   smlad %[low1], r12, %[next], %[low1]\n"
+#define LNN_PAIRS(text) \
+    __asm__ volatile(text \
+                     : [raw0] "+r"(raw0), [low0] "+r"(low0), [raw1] "+r"(raw1), [low1] "+r"(low1), [w] "+r"(weight), \
+                       [x] "+r"(x), [left] "+r"(left), [two] "=&r"(two), [next] "=&r"(next) \
+                     : \
+                     : "r4", "r5", "r8", "r12", "cc", "memory")
+#define LNN_PAIRS_LOOP(text) LNN_PAIRS("1:\n" text "   subs %[left], %[left], #1\n   bne 1b\n")
+#endif
+
+/**
+ * @brief Four sums over int8 activations that begin with their biases, two rows in one halfword as in lnn_dot4_pairs.
+ * @param block  256 b1 + b0, b0, 256 b3 + b2, b2, then the weights of lnn_dot4_pairs
+ * @param x      4 * groups activations in [-128, 127], aligned to words
+ * @param groups at least 1; a constant, so that one of the loops stays
+ * @param sums   one per row; rows 1 and 3 without their biases stay below 2^23 (proved when the kernel is chosen)
+ * @return       behind the weights
+ */
+LNN_INLINE const uint32_t *lnn_sum_pairs(const uint32_t *block, const int16_t *x, const int32_t groups, int32_t sums[4])
+{
+    uint32_t        raw0   = block[0];
+    uint32_t        low0   = block[1];
+    uint32_t        raw1   = block[2];
+    uint32_t        low1   = block[3];
+    const uint32_t *weight = &block[4];
+#if LNN_HAS_DSP_LOOPS
+    int32_t  left = (groups % 4 == 0) ? (groups / 4) : ((groups % 3 == 0) ? (groups / 3) : (groups / 2));
+    uint32_t two;
+    uint32_t next;
+    if (groups % 4 == 0)
+    {
+        LNN_PAIRS_LOOP(LNN_PAIRS_GROUP LNN_PAIRS_GROUP LNN_PAIRS_GROUP LNN_PAIRS_GROUP);
+    }
+    else if (groups % 3 == 0)
+    {
+        LNN_PAIRS_LOOP(LNN_PAIRS_GROUP LNN_PAIRS_GROUP LNN_PAIRS_GROUP);
+    }
+    else
+    {
+        if (groups > 1)
+        {
+            LNN_PAIRS_LOOP(LNN_PAIRS_GROUP LNN_PAIRS_GROUP);
+        }
+        if (groups % 2 == 1)
+        {
+            LNN_PAIRS(LNN_PAIRS_GROUP);
+        }
+    }
+#else
+    for (int32_t half = 0; half < 2 * groups; half++)
+    {
+        const uint32_t pair = lnn_load_pair(x);
+        raw0                = lnn_dual_mac(weight[0], pair, raw0);
+        low0                = lnn_dual_mac(lnn_even_bytes(weight[0]), pair, low0);
+        raw1                = lnn_dual_mac(weight[1], pair, raw1);
+        low1                = lnn_dual_mac(lnn_even_bytes(weight[1]), pair, low1);
+        weight += 2;
+        x += 2;
+    }
+#endif
+    sums[0] = (int32_t) low0;
+    sums[1] = lnn_high_row(raw0, low0);
+    sums[2] = (int32_t) low1;
+    sums[3] = lnn_high_row(raw1, low1);
+    return weight;
 }
 
 /**
@@ -331,7 +453,7 @@ LNN_INLINE const int32_t *lnn_synapse_sums(const int32_t *synapse, const uint32_
     uint32_t part;
     if (left > 0U)
     {
-        __asm__ volatile("1: ldm %[w]!, {r4, r5, r6}\n"
+        __asm__ volatile("1: ldm %[w]!, {r4, r5, r8}\n"
                          "   uxth %[part], r5\n"
                          "   ldrsh %[part], [%[x], %[part], lsl #1]\n"
                          "   smlatb r4, r5, %[part], r4\n"
@@ -342,14 +464,14 @@ LNN_INLINE const int32_t *lnn_synapse_sums(const int32_t *synapse, const uint32_
                          "   ldr r4, [%[middle], r4, lsl #1]\n"
                          "   smlad r4, r4, %[part], %[half]\n"
                          "   asr r4, r4, #8\n"
-                         "   smlatb %[num], r6, r4, %[num]\n"
-                         "   smlabb %[den], r6, r4, %[den]\n"
+                         "   smlatb %[num], r8, r4, %[num]\n"
+                         "   smlabb %[den], r8, r4, %[den]\n"
                          "   subs %[left], %[left], #1\n"
                          "   bne 1b\n"
                          : [num] "+r"(num), [den] "+r"(den), [w] "+r"(synapse), [left] "+r"(left), [part] "=&r"(part)
                          : [x] "r"(x), [middle] "r"(middle), [shift] "i"(shift), [ones] "r"(65535U), [one] "r"(256U),
                            [half] "r"(128U)
-                         : "r4", "r5", "r6", "cc", "memory");
+                         : "r4", "r5", "r8", "cc", "memory");
     }
 #else
     for (; left > 0U; left--)

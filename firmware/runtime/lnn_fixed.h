@@ -49,6 +49,18 @@ LNN_INLINE int16_t lnn_saturate_int16(const int32_t x)
 #endif
 }
 
+/** @brief x limited to [-32767, 32767]: SSAT, and a saturating halfword where the core has it. */
+LNN_INLINE int16_t lnn_saturate_symmetric(const int32_t x)
+{
+#if LNN_HAS_DSP
+    uint32_t y; /* one less */
+    __asm__("ssat %0, #16, %1\n\tqsub16 %0, %0, %2" : "=&r"(y) : "r"(x), "r"(1U));
+    return (int16_t) (y + 1U);
+#else
+    return (int16_t) lnn_saturate(x, -INT16_MAX, INT16_MAX);
+#endif
+}
+
 /** @brief x * 2^n as a product, defined for negative x; the caller proves that it fits. */
 LNN_INLINE int32_t lnn_shift_left(const int32_t x, const int32_t n)
 {
@@ -71,6 +83,23 @@ LNN_INLINE int32_t lnn_requantize(const int32_t acc, const int32_t multiplier, c
 #else
     const int64_t product = (int64_t) lnn_shift_left(acc, shift) * multiplier;
     return (int32_t) ((product + INT64_C(0x80000000)) >> 32);
+#endif
+}
+
+/** @brief The same with a zero point added, which SMMLAR does on its way. */
+LNN_INLINE int32_t lnn_requantize_around(const int32_t acc, const int32_t multiplier, const int32_t shift,
+                                         const int32_t zero)
+{
+    if (zero == 0)
+    {
+        return lnn_requantize(acc, multiplier, shift);
+    }
+#if LNN_HAS_DSP
+    int32_t y;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(y) : "r"(lnn_shift_left(acc, shift)), "r"(multiplier), "r"(zero));
+    return y;
+#else
+    return lnn_requantize(acc, multiplier, shift) + zero;
 #endif
 }
 

@@ -5,7 +5,7 @@
 #define BLOCK 8U /* units that are copied by four loads and stores, without a call */
 
 /* From the first unit to the last, so that `to` may lie before `from` in one memory. */
-static void copy(int16_t *to, const int16_t *from, const uint32_t count)
+static void lnn_ring_copy(int16_t *to, const int16_t *from, const uint32_t count)
 {
     uint32_t i = 0;
     for (; i + BLOCK <= count; i += BLOCK)
@@ -72,7 +72,7 @@ void lnn_ring_slice(const lnn_ring_t *ring, const int16_t *data, const uint32_t 
     while (left > 0U)
     {
         const uint32_t run = (left < length - slot) ? left : (length - slot);
-        copy(out, &data[slot * channels], run * channels);
+        lnn_ring_copy(out, &data[slot * channels], run * channels);
         out += run * channels;
         left -= run;
         slot = 0;
@@ -104,7 +104,7 @@ void lnn_slide_push(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, 
 void lnn_slide_advance(int16_t *data, const lnn_every_t *reader, const uint32_t channels)
 {
     const uint32_t kept = (reader->length - reader->hop) * channels;
-    copy(data, &data[reader->hop * channels], kept);
+    lnn_ring_copy(data, &data[reader->hop * channels], kept);
 }
 
 void lnn_slide_skip(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, const uint32_t channels,

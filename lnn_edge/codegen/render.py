@@ -97,6 +97,8 @@ def _saturated(value: Code, y: QTensor, op: AbstractOp | None = None) -> Code:
         return Code("(%s) %s") % (_ctype(y), value)
     if y.dtype in ("int8", "int16") and (y.qmin, y.qmax) == RANGES[y.dtype]:
         return Code("lnn_saturate_%s(%s)") % (y.dtype, value)
+    if (y.dtype, y.qmin, y.qmax) == ("int16", -32767, 32767):
+        return Code("lnn_saturate_symmetric(%s)") % value
     return Code("(%s) lnn_saturate(%s, %d, %d)") % (_ctype(y), value, y.qmin, y.qmax)
 
 

@@ -1,5 +1,7 @@
 """Kernels of linear and convolutions: plain C, and four rows at a time with SMLAD (not of groups).
 
+What a kernel needs of four rows lies in one stream where it can: biases, weights, factors.
+
 Where rows are wide, the input is widened and summed a block of columns at a time.
 """
 
@@ -13,6 +15,7 @@ from lnn_edge.codegen.kernels.kernel import Constants, Core, Kernel, no_scratch,
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops.conv import Conv1d
 from lnn_edge.graph.ops.convolution import AbstractConvolution
+from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.rows import AbstractRowOp
 
 BLOCK = 4
@@ -100,6 +103,54 @@ def pack_pairs(op: AbstractRowOp) -> Constants:
     return {"pairs": pair_rows(op.weight), **requantization(op)}
 
 
+def stream(op: AbstractRowOp, is_crossed: bool) -> np.ndarray:
+    """Return what lnn_sum_pairs reads, four rows after four, each with its factors.
+
+    Args:
+        op: The operator.
+        is_crossed: Whether each four columns lie in the order 0, 2, 1, 3.
+
+    Returns:
+        uint32: 256 b1 + b0, b0, 256 b3 + b2, b2; the words of pair_rows; four multipliers; four
+        shifts if any is not 0.
+    """
+    rows, columns = (-(-n // BLOCK) * BLOCK for n in op.weight.shape)
+    weight = np.zeros((rows, columns), np.int64)
+    weight[: op.weight.shape[0], : op.weight.shape[1]] = op.weight
+    if is_crossed:
+        weight = weight.reshape(rows, -1, BLOCK)[..., [0, 2, 1, 3]].reshape(rows, columns)
+    bias, *factors = (_by_block(v) for v in requantization(op).values())
+    low, high = bias[:, 0::2], bias[:, 1::2]
+    start = np.stack((256 * high + low, low), axis=-1).reshape(-1, BLOCK)
+    blocks = pair_rows(weight).reshape(len(start), -1)
+    words: np.ndarray = np.concatenate((start, blocks, *factors), axis=1).astype(np.uint32)
+    return words.ravel()
+
+
+def _by_block(values: np.ndarray) -> np.ndarray:
+    """Return values of rows as int64, (blocks, 4); missing rows count as 0."""
+    padded = np.zeros(-(-len(values) // BLOCK) * BLOCK, np.int64)
+    padded[: len(values)] = values
+    return padded.reshape(-1, BLOCK)
+
+
+def is_crossed(op: AbstractRowOp) -> bool:
+    """Return whether what a kernel reads can lie in the order in which bytes are widened."""
+    if isinstance(op, Conv1d):
+        return op.is_contiguous and _step(op) % BLOCK == 0
+    return isinstance(op, Linear) and op.inputs[0].dtype == "int8"
+
+
+def _step(op: Conv1d) -> int:
+    step: int = op.stride * op.inputs[0].shape[1]
+    return step
+
+
+def pack_stream(op: AbstractRowOp) -> Constants:
+    """Return biases, weights and factors as one stream."""
+    return {"stream": stream(op, is_crossed(op))}
+
+
 def pack_words(op: AbstractRowOp) -> Constants:
     """Return the weights four columns a word."""
     return {"words": byte_rows(op.weight), **requantization(op)}
@@ -127,11 +178,12 @@ def pays(op: AbstractRowOp) -> bool:
     return not is_grouped(op) and bool(rows * (17 * columns + 55) < 5 * op.weight.size)
 
 
-def stays_below(op: AbstractRowOp) -> bool:
-    """Return whether the sums of the high rows stay below PAIR_LIMIT."""
+def stays_below(op: AbstractRowOp, has_bias: bool = False) -> bool:
+    """Return whether the sums of the high rows, with biases or without, stay below PAIR_LIMIT."""
     x = op.inputs[0]
-    high = np.abs(op.weight[1::2].astype(np.int64)).sum(axis=1)
-    return int(high.max(initial=0)) * max(abs(x.qmin), abs(x.qmax)) < PAIR_LIMIT
+    high = np.abs(op.weight[1::2].astype(np.int64)).sum(axis=1) * max(abs(x.qmin), abs(x.qmax))
+    bias = np.abs(op.folded_bias[1::2].astype(np.int64))
+    return int((high + bias if has_bias else high).max(initial=0)) < PAIR_LIMIT
 
 
 def fits_pairs(op: AbstractRowOp, core: Core) -> bool:
@@ -139,12 +191,18 @@ def fits_pairs(op: AbstractRowOp, core: Core) -> bool:
     return core.dsp and op.inputs[0].dtype == "int8" and stays_below(op) and pays(op)
 
 
+def fits_stream(op: AbstractRowOp, core: Core) -> bool:
+    """Fit pairs with small biases whose frames begin at whole words."""
+    in_words = not isinstance(op, Conv1d) or not op.is_contiguous or _step(op) % 2 == 0
+    return fits_pairs(op, core) and in_words and stays_below(op, has_bias=True)
+
+
 def fits_narrow(op: AbstractRowOp, core: Core) -> bool:
     """Fit what fits pairs but for its type: int16 that holds int8 needs no widening."""
     x = op.inputs[0]
     is_narrow = x.dtype == "int16" and -128 <= x.qmin <= x.qmax <= 127
     whole_groups = x.size % BLOCK == 0
-    return is_narrow and whole_groups and core.dsp and stays_below(op) and pays(op)
+    return is_narrow and whole_groups and core.dsp and stays_below(op, has_bias=True) and pays(op)
 
 
 def fits_halves(op: AbstractRowOp, core: Core) -> bool:
@@ -231,6 +289,7 @@ def _block_kernels(kind: str) -> tuple[Kernel, ...]:
 def _row_kernels(kind: str) -> tuple[Kernel, ...]:
     template = f"{kind}_dsp.c.j2"
     return (
+        Kernel("dsp_stream", f"{kind}_dsp_stream.c.j2", fits_stream, pack_stream, widened_bytes),
         Kernel("dsp_pairs", template, fits_pairs, pack_pairs, widened_bytes),
         Kernel("dsp_words", template, fits_words, pack_words, widened_bytes),
         portable(f"{kind}.c.j2", pack_portable),
@@ -239,16 +298,16 @@ def _row_kernels(kind: str) -> tuple[Kernel, ...]:
 
 _GROUPED = Kernel("portable_groups", "conv_groups.c.j2", fits_grouped, pack_portable, seen_bytes)
 _PATCHES = (
-    Kernel("dsp_pairs", "conv2d_dsp.c.j2", fits_pairs, pack_pairs, patch_bytes),
+    Kernel("dsp_stream", "conv2d_dsp_stream.c.j2", fits_stream, pack_stream, patch_bytes),
     Kernel("dsp_words", "conv2d_dsp.c.j2", fits_words, pack_words, patch_bytes),
     Kernel("portable", "conv2d.c.j2", fits_ungrouped, pack_portable, patch_bytes),
 )
 
-_DIRECT = "linear_dsp_direct.c.j2"
+_DIRECT, _STREAM = "linear_dsp_direct.c.j2", "linear_dsp_stream.c.j2"
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
     "linear": (
-        Kernel("dsp_narrow_pairs", _DIRECT, fits_narrow, pack_pairs, no_scratch),
+        Kernel("dsp_narrow_stream", _STREAM, fits_narrow, pack_stream, no_scratch),
         Kernel("dsp_halves", _DIRECT, fits_halves, pack_halves, no_scratch),
         *_block_kernels("linear"),
         *_row_kernels("linear"),
