@@ -105,17 +105,33 @@ LNN_INLINE int32_t lnn_requantize_around(const int32_t acc, const int32_t multip
 
 /** @brief Round half up of the sum of two terms acc * multiplier * 2^(shift - 32), rounded once. */
 LNN_INLINE int32_t lnn_requantize_sum2(const int32_t acc1, const int32_t multiplier1, const int32_t shift1,
-                                       const int32_t acc2, const int32_t multiplier2, const int32_t shift2,
-                                       const int32_t low, const int32_t high)
+                                       const int32_t acc2, const int32_t multiplier2, const int32_t shift2)
 {
-    const int64_t sum = (int64_t) lnn_shift_left(acc1, shift1) * multiplier1 +
-                        (int64_t) lnn_shift_left(acc2, shift2) * multiplier2;
-    const int32_t y = (int32_t) ((sum + INT64_C(0x80000000)) >> 32); /* the sum fits 64 bits (proved) */
-    if ((low == INT8_MIN) && (high == INT8_MAX))
+    int64_t sum = INT64_C(0x80000000); /* the sum fits 64 bits (proved) */
+    sum += (int64_t) lnn_shift_left(acc1, shift1) * multiplier1;
+    sum += (int64_t) lnn_shift_left(acc2, shift2) * multiplier2;
+    return (int32_t) (sum >> 32);
+}
+
+/**
+ * @brief (kept gate + added 2^bits + 2^14) >> 15, limited to 32 bits, as the high word of the sum tells.
+ * @param kept  state
+ * @param gate  in [0, 2^15]
+ * @param added |added| at most 2^30
+ * @param bits  in [0, 15]
+ */
+LNN_INLINE int32_t lnn_remember(const int32_t kept, const int32_t gate, const int32_t added, const int32_t bits)
+{
+    int64_t sum = 16384; /* fits 64 bits (proved) */
+    sum += (int64_t) kept * gate;
+    sum += (int64_t) added * (1 << bits);
+    const int32_t high  = (int32_t) (sum >> 32);
+    int32_t       value = (int32_t) (((uint32_t) high << 17) | ((uint32_t) sum >> 15));
+    if ((high < -16384) || (high > 16383))
     {
-        return lnn_saturate_int8(y);
+        value = (high < 0) ? INT32_MIN : INT32_MAX;
     }
-    return lnn_saturate(y, low, high);
+    return value;
 }
 
 /** @brief floor((2 n + d) / (2 d)): n / d rounded half up; d > 0, |2 n| + d below 2^31. */
