@@ -17,7 +17,6 @@ from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.rescale import AbstractRescale
 from lnn_edge.graph.ops.scale import Scale
 
-
 LESS = 1 << 14
 """What entries of a gate are less by in tables of int16; they reach 2**15."""
 

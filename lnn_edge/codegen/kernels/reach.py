@@ -22,7 +22,7 @@ Reach = tuple[int, int]
 
 
 def stays_inside(op: AbstractOp) -> bool:
-    """Tell whether the first output of an operator is proved to hold every value that arises."""
+    """Return whether the first output of an operator is proved to hold every value that arises."""
     y, find = op.outputs[0], _REACHES.get(type(op).kind)
     if find is None:
         return False

@@ -50,21 +50,19 @@ def pack_unfold(op: Unfold) -> Constants:
     return {**_pack(op), "capacity": op.capacity}
 
 
-def pack_paired_synapses(op: AbstractOp) -> Constants:
+def pack_paired_synapses(op: Synapses) -> Constants:
     """Return the synapses, a table of int16, and what sums begin with, (N, 2) modulo 2**32."""
-    assert isinstance(op, Synapses)
     return {**_pack(op), **_paired(op, op.leak.T)}
 
 
-def pack_paired_unfold(op: AbstractOp) -> Constants:
+def pack_paired_unfold(op: Unfold) -> Constants:
     """Return the same and the membranes."""
-    assert isinstance(op, Unfold)
     return {**_pack(op), **_paired(op), "capacity": op.capacity}
 
 
 def _paired(op: AbstractSynapseOp, leak: np.ndarray | int = 0) -> Constants:
     """Return the table less LESS, so that entries are int16, and LESS times all conductances."""
-    sums = np.stack([_sums(op, op.driven), _sums(op, op.conductance)], axis=-1)
+    sums = np.stack([_sums(op, op.driven), op.totals()], axis=-1)
     table = (op.table.astype(np.int32) - LESS).astype(np.int16)
     return {"table": table, "begin": (leak + LESS * sums).astype(np.uint32)}
 
