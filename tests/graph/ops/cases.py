@@ -652,6 +652,9 @@ def wide_operators() -> dict[str, list[AbstractOp]]:
     ones, largest = np.ones((4, 1100)), QTensor("x", (1100,), "int8", 1.0)
     end = QTensor("y", (4,), "int16", 8.0)
     ops["linear"] += [Linear.quantize("full", largest, end, s * ones, np.zeros(4)) for s in (1, -1)]
+    # A range without the lowest value of its type, and sums far beyond it.
+    x, end = QTensor("x", (20,), "int8", 1.0), QTensor("y", (7,), "int16", 0.01, 0, -32767)
+    ops["linear"].append(Linear.quantize("beyond", x, end, rng.normal(0, 1, (7, 20)), np.ones(7)))
     for dtype, channels, padding in (("int8", 130, "same"), ("int16", 119, "valid")):
         geometry = geometry_of((4, 5), (3, 3), (2, 1), padding)
         x = QTensor("x", (4, 5, channels), dtype, 0.01, 7 if dtype == "int8" else 0, -100, 100)
