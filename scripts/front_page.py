@@ -126,7 +126,7 @@ def boards() -> str:
     lines = [f"| board | {' | '.join(models)} |", f"|---|{'---|' * len(models)}"]
     for board in list_boards():
         cells = (cell(board, measured.boards) for measured in models.values())
-        lines.append(f"| {board.title}, {board.mcu.part} | {' | '.join(cells)} |")
+        lines.append(f"| {board.title} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -136,10 +136,7 @@ def cell(board: Board, measured: tuple[OnBoard, ...]) -> str:
     ram = on.ram_bytes + on.stack_bytes
     flash_part = on.flash_bytes / board.region(board.layout.flash).size
     ram_part = ram / board.region(board.layout.data).size
-    return (
-        f"{on.flash_bytes / 1024:.0f} KB flash ({flash_part:.0%}), "
-        f"{ram / 1024:.0f} KB RAM ({ram_part:.0%})"
-    )
+    return f"{on.flash_bytes / 1024:.0f} ({flash_part:.0%}) + {ram / 1024:.0f} ({ram_part:.0%})"
 
 
 def with_table(page: str) -> str:
