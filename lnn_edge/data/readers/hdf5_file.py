@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lnn_edge.data.changes import Changes
+from lnn_edge.data.readers.apart import Groups, read_apart
 from lnn_edge.data.readers.arrays import records_of_arrays
 from lnn_edge.data.readers.reader import Hints, Reader
 from lnn_edge.data.record import Record
@@ -17,8 +18,8 @@ from lnn_edge.errors import DataError, MissingToolError
 from lnn_edge.files.read import most_unpacked
 
 # What h5py raises on files that are not as they should be.
-_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError,
-           OverflowError, NotImplementedError)  # fmt: skip
+DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError,
+          OverflowError, NotImplementedError)  # fmt: skip
 _MOST_ITEMS = 1000  # groups and arrays
 _TEXT_BYTES = 64  # that a text takes in Python, besides its own
 _MOST_PACKED = 1100  # times: deflate packs no more than 1,032 bytes into one
@@ -35,10 +36,10 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
         DataError: The file is missing, damaged, too large, or its arrays are no recording.
         MissingToolError: h5py is not installed.
     """
-    h5py = _import_h5py()
+    _import_h5py()
     try:
-        groups = _read(path, h5py)
-    except _DAMAGE as error:
+        groups = read_apart(__name__, path)
+    except (OSError, ValueError) as error:
         reason = str(error).split("\n")[0].strip()[:160]
         raise DataError(f"{path} is damaged or no HDF5 file ({reason}); copy it again") from None
     if not groups:
@@ -48,9 +49,15 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
         yield from records_of_arrays(path, part, arrays, hints, Changes())
 
 
-def _read(path: Path, h5py: Any) -> dict[str, dict[str, np.ndarray]]:
-    """Return the arrays of each group, by its path."""
-    groups: dict[str, dict[str, np.ndarray]] = {}
+def groups_of(path: Path) -> Groups:
+    """Return the arrays of each group, by its path; for a process of its own, see apart.py.
+
+    Raises:
+        Exception: One of DAMAGE, where the library sees that a file is damaged. It may also never
+            return, or crash.
+    """
+    h5py = _import_h5py()
+    groups: Groups = {}
     taken = items = 0
     size = path.stat().st_size
     most = most_unpacked(size)
