@@ -158,7 +158,7 @@ def show_evaluation(title: str, judged: Evaluation) -> None:
 
 
 def shown_or_dash(*figures: float | None) -> list[object]:
-    """Return figures for a table; a dash for one that nothing tells of."""
+    """Return figures for a table; a dash for one that is not known."""
     return ["-" if figure is None else figure for figure in figures]
 
 

@@ -164,7 +164,7 @@ def command(
 
 @dataclass(frozen=True)
 class _Learned:
-    """What a training learns from, and what is told of it before."""
+    """What a training learns from, and what is printed about it first."""
 
     plan: Recipe
     training: Sequence[LabelledSignal]

@@ -36,7 +36,7 @@ _COLUMNS = ("First_label", "Second_label", "Third_label")
 
 
 def names_of(split: str, fold: int = 0) -> tuple[str, ...]:
-    """Name the records of a split, at hand or not.
+    """Name the records of a split, present or not.
 
     The challenge's test set was never published, so there is no split "test": figures are those
     of cross-validation. One record per patient is assumed, as everybody does; no patient ids were
@@ -94,15 +94,15 @@ def _read(folder: Path, name: str, labels: dict[str, set[int]]) -> DiagnosisReco
     contract = (LEADS, float(RATE_HZ), (GAIN,) * len(LEADS), (0,) * len(LEADS))
     if (signals.leads, signals.fs_hz, signals.gain, signals.adc_zero) != contract:
         raise DataError(
-            f"record {name} has leads {', '.join(signals.leads)} at {signals.fs_hz:g} Hz and "
-            f"{signals.gain[0]:g} steps per mV; needed are {', '.join(LEADS)} at {RATE_HZ} Hz and "
-            f"{GAIN:g} steps with zero at 0"
+            f"record {name} must have leads {', '.join(LEADS)} at {RATE_HZ} Hz and "
+            f"{GAIN:g} steps per mV with zero at 0, not {', '.join(signals.leads)} at "
+            f"{signals.fs_hz:g} Hz and {signals.gain[0]:g} steps"
         )
     return DiagnosisRecord(name, name, signals.adc, _findings(labels[name]))
 
 
 def _findings(numbers: set[int]) -> np.ndarray:
-    """Return findings (6,); nobody has looked for bradycardia and tachycardia."""
+    """Return findings (6,); bradycardia and tachycardia were not looked for."""
     known = [
         (PRESENT if NUMBER_OF[c] in numbers else ABSENT) if c in NUMBER_OF else UNKNOWN
         for c in CLASSES

@@ -23,7 +23,7 @@ class DiagnosisRecord:
         name: Name of the recording.
         patient: Who was recorded.
         frames: (N, 12) int16 in steps of a microvolt, 500 Hz, in the order of LEADS.
-        findings: (6,) int8 over CLASSES: PRESENT, ABSENT, or UNKNOWN where nobody has looked.
+        findings: (6,) int8 over CLASSES: PRESENT, ABSENT, or UNKNOWN where it was not looked for.
     """
 
     name: str
@@ -39,14 +39,14 @@ class DiagnosisRecord:
         """
         if self.frames.dtype != np.int16 or self.frames.shape[1:] != (len(LEADS),):
             raise DataError(
-                f"record {self.name}: samples are {self.frames.dtype} {self.frames.shape}, needed "
-                f"are int16 (N, {len(LEADS)})"
+                f"record {self.name}: samples must be int16 (N, {len(LEADS)}), not "
+                f"{self.frames.dtype} {self.frames.shape}"
             )
         known = np.isin(self.findings, (PRESENT, ABSENT, UNKNOWN)).all()
         if self.findings.shape != (len(CLASSES),) or not known:
             raise DataError(
-                f"record {self.name}: findings {self.findings.tolist()}, needed are {len(CLASSES)} "
-                "of 1 (present), 0 (absent) and -1 (unknown)"
+                f"record {self.name}: findings must be {len(CLASSES)} of 1 (present), 0 "
+                f"(absent) and -1 (unknown), not {self.findings.tolist()}"
             )
 
     @property

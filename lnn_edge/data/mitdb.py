@@ -44,7 +44,7 @@ _SAME_PERSON = {"201": "201-202", "202": "201-202"}
 
 
 def names_of(split: str, fold: int = 0) -> tuple[str, ...]:
-    """Name the records of a split, at hand or not.
+    """Name the records of a split, present or not.
 
     Args:
         split: "develop" is DS1; "train" and "validation" are its two parts in a fold; "test" is

@@ -32,9 +32,7 @@ def load_sequences(path: Path, channels: int) -> np.ndarray:
         ) from None
     whole = array[None] if array.ndim == 2 else array
     if whole.ndim != 3 or whole.shape[2] != channels or whole.size == 0:
-        raise DataError(
-            f"{path} has shape {array.shape}, needed is (N, T, {channels}) or (T, {channels})"
-        )
+        raise DataError(f"{path} must be (N, T, {channels}) or (T, {channels}), not {array.shape}")
     check_finite(str(path), array, "remove or fill them")
     frames: np.ndarray = whole.astype(np.float64)
     return frames

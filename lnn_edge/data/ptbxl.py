@@ -59,7 +59,7 @@ class _Entry:
 
 
 def names_of(folder: Path, split: str, fold: int = 0) -> tuple[str, ...]:
-    """Name the records of a split, at hand or not; nobody is in two parts.
+    """Name the records of a split, present or not; no person is in two parts.
 
     Args:
         folder: Holds TABLE.
@@ -147,10 +147,10 @@ def _frames(name: str, signals: Signals) -> np.ndarray:
     scale = (signals.fs_hz, set(signals.gain), set(signals.adc_zero))
     if sorted(found) != sorted(wanted) or scale != (RATE_HZ, {GAIN}, {0}):
         raise DataError(
-            f"record {name} has leads {', '.join(signals.leads)} at {signals.fs_hz:g} Hz and "
-            f"{signals.gain[0]:g} steps per mV with zero at {signals.adc_zero[0]}; needed are "
-            f"{', '.join(LEADS)} at {RATE_HZ} Hz and {GAIN:g} steps with zero at 0: take the "
-            "records500 as they were published"
+            f"record {name} must have leads {', '.join(LEADS)} at {RATE_HZ} Hz and "
+            f"{GAIN:g} steps per mV with zero at 0, not {', '.join(signals.leads)} at "
+            f"{signals.fs_hz:g} Hz and {signals.gain[0]:g} steps with zero at "
+            f"{signals.adc_zero[0]}: take the records500 as they were published"
         )
     return signals.adc[:, [found.index(lead) for lead in wanted]]
 
@@ -174,8 +174,8 @@ def _codes(path: Path, entry: _Entry) -> set[str]:
         codes = None
     if not isinstance(codes, dict):
         raise DataError(
-            f"{path}: scp_codes of ecg_id {entry.ecg_id} is {entry.codes[:80]!r}, needed is such "
-            "as {'NORM': 100.0}; copy the table again"
+            f"{path}: scp_codes of ecg_id {entry.ecg_id} must be such as "
+            f"{{'NORM': 100.0}}, not {entry.codes[:80]!r}; copy the table again"
         )
     return set(codes)
 
@@ -187,15 +187,15 @@ def _read_entries(folder: Path) -> dict[str, _Entry]:
         name = Path(filename).name
         if not name or name in entries:
             raise DataError(
-                f"{path}: filename_hr of ecg_id {ecg_id} is {filename!r}, needed is a name of its "
-                "own; copy the table again"
+                f"{path}: filename_hr of ecg_id {ecg_id} must be a name of its own, not "
+                f"{filename!r}; copy the table again"
             )
         patient = _whole(path, ecg_id, "patient_id", patient_id)
         number = _whole(path, ecg_id, "strat_fold", strat_fold)
         if not 1 <= number <= TEST_FOLD:
             raise DataError(
-                f"{path}: strat_fold of ecg_id {ecg_id} is {number}, needed is 1 to {TEST_FOLD}; "
-                "copy the table again"
+                f"{path}: strat_fold of ecg_id {ecg_id} must be 1 to {TEST_FOLD}, not "
+                f"{number}; copy the table again"
             )
         entries[name] = _Entry(ecg_id, filename, f"{NAME}-{patient}", number, codes)
     return entries
@@ -207,6 +207,6 @@ def _whole(path: Path, ecg_id: str, column: str, text: str) -> int:
         return int(text.removesuffix(".0"))
     except ValueError:
         raise DataError(
-            f"{path}: {column} of ecg_id {ecg_id} is {text!r}, needed is a whole number; copy the "
-            "table again"
+            f"{path}: {column} of ecg_id {ecg_id} must be a whole number, not {text!r}; "
+            "copy the table again"
         ) from None

@@ -100,7 +100,7 @@ def _places(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[i
     absent = [column for column in columns if column not in names]
     if absent:
         raise DataError(
-            f"{path} lacks the column {absent[0]}; needed are {', '.join(columns)}: take the table "
-            "as it was published"
+            f"{path} must have the columns {', '.join(columns)}, and lacks {absent[0]}: "
+            "take the table as it was published"
         )
     return [names.index(column) for column in columns]

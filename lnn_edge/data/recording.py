@@ -226,11 +226,11 @@ class Recording:
         lead_count = len(self.leads)
         if self.adc.dtype != np.int16 or self.adc.shape[1:] != (lead_count,) or not lead_count:
             raise DataError(
-                f"record {self.name}: samples are {self.adc.dtype} {self.adc.shape}, needed are "
-                f"int16 (N, {lead_count}), one column for each of {lead_count} leads"
+                f"record {self.name}: samples must be int16 (N, {lead_count}), one column "
+                f"a lead, not {self.adc.dtype} {self.adc.shape}"
             )
         if len(self.gain) != lead_count or len(self.adc_zero) != lead_count:
-            raise DataError(f"record {self.name}: gain and zero are needed for each lead")
+            raise DataError(f"record {self.name}: each lead must have a gain and a zero")
         gains = np.abs(self.gain)
         if not ((gains > 0) & (gains < np.inf)).all() or not 0 < self.fs_hz < np.inf:
             raise DataError(
@@ -241,7 +241,7 @@ class Recording:
     def _check_beats(self) -> None:
         beats, labels = self.beats, self.labels
         if beats.dtype != np.int64 or labels.dtype != np.int8 or beats.shape != labels.shape:
-            raise DataError(f"record {self.name}: beats (B,) int64 and labels (B,) int8 are needed")
+            raise DataError(f"record {self.name}: beats must be int64 (B,) and labels int8 (B,)")
         if labels.size and not ((labels >= NOT_SCORED) & (labels < len(CLASSES))).all():
             raise DataError(f"record {self.name}: labels lie between {NOT_SCORED} and 3")
         backward = np.flatnonzero(np.diff(beats) <= 0)

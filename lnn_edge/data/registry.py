@@ -44,14 +44,14 @@ class DataSet:
         summary: One line.
         splits: Names of its splits, "all" among them.
         fold_count: Number of folds between "train" and "validation".
-        names_of: Names of the records of a split in a fold, at hand or not; a large data set says
+        names_of: Names of the records of a split in a fold, present or not; a large data set says
             in a table of its folder, only then looked for, who belongs where.
         locate: Folder of the records, from the user's data folder if one was given.
         read: Reads records of the folder by name, all at once or each when it is asked for; in
             the contract of the models of its task, beats before a lead is chosen.
         list_names: Names of the records in the folder.
         part_of: Name of the data set that its recordings are cut from, "" where they are whole.
-        is_generated: Whether nobody was recorded.
+        is_generated: Whether it is synthetic.
         has_seen_it: Whether its reader was run on the set as published, not on a small folder made
             after its listing alone.
     """
@@ -76,7 +76,7 @@ class DataSet:
 
 @dataclass(frozen=True)
 class RecordingInfo:
-    """What `data info` tells of one recording: its channels, length and labels per class."""
+    """What `data info` shows of one recording: its channels, length and labels per class."""
 
     name: str
     patient: str
@@ -108,7 +108,7 @@ def load_dataset(
         lead: Of an ECG with beats, the lead that comes first; None takes MLII.
 
     Returns:
-        The recordings in the order of the split. Of a split, records that are not at hand are
+        The recordings in the order of the split. Of a split, records that are not there are
         left out; a record asked for by name must be there. Of a large data set each recording is
         read when it is reached, every time, and only then found to be damaged.
 
@@ -196,7 +196,7 @@ def _locate(dataset: DataSet, data_dir: str | Path | None) -> Path:
 def _select(
     dataset: DataSet, folder: Path, members: tuple[str, ...], records: Iterable[str] | None
 ) -> tuple[str, ...]:
-    """Name the wanted records that are at hand."""
+    """Name the wanted records that are there."""
     at_hand = set(dataset.list_names(folder))
     names = tuple(name for name in members if name in at_hand)
     if not names:

@@ -1,4 +1,4 @@
-"""Generated 12-lead ECGs: nobody's hearts, to show models that read twelve leads.
+"""Synthetic 12-lead ECGs, to show models that read twelve leads.
 
 A heart is a dipole: three orthogonal signals made of Gaussian waves, and twelve leads that look at
 it from where electrodes are. Waves after McSharry et al. 2003, IEEE Trans Biomed Eng 50(3):289-294;

@@ -64,10 +64,10 @@ class _Exam:
 
 
 def names_of(folder: Path, split: str, fold: int = 0) -> tuple[str, ...]:
-    """Name the records of a split, at hand or not; nobody is in two parts.
+    """Name the records of a split, present or not; no person is in two parts.
 
     No split was published. A patient's place follows from the CRC-32 of the id, so it stays the
-    same whatever part of the data is at hand.
+    same whatever part of the data is present.
 
     Args:
         folder: Holds the table.
@@ -181,9 +181,9 @@ def _read_tracing(path: Path, name: str, row: int | None, count: int | None) -> 
             fits = len(tracings.shape) == 3 and tracings.shape[1:] == _SHAPE
             if not fits or count not in (None, len(tracings)):
                 raise DataError(
-                    f"{path}: tracings are {tracings.shape}, needed are "
-                    f"({count or 'n'}, {SOURCE_LENGTH}, {len(LEADS)}): a row per exam of the "
-                    "table; take file and table of the same data set"
+                    f"{path}: tracings must be ({count or 'n'}, {SOURCE_LENGTH}, "
+                    f"{len(LEADS)}), a row per exam of the table, not {tracings.shape}; "
+                    "take file and table of the same data set"
                 )
             place = _row_of(path, name, file["exam_id"][:]) if row is None else row
             return np.asarray(tracings[place])
@@ -196,8 +196,8 @@ def _row_of(path: Path, name: str, exam_ids: np.ndarray) -> int:
     rows = np.flatnonzero(exam_ids == int(name))
     if len(rows) != 1:
         raise DataError(
-            f"{path} holds exam {name} {len(rows)} times, needed is once; take file and {TABLE} "
-            "of the same data set"
+            f"{path} must hold exam {name} once, not {len(rows)} times; take file and "
+            f"{TABLE} of the same data set"
         )
     return int(rows[0])
 
@@ -216,8 +216,9 @@ def _read_listed(path: Path) -> dict[str, _Exam]:
     for exam_id, patient, file, *truths in read_columns(path, columns):
         if not (exam_id.isdecimal() and patient and file) or exam_id in exams:
             raise DataError(
-                f"{path}: exam_id {exam_id!r} of patient_id {patient!r} in trace_file {file!r}, "
-                "needed are a number listed once, a patient and a file; copy the table again"
+                f"{path}: exam_id {exam_id!r} of patient_id {patient!r} in trace_file "
+                f"must be a number listed once, a patient and a file, not {file!r}; copy "
+                "the table again"
             )
         exams[exam_id] = _Exam(patient, file, None, _findings(path, exam_id, truths))
     return exams
@@ -244,8 +245,8 @@ def _findings(path: Path, name: str, truths: Sequence[str]) -> tuple[int, ...]:
     for finding, truth in zip(CLASSES, truths, strict=True):
         if truth.lower() not in _TRUTH:
             raise DataError(
-                f"{path}: {finding} of {name} is {truth!r}, needed is True or False, 1 or 0; copy "
-                "the table again"
+                f"{path}: {finding} of {name} must be True or False, 1 or 0, not "
+                f"{truth!r}; copy the table again"
             )
     return tuple(_TRUTH[truth.lower()] for truth in truths)
 

@@ -33,7 +33,7 @@ def wfdb_library() -> Iterator[Any]:
 
 
 def list_records(folder: Path) -> tuple[str, ...]:
-    """Name the records of a folder: those of its RECORDS file at hand, each once, else all headers.
+    """Name the records of a folder: those present of its RECORDS file, each once, else all headers.
 
     Raises:
         DataError: No such folder, no WFDB header in it, or none that RECORDS names.
@@ -154,7 +154,7 @@ def _read_header(stem: Path) -> Any:
         raise DataError(f"{stem}.hea is not a readable WFDB header; copy it again") from error
     if getattr(header, "n_seg", 1) > 1:
         raise DataError(
-            f"{stem}.hea has several segments and one is needed; join them with wfdb's xform"
+            f"{stem}.hea must have one segment, not several; join them with wfdb's xform"
         )
     if not header.n_sig or header.sig_name is None or not header.fs:
         raise DataError(f"{stem}.hea names no signal or no sampling rate; copy it again")
@@ -169,8 +169,8 @@ def _read_header(stem: Path) -> Any:
         raise DataError(f"{stem}.hea leaves a lead without a name; write it in the header")
     if any(count != 1 for count in header.samps_per_frame):
         raise DataError(
-            f"{stem}.hea has leads of several sampling rates and one is needed; "
-            f"convert the record with wfdb's xform"
+            f"{stem}.hea must have one sampling rate for all leads, not several; convert "
+            "the record with wfdb's xform"
         )
     _check_gains(stem, header)
     return header
@@ -189,8 +189,8 @@ def _check_gains(stem: Path, header: Any) -> None:
     strange = [unit for unit in header.units if unit != "mV"]
     if strange:
         raise DataError(
-            f"{stem}.hea gives a gain in steps per {strange[0]} and steps per mV are needed; "
-            f"convert it in the header"
+            f"{stem}.hea must give the gain in steps per mV, not per {strange[0]}; "
+            "convert it in the header"
         )
 
 
@@ -241,6 +241,6 @@ def _read_beats(stem: Path, fs_hz: float) -> tuple[np.ndarray, np.ndarray]:
             f"take annotation and signal of the same record"
         )
     if not marks.samples:
-        raise DataError(f"{path} marks no beat; an annotation with beats is needed")
+        raise DataError(f"{path} must mark beats and marks none; take an annotation with beats")
     labels = [LABEL_OF_SYMBOL[symbol] for symbol in marks.symbols]
     return np.array(marks.samples, np.int64), np.array(labels, np.int8)

@@ -1,4 +1,4 @@
-"""What a model and its parts may be called, and what people may be told of them."""
+"""Which names a model and its parts may have, and what of a text may be printed."""
 
 from __future__ import annotations
 

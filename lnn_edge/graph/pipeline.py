@@ -81,7 +81,7 @@ class Pipeline:
 
     @property
     def takes_events(self) -> bool:
-        """Whether the model is told of events, which it does not find itself."""
+        """Whether events are pushed into the model, which does not find them itself."""
         trigger = self.deciding_trigger
         return isinstance(trigger, EventTrigger) and trigger.source is None
 

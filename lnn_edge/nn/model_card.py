@@ -128,7 +128,7 @@ def write_model(
 
 
 def unlearned_beside(path: Path, graph: QGraph) -> tuple[str, ...] | None:
-    """Return the classes that the training data of a graph did not tell of.
+    """Return the classes that the training data of a graph did not label.
 
     Args:
         path: Of the graph.

@@ -374,7 +374,7 @@ class _Planner:
         return made
 
     def _pushed_back(self, node: fx.Node, timing: Timing) -> Timing | None:
-        """Let the windows of a shifted value begin later, where nobody else reads them."""
+        """Let the windows of a shifted value begin later, where nothing else reads them."""
         stage = self.stages[self.timings[self._origin(node).name].stage]
         if stage.index == 0 or timing.stride > 1:
             return None

@@ -77,7 +77,7 @@ class LinkFacts:
         outputs: What it saw of each output; empty if it was made before outputs had names.
         clock_warnings: Why the device fell back to its slow clock; empty if it did not.
         reset_causes: Why it started last; empty where there is none to tell.
-        is_image_good: Whether its flash holds what was built; None if nobody knows.
+        is_image_good: Whether its flash holds what was built; None if unknown.
         stack_free_bytes: Of its stack, that nothing has written to; None if it does not tell.
     """
 
@@ -219,8 +219,8 @@ class Report:
         model_sha256: Hash of its graph.
         predictions: Of the recordings shown; empty where their labels are not the model's.
         evaluation: Figures over them, None without predictions or where they would mean nothing.
-        trained_on: Which of the recordings shown the model learned from, None if nobody asked.
-        findings: Of the recordings shown, where the model tells of findings.
+        trained_on: Which of the recordings shown the model learned from; None without recordings.
+        findings: Of the recordings shown, where the model scores findings.
         links: Verifications of this graph and this build, by name of their link.
         outdated: Links verified with another graph or another build.
         build: None if the project is not built.

@@ -55,7 +55,7 @@ class Overlap:
     Attributes:
         count: Recordings asked about.
         records: Names of those it learned from.
-        same_person: Names of others of people whom it learned from; None where nobody can tell.
+        same_person: Names of others of people whom it learned from; None if unknown.
         is_known: Whether it learned from no others of them.
     """
 
@@ -165,7 +165,7 @@ def overlap(learned: Learned | None, dataset: str, recordings: Sequence[Named]) 
 def is_invented(dataset: str, graph: QGraph) -> bool:
     """Return whether recordings are generated and the model did not learn from their like.
 
-    Figures over them would say nothing: no heart beats and nobody moves that way.
+    Figures over them would say nothing: no heart beats and no one moves that way.
     """
     known = DATASETS.get(dataset)
     return known is not None and known.is_generated and graph.metadata.get("dataset") != dataset

@@ -40,7 +40,7 @@ class ModelCard:
         training_records: Names of the recordings trained on.
         validation_records: Names of those held out.
         recipe: The recipe, whole.
-        unlearned: Classes that no training data told of; None where that is not recorded.
+        unlearned: Classes that no training data labelled; None where that is not recorded.
         training_patients: Who was recorded in those trained on; empty in cards of before.
         task: What it was trained for, whole; empty in cards of before.
         data: Own recordings: where, how they were read and what was done to them.

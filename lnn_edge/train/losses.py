@@ -33,7 +33,7 @@ def make_loss(labels: Tensor, plan: Training, classes: Sequence[str]) -> Loss:
 
 
 def unlearned(labels: Tensor, plan: Training, classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the classes that no label tells of, so that their scores mean nothing.
+    """Return the classes without any label, so that their scores mean nothing.
 
     Args:
         labels: See make_loss.
@@ -51,8 +51,8 @@ def unlearned(labels: Tensor, plan: Training, classes: Sequence[str]) -> tuple[s
 def _findings_loss(labels: Tensor, plan: Training) -> Loss:
     """Binary cross entropy of the known findings; one present weighs (absent / present) ** power.
 
-    A finding that nobody has looked for in any record is learned as absent, so that its score is
-    low and nobody takes it for a discovery.
+    A label missing from every record is trained as absent, so that its score stays low and is
+    not taken for a finding.
     """
     nobody_looked = (labels < 0).all(0)
     present, absent = ((labels == v).sum(0).clamp(min=1) for v in (1, 0))

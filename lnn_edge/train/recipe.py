@@ -151,18 +151,18 @@ def recipe_of(values: object, where: str) -> Recipe:
     name, plan = recipe.name, recipe.training
     if model_name_fault(name):
         raise UsageError(
-            f"{where}: name is {shown(repr(name))}, needed is a C identifier such as my_model, no "
-            "word or header of C"
+            f"{where}: name must be a C identifier such as my_model, no word or header of "
+            f"C, not {shown(repr(name))}"
         )
     _check_numbers(plan, f"{where}: training")
     _check_numbers(recipe.augmentation, f"{where}: augmentation")
     for key, size in recipe.model.items():
         if isinstance(size, int) and abs(size) > LARGEST_SIZE:
-            raise UsageError(f"{where}: model: {key} is {size}, needed is at most {LARGEST_SIZE}")
+            raise UsageError(f"{where}: model: {key} must be at most {LARGEST_SIZE}, not {size}")
     if plan.burn_in >= plan.sequence_length:
         raise UsageError(
-            f"{where}: training: burn_in is {plan.burn_in}, needed is less than sequence_length, "
-            f"which is {plan.sequence_length}"
+            f"{where}: training: burn_in must be less than sequence_length, which is "
+            f"{plan.sequence_length}, not {plan.burn_in}"
         )
     return recipe
 
@@ -189,7 +189,7 @@ def _check_numbers(table: Training | AbstractAugmentation, where: str) -> None:
         low, high = ranges.get(key, (0, _LARGEST))
         if not low <= value <= high:
             needed = f"at least {low}" if high == _LARGEST else f"{low} to {high}"
-            raise UsageError(f"{where}: {key} is {value}, needed is {needed}")
+            raise UsageError(f"{where}: {key} must be {needed}, not {value}")
 
 
 def task_of_recipe(recipe: Recipe) -> Task:

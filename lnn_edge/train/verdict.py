@@ -28,7 +28,7 @@ class Verdict:
         form: "float" or "integer".
         path: Of the model.
         trained_on: Which of the recordings it learned from.
-        is_generated: Whether nobody was recorded in them.
+        is_generated: Whether they are synthetic.
         figures: How good it is.
         engine: What ran an integer model; None for a float one.
     """

@@ -74,7 +74,7 @@ def test_a_model_of_beats_finds_them_itself_on_demand(tmp_path: Path) -> None:
     header = (project / "model" / "ecg_beats_cfc.h").read_text()
     assert "in which it finds the R peaks itself" in header
     ccfc = refusal(call("export", "ccfc", "--board", "stm32f746", "--find-beats", "-o", "q"))
-    assert ccfc == "ccfc takes no events from outside; needed is a model that decides on beats"
+    assert ccfc == "ccfc must be a model that decides on beats from outside; it takes no events"
 
 
 def test_the_next_command_is_told(graph_file: Path, tmp_path: Path) -> None:

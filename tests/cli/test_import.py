@@ -225,9 +225,9 @@ def test_quantizing_needs_sequences(model: Path) -> None:
 
 
 ARRAYS = {
-    "shape": (np.zeros((2, 3, INPUT + 1)), "needed is (N, T, 4) or (T, 4)"),
-    "flat": (np.zeros(12), "needed is (N, T, 4)"),
-    "empty": (np.zeros((0, 3, INPUT)), "has shape (0, 3, 4)"),
+    "shape": (np.zeros((2, 3, INPUT + 1)), "must be (N, T, 4) or (T, 4)"),
+    "flat": (np.zeros(12), "must be (N, T, 4)"),
+    "empty": (np.zeros((0, 3, INPUT)), "not (0, 3, 4)"),
     "nan": (np.full((9, INPUT), np.nan), "holds 36 NaN or infinite values, the first at [0, 0]"),
     "infinite": (np.full((1, 9, INPUT), 1e39), "NaN or infinite values, the first at [0, 0, 0]"),
     "text": (np.full((9, INPUT), "a"), "must hold real numbers"),

@@ -224,19 +224,19 @@ def test_an_unknown_key_of_a_recipe_is_named(tmp_path: Path) -> None:
     ("key", "value", "said"),
     [
         ("epochs", "1.5", "training: epochs must be int, not 1.5"),
-        ("epochs", "0", "training: epochs is 0, needed is 1 to"),
-        ("batch_size", "-2", "training: batch_size is -2, needed is 1 to"),
-        ("burn_in", "40", "burn_in is 40, needed is less than sequence_length, which is 40"),
-        ("learning_rate", "-1.0", "training: learning_rate is -1.0, needed is at least 0"),
-        ("learning_rate", "nan", "training: learning_rate is nan, needed is at least 0"),
-        ("weight_decay", "inf", "training: weight_decay is inf, needed is at least 0"),
-        ("average_decay", "1.5", "training: average_decay is 1.5, needed is 0 to 1"),
-        ("drop_second", "2.0", "augmentation: drop_second is 2.0, needed is 0 to 1"),
-        ("name", '"my model"', "name is 'my model', needed is a C identifier such as my_model"),
-        ("name", '"int"', "name is 'int', needed is a C identifier"),
+        ("epochs", "0", "training: epochs must be 1 to"),
+        ("batch_size", "-2", "training: batch_size must be 1 to"),
+        ("burn_in", "40", "burn_in must be less than sequence_length, which is 40, not 40"),
+        ("learning_rate", "-1.0", "training: learning_rate must be at least 0, not -1.0"),
+        ("learning_rate", "nan", "training: learning_rate must be at least 0, not nan"),
+        ("weight_decay", "inf", "training: weight_decay must be at least 0, not inf"),
+        ("average_decay", "1.5", "training: average_decay must be 0 to 1, not 1.5"),
+        ("drop_second", "2.0", "augmentation: drop_second must be 0 to 1, not 2.0"),
+        ("name", '"my model"', "name must be a C identifier"),
+        ("name", '"int"', "name must be a C identifier"),
         ("network", '"mlp"', "no network 'mlp'; known are ccfc, ccfc-stream, cltc"),
         ("dataset", '"mitbih"', "there is no data set 'mitbih'; take one of "),
-        ("dropout", "1.0", "[model] dropout is 1.0, needed is 0 to below 1"),
+        ("dropout", "1.0", "[model] dropout must be 0 to below 1, not 1.0"),
         ("hidden_size", "0", "[model] every size must be at least 1"),
         ("strides", "[2, 0, 2]", "[model] every size must be at least 1"),
         ("strides", "[2]", "[model] filters, kernel_sizes and strides need one entry per layer"),
@@ -255,7 +255,7 @@ def test_a_wait_that_the_front_end_cannot_take_is_named(tmp_path: Path, data_dir
     recipe = write_recipe(tmp_path / "tiny.toml")
     recipe.write_text(recipe.read_text().replace("[training]", "wait = 999\n[training]"))
     said = refuse_recipe(recipe, tmp_path, "--data-dir", data_dir)
-    assert said == "[model] wait is 999, needed is 0 to 540"
+    assert said == "[model] wait must be 0 to 540, not 999"
 
 
 @pytest.mark.parametrize("device", ["cuda", "abacus"])

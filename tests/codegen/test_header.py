@@ -451,5 +451,7 @@ def test_a_detector_needs_the_rate() -> None:
     for rate in (None, 62.5):
         metadata = {k: v for k, v in toy_graph().metadata.items() if k != "sample_rate_hz"}
         graph = replace(toy_graph(), metadata=metadata | ({"sample_rate_hz": rate} if rate else {}))
-        with pytest.raises(UsageError, match=f"sample_rate_hz of {rate}; needed is a whole number"):
+        with pytest.raises(
+            UsageError, match=f"sample_rate_hz must be a whole number of Hz, not {rate}"
+        ):
             find_beats(graph)

@@ -87,10 +87,10 @@ def test_no_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("frames", "findings", "sentence"),
     [
-        (np.zeros((5, 11), np.int16), np.zeros(6, np.int8), r"needed are int16 \(N, 12\)"),
-        (np.zeros((5, 12), np.int64), np.zeros(6, np.int8), r"needed are int16 \(N, 12\)"),
+        (np.zeros((5, 11), np.int16), np.zeros(6, np.int8), r"must be int16 \(N, 12\)"),
+        (np.zeros((5, 12), np.int64), np.zeros(6, np.int8), r"must be int16 \(N, 12\)"),
         (np.zeros((5, 12), np.int16), np.full(6, 3, np.int8), "1 .present., 0 .absent."),
-        (np.zeros((5, 12), np.int16), np.zeros(5, np.int8), "needed are 6"),
+        (np.zeros((5, 12), np.int16), np.zeros(5, np.int8), "must be 6"),
     ],
 )
 def test_what_is_no_record_is_refused(

@@ -173,7 +173,7 @@ def test_a_damaged_record_is_found_when_it_is_reached(folder: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"rate": 100}, r"00001_hr has leads .* at 100 Hz .* needed are .* at 500 Hz"),
+        ({"rate": 100}, r"00001_hr must have leads .* at 500 Hz .*, not .* at 100 Hz"),
         ({"gain": 200.0}, "at 500 Hz and 200 steps per mV"),
         ({"leads": ("MLII", *CAPITALS[1:])}, "has leads MLII, II, III"),
         ({"leads": CAPITALS[:2], "adc": np.ones((5000, 2), np.int16)}, "has leads I, II at"),
@@ -190,10 +190,10 @@ def test_signals_of_another_kind_are_refused(
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        (row_of(7, "", 3), "patient_id of ecg_id 7 is '', needed is a whole number"),
-        (row_of(7, 1, "x"), "strat_fold of ecg_id 7 is 'x', needed is a whole number"),
-        (row_of(7, 1, 11), "strat_fold of ecg_id 7 is 11, needed is 1 to 10"),
-        (row_of(1, 1, 3), "filename_hr of ecg_id 1 .* needed is a name of its own"),
+        (row_of(7, "", 3), "patient_id of ecg_id 7 must be a whole number, not ''"),
+        (row_of(7, 1, "x"), "strat_fold of ecg_id 7 must be a whole number, not 'x'"),
+        (row_of(7, 1, 11), "strat_fold of ecg_id 7 must be 1 to 10, not 11"),
+        (row_of(1, 1, 3), "filename_hr of ecg_id 1 must be a name of its own"),
         (["7", "1", NORMAL], "row 2 ends after 3 columns; copy it again"),
     ],
 )
@@ -206,14 +206,14 @@ def test_a_damaged_row_is_named(row: list[str], said: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("codes", ["", "[1]", "['AFIB']", "nan", "{'AFIB': __import__('os')}"])
 def test_codes_that_are_no_dict_are_refused(codes: str, tmp_path: Path) -> None:
     write_small(tmp_path, codes)
-    with pytest.raises(DataError, match=r"scp_codes of ecg_id 1 is .*, needed is such as {'NORM'"):
+    with pytest.raises(DataError, match=r"scp_codes of ecg_id 1 must be such as {'NORM'"):
         load_dataset("ptbxl", tmp_path)[0]
 
 
 def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
     table = tmp_path / ptbxl.TABLE
     table.write_text("ecg_id,patient_id,scp_codes,filename_hr\n")
-    with pytest.raises(DataError, match="lacks the column strat_fold; needed are ecg_id"):
+    with pytest.raises(DataError, match=r"must have the columns ecg_id, .* and lacks strat_fold"):
         load_dataset("ptbxl", tmp_path)
     table.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match=r"is missing or damaged .*; copy it again"):

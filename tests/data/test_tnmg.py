@@ -172,11 +172,15 @@ def test_only_the_row_of_the_record_is_read(folder: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("values", "ids", "said"),
     [
-        (np.zeros((1, 4000, 12)), [1], r"tracings are \(1, 4000, 12\), needed are \(n, 4096, 12\)"),
+        (
+            np.zeros((1, 4000, 12)),
+            [1],
+            r"tracings must be \(n, 4096, 12\), .*, not \(1, 4000, 12\)",
+        ),
         (np.zeros((1, 12, 4096)), [1], r"tracings are \(1, 12, 4096\)"),
         (np.zeros((4096, 12)), [1], r"tracings are \(4096, 12\)"),
-        (np.zeros((1, 4096, 12)), [2], "holds exam 1 0 times, needed is once"),
-        (np.zeros((2, 4096, 12)), [1, 1], "holds exam 1 2 times, needed is once"),
+        (np.zeros((1, 4096, 12)), [2], "must hold exam 1 once, not 0 times"),
+        (np.zeros((2, 4096, 12)), [1, 1], "must hold exam 1 once, not 2 times"),
         (np.zeros((1, 4096, 12)), [2, 1], r"exams_part0.hdf5 is missing or damaged"),
         (np.zeros((1, 4096, 12)), None, r"exams_part0.hdf5 is missing or damaged .*exam_id"),
     ],
@@ -192,18 +196,24 @@ def test_a_file_of_another_kind_is_refused(
 
 def test_file_and_table_of_other_lengths_are_refused(tmp_path: Path) -> None:
     write_ordered(tmp_path, 3, values=tracings(2))
-    with pytest.raises(DataError, match=r"tracings are \(2, 4096, 12\), needed are \(3, 4096, 12"):
+    with pytest.raises(DataError, match=r"tracings must be \(3, 4096, 12"):
         load_dataset("tnmg", tmp_path)[0]
 
 
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        (row_of(1, 2), "exam_id '1' of patient_id '2' .* needed are a number listed once"),
+        (row_of(1, 2), "exam_id '1' of patient_id '2' .* must be a number listed once"),
         (row_of("x", 2), "exam_id 'x'"),
         (row_of(2, ""), "patient_id '' in trace_file"),
-        (row_of(2, 2, 0, ["yes", *NOTHING[1:]]), "1dAVb of 2 is 'yes', needed is True or False"),
-        (row_of(2, 2, 0, ["0", *NOTHING[1:5], ""]), "ST of 2 is '', needed is True or False, 1 or"),
+        (
+            row_of(2, 2, 0, ["yes", *NOTHING[1:]]),
+            "1dAVb of 2 must be True or False, 1 or 0, not 'yes'",
+        ),
+        (
+            row_of(2, 2, 0, ["0", *NOTHING[1:5], ""]),
+            "ST of 2 must be True or False, 1 or 0, not ''",
+        ),
         ([2, 50, 2], "row 2 ends after 3 columns; copy it again"),
     ],
 )
@@ -215,7 +225,7 @@ def test_a_damaged_row_is_named(row: list[object], said: str, tmp_path: Path) ->
 
 def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
     write_table(tmp_path / tnmg.TABLE, [], ("exam_id", "patient_id", *CLASSES))
-    with pytest.raises(DataError, match="lacks the column trace_file; needed are exam_id"):
+    with pytest.raises(DataError, match=r"must have the columns exam_id, .* and lacks trace_file"):
         load_dataset("tnmg", tmp_path)
     (tmp_path / tnmg.TABLE).write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match=r"is missing or damaged .*; copy it again"):

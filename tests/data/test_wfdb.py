@@ -262,7 +262,7 @@ def test_an_index_without_a_record_is_refused(index: bytes, tmp_path: Path) -> N
         ("/mV", "/uV", "steps per uV"),
         ("r1 2 360", "???", "not a readable WFDB header"),
         (" 212 ", " 213 ", "r1"),
-        (" 212 ", " 212x2 ", "several sampling rates"),
+        (" 212 ", " 212x2 ", "must have one sampling rate"),
         (" MLII", "", "without a name"),
         ("r1 2 360 2160", "r1/3 2 360 2160", "r1"),
     ],

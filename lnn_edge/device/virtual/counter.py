@@ -1,6 +1,6 @@
 """Counting of retired instructions, exact: a compiled helper, or the same in Python.
 
-Both are told of every basic block before it runs. A block is charged whole when it starts; when it
+Both are called before every basic block. A block is charged whole when it starts; when it
 is left in its middle (fault, access that stops) `uncharge` takes back what did not run.
 """
 

@@ -81,12 +81,12 @@ class RPeakTimes:
 
     @property
     def usual_delay(self) -> int:
-        """Frames from a peak to the latest sample at which it is told of without a search back."""
+        """Frames from a peak to the latest sample that reports it without a search back."""
         return self.fall + self.blank + self.looked_back + self.delay
 
     @property
     def longest_delay(self) -> int:
-        """Frames from a peak to the latest sample at which it is told of."""
+        """Frames from a peak to the latest sample that reports it."""
         searched = self.longest_search + self.blank + self.looked_back + self.delay
         return max(self.usual_delay, searched)
 

@@ -57,7 +57,7 @@ class ActivityConfig:
         if min(sizes) < 1:
             raise UsageError("[model] every size must be at least 1")
         if not 0 <= self.dropout < 1:
-            raise UsageError(f"[model] dropout is {self.dropout}, needed is 0 to below 1")
+            raise UsageError(f"[model] dropout must be 0 to below 1, not {self.dropout}")
 
 
 class AbstractActivityNet(AbstractRecallNet):

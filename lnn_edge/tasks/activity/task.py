@@ -28,7 +28,7 @@ WORDS = Words(
     "evaluate --dataset uci_har`).",
     "Above each line what the person does, below it what the model decides; where the two differ "
     "the strip is shaded. Acceleration of three axes in g, gravity included; the first is darkest.",
-    "The motion shown is generated and was felt by nobody.",
+    "The motion shown is synthetic.",
 )
 _NETWORK = "lnn_edge.tasks.activity"
 TASK = Task(

@@ -31,12 +31,12 @@ def find_beats(graph: QGraph) -> QGraph:
     trigger = graph.deciding_trigger
     if not isinstance(trigger, EventTrigger) or trigger.source is not None:
         raise UsageError(
-            f"{graph.name} takes no events from outside; needed is a model that decides on beats"
+            f"{graph.name} must be a model that decides on beats from outside; it takes no events"
         )
     rate_hz = graph.contract.sample_rate_hz
     if rate_hz is None or rate_hz != int(rate_hz):
         raise UsageError(
-            f"{graph.name} has a sample_rate_hz of {rate_hz}; needed is a whole number of Hz"
+            f"{graph.name}: sample_rate_hz must be a whole number of Hz, not {rate_hz}"
         )
     return with_detector(graph, int(rate_hz))
 
@@ -45,7 +45,7 @@ def with_detector(pipeline: AnyPipeline, rate_hz: int) -> AnyPipeline:
     """Return a pipeline that finds the events of which it was told before.
 
     Every sample: two band-passes (first order each edge), and the detector. A beat is known when
-    the detector tells of it, up to `RPeakTimes.longest_delay` samples late, so the ring is longer,
+    the detector reports it, up to `RPeakTimes.longest_delay` samples late, so the ring is longer,
     and a decision that waits for the next beat waits longer by what telling of it takes as a rule.
 
     Args:
@@ -69,7 +69,7 @@ def detector_times(rate_hz: int) -> RPeakTimes:
 
 
 def detector_stage(stage: Stage, frame: QTensor, times: RPeakTimes) -> tuple[Stage, QTensor]:
-    """Return an input stage with the detector, and the tensor that tells of beats.
+    """Return an input stage with the detector, and the tensor that reports beats.
 
     Args:
         stage: Input stage without operators.

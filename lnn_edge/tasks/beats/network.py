@@ -63,10 +63,10 @@ class BeatNetConfig:
         if min(self.mixed_size, self.hidden_size, self.backbone_units) < 1:
             raise UsageError("[model] every size must be at least 1")
         if not 0 <= self.dropout < 1:
-            raise UsageError(f"[model] dropout is {self.dropout}, needed is 0 to below 1")
+            raise UsageError(f"[model] dropout must be 0 to below 1, not {self.dropout}")
         if not 0 <= self.wait <= beat_front_end.LONGEST_WAIT:
             raise UsageError(
-                f"[model] wait is {self.wait}, needed is 0 to {beat_front_end.LONGEST_WAIT}"
+                f"[model] wait must be 0 to {beat_front_end.LONGEST_WAIT}, not {self.wait}"
             )
 
     @property

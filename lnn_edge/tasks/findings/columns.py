@@ -55,11 +55,11 @@ class ColumnsConfig:
         if min(self.filters, self.dense_units, self.hop) < 1:
             raise UsageError("[model] every size must be at least 1")
         if not 0 <= self.dropout < 1:
-            raise UsageError(f"[model] dropout is {self.dropout}, needed is 0 to below 1")
+            raise UsageError(f"[model] dropout must be 0 to below 1, not {self.dropout}")
         if not 1 <= self.bins <= BINS:
-            raise UsageError(f"[model] bins is {self.bins}, needed is 1 to {BINS}")
+            raise UsageError(f"[model] bins must be 1 to {BINS}, not {self.bins}")
         if self.hop % STRIDE:
-            raise UsageError(f"[model] hop is {self.hop}, needed is a multiple of {STRIDE} columns")
+            raise UsageError(f"[model] hop must be a multiple of {STRIDE} columns, not {self.hop}")
 
 
 class AbstractColumnsNet(AbstractStreamNet):

@@ -14,7 +14,7 @@ WORDS = Words(
     "The recordings shown are generated and say nothing of accuracy: for figures that stand for "
     "patients use recordings of patients (`lnn-edge evaluate --dataset cpsc2018`).",
     "Of each recording the probability of each finding, the mean of all decisions on it.",
-    "The hearts shown are generated and beat in nobody.",
+    "The ECGs shown are synthetic.",
 )
 COMPRESSED = {"bins": 28}  # of 129: up to 53 Hz, behind a low-pass of 40 Hz
 _LIQUID = "lnn_edge.tasks.findings.conv_liquid"

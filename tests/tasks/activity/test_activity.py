@@ -110,7 +110,7 @@ def test_a_report_shows_motion(graph: QGraph, tmp_path: Path) -> None:
     page = write_report(tmp_path / "firmware", tmp_path / "report.html").read_text()
     assert "windows right" in page
     assert "Run p09" in page
-    assert "felt by nobody" in page
+    assert "motion shown is synthetic" in page
 
 
 def test_a_strip_shades_where_the_model_is_wrong_and_nothing_else() -> None:

@@ -259,10 +259,10 @@ def test_the_baseline_streams_as_well(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"hop": 3}, "hop is 3, needed is a multiple of 2 columns"),
-        ({"bins": 130}, "bins is 130, needed is 1 to 129"),
+        ({"hop": 3}, "hop must be a multiple of 2 columns, not 3"),
+        ({"bins": 130}, "bins must be 1 to 129, not 130"),
         ({"filters": 0}, "every size must be at least 1"),
-        ({"dropout": 1.0}, "dropout is 1.0, needed is 0 to below 1"),
+        ({"dropout": 1.0}, "dropout must be 0 to below 1, not 1.0"),
     ],
 )
 def test_sizes_of_which_no_network_can_be_made_are_named(
