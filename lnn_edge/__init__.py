@@ -199,25 +199,27 @@ def predict(
 
 
 def evaluate(
-    model: QGraph, dataset: str = "excerpts", *, split: str = "all", data_dir: str | None = None
+    model: QGraph, dataset: str | None = None, *, split: str = "all", data_dir: str | None = None
 ) -> Figures:
     """Compare what a graph decides on labelled recordings with their labels.
 
     Args:
         model: A graph of a task.
-        dataset: Name of a data set, or a WFDB folder.
+        dataset: Name of a data set, or a WFDB folder; None takes the embedded one of its task.
         split: "train", "test" or "all".
         data_dir: Where data sets lie.
 
     Raises:
         DataError: The recordings cannot be read, or are labelled with other classes.
+        UsageError: No data set is given, and the task of the model has none here.
     """
-    from lnn_edge.data.registry import load_dataset
+    from lnn_edge.tasks.feed import Wish, load_feed
     from lnn_edge.tasks.judge import judge
     from lnn_edge.tasks.metrics.single_label import integer_scores
     from lnn_edge.tasks.registry import task_of
 
-    sequences, scores = integer_scores(model, load_dataset(dataset, data_dir, split))
+    feed = load_feed(model.metadata, Wish(dataset, data_dir=data_dir, split=split))
+    sequences, scores = integer_scores(model, feed.recordings)
     return judge(sequences, scores, model.classes, task_of(model.metadata))
 
 
@@ -293,13 +295,14 @@ def verify(
         LinkError, MissingToolError: The device or the compiler is not available.
     """
     from lnn_edge.build.project import open_project
-    from lnn_edge.data.registry import load_dataset
+    from lnn_edge.tasks.feed import Wish, load_feed
     from lnn_edge.verify.sequences import verify_sequences
     from lnn_edge.verify.verify import verify_project
 
     opened = open_project(_folder(project))
     if isinstance(data, str):
-        return verify_project(opened, link, load_dataset(data, None, "all"), dataset=data)
+        feed = load_feed(opened.graph.metadata, Wish(data))
+        return verify_project(opened, link, feed.recordings, dataset=data)
     frames = data if data is None or data.ndim == 3 else data[None]
     return verify_sequences(opened, link, frames)
 

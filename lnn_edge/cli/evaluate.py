@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lnn_edge.cli.leads import facts_of_model, lead_option, lead_to_feed
+from lnn_edge.cli.leads import lead_option
 from lnn_edge.cli.output import console, data_dir_option, json_option, show_json, table
-from lnn_edge.cli.own import load_for_model, own_options, shown_dataset, source_from
+from lnn_edge.cli.own import names_of, own_options, show_feed, source_from
 
 if TYPE_CHECKING:
-    from lnn_edge.graph.sim.predict import LabelledSignal
     from lnn_edge.tasks.judge import Figures
     from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation
     from lnn_edge.tasks.metrics.single_label import Evaluation
@@ -68,39 +66,39 @@ def command(
     Example: lnn-edge evaluate runs/walks --data walks/test --label-column activity
     """
     from lnn_edge.build.decide import WORDS
-    from lnn_edge.data.registry import load_dataset
     from lnn_edge.errors import UsageError
-    from lnn_edge.train.verdict import judge_model
+    from lnn_edge.tasks.feed import Wish, load_feed
+    from lnn_edge.train.verdict import facts_of_model, judge_model
 
-    told: dict[str, object] = {}
-    facts, source = facts_of_model(model), source_from(data, channels, hints)
-    if source is not None:
-        if dataset is not None:
-            raise UsageError("--dataset and --data both name recordings; give one of them")
-        dataset, fed = str(source.path), lead
-        own = load_for_model(
-            source, facts, lead=lead, split=split, records=records, as_json=as_json
-        )
-        recordings: Sequence[LabelledSignal] = own.recordings
-        told = {"changes": own.changes.summary()}
-    else:
-        dataset, fed = dataset or shown_dataset(facts, str(model)), lead_to_feed(facts, lead)
-        names = None if records is None else records.split(",")
-        recordings = load_dataset(dataset, data_dir, split, names, fold, fed)
+    facts, own = facts_of_model(model), source_from(data, channels, hints)
+    if own is not None and dataset is not None:
+        raise UsageError("--dataset and --data both name recordings; give one of them")
+    wish = Wish(dataset, own, data_dir, split, fold, names_of(records), lead)
+    feed = load_feed(facts, wish, str(model))
+    show_feed(feed, as_json)
     verdict = judge_model(
-        model, dataset, recordings, resamples, find_beats, preprocessing, is_own=source is not None
+        model,
+        feed.dataset,
+        feed.recordings,
+        resamples,
+        find_beats,
+        preprocessing,
+        is_own=own is not None,
     )
     path, form, judged = str(verdict.path), verdict.form, verdict.figures
     if as_json:
         head = {"trained_on": verdict.trained_on.to_json(), "is_generated": verdict.is_generated}
-        head |= {"model": path, "form": form, "dataset": dataset, "split": split, "lead": fed}
-        head |= {"engine": verdict.engine}
-        show_json({**head, **told, **judged.to_json()})
+        head |= {"model": path, "form": form, "dataset": feed.dataset, "split": split}
+        head |= {"lead": feed.lead, "engine": verdict.engine}
+        if feed.changes is not None:
+            head |= {"changes": feed.changes.summary()}
+        show_json({**head, **judged.to_json()})
         return
     console().print(verdict.trained_on.sentence)
     if verdict.is_generated:
         console().print("These recordings are generated: figures over them say nothing of people.")
-    show_figures(f"{path} ({form}) on {dataset}, {len(recordings)} recordings", judged)
+    title = f"{path} ({form}) on {feed.dataset}, {len(feed.recordings)} recordings"
+    show_figures(title, judged)
     if verdict.engine is not None:
         console().print(f"integers by: {WORDS[verdict.engine]}")
 

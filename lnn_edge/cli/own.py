@@ -11,7 +11,8 @@ import click
 from lnn_edge.cli.hints import hint_options
 
 if TYPE_CHECKING:
-    from lnn_edge.tasks.own_data import OwnData, Source
+    from lnn_edge.tasks.feed import Feed
+    from lnn_edge.tasks.own_data import Source
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -69,73 +70,15 @@ def source_from(
     return Source(data, Hints(**hints), channels_from(channels))
 
 
-def lead_of(source: Source, leads: tuple[str, ...], lead: str | None) -> Source:
-    """Return a source whose first channel is called so in the recordings.
-
-    Args:
-        source: Recordings.
-        leads: Of the model.
-        lead: What --lead says.
-    """
-    from dataclasses import replace
-
-    first = {leads[0]: lead} if lead else {}
-    return replace(source, channels={**first, **source.channels})
+def show_feed(feed: Feed, as_json: bool) -> None:
+    """Print what was done to own recordings, unless as JSON, and a warning to stderr."""
+    if feed.warning:
+        click.echo(f"warning: {feed.warning}", err=True)
+    if feed.changes is not None and not as_json:
+        for line in feed.changes.lines():
+            click.echo(line)
 
 
-def shown_dataset(facts: Mapping[str, object], model: str) -> str:
-    """Return the data set without a folder of a model's task.
-
-    Args:
-        facts: Of the model: metadata of its graph.
-        model: For the message.
-
-    Raises:
-        UsageError: There is none.
-    """
-    from lnn_edge.errors import UsageError
-    from lnn_edge.tasks.registry import task_of
-
-    task = task_of(facts)
-    if task is None or not task.shown:
-        raise UsageError(
-            f"no recordings of the task of {model} are part of lnn-edge; name some with --dataset "
-            "or --data"
-        )
-    return task.shown
-
-
-def load_for_model(
-    source: Source,
-    facts: Mapping[str, object],
-    *,
-    lead: str | None,
-    split: str = "all",
-    records: str | None = None,
-    as_json: bool,
-) -> OwnData:
-    """Return recordings as a model reads them, and print what was done to them, unless as JSON.
-
-    Args:
-        source: Of the recordings.
-        facts: Of the model: metadata of its graph.
-        lead: What --lead says.
-        split: "all", or a part or folder.
-        records: Names, comma-separated; None takes all.
-        as_json: Whether nothing but JSON is printed.
-
-    Raises:
-        UsageError: The model has no task that is known here.
-    """
-    from lnn_edge.errors import UsageError
-    from lnn_edge.tasks.own_data import load_chosen
-    from lnn_edge.tasks.registry import task_of_model
-
-    task = task_of_model(facts)
-    if task is None:
-        raise UsageError("the model has no task by which recordings are labelled; use `predict`")
-    names = None if records is None else records.split(",")
-    own = load_chosen(lead_of(source, task.leads, lead), task, split, names)
-    for line in () if as_json else own.changes.lines():
-        click.echo(line)
-    return own
+def names_of(records: str | None) -> list[str] | None:
+    """Return the names in --records; None takes all."""
+    return None if records is None else records.split(",")

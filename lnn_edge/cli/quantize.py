@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lnn_edge.cli.leads import lead_option, lead_to_feed
+from lnn_edge.cli.leads import lead_option
 from lnn_edge.cli.output import console, data_dir_option, force_option, json_option, show_json
-from lnn_edge.cli.own import lead_of, own_options, source_from
+from lnn_edge.cli.own import own_options, source_from
 
 if TYPE_CHECKING:
     from lnn_edge.graph.fidelity import Resolution
-    from lnn_edge.graph.qgraph import QGraph
-    from lnn_edge.graph.sim.predict import LabelledSignal
-    from lnn_edge.tasks.own_data import Source
 
 
 @click.command(name="quantize")
@@ -58,14 +54,20 @@ def command(
     from lnn_edge.graph.fidelity import Resolution
     from lnn_edge.graph.file import graph_sha256
     from lnn_edge.quantize.trained import REPORT
+    from lnn_edge.tasks.feed import Wish
 
     if calibration is not None and lead is not None:
         raise UsageError(f"--lead {lead} is of recordings, --calibration of frames; leave one out")
-    source = source_from(data, channels, hints)
-    if source is not None and (dataset is not None or calibration is not None):
+    own = source_from(data, channels, hints)
+    if own is not None and (dataset is not None or calibration is not None):
         raise UsageError("--data, --dataset and --calibration all name data; give one of them")
     if calibration is None:
-        graph = _quantize_trained(folder, source, dataset, lead, data_dir, force)
+        from lnn_edge.quantize.trained import quantize_trained
+
+        wish = Wish(dataset, own, data_dir, lead=lead)
+        graph, warning = quantize_trained(folder, wish, force=force)
+        if warning:
+            click.echo(f"warning: {warning}", err=True)
     else:
         from lnn_edge.quantize.imported import quantize_imported
 
@@ -110,36 +112,3 @@ def _show(resolutions: list[Resolution], float_error: dict[str, float] | None) -
         out.print(
             f"on the calibration data, against the model in real numbers: {error_text(float_error)}"
         )
-
-
-def _quantize_trained(
-    folder: Path,
-    own: Source | None,
-    dataset: str | None,
-    lead: str | None,
-    data_dir: str | None,
-    force: bool,
-) -> QGraph:
-    from lnn_edge.data.registry import load_dataset
-    from lnn_edge.errors import UsageError
-    from lnn_edge.nn.model_card import kind_of, read_card
-    from lnn_edge.quantize.trained import calibration_records, quantize_folder
-    from lnn_edge.tasks.own_data import load_chosen, source_of
-    from lnn_edge.train.checkpoint import facts_of, load_trained
-
-    card = read_card(folder)
-    if card is not None and kind_of(card) == "imported":
-        raise UsageError(
-            f"{folder} is an imported model, which has no training recordings; give --calibration "
-            "X.npy with sequences that it will see"
-        )
-    trained = load_trained(folder)
-    names = calibration_records(trained.card.training_records)
-    if own is not None or (trained.card.data and dataset is None):
-        own = lead_of(own or source_of(trained.card.data), trained.task.leads, lead)
-        records: Sequence[LabelledSignal] = load_chosen(own, trained.task, names=names).recordings
-    else:
-        fed = lead_to_feed(facts_of(trained), lead)
-        source = dataset or trained.card.recipe.dataset
-        records = load_dataset(source, data_dir, "all", names, lead=fed)
-    return quantize_folder(trained, records, folder / "model.qgraph", force=force)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import click
 
 from lnn_edge.cli import FAILED, show_error
 from lnn_edge.cli.evaluate import main_figure
-from lnn_edge.cli.leads import lead_option, lead_to_feed
+from lnn_edge.cli.leads import lead_option
 from lnn_edge.cli.output import (
     console,
     data_dir_option,
@@ -19,11 +18,10 @@ from lnn_edge.cli.output import (
     project_argument,
     show_json,
 )
-from lnn_edge.cli.own import load_for_model, own_options, shown_dataset, source_from
+from lnn_edge.cli.own import names_of, own_options, show_feed, source_from
 
 if TYPE_CHECKING:
     from lnn_edge.build.project import Project
-    from lnn_edge.graph.sim.predict import LabelledSignal
     from lnn_edge.verify.result import Verification
 
 
@@ -77,8 +75,8 @@ def command(
     from functools import partial
 
     from lnn_edge.build.project import open_project
-    from lnn_edge.data.registry import load_dataset
     from lnn_edge.errors import UsageError
+    from lnn_edge.tasks.feed import Wish, load_feed
     from lnn_edge.verify.result import write_verification
     from lnn_edge.verify.sequences import takes_recordings
     from lnn_edge.verify.verify import verify_project
@@ -93,24 +91,15 @@ def command(
     if input_path is not None or not takes_recordings(opened.graph):
         result = _verify_sequences(opened, link, input_path, as_json)
     else:
-        facts, fed_lead = opened.graph.metadata, lead
-        if source is not None:
-            dataset = str(source.path)
-            own = load_for_model(source, facts, lead=lead, records=records, as_json=as_json)
-            recordings: Sequence[LabelledSignal] = own.recordings
-        else:
-            dataset, fed_lead = (
-                dataset or shown_dataset(facts, str(project)),
-                lead_to_feed(facts, lead),
-            )
-            names = None if records is None else records.split(",")
-            recordings = load_dataset(dataset, data_dir, "all", names, lead=fed_lead)
-        frames = sum(len(r.frames) for r in recordings)
+        wish = Wish(dataset, source, data_dir, names=names_of(records), lead=lead)
+        feed = load_feed(opened.graph.metadata, wish, str(project))
+        show_feed(feed, as_json)
+        frames = sum(len(r.frames) for r in feed.recordings)
         with progress(as_json) as bar:
             shown = bar.add_task(f"verify on {link}, frames", total=frames, note="")
             taken = partial(bar.advance, shown)
-            result = verify_project(opened, link, recordings, taken, dataset)
-        result = replace(result, lead=fed_lead)
+            result = verify_project(opened, link, feed.recordings, taken, feed.dataset)
+        result = replace(result, lead=feed.lead)
     path = write_verification(result, project)
     if as_json:
         show_json(result.to_json())

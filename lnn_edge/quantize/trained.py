@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lnn_edge.errors import UsageError
 from lnn_edge.files.lock import alone_in
+from lnn_edge.files.shipped import GRAPH
 from lnn_edge.files.write import write_together
 from lnn_edge.graph.fidelity import Resolution, error_warnings, resolution, warnings
 from lnn_edge.graph.file import graph_bytes, graph_sha256
@@ -23,12 +25,15 @@ from lnn_edge.graph.scales import Ranges
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.nn.model import AbstractStreamNet
+from lnn_edge.nn.model_card import kind_of, read_card
 from lnn_edge.nn.threads import one_thread
 from lnn_edge.nn.timing import Plan, make_plan
 from lnn_edge.nn.trace import trace
 from lnn_edge.quantize.assemble import lower_behind
 from lnn_edge.quantize.observe import Calibration, calibrate, observe
-from lnn_edge.train.checkpoint import Trained, facts_of, prepare, real_inputs
+from lnn_edge.tasks.feed import Feed, Wish, dataset_feed, load_own_feed
+from lnn_edge.tasks.own_data import source_of
+from lnn_edge.train.checkpoint import Trained, facts_of, load_trained, prepare, real_inputs
 
 REPORT = "quantize.json"  # beside the graph
 MOST_RECORDINGS = 2000  # to calibrate on: more change no range and fill the memory
@@ -81,6 +86,41 @@ def calibration_records(names: Sequence[str]) -> tuple[str, ...]:
     if len(names) <= MOST_RECORDINGS:
         return tuple(names)
     return tuple(names[i * len(names) // MOST_RECORDINGS] for i in range(MOST_RECORDINGS))
+
+
+def quantize_trained(folder: Path, wish: Wish, *, force: bool = False) -> tuple[QGraph, str]:
+    """Quantize the model in a folder on its own training recordings; write its model.qgraph.
+
+    Args:
+        folder: Of a trained model.
+        wish: Where those recordings are now; without a data set and own recordings as its card
+            says.
+        force: Whether to replace another graph.
+
+    Returns:
+        The graph, and a warning if the recordings have another lead than the model learned from.
+
+    Raises:
+        DataError: There is no trained model, or its recordings cannot be read.
+        UsageError: It is an imported model, or another graph is there.
+    """
+    card = read_card(folder)
+    if card is not None and kind_of(card) == "imported":
+        raise UsageError(
+            f"{folder} is an imported model, which has no training recordings; give --calibration "
+            "X.npy with sequences that it will see"
+        )
+    trained = load_trained(folder)
+    wish = replace(wish, names=calibration_records(trained.card.training_records))
+    own = wish.own
+    if own is None and trained.card.data and wish.dataset is None:
+        own = source_of(trained.card.data)
+    if own is not None:
+        feed = Feed(load_own_feed(own, wish, trained.task).recordings, str(own.path), wish.lead)
+    else:
+        feed = dataset_feed(facts_of(trained), wish, wish.dataset or trained.card.recipe.dataset)
+    graph = quantize_folder(trained, feed.recordings, folder / GRAPH, force=force)
+    return graph, feed.warning
 
 
 def quantize(

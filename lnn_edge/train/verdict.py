@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,15 @@ class Verdict:
     is_generated: bool
     figures: Figures
     engine: Engine | None = None
+
+
+def facts_of_model(model: Path | None) -> Mapping[str, object]:
+    """Return what a user of a model's inputs must know: see judge_model and graph.metadata."""
+    if model is not None and model.is_dir():
+        from lnn_edge.train.checkpoint import facts_of, load_trained
+
+        return facts_of(load_trained(model))
+    return load_graph(graph_path(model)).metadata
 
 
 def judge_model(

@@ -119,9 +119,9 @@ def test_conversion_says_what_is_wrong(changes: dict[str, object], said: str) ->
         ({"labels": np.array([0, 4], np.int8)}, "labels lie between -1 and 3"),
         ({"labels": np.array([0, 1])}, "int8"),
         ({"adc": np.zeros((6, 2))}, "float64"),
-        ({"adc": np.zeros((6, 3), np.int16)}, "one column for each of 2 leads"),
+        ({"adc": np.zeros((6, 3), np.int16)}, "one column a lead"),
         ({"gain": (0.0, 200.0)}, "positive"),
-        ({"gain": (200.0,)}, "for each lead"),
+        ({"gain": (200.0,)}, "each lead must have"),
         ({"fs_hz": float("nan")}, "positive"),
     ],
 )

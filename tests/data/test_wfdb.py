@@ -259,7 +259,7 @@ def test_an_index_without_a_record_is_refused(index: bytes, tmp_path: Path) -> N
         ("r1 2 360", "r1 1 360", "promises 1 signals and describes 2"),
         ("r1 2 360", "r1 3 360", "promises 3 signals and describes 2"),
         (" 360 2160", " 360 0", "promises no sample"),
-        ("/mV", "/uV", "steps per uV"),
+        ("/mV", "/uV", "per mV, not per uV"),
         ("r1 2 360", "???", "not a readable WFDB header"),
         (" 212 ", " 213 ", "r1"),
         (" 212 ", " 212x2 ", "must have one sampling rate"),
@@ -301,7 +301,7 @@ def test_two_beats_on_one_sample(tmp_path: Path) -> None:
 
 def test_annotation_without_beats(tmp_path: Path) -> None:
     write_small(tmp_path, symbols=("+", "~", "|", "x", "+", "~"))
-    with pytest.raises(DataError, match="marks no beat"):
+    with pytest.raises(DataError, match="marks none"):
         load_dataset(str(tmp_path))
 
 

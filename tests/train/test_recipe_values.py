@@ -71,7 +71,7 @@ def test_settings_take_the_place_of_what_a_recipe_says(
         ("training.epoch=3", "training: unknown key 'epoch'"),
         ("training=3", "no table has it"),
         ("epochs=many", "epochs must be int, not 'many'"),
-        ("epochs=0", "epochs must be 1, not 0"),
+        ("epochs=0", "epochs must be 1 to 1048576, not 0"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_said(setting: str, said: str) -> None:

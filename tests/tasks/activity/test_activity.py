@@ -152,7 +152,7 @@ def test_an_ablation_is_trained_and_quantized(variant: str, recipe: Recipe, tmp_
     [
         ({"window": 8}, "does not fit"),
         ({"hop": 0}, "at least 1"),
-        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"dropout": 1.0}, "dropout must be 0 to below 1, not 1.0"),
         ({"filters": [3]}, "one entry per layer"),
     ],
 )

@@ -1,0 +1,106 @@
+"""The recordings that a model is fed: of a data set or a user's own, in the model's frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lnn_edge.data.changes import Changes
+from lnn_edge.data.recording import FIRST_LEAD, learned_lead
+from lnn_edge.data.registry import EVERYTHING, load_dataset
+from lnn_edge.errors import UsageError
+from lnn_edge.graph.sim.predict import LabelledSignal
+from lnn_edge.tasks.own_data import OwnData, Source, load_chosen
+from lnn_edge.tasks.registry import task_of, task_of_model
+from lnn_edge.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Which recordings a user wants.
+
+    Attributes:
+        dataset: A name, or a WFDB folder; None takes the one that is shown for the model's task.
+        own: Recordings at any path, instead of a data set.
+        data_dir: Where data sets are.
+        split: Of the data set; of own recordings "all", or a part or folder.
+        fold: For train and validation.
+        names: Of the recordings; None takes all.
+        lead: Of an ECG, the lead that comes first; None takes the model's.
+    """
+
+    dataset: str | None = None
+    own: Source | None = None
+    data_dir: str | None = None
+    split: str = EVERYTHING
+    fold: int = 0
+    names: Sequence[str] | None = None
+    lead: str | None = None
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Recordings for a model.
+
+    Attributes:
+        recordings: In the model's frame.
+        dataset: Name or path that they are from.
+        lead: The lead that comes first; None if it was not chosen.
+        changes: What was done to own recordings; None of a data set.
+        warning: What the user must know, one sentence; "" if nothing.
+    """
+
+    recordings: Sequence[LabelledSignal]
+    dataset: str
+    lead: str | None
+    changes: Changes | None = None
+    warning: str = ""
+
+
+def load_feed(facts: Mapping[str, object], wish: Wish, model: str = "the model") -> Feed:
+    """Return the recordings that a user wants, in the frame of a model.
+
+    Args:
+        facts: Of the model: metadata of its graph.
+        wish: Which ones.
+        model: Its name, for messages.
+
+    Raises:
+        DataError: They cannot be read, or do not fit the frame.
+        UsageError: The task of the model is unknown, or has no recordings here.
+    """
+    if wish.own is None:
+        return dataset_feed(facts, wish, wish.dataset or _shown(facts, model))
+    task = task_of_model(facts)
+    if task is None:
+        raise UsageError("the model has no task by which recordings are labelled; use `predict`")
+    loaded = load_own_feed(wish.own, wish, task)
+    return Feed(loaded.recordings, str(wish.own.path), wish.lead, loaded.changes)
+
+
+def dataset_feed(facts: Mapping[str, object], wish: Wish, dataset: str) -> Feed:
+    """Return recordings of a data set with the model's lead, or another one and a warning."""
+    learned, warning = learned_lead(facts), ""
+    if learned is not None and wish.lead not in (None, learned):
+        warning = f"the model learned from lead {learned} and is fed {wish.lead}"
+    lead = wish.lead or (None if learned == FIRST_LEAD else learned)
+    found = load_dataset(dataset, wish.data_dir, wish.split, wish.names, wish.fold, lead)
+    return Feed(found, dataset, lead, warning=warning)
+
+
+def load_own_feed(source: Source, wish: Wish, task: Task) -> OwnData:
+    """Return own recordings under a task; the wanted lead is the first channel of the task."""
+    first = {task.leads[0]: wish.lead} if wish.lead else {}
+    named = replace(source, channels={**first, **source.channels})
+    return load_chosen(named, task, wish.split, wish.names)
+
+
+def _shown(facts: Mapping[str, object], model: str) -> str:
+    """Return the data set of the model's task that needs no folder."""
+    task = task_of(facts)
+    if task is None or not task.shown:
+        raise UsageError(
+            f"no recordings of the task of {model} are part of lnn-edge; name some with --dataset "
+            "or --data"
+        )
+    return task.shown
