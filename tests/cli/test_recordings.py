@@ -231,7 +231,7 @@ def test_what_cannot_be_fetched_is_named(tmp_path: Path) -> None:
     file.write_text("no folder")
     with untouched(tmp_path):
         said = refusal(call("data", "fetch", "excerpts", "--data-dir", tmp_path))
-        assert said == "'excerpts' cannot be fetched; take one of mitdb, synthetic"
+        assert said == "'excerpts' cannot be fetched; take one of mitdb, svdb, nstdb, synthetic"
         said = refusal(call("data", "fetch", "synthetic", "--data-dir", file))
     assert said.endswith("; give a writable one with --data-dir")
 
