@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ from lnn_edge.cli.output import console, force_option, json_option, show_json
 if TYPE_CHECKING:
     from lnn_edge.nn.cells.cfc import Activation, Mode
     from lnn_edge.nn.cells.ltc import Positivity
+    from lnn_edge.nn.imported import ImportCard
 
+LONGEST_ROAD = 8  # layers that one line tells
 MODES = ("default", "no_gate", "pure")
 ACTIVATIONS = ("lecun_tanh", "tanh", "relu", "silu", "gelu")
 
@@ -60,6 +63,11 @@ class Elapsed(click.ParamType):  # type: ignore[type-arg]
     type=click.Choice(("softplus", "clip")),
     help="Of an LTC cell: softplus for LTC of ncps.torch, clip for LTCCell.",
 )
+@click.option(
+    "--hop",
+    type=click.IntRange(min=1),
+    help="Frames from one window to the next, for a Keras model that reads windows.",
+)
 @force_option
 @json_option
 def command(
@@ -73,19 +81,23 @@ def command(
     wiring: Path | None,
     unfolds: int | None,
     positivity: Positivity | None,
+    hop: int | None,
     force: bool,
     as_json: bool,
 ) -> None:
     """Import FILE: a state dict of torch, or a model or weights of Keras.
 
     Torch: ncps CfC and LTC, LSTM and GRU, several of them and a Linear behind, or a training
-    checkpoint with such a state dict inside. Keras 3: a CfC or LTC of ncps. Writes the folder that
-    `lnn-edge quantize` takes next. Nothing in FILE is run. Options say what FILE does not tell: a
-    .keras model tells its form, a state dict and .weights.h5 do not. Another model in the folder is
-    replaced only with --force.
+    checkpoint with such a state dict inside. Keras: a Sequential or Functional model (.keras, or
+    .h5 of Keras 2), or the weights of a CfC or LTC of ncps. Writes the folder that `lnn-edge
+    quantize` takes next. Nothing in FILE is run. Options say what FILE does not tell: a .keras
+    model tells its form, a state dict and .weights.h5 do not. A model with an input of a fixed
+    number of frames reads them as a stream; with --hop as windows, each from rest. Another model in
+    the folder is replaced only with --force.
 
     \b
     Example: lnn-edge import policy.pt -o policy --mode default --activation lecun_tanh
+    Example: lnn-edge import activity.keras -o activity --hop 64
     Example: lnn-edge import ltc.pt -o policy --unfolds 6 --positivity softplus
     """
     from lnn_edge.files.lock import alone_in
@@ -94,7 +106,7 @@ def command(
     from lnn_edge.nn.ncps import ImportOptions
 
     order = tuple(layers.split(",")) if layers else ()
-    options = ImportOptions(name, order, dt, mode, activation, wiring, unfolds, positivity)
+    options = ImportOptions(name, order, dt, mode, activation, wiring, unfolds, positivity, hop)
     model = import_model(file, options)
     with alone_in(output):
         save_imported(output, model, force=force)
@@ -109,9 +121,20 @@ def command(
         show_json(facts)
         return
     last = ", the last of them dt" if dt is None else ""
-    road = " -> ".join(f"{row.name} ({row.kind})" for row in model.card.layers)
+    road = _road(model.card)
     console().print(
         f"{model.card.name}: {road}, {facts['parameters']} parameters, "
         f"frames of {facts['channels']} channels{last}: {output}\n"
         f"next: lnn-edge quantize {output} --calibration X.npy"
     )
+
+
+def _road(card: ImportCard) -> str:
+    """Return the layers of a model: a short chain in its order, else how many of each kind."""
+    rows = card.layers
+    above = ["input", *(row.name for row in rows)]
+    is_chain = all(row.inputs == (name,) for row, name in zip(rows, above, strict=False))
+    if is_chain and len(rows) <= LONGEST_ROAD:
+        return " -> ".join(f"{row.name} ({row.kind})" for row in rows)
+    counts = Counter(row.kind for row in rows)
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items())

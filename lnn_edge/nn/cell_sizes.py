@@ -8,11 +8,14 @@ from typing import ClassVar
 
 from torch import nn
 
+from lnn_edge.graph.ops.geometry import geometry_of
 from lnn_edge.nn.cells.cfc import Cfc, CfcConfig
-from lnn_edge.nn.cells.gru import Gru
+from lnn_edge.nn.cells.convlstm2d import ConvLstm2d, ConvLstm2dConfig
+from lnn_edge.nn.cells.gru import Gru, ResetFirstGru
 from lnn_edge.nn.cells.lstm import LstmCell
 from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
 from lnn_edge.nn.cells.mixed_memory import MixedMemory, Place
+from lnn_edge.nn.cells.simple_rnn import SimpleRnn
 from lnn_edge.nn.cells.wired_cfc import WiredCfc
 from lnn_edge.nn.cells.wirings import fully_connected, layered
 from lnn_edge.nn.recurrent import Recurrent
@@ -141,9 +144,63 @@ class LstmSizes(_Cell):
 class GruSizes(LstmSizes):
     """A Gru, see there."""
 
+    reset_after: bool = True
+
     def cell(self) -> nn.Module:
         """Return the cell with fresh weights."""
-        return Gru(self.input_size, self.hidden_size)
+        form = Gru if self.reset_after else ResetFirstGru
+        return form(self.input_size, self.hidden_size)
 
 
+@dataclass(frozen=True)
+class SimpleRnnSizes(LstmSizes):
+    """A SimpleRnn, see there."""
+
+    def cell(self) -> nn.Module:
+        """Return the cell with fresh weights."""
+        return SimpleRnn(self.input_size, self.hidden_size)
+
+
+@dataclass(frozen=True)
+class ConvLstmSizes(_Cell):
+    """A ConvLstm2d on frames of rows, columns and channels, see there."""
+
+    is_timed: ClassVar[bool] = False
+    shape: tuple[int, ...]
+    config: ConvLstm2dConfig
+
+    @property
+    def input_size(self) -> int:  # type: ignore[override]
+        """Numbers of a frame."""
+        return self.shape[0] * self.shape[1] * self.shape[2]
+
+    @property
+    def output_size(self) -> int:
+        """Channels of the output."""
+        return self.config.filters
+
+    @property
+    def result(self) -> tuple[int, ...]:
+        """Rows, columns and channels of the output."""
+        form = self.config
+        sides = (self.shape[0], self.shape[1]), form.kernel_size, form.strides, form.padding
+        return (*geometry_of(*sides).output, form.filters)
+
+    def cell(self) -> nn.Module:
+        """Return the cell with fresh weights."""
+        rows, columns, channels = self.shape
+        return ConvLstm2d((rows, columns, channels), self.config)
+
+
+CELLS: dict[str, type[_Cell]] = {
+    "cfc": CfcSizes,
+    "wired_cfc": WiredCfcSizes,
+    "mixed_memory": MixedMemorySizes,
+    "ltc": LtcSizes,
+    "lstm": LstmSizes,
+    "gru": GruSizes,
+    "simple_rnn": SimpleRnnSizes,
+    "conv_lstm": ConvLstmSizes,
+}
+"""Options of each kind of cell."""
 CellSizes = CfcSizes | WiredCfcSizes | MixedMemorySizes | LtcSizes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from lnn_edge.errors import DataError
 from lnn_edge.files import tables
 from lnn_edge.files.finite import check_finite
 from lnn_edge.nn.model_card import WEIGHTS, Kind, read_model, write_model
-from lnn_edge.nn.table import Layer, LayerTable, TimedTable
+from lnn_edge.nn.table import Form, Layer, LayerTable, TimedTable
 
 KIND: Kind = "imported"
 
@@ -35,6 +35,7 @@ class ImportCard:
         channels: That the first layer reads.
         dt: Constant elapsed time in seconds; 0 where the last channel of a frame holds it.
         layers: See table.Layer.
+        form: What they read, and what leaves them.
     """
 
     lnn_edge: str
@@ -45,6 +46,7 @@ class ImportCard:
     channels: int
     dt: float
     layers: tuple[Layer, ...]
+    form: Form = field(default_factory=Form)
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,15 @@ class Imported:
         return (frames,) if self.card.dt else (frames[..., :size], frames[..., size:])
 
     def run(self, frames: np.ndarray) -> np.ndarray:
-        """Return outputs (N, T, O), float64, of sequences (N, T, channels)."""
+        """Return outputs (N, D, O), float64, several side by side, as a device gives them.
+
+        Args:
+            frames: Sequences (N, T, channels).
+        """
         inputs = [torch.from_numpy(np.ascontiguousarray(x)).float() for x in self.inputs(frames)]
         with torch.no_grad():
-            outputs: np.ndarray = self.module(*inputs).double().numpy()
+            parts = self.module.scores(*inputs).values()
+        outputs: np.ndarray = torch.cat(tuple(parts), -1).double().numpy()
         return outputs
 
 
@@ -79,7 +86,8 @@ def make_imported(card: ImportCard, weights: Mapping[str, Tensor]) -> Imported:
         DataError: The card is wrong.
         RuntimeError: The weights do not fit it.
     """
-    module = LayerTable(card.layers, card.dt) if card.dt else TimedTable(card.layers)
+    make, dt = (LayerTable, card.dt) if card.dt else (TimedTable, 1.0)
+    module = make(card.layers, dt, card.form)
     module.load_state_dict({k: v.float() for k, v in weights.items()})
     return Imported(module.eval(), card)
 

@@ -4,46 +4,50 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from lnn_edge import __version__
 from lnn_edge.errors import DataError, UsageError
-from lnn_edge.files.names import model_name_fault, name_fault, shown
+from lnn_edge.files.names import model_name_fault, shown
 from lnn_edge.files.read import read_whole
+from lnn_edge.nn.arrays import Arrays
 from lnn_edge.nn.cell_sizes import GruSizes, LstmSizes
-from lnn_edge.nn.imported import ImportCard, Imported, make_imported
-from lnn_edge.nn.keras_config import read_keras_config
-from lnn_edge.nn.keras_files import (
+from lnn_edge.nn.from_keras.files import (
     HDF5_SIGNATURE,
     KERAS_CONFIG,
     KERAS_WEIGHTS,
     keras_arrays,
     keras_parts,
+    old_parts,
+    placed_variables,
 )
+from lnn_edge.nn.from_keras.graph import read_graph
+from lnn_edge.nn.from_keras.model import keras_table
+from lnn_edge.nn.imported import ImportCard, Imported, make_imported
 from lnn_edge.nn.layers import with_cells
 from lnn_edge.nn.ncps import (
     ImportOptions,
     Liquid,
     NcpsFile,
     ask,
+    check_taken,
     liquid_of,
     questions,
-    takes,
     tensors_of,
 )
 from lnn_edge.nn.state_dict import Part, read_parts
-from lnn_edge.nn.table import INPUT, NAMES, Layer, LinearSizes
+from lnn_edge.nn.table import INPUT, NAMES, Form, Layer, Table, identifier
+from lnn_edge.nn.table_layers import LinearSizes
 
 LARGEST_MODEL = 1 << 28
 """Bytes of a model's file, an optimizer beside it included."""
-Weighted = tuple[str, Any, dict[str, Tensor]]
+Weighted = tuple[str, Any, Arrays]
 """A layer: name, options, weights by their names in the layer."""
 
 
@@ -52,7 +56,7 @@ def import_model(path: Path, options: ImportOptions) -> Imported:
 
     Args:
         path: State dict of ncps.torch, of LSTM or GRU, of several of them and a Linear behind, or a
-            checkpoint with one inside; weights or a model of Keras 3.
+            checkpoint with one inside; a model of Keras, or weights of its CfC or LTC.
         options: What the file does not tell.
 
     Raises:
@@ -67,29 +71,34 @@ def import_model(path: Path, options: ImportOptions) -> Imported:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); give a model's file") from None
     try:
-        layers = _layers(path, raw, options)
-        is_timed = any(getattr(sizes, "is_timed", False) for _, sizes, _ in layers)
-        if options.dt is None and not is_timed:
+        table = _read(path, raw, options)
+        if options.dt is None and not table.is_timed:
             raise UsageError(f"{path}: no layer reads elapsed time; leave --dt input out")
-        rows, weights = _table(layers)
         digest = hashlib.sha256(raw).hexdigest()
-        name, channels = _model_name(path, options.name), layers[0][1].input_size
-        head = (__version__, name, path.name, digest, "", channels)
-        return make_imported(ImportCard(*head, options.dt or 0.0, rows), weights)
+        head = (__version__, _model_name(path, options.name), path.name, digest, "")
+        card = ImportCard(*head, table.channels, options.dt or 0.0, table.rows, table.form)
+        return make_imported(card, tensors_of(table.weights))
     except (KeyError, IndexError, RuntimeError) as error:  # weights of other names or shapes
         reason = shown(" ".join(str(error).split()), 300)
         raise DataError(f"{path} is no model that is known here ({reason})") from None
 
 
-def _layers(path: Path, raw: bytes, options: ImportOptions) -> list[Weighted]:
+def _read(path: Path, raw: bytes, options: ImportOptions) -> Table:
+    """Return the layers of a file: of Keras, in a zip archive or HDF5, or of torch."""
     is_hdf5 = raw.startswith(HDF5_SIGNATURE)
     parts = {KERAS_WEIGHTS: raw} if is_hdf5 else keras_parts(path, raw)
     if parts is None:
-        return _of_torch(path, read_parts(path, raw, options.layers), options)
-    told = parts.get(KERAS_CONFIG)
-    config = None if told is None else read_keras_config(f"{path}/{KERAS_CONFIG}", told)
-    file = NcpsFile("keras", keras_arrays(path, parts[KERAS_WEIGHTS], config), config)
-    return _of_liquids(path, {"rnn": file}, options)["rnn"]
+        return _table(
+            path, _of_torch(path, read_parts(path, raw, options.layers), options), options
+        )
+    if KERAS_CONFIG in parts:
+        graph = read_graph(f"{path}/{KERAS_CONFIG}", parts[KERAS_CONFIG])
+        return keras_table(path, graph, placed_variables(path, parts[KERAS_WEIGHTS]), options)
+    old = old_parts(path, raw) if is_hdf5 else None
+    if old is not None:
+        return keras_table(path, read_graph(str(path), old[0]), old[1], options)
+    file = NcpsFile("keras", keras_arrays(path, parts[KERAS_WEIGHTS]))
+    return _table(path, _of_liquids(path, {"rnn": file}, options)["rnn"], options)
 
 
 def _of_torch(path: Path, parts: list[Part], options: ImportOptions) -> list[Weighted]:
@@ -101,7 +110,7 @@ def _of_torch(path: Path, parts: list[Part], options: ImportOptions) -> list[Wei
         elif part.kind == "linear":
             sizes = LinearSizes(*part.sizes)
             bias = np.zeros(sizes.output_size)
-            layers.append((part.name, sizes, tensors_of({"bias": bias, **part.arrays})))
+            layers.append((part.name, sizes, {"bias": bias, **part.arrays}))
         else:
             layers += _of_rnn(part)
     return layers
@@ -111,20 +120,19 @@ def _of_liquids(
     path: Path, files: Mapping[str, NcpsFile], options: ImportOptions
 ) -> dict[str, list[Weighted]]:
     """Return the layers of each liquid one; all questions about them are asked at once."""
-    taken = set[str]().union(*(takes(path, file) for file in files.values()))
-    for name in ("mode", "activation", "wiring", "unfolds", "positivity"):
-        if getattr(options, name) is not None and name not in taken:
-            raise UsageError(f"{path} holds a cell that takes no --{name}; leave it out")
+    check_taken(path, list(files.values()), options)
     ask(path, [q for file in files.values() for q in questions(path, file, options)])
     return {name: _of_liquid(name, liquid_of(path, f, options)) for name, f in files.items()}
 
 
 def _of_liquid(name: str, liquid: Liquid) -> list[Weighted]:
     sizes = liquid.sizes
-    layers: list[Weighted] = [(name, sizes, tensors_of(liquid.cell, "cells.0."))]
+    layers: list[Weighted] = [
+        (name, sizes, {f"cells.0.{name}": value for name, value in liquid.cell.items()})
+    ]
     if liquid.readout:
         linear = LinearSizes(sizes.output_size, len(liquid.readout["bias"]))
-        layers.append((f"{name}.fc", linear, tensors_of(liquid.readout)))
+        layers.append((f"{name}.fc", linear, liquid.readout))
     return layers
 
 
@@ -141,30 +149,25 @@ def _of_rnn(part: Part) -> list[Weighted]:
         (
             f"{part.name}_l{i}" if depth > 1 else part.name,
             sizes(hidden if i else inputs, hidden),
-            {f"cells.0.{name}": value for name, value in cell.state_dict().items()},
+            {f"cells.0.{k}": v.double().numpy() for k, v in cell.state_dict().items()},
         )
         for i, cell in enumerate(cells.cells)
     ]
 
 
-def _table(layers: list[Weighted]) -> tuple[tuple[Layer, ...], dict[str, Tensor]]:
-    """Return the table of layers that follow each other, and its weights."""
-    rows, weights, above = list[Layer](), dict[str, Tensor](), INPUT
+def _table(path: Path, layers: list[Weighted], options: ImportOptions) -> Table:
+    """Return the table of layers that follow each other."""
+    if options.hop is not None:
+        raise UsageError(f"{path} tells of no windows; leave --hop out")
+    rows, weights, above = list[Layer](), Arrays(), INPUT
     for given, sizes, own in layers:
-        name = _identifier(given or "rnn", [row.name for row in rows])
-        rows.append(Layer(name, NAMES[type(sizes)], (above,), asdict(sizes)))
+        name = identifier(given or "rnn", [row.name for row in rows])
+        origin = f"{path.name}: layer {shown(given or '(itself)')}"
+        rows.append(Layer(name, NAMES[type(sizes)], (above,), asdict(sizes), origin))
         weights |= {f"{name}.{k}": v for k, v in own.items()}
         above = name
-    return tuple(rows), weights
-
-
-def _identifier(given: str, taken: Iterable[str]) -> str:
-    """Return a name for a layer: one in C, none that a module has for itself."""
-    name = re.sub(r"[^A-Za-z0-9]+", "_", given).strip("_")
-    if name_fault(name) or name == INPUT or hasattr(nn.Module, name):
-        name = f"layer_{name}".rstrip("_")[:40]
-    taken, numbers = set(taken), (f"{name}_{i}" for i in count(2))
-    return name if name not in taken else next(n for n in numbers if n not in taken)
+    is_timed = any(getattr(sizes, "is_timed", False) for _, sizes, _ in layers)
+    return Table(tuple(rows), weights, Form(), layers[0][1].input_size, is_timed)
 
 
 def _model_name(path: Path, given: str | None) -> str:

@@ -20,7 +20,7 @@ from lnn_edge.nn.cells.ltc import LtcConfig, Positivity
 from lnn_edge.nn.cells.mixed_memory import Place
 from lnn_edge.nn.cells.wiring_config import draw_again
 from lnn_edge.nn.cells.wirings import Wiring, read_wiring
-from lnn_edge.nn.keras_config import KerasConfig
+from lnn_edge.nn.from_keras.liquid_config import KerasConfig
 
 CELL, LSTM, READOUT = "rnn_cell.", "lstm.", "fc."
 POSITIVE = ("w", "sensory_w", "cm", "gleak")
@@ -44,6 +44,7 @@ class ImportOptions:
         wiring: File of the wiring, for Keras weights of a wired or LTC cell.
         unfolds: Solver steps of an LTC cell.
         positivity: What keeps its conductances positive; Keras clips.
+        hop: Frames from one window to the next, where a model of Keras reads windows.
     """
 
     name: str | None = None
@@ -54,6 +55,7 @@ class ImportOptions:
     wiring: Path | None = None
     unfolds: int | None = None
     positivity: Positivity | None = None
+    hop: int | None = None
 
 
 @dataclass(frozen=True)
@@ -165,9 +167,16 @@ def ask(path: Path, asked: Sequence[Question]) -> None:
         raise UsageError(f"{path} does not tell {whats}; give {', '.join(q.how for q in unlike)}")
 
 
-def takes(path: Path, file: NcpsFile) -> set[str]:
-    """Return the names of the options that say something of a file's cell."""
-    return {name for name, _ in _facts(file, _kind(path, file.arrays))}
+def check_taken(path: Path, files: Sequence[NcpsFile], options: ImportOptions) -> None:
+    """Refuse options that say something of no cell.
+
+    Raises:
+        UsageError: There is one.
+    """
+    taken = {name for file in files for name, _ in _facts(file, _kind(path, file.arrays))}
+    for name in ("mode", "activation", "wiring", "unfolds", "positivity"):
+        if getattr(options, name) is not None and name not in taken:
+            raise UsageError(f"{path} holds a cell that takes no --{name}; leave it out")
 
 
 def tensors_of(arrays: Arrays, prefix: str = "") -> dict[str, torch.Tensor]:

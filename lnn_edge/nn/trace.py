@@ -55,8 +55,18 @@ def trace(module: nn.Module, examples: Sequence[Tensor]) -> fx.GraphModule:
 
 
 def where(node: fx.Node) -> str:
-    """Return file, line and text of the user's code that made a node."""
-    return _words(node.meta["line"]) if "line" in node.meta else node.name
+    """Return file, line and text of the user's code that made a node, or the layer of a file."""
+    origin: str = node.meta.get("origin", "")
+    return origin or (_words(node.meta["line"]) if "line" in node.meta else node.name)
+
+
+def _origin_of(root: Any, path: str) -> str:
+    """Return what the layers on a path, one inside the other, say of where they come from."""
+    said, layer = getattr(root, "origin", ""), root
+    for name in filter(None, path.split(".")):
+        layer = getattr(layer, name)
+        said = getattr(layer, "origin", said)
+    return said
 
 
 def _words(line: Line) -> str:
@@ -115,6 +125,7 @@ class _Tracer(fx.Tracer):
             frame = frame.f_back  # type: ignore[assignment]
         if frame is not None:
             node.meta["line"] = (frame.f_code.co_filename, frame.f_lineno)
+        node.meta["origin"] = _origin_of(self.root, self.scope.module_path)
         return node
 
     def create_proxy(self, *args: Any, **kwargs: Any) -> fx.Proxy:

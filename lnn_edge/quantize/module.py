@@ -19,6 +19,7 @@ from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.ranges import Channel, Range, choose_ranges
 from lnn_edge.graph.reference import Reference
+from lnn_edge.nn.cells.convlstm2d import ConvLstm2d
 from lnn_edge.nn.proof import prove, stream
 from lnn_edge.nn.recurrent import Recurrent
 from lnn_edge.nn.threads import one_thread
@@ -217,7 +218,7 @@ def _fitted(plan: Plan, sequences: Sequences) -> tuple[QTensor, QTensor | None, 
     ]
     ranges = choose_ranges(partial(_run, plan, size), frames, channels)
     bounds = [max(-low, high) for low, high in (ranges[c.name] for c in channels)]
-    if _needs_one_scale(plan):
+    if _needs_one_scale(plan, size):
         bounds[:size] = [max(bounds[:size])] * size
     scales = [b * HEADROOM / 32767 for b in bounds[:size]] + [b / 32767 for b in bounds[size:]]
     one = scales[0] if len(set(scales)) == 1 else tuple(scales)
@@ -286,12 +287,18 @@ def _reads_int8(plan: Plan) -> bool:
     return any(isinstance(layer, Recurrent) and layer.dtype == "int8" for layer in layers)
 
 
-def _needs_one_scale(plan: Plan) -> bool:
-    """Return whether what reads the frames knows one scale only."""
-    takes_channels = (nn.Linear, nn.Conv1d, Recurrent, nn.AvgPool1d)
+def _needs_one_scale(plan: Plan, size: int) -> bool:
+    """Return whether something reads frames of a size and knows one scale only."""
+    readers = [node for node in _readers(plan) if node.name in plan.timings]
+    return not all(_reads_channels(plan, node, size) for node in readers)
+
+
+def _reads_channels(plan: Plan, node: fx.Node, size: int) -> bool:
+    """Return whether a node reads each channel of a frame in a scale of its own."""
+    layer = plan.layer_of(node)
+    if isinstance(layer, Recurrent) and isinstance(layer.cells[0], ConvLstm2d):
+        return layer.cells[0].shape[-1] == size
+    if isinstance(layer, nn.Conv1d):
+        return layer.in_channels == size
     joins = (torch.cat, torch.concat, torch.concatenate)
-    return any(
-        not (isinstance(plan.layer_of(node), takes_channels) or node.target in joins)
-        for node in _readers(plan)
-        if node.name in plan.timings
-    )
+    return isinstance(layer, nn.Linear | Recurrent | nn.AvgPool1d) or node.target in joins

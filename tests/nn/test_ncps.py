@@ -336,20 +336,12 @@ EDITS: dict[str, tuple[str, Callable[[Any, Any], object], str]] = {
     "backwards": (
         "nogate",
         lambda _, layer: layer["config"].update(go_backwards=True),
-        "CfC has go_backwards",
-    ),
-    "second layer": ("nogate", lambda all_, _: all_.append(_object("Softmax")), "CfC, Softmax;"),
-    "before it": ("nogate", lambda all_, _: all_.insert(1, _object("Rescaling")), "Rescaling, CfC"),
-    "second input": ("nogate", lambda all_, _: all_.append(all_[0]), "the model has 2 inputs"),
-    "shared": (
-        "nogate",
-        lambda _, layer: layer["inbound_nodes"].append({}),
-        "CfC is applied 2 times",
+        r"cf_c \(CfC\): has go_backwards",
     ),
     "both ways": (
         "nogate",
         lambda _, layer: layer.update(class_name="Bidirectional"),
-        "a layer Bidirectional is no liquid layer",
+        "reads from the end as well, which no stream can",
     ),
     "another cell": (
         "nogate",

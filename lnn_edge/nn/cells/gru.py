@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -80,8 +82,7 @@ class Gru(nn.Module):
         h, h_next = q15("h", size), q15("h_next", size)
         h8 = symmetric("h8", (size,), "int8", 1.0)
         join = Concat.join("cell_input", (*parts, h8), "z")
-        inputs = Concat.join("input", parts, "x_all")
-        ops: list[AbstractOp] = [Requantize.quantize("narrow_h", h, h8), join, inputs]
+        ops: list[AbstractOp] = [Requantize.quantize("narrow_h", h, h8), join]
         gates = []
         for index, name in enumerate(GATES):
             pre = symmetric(f"{name}_pre", (size,), "int16", SIGMOID_BOUND)
@@ -90,23 +91,36 @@ class Gru(nn.Module):
                 self._rows(f"{name}_linear", index, join.outputs[0], pre),
                 Lut.quantize(f"{name}_act", pre, gates[-1], "sigmoid", TABLE_STEP_BITS),
             ]
-        x_fresh, h_fresh = (
-            symmetric_of(name, (size,), "int16", ranges) for name in ("x_fresh", "h_fresh")
-        )
-        kept = symmetric("h_kept", (size,), "int16", h_fresh.qmax * h_fresh.scales[0])
-        pre, fresh = symmetric("fresh_pre", (size,), "int16", TANH_BOUND), q15("fresh", size)
-        cell, rows = self.cell, slice(2 * size, None)
-        from_x = cell.weight_ih[rows], cell.bias_ih[rows]
-        from_h = cell.weight_hh[rows], cell.bias_hh[rows]
+        made, pre = self._fresh(parts, h, h8, gates[0], ranges)
+        fresh = q15("fresh", size)
         ops += [
-            linear_op("x_linear", from_x, inputs.outputs[0], x_fresh),
-            linear_op("h_linear", from_h, h8, h_fresh),
-            Gate.quantize("reset_h", h_fresh, gates[0], kept),
-            Add.quantize("fresh_sum", x_fresh, kept, pre),
+            *made,
             Lut.quantize("fresh_act", pre, fresh, "tanh", TABLE_STEP_BITS),
             Mix.quantize("mix", fresh, h, gates[1], h_next),
         ]
         return LoweredCell(tuple(ops), (State(h, h_next, 0),), h_next)
+
+    def _fresh(
+        self, parts: tuple[QTensor, ...], h: QTensor, h8: QTensor, reset: QTensor, ranges: Ranges
+    ) -> tuple[list[AbstractOp], QTensor]:
+        """Return the operators of what tanh reads, and that vector."""
+        size = self.hidden_size
+        x_fresh, h_fresh = (
+            symmetric_of(name, (size,), "int16", ranges) for name in ("x_fresh", "h_fresh")
+        )
+        kept = symmetric("h_kept", (size,), "int16", h_fresh.qmax * h_fresh.scales[0])
+        pre = symmetric("fresh_pre", (size,), "int16", TANH_BOUND)
+        cell, rows = self.cell, slice(2 * size, None)
+        from_x = cell.weight_ih[rows], cell.bias_ih[rows]
+        from_h = cell.weight_hh[rows], cell.bias_hh[rows]
+        inputs = Concat.join("input", parts, "x_all")
+        return [
+            inputs,
+            linear_op("x_linear", from_x, inputs.outputs[0], x_fresh),
+            linear_op("h_linear", from_h, h8, h_fresh),
+            Gate.quantize("reset_h", h_fresh, reset, kept),
+            Add.quantize("fresh_sum", x_fresh, kept, pre),
+        ], pre
 
     def _rows(self, name: str, index: int, z: QTensor, y: QTensor) -> Linear:
         """Return the product of one gate with [x; h]."""
@@ -114,3 +128,38 @@ class Gru(nn.Module):
         cell = self.cell
         weight = torch.cat((cell.weight_ih[rows], cell.weight_hh[rows]), 1)
         return linear_op(name, (weight, cell.bias_ih[rows] + cell.bias_hh[rows]), z, y)
+
+
+class ResetFirstGru(Gru):
+    """GRU cell of Cho et al. 2014 as published, and of Keras with reset_after=False.
+
+    n = tanh(W_n x + b_n + U_n (r h) + c_n), all else as in Gru.
+    """
+
+    def forward(self, x: Tensor, dt: Tensor, h: Tensor, tap: Tap = no_tap) -> tuple[Tensor, Tensor]:
+        """Scan over time: h' of each step (B, T, H), and the last one; all ranges are static."""
+        outputs, cell, size = [], self.cell, self.hidden_size
+        driven = functional.linear(x, cell.weight_ih, cell.bias_ih + cell.bias_hh)
+        gates, news = cell.weight_hh[: 2 * size], cell.weight_hh[2 * size :]
+        for t in range(x.shape[1]):
+            from_gates, from_x = torch.split(driven[:, t], [2 * size, size], -1)
+            r, z = torch.sigmoid(from_gates + functional.linear(h, gates)).chunk(2, -1)
+            fresh = torch.tanh(from_x + functional.linear(r * h, news))
+            h = (1 - z) * fresh + z * h
+            outputs.append(h)
+        return torch.stack(outputs, 1), h
+
+    def _fresh(
+        self, parts: tuple[QTensor, ...], h: QTensor, h8: QTensor, reset: QTensor, ranges: Ranges
+    ) -> tuple[list[AbstractOp], QTensor]:
+        size = self.hidden_size
+        kept = replace(h, name="h_kept")
+        kept8 = replace(h8, name="h_kept8")
+        join = Concat.join("fresh_input", (*parts, kept8), "z_fresh")
+        pre = symmetric("fresh_pre", (size,), "int16", TANH_BOUND)
+        return [
+            Gate.quantize("reset_h", h, reset, kept),
+            Requantize.quantize("narrow_kept", kept, kept8),
+            join,
+            self._rows("fresh_linear", 2, join.outputs[0], pre),
+        ], pre

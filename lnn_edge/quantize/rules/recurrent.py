@@ -23,12 +23,13 @@ from lnn_edge.nn.cells.cfc import Cfc
 from lnn_edge.nn.cells.convlstm2d import ConvLstm2d
 from lnn_edge.nn.cells.gru import Gru
 from lnn_edge.nn.cells.lstm import LstmCell
+from lnn_edge.nn.cells.simple_rnn import SimpleRnn
 from lnn_edge.nn.recurrent import Recurrent, cell_prefix
 from lnn_edge.nn.trace import where
 from lnn_edge.quantize.lowering import NOWHERE, Lowering, Rule, Value, parameters_of
 from lnn_edge.quantize.rules.rows import laid_out
 
-OUTPUT_IS_STATE = (Cfc, Gru, LstmCell)
+OUTPUT_IS_STATE = (Cfc, Gru, LstmCell, SimpleRnn)
 
 
 def recur(lowering: Lowering, node: fx.Node) -> None:

@@ -1,8 +1,7 @@
-"""config.json of a .keras file -> what it tells of its one liquid cell. Nothing in it is run."""
+"""Configuration of a liquid layer of Keras -> what it tells of its cell. Nothing in it is run."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar, get_args
@@ -11,10 +10,8 @@ from lnn_edge.errors import DataError
 from lnn_edge.files import tables
 from lnn_edge.nn.cells.cfc import Activation, Mode
 
-MODELS = ("Sequential", "Functional")
 KINDS = {"ncps>CfCCell": "cfc", "ncps>WiredCfCCell": "wired_cfc", "ncps>LTCCell": "ltc"}
-IDLE = ("Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "AlphaDropout")
-ALONE = "needed is one CfC or LTC layer of ncps by itself; save a model of that layer alone"
+ELSE = "take a CfC or LTC of ncps.keras"
 Json = Mapping[str, Any]
 T = TypeVar("T")
 
@@ -52,18 +49,11 @@ class _Object:
     config: dict[str, Any]
     module: str | None = None
     registered_name: str | None = None
-    inbound_nodes: tuple[dict[str, Any], ...] = ()
-
-
-@dataclass(frozen=True)
-class _Model:
-    layers: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)
 class _Rnn:
     cell: dict[str, Any]
-    go_backwards: bool
 
 
 @dataclass(frozen=True)
@@ -92,37 +82,25 @@ class _Ltc:
     output_mapping: str | None
 
 
-def read_keras_config(where: str, raw: bytes) -> KerasConfig:
-    """Return what the configuration of a saved Keras model tells.
+def liquid_config(where: str, config: Json) -> KerasConfig:
+    """Return what the configuration of a liquid layer, or of an RNN around a cell, tells.
 
     Args:
-        where: File that it is from, for messages.
-        raw: JSON.
+        where: Layer and file that it is from, for messages.
+        config: What its get_config() returned.
 
     Raises:
-        DataError: It is damaged, or no model of one liquid layer by itself that a stream can have.
+        DataError: It is damaged, or no liquid cell of ncps.
     """
-    try:
-        values = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is damaged ({error!r}); save the model again") from None
-    layer = _only_layer(where, _pick(_Object, values, where))
-    if layer.class_name not in ("CfC", "LTC", "RNN"):
-        raise DataError(f"{where}: a layer {layer.class_name} is no liquid layer; {ALONE}")
-    rnn = _pick(_Rnn, layer.config, where)
-    if rnn.go_backwards:
-        raise DataError(
-            f"{where}: {layer.class_name} has go_backwards, so it reads from the end, which no "
-            "stream can; train it forwards"
-        )
+    rnn = _pick(_Rnn, config, where)
     cell = _pick(_Object, rnn.cell, where)
     if cell.registered_name == "ncps>MixedMemoryRNN":
         memory = _pick(_MixedMemory, cell.config, where)
         if "backbone_layers" not in memory.rnn_cell:
-            raise DataError(f"{where}: mixed memory is known around a CfCCell alone; {ALONE}")
+            raise DataError(f"{where}: mixed memory is known around a CfCCell alone; {ELSE}")
         inside = _of_cell(where, "ncps>CfCCell", memory.rnn_cell, None)
         return replace(inside, kind="mixed_memory", forget_bias=memory.forget_gate_bias)
-    wiring = layer.config.get("units", cell.config.get("wiring"))
+    wiring = config.get("units", cell.config.get("wiring"))
     return _of_cell(where, str(cell.registered_name), cell.config, wiring)
 
 
@@ -133,28 +111,9 @@ def _pick(cls: type[T], values: Any, where: str) -> T:
     return tables.build(cls, known, where, DataError)
 
 
-def _only_layer(where: str, model: _Object) -> _Object:
-    """Return the one layer of a model that computes something when nothing is trained."""
-    if model.class_name not in MODELS:
-        raise DataError(f"{where}: a model of class {model.class_name} is not known; {ALONE}")
-    layers = [_pick(_Object, v, where) for v in _pick(_Model, model.config, where).layers]
-    inputs = [v for v in layers if v.class_name == "InputLayer"]
-    others = [v for v in layers if v.class_name not in ("InputLayer", *IDLE)]
-    if len(inputs) > 1:
-        raise DataError(f"{where}: the model has {len(inputs)} inputs; {ALONE}")
-    if len(others) != 1:
-        raise DataError(f"{where}: layers {', '.join(v.class_name for v in others)}; {ALONE}")
-    layer = others[0]
-    if len(layer.inbound_nodes) > 1:
-        raise DataError(
-            f"{where}: {layer.class_name} is applied {len(layer.inbound_nodes)} times; {ALONE}"
-        )
-    return _only_layer(where, layer) if layer.class_name in MODELS else layer
-
-
 def _of_cell(where: str, name: str, config: Json, wiring: Any) -> KerasConfig:
     if name not in KINDS:
-        raise DataError(f"{where}: a cell {name} is no liquid cell of ncps; {ALONE}")
+        raise DataError(f"{where}: a cell {name} is no liquid cell of ncps; {ELSE}")
     kind = KINDS[name]
     drawn = _wiring(where, wiring)
     if kind == "ltc":

@@ -1,4 +1,4 @@
-"""Files of Keras 3 -> the arrays of a liquid cell, by the names that ncps.torch gives them."""
+"""Files of Keras -> variables of layers, and those of a liquid cell by the names of ncps.torch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,12 +18,17 @@ from lnn_edge.errors import DataError, MissingToolError
 from lnn_edge.files.finite import check_finite
 from lnn_edge.files.read import most_unpacked
 from lnn_edge.nn.arrays import AGAIN, Arrays, check_size
-from lnn_edge.nn.keras_config import ALONE, IDLE, KerasConfig
+from lnn_edge.nn.from_keras.graph import KerasLayer
+from lnn_edge.nn.from_keras.liquid_config import KerasConfig
+
+ALONE = "needed is one CfC or LTC layer of ncps by itself; save the whole model, as .keras"
+IDLE = ("Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "AlphaDropout")
 
 KERAS_WEIGHTS, KERAS_CONFIG = "model.weights.h5", "config.json"  # inside a .keras file
 MOST_CONFIG = 1 << 21  # bytes
 # What zipfile raises on files that are not as they should be; ValueError: of a member's name.
 _NO_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
+NEW_FILE = "load it in Keras 3 and save it as .keras"
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # variables of LTCCell in the order in which ncps.keras makes them
 LTC_VARIABLES = (
@@ -52,20 +58,135 @@ def keras_parts(path: Path, raw: bytes) -> dict[str, bytes] | None:
         raise DataError(f"{path} is damaged ({error}); save the model again") from None
 
 
-def keras_arrays(path: Path, raw: bytes, config: KerasConfig | None) -> Arrays:
+class Variables(Protocol):
+    """Variables of a model's layers."""
+
+    def of(self, layer: KerasLayer) -> list[np.ndarray]:
+        """Return the variables of a layer in their order."""
+
+
+@dataclass(frozen=True)
+class PlacedVariables:
+    """Variables of Keras 3, by their place in the file; None for those that are no floats."""
+
+    path: Path
+    arrays: Mapping[str, np.ndarray | None]
+
+    def of(self, layer: KerasLayer) -> list[np.ndarray]:
+        """Return the variables of a layer in their order.
+
+        Raises:
+            DataError: They are no floats.
+        """
+        names = [name for name in self.arrays if name.startswith(f"{layer.place}/")]
+        found = [self.arrays[name] for name in sorted(names, key=_natural)]
+        if any(array is None for array in found[:1]):
+            raise layer.refuse("its weights are no floats; save the model before any quantization")
+        return [array for array in found if array is not None]
+
+    def of_cell(self, layer: KerasLayer) -> Arrays:
+        """Return the variables of a layer's cell, by their place in it."""
+        found = {k: v for k, v in self.arrays.items() if v is not None}
+        return _within(found, f"{layer.place}/cell/")
+
+
+@dataclass(frozen=True)
+class NamedVariables:
+    """Variables of the HDF5 files of Keras 2, by the name of the layer."""
+
+    arrays: Mapping[str, list[np.ndarray]]
+
+    def of(self, layer: KerasLayer) -> list[np.ndarray]:
+        """Return the variables of a layer in their order.
+
+        Raises:
+            DataError: It lies in a model inside the model.
+        """
+        if "/layers" in layer.place.removeprefix("layers"):
+            raise layer.refuse(f"lies in a model inside the model; {NEW_FILE}")
+        return list(self.arrays.get(layer.name.split("/")[0], []))
+
+
+def placed_variables(path: Path, raw: bytes) -> PlacedVariables:
+    """Return the variables in model.weights.h5 of a .keras file.
+
+    Raises:
+        DataError: It is damaged, too large, or holds what is no number.
+    """
+    with _open_hdf5(path, raw) as file:
+        if "_layer_checkpoint_dependencies" in file:
+            raise DataError(f"{path} was saved by Keras 2; {NEW_FILE}")
+        items: dict[str, Any] = {}
+        file.visititems(items.__setitem__)
+        names = [n for n, item in items.items() if hasattr(item, "dtype") and _is_weight(n)]
+        _check_size(path, [items[n] for n in names])
+        arrays = {
+            n: _variable(path, n, items[n]) if items[n].dtype.kind == "f" else None for n in names
+        }
+    return PlacedVariables(path, arrays)
+
+
+def old_parts(path: Path, raw: bytes) -> tuple[bytes, NamedVariables] | None:
+    """Return the configuration and variables of a whole model in HDF5; None if it is none.
+
+    Raises:
+        DataError: It is damaged, too large, or holds what is no number.
+    """
+    with _open_hdf5(path, raw) as file:
+        config = file.attrs.get("model_config")
+        if config is None or "model_weights" not in file:
+            return None
+        layers = file["model_weights"]
+        found = {name: _named(layers[name]) for name in map(_text, layers.attrs["layer_names"])}
+        _check_size(path, [item for items in found.values() for item in items])
+        arrays = {
+            name: [_variable(path, item.name, item) for item in items if item.dtype.kind == "f"]
+            for name, items in found.items()
+        }
+    return (config if isinstance(config, bytes) else str(config).encode()), NamedVariables(arrays)
+
+
+def _named(group: Any) -> list[Any]:
+    return [group[_text(name)] for name in group.attrs["weight_names"]]
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _check_size(path: Path, items: Sequence[Any]) -> None:
+    check_size(str(path), len(items), sum(item.size or 0 for item in items))
+
+
+def _natural(name: str) -> tuple[int, str]:
+    """Return a key that puts vars/10 behind vars/9."""
+    above, _, last = name.rpartition("/")
+    return int(last) if last.isdigit() else -1, above
+
+
+def keras_arrays(path: Path, raw: bytes) -> Arrays:
     """Return the arrays of the one cell in Keras weights, by the names of ncps.torch."""
     with _open_hdf5(path, raw) as file:
         items: dict[str, Any] = {}
         file.visititems(items.__setitem__)
         names = [n for n, item in items.items() if hasattr(item, "dtype") and _is_weight(n)]
         cell = _only_cell(path, names, list(items))
-        check_size(str(path), len(names), sum(items[n].size or 0 for n in names))
+        _check_size(path, [items[n] for n in names])
         variables = {n.removeprefix(cell): _variable(path, n, items[n]) for n in names}
+    return cell_arrays(str(path), variables, None)
+
+
+def cell_arrays(where: str, variables: Arrays, config: KerasConfig | None) -> Arrays:
+    """Return the arrays of a cell by the names of ncps.torch.
+
+    Raises:
+        DataError: It is none of ncps.
+    """
     try:
-        return dict(_renamed(path, variables, config))
+        return dict(_renamed(where, variables, config))
     except KeyError as error:
         raise DataError(
-            f"{path} holds a cell without {error.args[0]}, so no CfC or LTC of ncps; {ALONE}"
+            f"{where} holds a cell without {error.args[0]}, so no CfC or LTC of ncps; {ALONE}"
         ) from None
 
 
@@ -123,11 +244,11 @@ def _variable(path: Path, name: str, item: Any) -> np.ndarray:
 
 
 def _renamed(
-    path: Path, variables: Arrays, config: KerasConfig | None
+    where: str, variables: Arrays, config: KerasConfig | None
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the variables of a Keras cell by the names of ncps.torch."""
     if "vars/10" in variables:
-        yield from _ltc_names(path, variables, config)
+        yield from _ltc_names(where, variables, config)
         return
     if "vars/2" in variables and "rnn_cell/vars/0" in variables:  # LSTM around a cell
         yield "lstm.input_map.weight", variables["vars/0"].T
@@ -143,7 +264,7 @@ def _renamed(
 
 
 def _ltc_names(
-    path: Path, variables: Arrays, config: KerasConfig | None
+    where: str, variables: Arrays, config: KerasConfig | None
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the variables of an LTCCell; a mapping that is not affine has less of them."""
     names = list(LTC_VARIABLES)
@@ -153,7 +274,7 @@ def _ltc_names(
         names += [f"{place}_{letter}" for letter in letters]
     if len(variables) != len(names):
         raise DataError(
-            f"{path} holds an LTC cell of {len(variables)} variables, {len(names)} were expected "
+            f"{where} holds an LTC cell of {len(variables)} variables, {len(names)} were expected "
             f"of mappings {mappings}; save the whole model, as .keras"
         )
     for index, name in enumerate(names):
