@@ -13,7 +13,7 @@ from examples.motion import RATE_HZ, sequences
 from lnn_edge.nn.importer import import_model
 from lnn_edge.nn.ncps import ImportOptions
 
-os.environ.setdefault("KERAS_BACKEND", "torch")  # before Keras is imported; any backend will do
+os.environ.setdefault("KERAS_BACKEND", "torch")  # before Keras is imported
 
 
 def save(path: Path) -> None:

@@ -113,7 +113,7 @@ class _Reader:
 
     def read(self, model: Json) -> KerasGraph:
         if not isinstance(model, dict):
-            raise DataError(f"{self.where}: needed a table, got {shown(repr(model))}")
+            raise DataError(f"{self.where} must be a table, not {shown(repr(model))}")
         self._check_model(model)
         shape = _input_shape(model)
         if shape is None:
