@@ -146,19 +146,14 @@ def _prove(
     from lnn_edge.build.cmake import build
     from lnn_edge.build.project import open_project
     from lnn_edge.build.size import Limits
-    from lnn_edge.codegen.project import export
+    from lnn_edge.codegen.exporters import export_model
     from lnn_edge.data.registry import load_dataset
-    from lnn_edge.device.board import load_board
     from lnn_edge.errors import VerificationError
-    from lnn_edge.graph.file import load_graph
-    from lnn_edge.nn.model_card import unlearned_beside
     from lnn_edge.verify.result import write_verification
     from lnn_edge.verify.verify import verify_project
 
-    graph = load_graph(graph_path)
     with steps.step(f"export and build, {dataset}") as remark:
-        unlearned = unlearned_beside(graph_path, graph)
-        export(graph, load_board(BOARD), folder, None, unlearned, force=force)
+        export_model(graph_path, BOARD, folder, force=force)
         size = build(folder, "board", Limits(MAX_FLASH, MAX_RAM)).size
         assert size is not None
         remark(f"flash {size.flash_bytes}, RAM {size.ram_bytes} + stack {size.stack_bytes} bytes")
