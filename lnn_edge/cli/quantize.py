@@ -14,6 +14,7 @@ from lnn_edge.cli.own import own_options, source_from
 
 if TYPE_CHECKING:
     from lnn_edge.graph.fidelity import Resolution
+    from lnn_edge.graph.qgraph import QGraph
 
 
 @click.command(name="quantize")
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Sequences for an imported model: .npy of (N, T, channels) or (T, channels).",
 )
+@click.option("--verbose", is_flag=True, help="All operators, not the worst five.")
 @force_option
 @data_dir_option
 @json_option
@@ -36,6 +38,7 @@ def command(
     data: Path | None,
     channels: tuple[str, ...],
     calibration: Path | None,
+    verbose: bool,
     force: bool,
     data_dir: str | None,
     as_json: bool,
@@ -90,7 +93,17 @@ def command(
         f"{facts['operators']} operators, {facts['macs']} multiply-accumulates: {facts['graph']}"
     )
     _show([Resolution(**row) for row in report["resolution"]], report["float_error"])
+    _show_operators(graph, verbose)
     console().print(f"next: lnn-edge export {facts['graph']} --board stm32f746 -o firmware")
+
+
+def _show_operators(graph: QGraph, verbose: bool) -> None:
+    """Print what the integers of operators are worth, as wide as they are."""
+    from lnn_edge.graph.summary import summary, worst
+
+    text = summary(graph) if verbose else worst(graph)
+    if text:
+        click.echo(text if verbose else f"operators furthest from the model:\n{text}")
 
 
 def _show(resolutions: list[Resolution], float_error: dict[str, float] | None) -> None:

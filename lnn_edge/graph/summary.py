@@ -34,6 +34,28 @@ def summary(graph: QGraph) -> str:
     return "\n".join([*lines, *_outputs(graph, facts)])
 
 
+def worst(graph: QGraph, most: int = 5) -> str:
+    """Return the operators whose integers are furthest from the module's values, worst first.
+
+    Args:
+        graph: With a reference; without one there is nothing to tell, "".
+        most: How many.
+    """
+    facts = {} if graph.reference is None else graph.reference.tensors
+    known = [op for op in graph.ops if op.outputs[0].name in facts]
+    known = [op for op in known if facts[op.outputs[0].name].span]
+    order = sorted(known, key=lambda op: -_share(facts[op.outputs[0].name]))
+    rows = [HEAD, *(_row(op, facts) for op in order[:most])]
+    if len(rows) == 1:
+        return ""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
+    return "\n".join(_line(row, widths) for row in rows)
+
+
+def _share(facts: TensorFacts) -> float:
+    return facts.rmse / facts.span
+
+
 def _line(row: tuple[str, ...], widths: list[int]) -> str:
     cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
     return ("  " + "  ".join(cells)).rstrip()

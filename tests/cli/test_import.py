@@ -298,3 +298,18 @@ def test_two_imported_models_link_in_one_program(sequences: Path, tmp_path: Path
     command = ["cc", *flags, *sources, "-lm", "-o", tmp_path / "both"]
     subprocess.run([str(part) for part in command], check=True)
     subprocess.run([str(tmp_path / "both")], check=True)
+
+
+def test_quantize_tells_the_operators_furthest_from_the_model(
+    model: Path, sequences: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "policy"
+    shutil.copytree(model, folder)
+    again = ("quantize", folder, "--calibration", sequences, "--force")
+    short, long = call(*again).out, call(*again, "--verbose").out
+    rows = short.split("furthest from the model:\n")[1].splitlines()
+    shares = [float(row.split()[-1].rstrip("%")) for row in rows[1:6] if row.endswith("%")]
+    assert shares
+    assert shares == sorted(shares, reverse=True)
+    assert "every frame" in long
+    assert "every frame" not in short

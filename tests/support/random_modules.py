@@ -26,6 +26,7 @@ ACTIVATIONS = (
 )
 REASONS = (
     "frame by frame",
+    "pads another axis than time",
     "no range was observed",
     "exist at different times",
     "lie apart in memory",
