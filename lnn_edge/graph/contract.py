@@ -99,7 +99,7 @@ def contract_of(metadata: object) -> Contract:
 
 
 def _check_json(where: str, value: object) -> None:
-    """Refuse what is no JSON, and text that could not be shown on one line."""
+    """Refuse anything but JSON, and text that could not be shown on one line."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             check_text(f"{where}: key", key)

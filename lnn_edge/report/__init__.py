@@ -25,7 +25,7 @@ def write_report(folder: Path, path: Path, *, force: bool = False) -> Path:
     Args:
         folder: What `lnn-edge export` wrote, at best built and verified.
         path: Of the page.
-        force: Whether to replace what is no report.
+        force: Whether to replace another file.
 
     Raises:
         UsageError: The folder is no export, one of its files is damaged, or see save.
@@ -50,7 +50,7 @@ def save(report: Report, path: Path, *, force: bool = False) -> Path:
     Args:
         report: To be shown.
         path: Of the page; an earlier report there is replaced.
-        force: Whether to replace what is no report.
+        force: Whether to replace another file.
 
     Raises:
         UsageError: The path cannot be written, or holds what is no report.

@@ -14,7 +14,7 @@ MOST_RECORDS = 10_000  # in one file
 
 @dataclass(frozen=True)
 class Hints:
-    """What a user tells of files that do not tell it themselves; None looks in the file.
+    """What a user says about files that do not tell it themselves; None looks in the file.
 
     Attributes:
         rate_hz: Samples per second, of files without a time column or a rate.

@@ -111,7 +111,7 @@ def placed_variables(path: Path, raw: bytes) -> PlacedVariables:
     """Return the variables in model.weights.h5 of a .keras file.
 
     Raises:
-        DataError: It is damaged, too large, or holds what is no number.
+        DataError: It is damaged, too large, or holds something else than numbers.
     """
     with _open_hdf5(path, raw) as file:
         if "_layer_checkpoint_dependencies" in file:
@@ -130,7 +130,7 @@ def old_parts(path: Path, raw: bytes) -> tuple[bytes, NamedVariables] | None:
     """Return the configuration and variables of a whole model in HDF5; None if it is none.
 
     Raises:
-        DataError: It is damaged, too large, or holds what is no number.
+        DataError: It is damaged, too large, or holds something else than numbers.
     """
     with _open_hdf5(path, raw) as file:
         config = file.attrs.get("model_config")

@@ -1,4 +1,4 @@
-"""Configuration of a liquid layer of Keras -> what it tells of its cell. Nothing in it is run."""
+"""Configuration of a liquid layer of Keras -> the form of its cell. Nothing in it is run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class KerasConfig:
-    """What config.json tells of a cell; None where there is no such thing.
+    """What config.json says about a cell; None where it says nothing.
 
     Attributes:
         kind: Kind of cell, as in table.KINDS.
