@@ -35,7 +35,7 @@ def completed(values: Values, base: Values) -> dict[str, Any]:
 def override(values: Values, settings: Sequence[str]) -> dict[str, Any]:
     """Return a recipe with settings as TOML has them: "training.epochs=5", "name=mine".
 
-    A key without its table is looked for in all of them; a value that does not parse as TOML is a string.
+    A key without its table is looked for in all of them; other values than TOML are strings.
 
     Raises:
         UsageError: A setting is no key=value, or its key is unknown or in several tables.
