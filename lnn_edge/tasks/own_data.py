@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -233,12 +234,13 @@ def _of_fold(recordings: Sequence[Labelled], fold: int | None) -> list[Labelled]
 
 
 def check_leaks(training: Sequence[Labelled], others: Sequence[Labelled]) -> None:
-    """Refuse a subject or a record on both sides of a split.
+    """Refuse a subject, or a recording under two names, on both sides of a split.
 
     Raises:
         DataError: There is one.
     """
     subjects = {r.patient: r.name for r in training}
+    signals = {_digest(r): r.name for r in training} if others else {}
     for other in others:
         if other.patient in subjects:
             raise DataError(
@@ -246,6 +248,16 @@ def check_leaks(training: Sequence[Labelled], others: Sequence[Labelled]) -> Non
                 f"{subjects[other.patient]}; figures would say nothing of other people: split by "
                 "subject"
             )
+        twin = signals.get(_digest(other))
+        if twin is not None:
+            raise DataError(
+                f"{other.name} and {twin} hold the same signal and are on both sides of the split; "
+                "delete one of them"
+            )
+
+
+def _digest(recording: Labelled) -> bytes:
+    return hashlib.sha256(recording.frames.tobytes()).digest()
 
 
 def counted(parts: Parts) -> str:

@@ -139,6 +139,16 @@ def test_folders_are_sides_of_a_split_and_a_subject_on_both_is_refused(tmp_path:
     assert [r["name"] for r in judged["records"]] == ["test/w2"]
 
 
+def test_a_recording_under_two_names_on_both_sides_is_refused(tmp_path: Path) -> None:
+    data = write_walks(tmp_path / "data", 3)
+    text = (data / "w0.csv").read_text()
+    (data / "copy.csv").write_text(text.replace(",p0", ",p9"))
+    options = (*WALKS, "--fold", "0", "-o", tmp_path / "m")
+    refused = call("train", "har-cfc", "--data", data, *options)
+    assert refused.code == 2
+    assert "w0 and copy hold the same signal and are on both sides" in refused.err
+
+
 def test_a_task_file_and_a_map_of_labels_give_classes(walks: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.toml"
     labels.write_text('walk = "moving"\nrest = "still"\n')
