@@ -113,6 +113,7 @@ METADATA: dict[str, object] = {
     "dt": 0.02,
     "unlearned": ["V"],
     "calibration_records": ["100", "101"],
+    "task_file": {"labels": {"kind": "event"}, "words": {"event": "R peak"}},
     "dataset": "mitdb",
     "weights_sha256": "00",
 }
