@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnn_edge.data.registry import load_dataset
+from lnn_edge.tasks.recordings import load_labelled
 
 RATE_HZ = 90
 
@@ -12,7 +12,7 @@ RATE_HZ = 90
 def sequences(frames: int = 300) -> np.ndarray:
     """Return (N, frames, 2) float32, two sequences of each recording."""
     found = []
-    for recording in load_dataset("excerpts"):
+    for recording in load_labelled("excerpts"):
         mv = recording.frames[: 8 * frames].reshape(2, frames, 4, 2).mean(2) / 200
         found.append(mv)
     return np.concatenate(found).astype(np.float32)

@@ -92,18 +92,21 @@ def train(
     """
     from dataclasses import replace
 
-    from lnn_edge.data.registry import find_dataset, load_dataset
+    from lnn_edge.data.registry import find_dataset
     from lnn_edge.files.packages import need_torch
+    from lnn_edge.tasks.recordings import load_labelled
 
     need_torch()
     from lnn_edge.train.loop import train as train_recipe
-    from lnn_edge.train.recipe import load_recipe
+    from lnn_edge.train.recipe import load_recipe, task_of_recipe
 
     known = load_recipe(recipe)
     training = replace(known.training, epochs=epochs or known.training.epochs)
     known = replace(known, dataset=dataset or known.dataset, training=training)
     split = find_dataset(known.dataset).training_split
-    recordings = load_dataset(known.dataset, data_dir, split, lead=known.lead or None)
+    recordings = load_labelled(
+        known.dataset, data_dir, split, lead=known.lead or None, task=task_of_recipe(known)
+    )
     train_recipe(known, recordings, (), Path(to), seed=seed, device=device)
     return Path(to)
 

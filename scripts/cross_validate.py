@@ -16,19 +16,21 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.data.registry import Signal, find_dataset, load_dataset
+from lnn_edge.data.registry import find_dataset
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.sim.predict import DecisionSequence
 from lnn_edge.quantize.trained import quantize
 from lnn_edge.tasks.beats.augmentation import BeatAugmentation
 from lnn_edge.tasks.judge import Figures, judge
+from lnn_edge.tasks.labelled import Labelled
 from lnn_edge.tasks.metrics.single_label import integer_scores
+from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.train.checkpoint import float_scores, prepare
 from lnn_edge.train.loop import train
 from lnn_edge.train.recipe import Recipe, load_recipe
 
 RESAMPLES = 1000
-Records = Sequence[Signal]
+Records = Sequence[Labelled]
 ABLATIONS = ("none", "encoder_only", "state_reset", "lstm", "shuffle_dt", "no_wait")
 
 
@@ -45,12 +47,12 @@ def ablate(recipe: Recipe, ablation: str) -> Recipe:
 def splits(recipe: Recipe, data_dir: str, has_test: bool) -> Iterator[tuple[Records, Records]]:
     """Give pairs of recordings to train on and to judge."""
     if has_test:
-        develop, test = (load_dataset(recipe.dataset, data_dir, s) for s in ("develop", "test"))
+        develop, test = (load_labelled(recipe.dataset, data_dir, s) for s in ("develop", "test"))
         yield develop, test
         return
     for fold in range(find_dataset(recipe.dataset).fold_count):
         parts = ("train", "validation")
-        training, held_out = (load_dataset(recipe.dataset, data_dir, s, fold=fold) for s in parts)
+        training, held_out = (load_labelled(recipe.dataset, data_dir, s, fold=fold) for s in parts)
         yield training, held_out
 
 

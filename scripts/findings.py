@@ -16,15 +16,16 @@ from pathlib import Path
 import numpy as np
 
 from lnn_edge.data.cpsc2018 import FOLD_COUNT, NAME, names_of
-from lnn_edge.data.diagnosis_record import CLASSES, DiagnosisRecord
-from lnn_edge.data.registry import load_dataset
+from lnn_edge.data.twelve_leads import FINDINGS
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence
 from lnn_edge.quantize.trained import quantize
 from lnn_edge.tasks.findings.front_end import LEADS
+from lnn_edge.tasks.labelled import Labelled
 from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation, evaluate_findings
 from lnn_edge.tasks.metrics.single_label import integer_scores
+from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.train.checkpoint import Trained, float_scores, load_trained, prepare
 from lnn_edge.train.loop import train
 from lnn_edge.train.recipe import Recipe, compressed, load_recipe
@@ -84,7 +85,7 @@ def trained_run(recipe: str, fold: int, seed: int, data_dir: str | None, runs: P
     """Return the network of a fold, trained unless it is there."""
     folder = runs / f"{recipe}-{seed}-{fold}"
     if not (folder / "model.safetensors").is_file():
-        learned = load_dataset(NAME, data_dir, "train", fold=fold)
+        learned = load_labelled(NAME, data_dir, "train", fold=fold)
         train(plan_of(recipe), learned, (), folder, seed=seed)
     return load_trained(folder)
 
@@ -114,7 +115,7 @@ def hold_out(recipe: str, seed: int, data_dir: str | None, runs: Path) -> Held:
     """Judge every record by the network that has not seen it."""
     held, ready = Held([], [], [], {}), dict[str, DecisionSequence]()
     long_run = None
-    records = load_dataset(NAME, data_dir)
+    records = load_labelled(NAME, data_dir)
     for fold in range(FOLD_COUNT):
         trained = trained_run(recipe, fold, seed, data_dir, runs)
         if not ready:  # the front end does not depend on training
@@ -139,10 +140,11 @@ def hold_out(recipe: str, seed: int, data_dir: str | None, runs: Path) -> Held:
     return replace(held, long_run=long_run)
 
 
-def run_on(trained: Trained, graph: QGraph, judged: Sequence[DiagnosisRecord]) -> LongRun:
+def run_on(trained: Trained, graph: QGraph, judged: Sequence[Labelled]) -> LongRun:
     """Judge records as one, and each by itself."""
     frames = np.concatenate([r.frames for r in judged])
-    whole = [DiagnosisRecord("all", "nobody", frames, judged[0].findings)]
+    first = judged[0]
+    whole = [replace(first, record=replace(first.record, name="all", samples=frames))]
     floats, errors = scores_and_errors(trained, graph, whole)
     _, alone = scores_and_errors(trained, graph, judged)
     span = float(floats.min()), float(floats.max())
@@ -150,7 +152,7 @@ def run_on(trained: Trained, graph: QGraph, judged: Sequence[DiagnosisRecord]) -
 
 
 def scores_and_errors(
-    trained: Trained, graph: QGraph, records: Sequence[DiagnosisRecord]
+    trained: Trained, graph: QGraph, records: Sequence[Labelled]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return float scores of all records, one after the other, and integers minus floats."""
     floats = np.concatenate(float_scores(trained.network, prepare(trained.network, records)))
@@ -169,15 +171,15 @@ def until(held: Held, seconds: float) -> FindingsEvaluation | None:
     if not any(k.any() for k in kept):
         return None
     scores = [v[k] for v, k in zip(held.integers, kept, strict=True)]
-    return evaluate_findings(held.sequences, scores, CLASSES)
+    return evaluate_findings(held.sequences, scores, FINDINGS)
 
 
 def auroc_over_loss(held: Held) -> list[float]:
     """Return the mean AUROC with 0 to 11 leads lost."""
-    means = [evaluate_findings(held.sequences, held.floats, CLASSES).macro_auroc]
+    means = [evaluate_findings(held.sequences, held.floats, FINDINGS).macro_auroc]
     for count in range(1, len(LEADS)):
         each = [
-            evaluate_findings(held.sequences, held.lost[count, d], CLASSES).macro_auroc
+            evaluate_findings(held.sequences, held.lost[count, d], FINDINGS).macro_auroc
             for d in range(DRAWS)
         ]
         means.append(float(np.mean(each)))
@@ -188,10 +190,10 @@ def accuracy_rows(results: dict[str, list[Held]]) -> Iterator[str]:
     """Return a row per network: means over seeds, the interval of the first."""
     for recipe, seeds in results.items():
         judged = [
-            evaluate_findings(h.sequences, h.integers, CLASSES, RESAMPLES if i == 0 else 0)
+            evaluate_findings(h.sequences, h.integers, FINDINGS, RESAMPLES if i == 0 else 0)
             for i, h in enumerate(seeds)
         ]
-        floats = [evaluate_findings(h.sequences, h.floats, CLASSES) for h in seeds]
+        floats = [evaluate_findings(h.sequences, h.floats, FINDINGS) for h in seeds]
         low, high = judged[0].intervals["macro_auroc"]
         cells = []
         for name in JUDGED:
@@ -333,7 +335,7 @@ def document(
     """Return the document."""
     first = next(iter(results.values()))[0]
     known = np.array([s.labels[0] for s in first.sequences])
-    present = dict(zip(CLASSES, (known == 1).sum(0).tolist(), strict=True))
+    present = dict(zip(FINDINGS, (known == 1).sum(0).tolist(), strict=True))
     head = HEAD.format(
         records=len(first.sequences),
         counts=", ".join(f"{c} {present[c]}" for c in JUDGED),

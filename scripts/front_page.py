@@ -16,12 +16,12 @@ import numpy as np
 import lnn_edge as le
 from lnn_edge.build.size import SizeReport
 from lnn_edge.data.embedded import folder_of_pieces
-from lnn_edge.data.registry import load_dataset
 from lnn_edge.device.board import Board, list_boards
 from lnn_edge.files.model_facts import OnBoard, read_facts
 from lnn_edge.files.shipped import shipped_folder, shipped_names
 from lnn_edge.report.markup import Html, element, join, label, path, rectangle, svg
 from lnn_edge.tasks.predicted import Predicted
+from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.verify.result import Verification
 
 MODEL, BOARD, RECORD = "ecg-beats-cfc", "stm32f746", "200_1490"
@@ -76,7 +76,7 @@ def strip(said: Predicted) -> Iterator[Html]:
 def annotated(said: Predicted) -> list[str]:
     """Return the class that the annotations give each beat."""
     classes = le.load(MODEL).classes
-    (recording,) = load_dataset("excerpts", None, "all", records=(RECORD,))
+    (recording,) = load_labelled("excerpts", None, "all", records=(RECORD,))
     return [classes[i] for i in recording.labels_at(said.stamps).tolist()]
 
 

@@ -17,7 +17,6 @@ import tomli_w
 
 import lnn_edge as le
 from lnn_edge.build.cmake import OverBudgetError
-from lnn_edge.data.registry import load_dataset
 from lnn_edge.device.board import list_boards, load_board
 from lnn_edge.errors import BuildError
 from lnn_edge.files.model_facts import FACTS, Measured, OnBoard, read_facts
@@ -27,6 +26,7 @@ from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.stage import EveryTrigger
 from lnn_edge.report.facts import collect
+from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.tasks.registry import task_of
 from lnn_edge.verify.verify import verify_project
 
@@ -43,7 +43,7 @@ def measure(graph: QGraph, place: Path) -> Measured:
     if task is None or not task.shown:
         raise SystemExit(f"{graph.name}: no recordings of its task are part of lnn-edge")
     dataset = task.shown
-    recordings = load_dataset(dataset)[:2]
+    recordings = load_labelled(dataset)[:2]
     found = verify_project(project, "virtual", recordings, dataset=dataset)
     if found.mismatches or found.decision_cost is None:
         raise SystemExit(f"{graph.name}: {found.mismatches} mismatches; it is not measured")

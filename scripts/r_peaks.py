@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lnn_edge.data import mitdb
-from lnn_edge.data.recording import CLASSES, NOT_SCORED, TOLERANCE_S, Recording, match_beats
+from lnn_edge.data.aami import CLASSES
 from lnn_edge.data.registry import find_dataset
 from lnn_edge.data.wfdb_folder import read_record, wfdb_library
 from lnn_edge.errors import DataError
@@ -25,10 +25,14 @@ from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.sim.batch import Events, event_inputs, run_input_stage, stamps_of_events
 from lnn_edge.graph.stage import event_trigger
 from lnn_edge.tasks.beats.find_beats import find_beats
+from lnn_edge.tasks.labelled import NOT_SCORED, Labelled, match_events
+from lnn_edge.tasks.recordings import label
+from lnn_edge.tasks.registry import find_task
 
 RATE_HZ = 360
+BEATS = find_task("beats")
 LEARNING_S = 300  # the first five minutes, which EC57 leaves out
-TOLERANCE = round(TOLERANCE_S * RATE_HZ)
+TOLERANCE = round(BEATS.tolerance_s * RATE_HZ)
 GROUPS = {"DS1": mitdb.DS1, "DS2": mitdb.DS2, "paced": mitdb.PACED}
 
 
@@ -45,13 +49,14 @@ class Detection:
     offset: float
 
 
-def read(folder: Path, name: str) -> Recording | None:
+def read(folder: Path, name: str) -> Labelled | None:
     """Read a record in the model's contract, with MLII or whatever its first lead is."""
     try:
         record = read_record(folder, name, mitdb.patient_of(name))
     except DataError:
         return None
-    return record.to_contract("MLII" if "MLII" in record.leads else record.leads[0])
+    leads = [c.name for c in record.channels]
+    return label(record, BEATS.with_channels({"MLII": "MLII" if "MLII" in leads else leads[0]}))
 
 
 def flutter(folder: Path, name: str) -> list[tuple[int, int]]:
@@ -71,35 +76,35 @@ def outside(stamps: np.ndarray, stretches: list[tuple[int, int]]) -> np.ndarray:
     return stamps[~inside]
 
 
-def compare(record: Recording, events: np.ndarray, stretches: list[tuple[int, int]]) -> Detection:
+def compare(record: Labelled, events: np.ndarray, stretches: list[tuple[int, int]]) -> Detection:
     """Match events with beats."""
     group = next(g for g, names in GROUPS.items() if record.name in names)
-    beats, events = outside(record.beats, stretches), outside(events, stretches)
+    beats, events = outside(record.events, stretches), outside(events, stretches)
     counts = []
     for start in (0, LEARNING_S * RATE_HZ):
         b, e = beats[beats >= start], events[events >= start]
-        stamp, beat = match_beats(b, e, TOLERANCE)
+        stamp, beat = match_events(b, e, TOLERANCE)
         counts.append((len(stamp), len(b) - len(stamp), len(e) - len(stamp)))
         if start == 0:
             offset = float(np.median(e[stamp] - b[beat])) if len(stamp) else float("nan")
     return Detection(record.name, group, *counts[0], counts[1], offset)
 
 
-def classify(graph: QGraph, record: Recording, events: Events) -> tuple[np.ndarray, np.ndarray]:
+def classify(graph: QGraph, record: Labelled, events: Events) -> tuple[np.ndarray, np.ndarray]:
     """Return stamps and predicted classes of the decisions on a record."""
     stage, trigger = graph.deciding_stage, event_trigger(graph.deciding_stage)
-    stamps, inputs = event_inputs(trigger, graph.ring(trigger.ring), record.adc, events)
+    stamps, inputs = event_inputs(trigger, graph.ring(trigger.ring), record.frames, events)
     state = interpreter.initial_state(stage, (1,))
     given = {name: x[:, None] for name, x in inputs.items()}
     scores, _ = interpreter.run_sequence(stage, given, state, (graph.output.name,))
     return stamps, scores[graph.output.name][:, 0].argmax(1)
 
 
-def tally(record: Recording, stamps: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+def tally(record: Labelled, stamps: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Return rows of true classes and "no beat", columns of predicted ones and "not decided"."""
     count = len(CLASSES)
     table = np.zeros((count + 1, count + 1), int)
-    stamp, beat = match_beats(record.beats, stamps, TOLERANCE)
+    stamp, beat = match_events(record.events, stamps, TOLERANCE)
     labels = record.labels[beat]
     scored = labels != NOT_SCORED
     np.add.at(table, (labels[scored], predicted[stamp][scored]), 1)
@@ -175,13 +180,13 @@ def main() -> None:
     found = run_input_stage(alone, [r.adc for r in records])
     detections, tables = [], {}
     for record, values in zip(records, found, strict=True):
-        events = stamps_of_events(trigger, record.beats, values)
+        events = stamps_of_events(trigger, record.events, values)
         detections.append(compare(record, events.stamps, flutter(folder, record.name)))
         group = detections[-1].group
         if group == "paced":
             continue
         for kind, model, used in (
-            ("given", graph, Events.without_delay(record.beats)),
+            ("given", graph, Events.without_delay(record.events)),
             ("found", alone, events),
         ):
             table = tally(record, *classify(model, record, used))

@@ -16,8 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lnn_edge.data.recording import Recording
-from lnn_edge.data.registry import load_dataset
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.nn.cells.cfc import Cfc, CfcConfig
@@ -29,6 +27,7 @@ from lnn_edge.nn.cells.wired_cfc import WiredCfc
 from lnn_edge.nn.cells.wirings import auto_ncp, fully_connected, ncp
 from lnn_edge.nn.recurrent import Recurrent
 from lnn_edge.quantize.module import quantize_module
+from lnn_edge.tasks.recordings import load_labelled
 
 STEPS, RATE_HZ, LEADS, HIDDEN = 10_000, 360, 2, 8
 RECORD, LATER = "100", 200_000  # calibration begins at that sample
@@ -208,10 +207,9 @@ def plot(outcomes: Mapping[str, Outcome]) -> str:
 
 def ecg_of(data_dir: str, start: int) -> np.ndarray:
     """Return STEPS samples of the record in mV, (T, 2)."""
-    (recording,) = load_dataset("mitdb", data_dir, records=[RECORD])
-    assert isinstance(recording, Recording)
-    adc = recording.adc[start : start + STEPS]
-    return (adc - np.array(recording.adc_zero)) / np.array(recording.gain)
+    (recording,) = load_labelled("mitdb", data_dir, records=[RECORD])
+    values: np.ndarray = recording.record.values()[start : start + STEPS]
+    return values
 
 
 def main() -> None:

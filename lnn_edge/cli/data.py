@@ -86,7 +86,7 @@ def info(name: str, split: str, lead: str | None, data_dir: str | None, as_json:
     \b
     Example: lnn-edge data info excerpts
     """
-    from lnn_edge.data.registry import describe
+    from lnn_edge.tasks.recordings import describe
 
     rows = describe(name, data_dir, split, lead)
     if as_json:

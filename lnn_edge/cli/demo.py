@@ -95,19 +95,19 @@ class _Steps:
 
 def _make_model(task: _Task, folder: Path, steps: _Steps, force: bool, as_json: bool) -> Path:
     """Train and quantize the demo recipe on generated recordings; return the graph's path."""
-    from lnn_edge.data.registry import load_dataset
     from lnn_edge.files.lock import alone_in
     from lnn_edge.files.write import OWN, publish
     from lnn_edge.quantize.trained import quantize_folder
     from lnn_edge.tasks.judge import judge
     from lnn_edge.tasks.metrics.single_label import integer_scores
+    from lnn_edge.tasks.recordings import load_labelled
     from lnn_edge.train.loop import train
     from lnn_edge.train.recipe import load_recipe
 
     data, model, work = folder / "data", folder / "model", folder / f"{OWN}-training"
     with steps.step("generate recordings") as remark:
-        training = load_dataset(task.dataset, data, "develop")
-        test = load_dataset(task.dataset, data, "test")
+        training = load_labelled(task.dataset, data, "develop")
+        test = load_labelled(task.dataset, data, "test")
         remark(f"{len(training) + len(test)} of {task.dataset}")
     recipe = load_recipe(task.recipe)
     with steps.step("train"), progress(as_json) as bar:
@@ -147,8 +147,8 @@ def _prove(
     from lnn_edge.build.project import open_project
     from lnn_edge.build.size import Limits
     from lnn_edge.codegen.exporters import export_model
-    from lnn_edge.data.registry import load_dataset
     from lnn_edge.errors import VerificationError
+    from lnn_edge.tasks.recordings import load_labelled
     from lnn_edge.verify.result import write_verification
     from lnn_edge.verify.verify import verify_project
 
@@ -158,7 +158,7 @@ def _prove(
         assert size is not None
         remark(f"flash {size.flash_bytes}, RAM {size.ram_bytes} + stack {size.stack_bytes} bytes")
     with steps.step(f"verify on {link}, {dataset}") as remark:
-        recordings = load_dataset(dataset, folder.parent / "data", records=records)
+        recordings = load_labelled(dataset, folder.parent / "data", records=records)
         result = verify_project(open_project(folder), link, recordings, dataset=dataset)
         write_verification(result, folder)
         remark(f"{result.mismatches} mismatches in {result.steps} steps")

@@ -180,14 +180,17 @@ def _of_dataset(
     from dataclasses import replace
     from functools import partial
 
-    from lnn_edge.data.registry import find_dataset, load_dataset
+    from lnn_edge.data.registry import find_dataset
     from lnn_edge.errors import UsageError
+    from lnn_edge.tasks.recordings import load_labelled
+    from lnn_edge.train.recipe import task_of_recipe
 
     plan = replace(plan, dataset=dataset or plan.dataset, lead=lead or plan.lead)
     if not plan.dataset:
         raise UsageError(f"recipe {plan.name} names no data set; give --data PATH")
+    task = task_of_recipe(plan)
     split = find_dataset(plan.dataset).training_split if fold is None else "train"
-    load = partial(load_dataset, plan.dataset, data_dir, lead=plan.lead or None)
+    load = partial(load_labelled, plan.dataset, data_dir, lead=plan.lead or None, task=task)
     training = load(split, fold=fold or 0)
     held_out = () if fold is None else load("validation", fold=fold)
     return _Learned(plan, training, held_out)

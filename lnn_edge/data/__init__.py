@@ -1,14 +1,6 @@
-"""Recordings with annotated beats, from WFDB folders, MIT-BIH, excerpts or the synthetic set."""
+"""Recordings: data sets by name, and files and folders of any format that is read."""
 
-from lnn_edge.data.recording import CLASSES, NOT_SCORED, Recording
-from lnn_edge.data.registry import DATASETS, describe, folds, load_dataset
+from lnn_edge.data.record import Record
+from lnn_edge.data.registry import DATASETS, folds, load_records
 
-__all__ = [
-    "CLASSES",
-    "DATASETS",
-    "NOT_SCORED",
-    "Recording",
-    "describe",
-    "folds",
-    "load_dataset",
-]
+__all__ = ["DATASETS", "Record", "folds", "load_records"]

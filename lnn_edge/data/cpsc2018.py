@@ -10,19 +10,9 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from lnn_edge.data.diagnosis_record import (
-    ABSENT,
-    CLASSES,
-    GAIN,
-    LEADS,
-    PRESENT,
-    RATE_HZ,
-    UNKNOWN,
-    DiagnosisRecord,
-)
 from lnn_edge.data.published import check_split, find_folder
+from lnn_edge.data.record import Record
+from lnn_edge.data.twelve_leads import FINDINGS, GAIN, LEADS, RATE_HZ, ecg
 from lnn_edge.data.wfdb_folder import list_records, read_signals
 from lnn_edge.errors import DataError
 
@@ -76,7 +66,7 @@ def list_names(folder: Path) -> tuple[str, ...]:
     return list_records(folder)
 
 
-def read(folder: Path, names: Sequence[str]) -> tuple[DiagnosisRecord, ...]:
+def read(folder: Path, names: Sequence[str]) -> tuple[Record, ...]:
     """Read records by name.
 
     Raises:
@@ -87,7 +77,7 @@ def read(folder: Path, names: Sequence[str]) -> tuple[DiagnosisRecord, ...]:
     return tuple(_read(folder, name, labels) for name in names)
 
 
-def _read(folder: Path, name: str, labels: dict[str, set[int]]) -> DiagnosisRecord:
+def _read(folder: Path, name: str, labels: dict[str, set[int]]) -> Record:
     if name not in labels:
         raise DataError(f"{folder / REFERENCE} has no label of record {name}; copy it again")
     signals = read_signals(folder, name)
@@ -98,16 +88,12 @@ def _read(folder: Path, name: str, labels: dict[str, set[int]]) -> DiagnosisReco
             f"{GAIN:g} steps per mV with zero at 0, not {', '.join(signals.leads)} at "
             f"{signals.fs_hz:g} Hz and {signals.gain[0]:g} steps"
         )
-    return DiagnosisRecord(name, name, signals.adc, _findings(labels[name]))
+    return ecg(name, name, signals.adc, _findings(labels[name]))
 
 
-def _findings(numbers: set[int]) -> np.ndarray:
-    """Return findings (6,); bradycardia and tachycardia were not looked for."""
-    known = [
-        (PRESENT if NUMBER_OF[c] in numbers else ABSENT) if c in NUMBER_OF else UNKNOWN
-        for c in CLASSES
-    ]
-    return np.array(known, np.int8)
+def _findings(numbers: set[int]) -> dict[str, bool | None]:
+    """Return the findings; nobody has looked for bradycardia and tachycardia."""
+    return {f: NUMBER_OF[f] in numbers if f in NUMBER_OF else None for f in FINDINGS}
 
 
 def _read_labels(path: Path) -> dict[str, set[int]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lnn_edge.data.recording import Recording
+from lnn_edge.data.record import Record
 from lnn_edge.data.wfdb_folder import read_record
 from lnn_edge.errors import DataError
 
@@ -70,7 +70,7 @@ def patient_of(name: str) -> str:
     return _SAME_PERSON.get(name, name)
 
 
-def read(data_dir: Path, name: str) -> Recording:
+def read(data_dir: Path, name: str) -> Record:
     """Read one record.
 
     Raises:

@@ -13,18 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.data.diagnosis_record import (
-    ABSENT,
-    CLASSES,
-    GAIN,
-    LEADS,
-    PRESENT,
-    RATE_HZ,
-    UNKNOWN,
-    DiagnosisRecord,
-)
 from lnn_edge.data.lazy_records import LazyRecords
 from lnn_edge.data.published import check_split, find_folder, read_columns
+from lnn_edge.data.record import Record
+from lnn_edge.data.twelve_leads import FINDINGS, GAIN, LEADS, RATE_HZ, ecg
 from lnn_edge.data.wfdb_folder import Signals, read_signals
 from lnn_edge.errors import DataError
 
@@ -112,12 +104,12 @@ def list_names(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def read(folder: Path, names: Sequence[str]) -> Sequence[DiagnosisRecord]:
+def read(folder: Path, names: Sequence[str]) -> Sequence[Record]:
     """Return records by name, each read from disk when it is reached.
 
     A finding is present where its statement is given, whatever its likelihood: statements on
     rhythm carry the likelihood 0. Where only the incomplete form of a bundle branch block is
-    given, that block is UNKNOWN.
+    given, that block is unknown.
 
     Raises:
         DataError: The table is missing or damaged, or has no such record. When a record is
@@ -132,12 +124,12 @@ def read(folder: Path, names: Sequence[str]) -> Sequence[DiagnosisRecord]:
     return LazyRecords(tuple(names), partial(_read, folder, wanted))
 
 
-def _read(folder: Path, entries: dict[str, _Entry], name: str) -> DiagnosisRecord:
+def _read(folder: Path, entries: dict[str, _Entry], name: str) -> Record:
     entry = entries[name]
     findings = _findings(_codes(folder / TABLE, entry))
     stem = folder / entry.path
     frames = _frames(name, read_signals(stem.parent, stem.name))
-    return DiagnosisRecord(name, entry.patient, frames, findings)
+    return ecg(name, entry.patient, frames, findings)
 
 
 def _frames(name: str, signals: Signals) -> np.ndarray:
@@ -155,15 +147,10 @@ def _frames(name: str, signals: Signals) -> np.ndarray:
     return signals.adc[:, [found.index(lead) for lead in wanted]]
 
 
-def _findings(codes: set[str]) -> np.ndarray:
-    """Return findings (6,) of the statements of a record."""
-    known = []
-    for finding in CLASSES:
-        if CODE_OF[finding] in codes:
-            known.append(PRESENT)
-        else:
-            known.append(UNKNOWN if INCOMPLETE.get(finding) in codes else ABSENT)
-    return np.array(known, np.int8)
+def _findings(codes: set[str]) -> dict[str, bool | None]:
+    """Return the findings of the statements of a record."""
+    absent = {f: None if INCOMPLETE.get(f) in codes else False for f in FINDINGS}
+    return {f: CODE_OF[f] in codes or absent[f] for f in FINDINGS}
 
 
 def _codes(path: Path, entry: _Entry) -> set[str]:

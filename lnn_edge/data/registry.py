@@ -19,10 +19,8 @@ from lnn_edge.data import (
     tnmg,
     uci_har,
 )
-from lnn_edge.data.activity_run import ActivityRun
-from lnn_edge.data.diagnosis_record import DiagnosisRecord
 from lnn_edge.data.published import DATA_VARIABLE
-from lnn_edge.data.recording import FIRST_LEAD, Recording
+from lnn_edge.data.record import Record
 from lnn_edge.data.wfdb_folder import list_records, read_record
 from lnn_edge.errors import DataError
 from lnn_edge.files.plugins import load_plugin, plugin_names
@@ -32,7 +30,6 @@ EVERYTHING = "all"
 MOST_NAMES = 60  # in a message
 Locate = Callable[[], Path]
 NamesOf = Callable[[Locate, str, int], tuple[str, ...]]
-Signal = Recording | ActivityRun | DiagnosisRecord
 
 
 @dataclass(frozen=True)
@@ -47,9 +44,9 @@ class DataSet:
         names_of: Names of the records of a split in a fold, present or not; a large data set says
             in a table of its folder, only then looked for, who belongs where.
         locate: Folder of the records, from the user's data folder if one was given.
-        read: Reads records of the folder by name, all at once or each when it is asked for; in
-            the contract of the models of its task, beats before a lead is chosen.
+        read: Reads records of the folder by name, all at once or each when it is asked for.
         list_names: Names of the records in the folder.
+        task: Name of the task of its labels; "" where nothing tells it.
         part_of: Name of the data set that its recordings are cut from, "" where they are whole.
         is_generated: Whether it is synthetic.
         has_seen_it: Whether its reader was run on the set as published, not on a small folder made
@@ -62,8 +59,9 @@ class DataSet:
     fold_count: int
     names_of: NamesOf
     locate: Callable[[Path | None], Path]
-    read: Callable[[Path, Sequence[str]], Sequence[Signal]]
+    read: Callable[[Path, Sequence[str]], Sequence[Record]]
     list_names: Callable[[Path], tuple[str, ...]]
+    task: str = ""
     part_of: str = ""
     is_generated: bool = False
     has_seen_it: bool = True
@@ -74,74 +72,32 @@ class DataSet:
         return "develop" if "develop" in self.splits else EVERYTHING
 
 
-@dataclass(frozen=True)
-class RecordingInfo:
-    """What `data info` shows of one recording: its channels, length and labels per class."""
-
-    name: str
-    patient: str
-    leads: tuple[str, ...]
-    duration_s: float
-    labels: dict[str, int]
-
-
-def load_dataset(
+def load_records(
     name: str,
     data_dir: str | Path | None = None,
     split: str = EVERYTHING,
     records: Iterable[str] | None = None,
     fold: int = 0,
-    lead: str | None = None,
-) -> Sequence[Signal]:
-    """Load recordings in the contract of the models.
-
-    ECG with beats: 360 Hz, `lead` first, 200 steps per mV; with findings: 500 Hz, twelve leads,
-    1000 steps per mV; motion: 50 Hz, six channels in sensor steps.
-
-    Args:
-        name: A name of DATASETS, or the path of a folder with WFDB records.
-        data_dir: Folder that holds the data set. None takes the environment's LNN_EDGE_DATA, and
-            the user's cache for synthetic, which is generated where it is absent.
-        split: "develop" (train and validation), "train", "validation", "test" or "all".
-        records: Only these names, which must be in the split; None takes all of it.
-        fold: Which fold separates "train" from "validation"; see folds().
-        lead: Of an ECG with beats, the lead that comes first; None takes MLII.
-
-    Returns:
-        The recordings in the order of the split. Of a split, records that are not there are
-        left out; a record asked for by name must be there. Of a large data set each recording is
-        read when it is reached, every time, and only then found to be damaged.
+) -> Sequence[Record]:
+    """Load recordings as they are in their files; see tasks.recordings.load_labelled.
 
     Raises:
-        DataError: The data set, split, or a record is missing or damaged, or cannot be brought
-            into the contract.
+        DataError: The data set, split, or a record is missing or damaged.
         MissingToolError: A package that reads the data set's files is not installed.
     """
     dataset = find_dataset(name)
     locate = partial(_locate, dataset, data_dir)
     members = dataset.names_of(locate, split, fold)
     folder = locate()
-    return _in_contract(dataset, folder, _select(dataset, folder, members, records), lead)
-
-
-def _in_contract(
-    dataset: DataSet, folder: Path, names: tuple[str, ...], lead: str | None
-) -> Sequence[Signal]:
-    signals = dataset.read(folder, names)
-    if isinstance(signals, tuple) and isinstance(signals[0], Recording):
-        beats = (r for r in signals if isinstance(r, Recording))
-        return tuple(r.to_contract(lead or FIRST_LEAD) for r in beats)
-    if lead is not None:
-        raise DataError(f"{dataset.name} has leads of its own; leave --lead {lead} out")
-    return signals
+    return dataset.read(folder, _select(dataset, folder, members, records))
 
 
 def folds(name: str, data_dir: str | Path | None = None) -> tuple[tuple[str, ...], ...]:
     """Return the names of the validation records of every fold of a data set.
 
     Args:
-        name: As for load_dataset.
-        data_dir: As for load_dataset.
+        name: As for load_labelled.
+        data_dir: As for load_labelled.
 
     Raises:
         DataError: There is no such data set, or it is not in the folder.
@@ -149,23 +105,6 @@ def folds(name: str, data_dir: str | Path | None = None) -> tuple[tuple[str, ...
     dataset = find_dataset(name)
     locate = partial(_locate, dataset, data_dir)
     return tuple(dataset.names_of(locate, "validation", fold) for fold in range(dataset.fold_count))
-
-
-def describe(
-    name: str,
-    data_dir: str | Path | None = None,
-    split: str = EVERYTHING,
-    lead: str | None = None,
-) -> tuple[RecordingInfo, ...]:
-    """Return what is known of each recording of a data set.
-
-    Raises:
-        DataError: As for load_dataset.
-    """
-    return tuple(
-        RecordingInfo(r.name, r.patient, r.leads, r.duration_s, r.count())
-        for r in load_dataset(name, data_dir, split, lead=lead)
-    )
 
 
 def find_dataset(name: str) -> DataSet:
@@ -267,15 +206,15 @@ def _by_table(names_of: Callable[[Path, str, int], tuple[str, ...]]) -> NamesOf:
     return lambda locate, split, fold: names_of(locate(), split, fold)
 
 
-def _read_ecg(folder: Path, names: Sequence[str]) -> tuple[Recording, ...]:
+def _read_ecg(folder: Path, names: Sequence[str]) -> tuple[Record, ...]:
     return tuple(read_record(folder, name) for name in names)
 
 
-def _read_mitdb(folder: Path, names: Sequence[str]) -> tuple[Recording, ...]:
+def _read_mitdb(folder: Path, names: Sequence[str]) -> tuple[Record, ...]:
     return tuple(mitdb.read(folder, name) for name in names)
 
 
-def _read_pieces(folder: Path, names: Sequence[str]) -> tuple[Recording, ...]:
+def _read_pieces(folder: Path, names: Sequence[str]) -> tuple[Record, ...]:
     patients = [mitdb.patient_of(name.split("_")[0]) for name in names]
     pairs = zip(names, patients, strict=True)
     return tuple(read_record(folder, name, who) for name, who in pairs)
@@ -297,6 +236,7 @@ DATASETS = {
         _mitdb_folder,
         _read_mitdb,
         list_records,
+        task="beats",
     ),
     cpsc2018.NAME: DataSet(
         cpsc2018.NAME,
@@ -307,6 +247,7 @@ DATASETS = {
         cpsc2018.locate,
         cpsc2018.read,
         cpsc2018.list_names,
+        task="findings",
     ),
     ptbxl.NAME: DataSet(
         ptbxl.NAME,
@@ -317,6 +258,7 @@ DATASETS = {
         ptbxl.locate,
         ptbxl.read,
         ptbxl.list_names,
+        task="findings",
         has_seen_it=False,
     ),
     tnmg.NAME: DataSet(
@@ -328,6 +270,7 @@ DATASETS = {
         tnmg.locate,
         tnmg.read,
         tnmg.list_names,
+        task="findings",
         has_seen_it=False,
     ),
     synthetic.NAME: DataSet(
@@ -340,6 +283,7 @@ DATASETS = {
         _read_ecg,
         list_records,
         is_generated=True,
+        task="beats",
     ),
     embedded.NAME: DataSet(
         embedded.NAME,
@@ -351,6 +295,7 @@ DATASETS = {
         _read_pieces,
         list_records,
         part_of=mitdb.NAME,
+        task="beats",
     ),
     uci_har.NAME: DataSet(
         uci_har.NAME,
@@ -361,6 +306,7 @@ DATASETS = {
         uci_har.locate,
         uci_har.read,
         uci_har.list_names,
+        task="activity",
     ),
     synthetic_activity.NAME: DataSet(
         synthetic_activity.NAME,
@@ -372,6 +318,7 @@ DATASETS = {
         synthetic_activity.read,
         lambda folder: synthetic_activity.names_of("all"),
         is_generated=True,
+        task="activity",
     ),
     synthetic_leads.NAME: DataSet(
         synthetic_leads.NAME,
@@ -383,5 +330,6 @@ DATASETS = {
         synthetic_leads.read,
         lambda folder: synthetic_leads.names_of("all"),
         is_generated=True,
+        task="findings",
     ),
 }

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.data.recording import ADC_ZERO, GAIN, RATE_HZ
 from lnn_edge.data.synthetic_noise import (
     NoiseTraits,
     draw_noise_traits,
@@ -23,6 +22,9 @@ from lnn_edge.errors import DataError
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import Content, publish
 
+RATE_HZ = 360
+GAIN = 200  # ADC steps per mV
+ADC_ZERO = 1024
 NAME = "synthetic"
 GENERATOR = 1  # counted up when the same seed gives other recordings
 SEED = 2003

@@ -14,14 +14,8 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from lnn_edge.data.activity_run import (
-    CLASSES,
-    NOT_SCORED,
-    RATE_HZ,
-    SCALES,
-    WINDOW,
-    ActivityRun,
-)
+from lnn_edge.data.record import Interval, Record
+from lnn_edge.data.uci_har import CLASSES, RATE_HZ, STEPS, WINDOW, run_of
 from lnn_edge.errors import DataError
 
 NAME = "synthetic-activity"
@@ -29,6 +23,8 @@ SPLITS = ("develop", "train", "validation", "test", "all")
 PERSONS = 12
 LENGTH_S = 300
 TRANSITION_S = 2.0
+_SCALES = tuple(1 / s for s in STEPS)
+_NONE = -1  # between activities
 _PARTS = {
     "train": range(1, 7),
     "validation": range(7, 9),
@@ -70,23 +66,25 @@ def names_of(split: str, fold: int = 0) -> tuple[str, ...]:
     return tuple(f"p{number:02d}" for number in _PARTS[split])
 
 
-def read(_folder: Path, names: Sequence[str]) -> tuple[ActivityRun, ...]:
+def read(_folder: Path, names: Sequence[str]) -> tuple[Record, ...]:
     """Generate runs by name, the same each time."""
     return tuple(generate(int(name[1:])) for name in names)
 
 
-def generate(person: int, length_s: int = LENGTH_S) -> ActivityRun:
+def generate(person: int, length_s: int = LENGTH_S) -> Record:
     """Return a person's run."""
     rng = np.random.default_rng([20, person])
     fit = Rotation.from_rotvec(rng.normal(0, 0.12, 3))
     step_hz, strength = rng.uniform(1.6, 2.1), rng.uniform(0.8, 1.25)
     lean = dict(zip(CLASSES, rng.normal(0, 4.0, len(CLASSES)), strict=True))
     count = length_s * RATE_HZ
-    labels = np.full(count, NOT_SCORED, np.int8)
+    labels = np.full(count, _NONE, np.int8)
+    intervals = []
     pitch, motion, turning = np.zeros(count), np.zeros((count, 3)), np.zeros((count, 3))
     for start, stop, label in _plan(rng, count):
         name = CLASSES[label]
         labels[start:stop] = label
+        intervals.append(Interval(start, stop - 1, name))
         span = slice(start, min(stop + int(TRANSITION_S * RATE_HZ), count))
         size = span.stop - start
         if name in _GAITS:
@@ -102,8 +100,8 @@ def generate(person: int, length_s: int = LENGTH_S) -> ActivityRun:
     turning[:, 1] += np.gradient(pitch) * RATE_HZ
     sensors = [fit.apply(gravity + motion), fit.apply(turning)]
     real = np.concatenate(sensors, axis=1) + rng.normal(0, (0.008,) * 3 + (0.02,) * 3, (count, 6))
-    frames = np.round(real / SCALES).clip(-32768, 32767).astype(np.int16)
-    return ActivityRun(f"p{person:02d}", person, frames, labels, *_windows(labels))
+    frames = np.round(real / _SCALES).clip(-32768, 32767).astype(np.int16)
+    return run_of(f"p{person:02d}", person, frames, intervals, *_windows(labels))
 
 
 def _plan(rng: np.random.Generator, count: int) -> Iterator[tuple[int, int, int]]:
@@ -154,7 +152,7 @@ def _windows(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return starts and labels of windows that lie within one activity, half overlapping."""
     starts = np.arange(0, len(labels) - WINDOW + 1, WINDOW // 2)
     inside = [
-        s for s in starts if labels[s] != NOT_SCORED and (labels[s : s + WINDOW] == labels[s]).all()
+        s for s in starts if labels[s] != _NONE and (labels[s : s + WINDOW] == labels[s]).all()
     ]
     chosen = np.array(inside, np.int64)
     return chosen, labels[chosen]

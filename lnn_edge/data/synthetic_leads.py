@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.data.diagnosis_record import CLASSES, GAIN, RATE_HZ, DiagnosisRecord
+from lnn_edge.data.record import Record
+from lnn_edge.data.twelve_leads import FINDINGS, GAIN, RATE_HZ, ecg
 from lnn_edge.errors import DataError
 
 NAME = "synthetic-12lead"
@@ -76,12 +77,12 @@ def names_of(split: str, fold: int = 0) -> tuple[str, ...]:
     return tuple(HEARTS)
 
 
-def read(_folder: Path, names: Sequence[str]) -> tuple[DiagnosisRecord, ...]:
+def read(_folder: Path, names: Sequence[str]) -> tuple[Record, ...]:
     """Generate records, the same each time."""
     return tuple(_record(name) for name in names)
 
 
-def _record(name: str) -> DiagnosisRecord:
+def _record(name: str) -> Record:
     heart, rng = HEARTS[name], np.random.default_rng(list(HEARTS).index(name))
     time = np.arange(SECONDS * RATE_HZ) / RATE_HZ
     mean = 60 / heart.rate
@@ -97,8 +98,8 @@ def _record(name: str) -> DiagnosisRecord:
     leads = _leads(dipole)
     drift = DRIFT_MV * np.sin(2 * np.pi * (0.2 * time[:, None] + rng.random(12)))
     leads += drift + NOISE_MV * rng.standard_normal(leads.shape)
-    findings = np.array([c == heart.finding for c in CLASSES], np.int8)
-    return DiagnosisRecord(name, name, np.rint(GAIN * leads).astype(np.int16), findings)
+    findings = {f: f == heart.finding for f in FINDINGS}
+    return ecg(name, name, np.rint(GAIN * leads).astype(np.int16), findings)
 
 
 def _leads(dipole: np.ndarray) -> np.ndarray:

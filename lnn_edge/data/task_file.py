@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import tomli_w
 
+from lnn_edge.data.aami import CLASS_OF, CLASSES, UNSCORED
 from lnn_edge.data.inspection import ChannelFacts, Inspection
-from lnn_edge.data.recording import CLASSES, LABEL_OF_SYMBOL, NOT_SCORED
 
 WINDOW_S = 2.56  # of a decision on frames, as in UCI HAR
 MOST_CLASSES = 64
@@ -82,18 +82,18 @@ def _labels(
     found: Inspection, rate: float
 ) -> tuple[dict[str, object], dict[str, object], list[str]]:
     """Return [labels], [decide] and remarks."""
-    beats = {s: LABEL_OF_SYMBOL[s] for s in found.symbols if s in LABEL_OF_SYMBOL}
+    beats = [s for s in found.symbols if s in CLASS_OF or s in UNSCORED]
     more = []
     if found.symbols:
         if found.intervals:
             more.append("There are intervals too: a task of kind sample can be made of them.")
         if beats:
-            scored = {s: CLASSES[at] for s, at in beats.items() if at != NOT_SCORED}
+            scored = {s: CLASS_OF[s] for s in beats if s in CLASS_OF}
             left = [s for s in found.symbols if s not in scored]
             if left:
                 more.append(f"Marks of no class: {' '.join(left)}.")
             classes = [c for c in CLASSES if c in scored.values()]
-            unscored = [s for s, at in beats.items() if at == NOT_SCORED]
+            unscored = [s for s in beats if s in UNSCORED]
             labels: dict[str, object] = {
                 "kind": "event",
                 "classes": classes,

@@ -27,9 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from lnn_edge.data.diagnosis_record import CLASSES, GAIN, LEADS, RATE_HZ, DiagnosisRecord
 from lnn_edge.data.lazy_records import LazyRecords
 from lnn_edge.data.published import check_split, find_folder, read_columns, read_header
+from lnn_edge.data.record import Record
+from lnn_edge.data.twelve_leads import FINDINGS, GAIN, LEADS, RATE_HZ, ecg
 from lnn_edge.errors import DataError, MissingToolError
 
 NAME = "tnmg"
@@ -54,7 +55,7 @@ class _Exam:
         patient: Id of the patient.
         file: Name of the HDF5 file.
         row: Of `tracings`; None where the file's `exam_id` tells.
-        findings: Over CLASSES.
+        findings: Over FINDINGS.
     """
 
     patient: str
@@ -124,7 +125,7 @@ def list_names(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def read(folder: Path, names: Sequence[str]) -> Sequence[DiagnosisRecord]:
+def read(folder: Path, names: Sequence[str]) -> Sequence[Record]:
     """Return records by name, each read from disk when it is reached, and only its row.
 
     Raises:
@@ -162,15 +163,15 @@ def to_frames(millivolts: np.ndarray) -> np.ndarray:
     return frames
 
 
-def _read(folder: Path, exams: dict[str, _Exam], count: int | None, name: str) -> DiagnosisRecord:
+def _read(folder: Path, exams: dict[str, _Exam], count: int | None, name: str) -> Record:
     exam = exams[name]
     millivolts = _read_tracing(folder / exam.file, name, exam.row, count)
     if not np.isfinite(millivolts).all():
         raise DataError(
             f"{folder / exam.file}: record {name} has values that are no number; leave it out"
         )
-    findings = np.array(exam.findings, np.int8)
-    return DiagnosisRecord(name, f"{NAME}-{exam.patient}", to_frames(millivolts), findings)
+    findings = {f: bool(there) for f, there in zip(FINDINGS, exam.findings, strict=True)}
+    return ecg(name, f"{NAME}-{exam.patient}", to_frames(millivolts), findings)
 
 
 def _read_tracing(path: Path, name: str, row: int | None, count: int | None) -> np.ndarray:
@@ -212,7 +213,7 @@ def _read_exams(folder: Path) -> dict[str, _Exam]:
 def _read_listed(path: Path) -> dict[str, _Exam]:
     """Read exams.csv, which tells id, patient and file of each exam."""
     exams: dict[str, _Exam] = {}
-    columns = ("exam_id", "patient_id", "trace_file", *CLASSES)
+    columns = ("exam_id", "patient_id", "trace_file", *FINDINGS)
     for exam_id, patient, file, *truths in read_columns(path, columns):
         if not (exam_id.isdecimal() and patient and file) or exam_id in exams:
             raise DataError(
@@ -227,22 +228,22 @@ def _read_listed(path: Path) -> dict[str, _Exam]:
 def _read_ordered(folder: Path) -> dict[str, _Exam]:
     """Read a table whose rows are in the order of the tracings of the only HDF5 file."""
     files = sorted(folder.glob("*.hdf5"))
-    tables = [t for t in sorted(folder.glob("*.csv")) if set(CLASSES) <= set(read_header(t))]
+    tables = [t for t in sorted(folder.glob("*.csv")) if set(FINDINGS) <= set(read_header(t))]
     if len(files) != 1 or len(tables) != 1:
         raise DataError(
             f"{folder} holds {len(files)} .hdf5 files and {len(tables)} .csv tables with the "
-            f"columns {', '.join(CLASSES)}, needed is one of each, or {TABLE} of CODE-15 %: copy "
+            f"columns {', '.join(FINDINGS)}, needed is one of each, or {TABLE} of CODE-15 %: copy "
             "the missing one there and take others away"
         )
     exams = {}
-    for row, truths in enumerate(read_columns(tables[0], CLASSES)):
+    for row, truths in enumerate(read_columns(tables[0], FINDINGS)):
         name = f"row{row:06d}"
         exams[name] = _Exam(name, files[0].name, row, _findings(tables[0], name, truths))
     return exams
 
 
 def _findings(path: Path, name: str, truths: Sequence[str]) -> tuple[int, ...]:
-    for finding, truth in zip(CLASSES, truths, strict=True):
+    for finding, truth in zip(FINDINGS, truths, strict=True):
         if truth.lower() not in _TRUTH:
             raise DataError(
                 f"{path}: {finding} of {name} must be True or False, 1 or 0, not "

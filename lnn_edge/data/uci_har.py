@@ -11,14 +11,22 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.data.activity_run import CLASSES, NOT_SCORED, ActivityRun
 from lnn_edge.data.published import check_split, find_folder
+from lnn_edge.data.record import Channel, Interval, Mark, Record
 from lnn_edge.errors import DataError
 from lnn_edge.files.archives import members_of
 from lnn_edge.files.arrays import array_of
 from lnn_edge.files.read import LARGEST_ARRAYS, read_whole
 
 NAME = "uci_har"
+RATE_HZ = 50
+CLASSES = ("walking", "upstairs", "downstairs", "sitting", "standing", "laying")
+CHANNELS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
+UNITS = ("g",) * 3 + ("rad/s",) * 3
+ACC_STEPS_PER_G = 720.0
+GYRO_STEPS_PER_RAD_S = 1 / 0.00030543
+STEPS = (ACC_STEPS_PER_G,) * 3 + (GYRO_STEPS_PER_RAD_S,) * 3  # per unit; gravity is in acc
+WINDOW = 128  # samples of an official window, 2.56 s, half of it shared with the next one
 TEST_SUBJECTS = (2, 4, 9, 10, 12, 13, 18, 20, 24)
 TRAINING_SUBJECTS = tuple(s for s in range(1, 31) if s not in TEST_SUBJECTS)
 FOLD_COUNT = 4
@@ -77,8 +85,10 @@ def list_names(folder: Path) -> tuple[str, ...]:
     return tuple(name_of(int(n)) for n in _read(folder / _FILES[0], ("exp_id",))["exp_id"])
 
 
-def read(folder: Path, names: Sequence[str]) -> tuple[ActivityRun, ...]:
+def read(folder: Path, names: Sequence[str]) -> tuple[Record, ...]:
     """Read runs by name.
+
+    Intervals are the six activities; a mark at the last sample of an official window has its label.
 
     Raises:
         DataError: The files are damaged.
@@ -120,19 +130,46 @@ def _check(folder: Path, raw: dict[str, np.ndarray], windows: dict[str, np.ndarr
         raise DataError(f"{folder}: the arrays do not fit each other; fetch the files again")
 
 
-def _run(raw: dict[str, np.ndarray], windows: dict[str, np.ndarray], index: int) -> ActivityRun:
+def _run(raw: dict[str, np.ndarray], windows: dict[str, np.ndarray], index: int) -> Record:
     number = int(raw["exp_id"][index])
     begin, end = (int(e) for e in raw["exp_offset"][index : index + 2])
-    labels = np.full(end - begin, NOT_SCORED, np.int8)
-    for run, _subject, activity, first, last in raw["segments"][:, :5]:
-        if run == number and activity <= len(CLASSES):
-            labels[first - begin : last - begin] = activity - 1
+    intervals = [
+        Interval(int(first) - begin, int(last) - begin - 1, CLASSES[activity - 1])
+        for run, _subject, activity, first, last in raw["segments"][:, :5]
+        if run == number and activity <= len(CLASSES)
+    ]
     chosen = (windows["exp"] == number) & (windows["label"] <= len(CLASSES))
-    return ActivityRun(
-        name_of(number),
-        int(raw["exp_user"][index]),
-        np.concatenate((raw["acc"][begin:end], raw["gyro"][begin:end]), axis=1),
-        labels,
-        windows["start"][chosen].astype(np.int64) - begin,
-        (windows["label"][chosen] - 1).astype(np.int8),
+    frames = np.concatenate((raw["acc"][begin:end], raw["gyro"][begin:end]), axis=1)
+    starts = windows["start"][chosen].astype(np.int64) - begin
+    subject = int(raw["exp_user"][index])
+    return run_of(name_of(number), subject, frames, intervals, starts, windows["label"][chosen] - 1)
+
+
+def run_of(
+    name: str,
+    subject: int,
+    frames: np.ndarray,
+    intervals: Sequence[Interval],
+    starts: np.ndarray,
+    labels: np.ndarray,
+) -> Record:
+    """Return a run.
+
+    Args:
+        name: Of the run.
+        subject: Number of the person.
+        frames: (N, 6) int16, sensor steps in the order of CHANNELS.
+        intervals: Activities.
+        starts: (W,) first samples of windows of WINDOW samples.
+        labels: (W,) indices into CLASSES.
+    """
+    ends = zip((starts + WINDOW - 1).tolist(), labels.tolist(), strict=True)
+    return Record(
+        name,
+        f"subject{subject:02d}",
+        frames,
+        float(RATE_HZ),
+        tuple(Channel(*c) for c in zip(CHANNELS, UNITS, STEPS, strict=True)),
+        tuple(sorted((Mark(end, CLASSES[at]) for end, at in ends), key=lambda m: m.sample)),
+        tuple(sorted(intervals, key=lambda i: i.first)),
     )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lnn_edge.data.annotation_file import read_beat_marks
-from lnn_edge.data.recording import LABEL_OF_SYMBOL, Recording
+from lnn_edge.data.record import Channel, Mark, Record
 from lnn_edge.errors import DataError
 from lnn_edge.files.read import LARGEST_ARRAYS, LARGEST_TEXT, check_file, read_whole
 
@@ -60,7 +60,7 @@ def list_records(folder: Path) -> tuple[str, ...]:
     return ordered
 
 
-def read_folder(folder: Path, records: Iterable[str] | None = None) -> tuple[Recording, ...]:
+def read_folder(folder: Path, records: Iterable[str] | None = None) -> tuple[Record, ...]:
     """Read records of a folder; each record counts as a patient of its own.
 
     Args:
@@ -112,7 +112,7 @@ def read_signals(folder: Path, name: str) -> Signals:
     )
 
 
-def read_record(folder: Path, name: str, patient: str | None = None) -> Recording:
+def read_record(folder: Path, name: str, patient: str | None = None) -> Record:
     """Read one record with its beats, unconverted.
 
     Args:
@@ -131,18 +131,10 @@ def read_record(folder: Path, name: str, patient: str | None = None) -> Recordin
                 f"{name}.{ANNOTATOR}: copy it again"
             )
     signals = read_signals(folder, name)
-    beats, labels = _read_beats(stem, signals.fs_hz)
-    return Recording(
-        name,
-        patient or name,
-        signals.adc,
-        signals.fs_hz,
-        signals.leads,
-        signals.gain,
-        signals.adc_zero,
-        beats,
-        labels,
-    )
+    beats = _read_beats(stem, signals.fs_hz)
+    scales = zip(signals.leads, signals.gain, signals.adc_zero, strict=True)
+    channels = tuple(Channel(lead, "mV", gain, float(zero)) for lead, gain, zero in scales)
+    return Record(name, patient or name, signals.adc, signals.fs_hz, channels, beats)
 
 
 def _read_header(stem: Path) -> Any:
@@ -232,7 +224,7 @@ def _check_checksum(stem: Path, header: Any, lead: int, samples: np.ndarray) -> 
         )
 
 
-def _read_beats(stem: Path, fs_hz: float) -> tuple[np.ndarray, np.ndarray]:
+def _read_beats(stem: Path, fs_hz: float) -> tuple[Mark, ...]:
     path = Path(f"{stem}.{ANNOTATOR}")
     marks = read_beat_marks(path)
     if marks.rate_hz not in (None, fs_hz):
@@ -242,5 +234,4 @@ def _read_beats(stem: Path, fs_hz: float) -> tuple[np.ndarray, np.ndarray]:
         )
     if not marks.samples:
         raise DataError(f"{path} must mark beats and marks none; take an annotation with beats")
-    labels = [LABEL_OF_SYMBOL[symbol] for symbol in marks.symbols]
-    return np.array(marks.samples, np.int64), np.array(labels, np.int8)
+    return tuple(Mark(*mark) for mark in zip(marks.samples, marks.symbols, strict=True))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from lnn_edge.build.project import open_project
-from lnn_edge.data.registry import EVERYTHING, find_dataset, load_dataset
+from lnn_edge.data.registry import EVERYTHING, find_dataset
 from lnn_edge.errors import UsageError
 from lnn_edge.files.write import write_whole
 from lnn_edge.report.facts import Report, collect
 from lnn_edge.report.page import GENERATOR, render
 from lnn_edge.report.words import verdict
+from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.tasks.registry import task_of
 
 __all__ = ["Report", "collect", "collect_embedded", "render", "save", "verdict", "write_report"]
@@ -40,7 +41,7 @@ def collect_embedded(folder: Path) -> Report:
         return collect(folder, ())
     dataset = find_dataset(task.shown)
     split = "test" if "test" in dataset.splits else EVERYTHING
-    recordings = load_dataset(dataset.name, split=split)
+    recordings = load_labelled(dataset.name, split=split)
     return collect(folder, recordings[:MOST_SHOWN], dataset.name)
 
 

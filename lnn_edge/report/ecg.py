@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lnn_edge.data.recording import CLASSES, NOT_SCORED, Recording
 from lnn_edge.report.facts import Prediction
 from lnn_edge.report.markup import Html, element, figure, join, label, path, rectangle, svg
 from lnn_edge.report.task import UNDECIDED, UNSCORED
+from lnn_edge.tasks.labelled import NOT_SCORED, Labelled
 
 STRIP_S = 15
 
@@ -53,17 +53,18 @@ class _Lane:
 class _Shown:
     """A recording and the class decided at each R peak that was."""
 
-    recording: Recording
+    recording: Labelled
     decided: dict[int, int]
 
 
-def draw_recording(prediction: Prediction, recording: Recording) -> Html:
+def draw_recording(prediction: Prediction) -> Html:
     """Return a recording in strips of STRIP_S seconds."""
+    recording = prediction.recording
     shown = _Shown(recording, prediction.decided)
     lanes = _lanes(recording)
     count = math.ceil(recording.duration_s / STRIP_S)
-    wrong = sum(_is_wrong(shown, i) for i in range(len(recording.beats)))
-    judged = sum(_is_judged(shown, i) for i in range(len(recording.beats)))
+    wrong = sum(_is_wrong(shown, i) for i in range(len(recording.events)))
+    judged = sum(_is_judged(shown, i) for i in range(len(recording.events)))
     caption = (
         f"Record {recording.name}, {' and '.join(recording.leads)}: "
         f"{judged - wrong} of {judged} beats right"
@@ -71,11 +72,11 @@ def draw_recording(prediction: Prediction, recording: Recording) -> Html:
     return figure(caption, *(_strip(shown, lanes, index) for index in range(count)))
 
 
-def _lanes(recording: Recording) -> list[_Lane]:
+def _lanes(recording: Labelled) -> list[_Lane]:
     lanes: list[_Lane] = []
-    top = _LETTERS
+    top, values = _LETTERS, recording.record.values()
     for index, name in enumerate(recording.leads):
-        mv = (recording.adc[:, index] - recording.adc_zero[index]) / recording.gain[index]
+        mv = values[:, index]
         low, high = math.floor(2 * float(mv.min())), math.ceil(2 * float(mv.max()))
         lanes.append(_Lane(name, mv, min(low, -1), max(high, 1), top))
         top = lanes[-1].bottom + _GAP
@@ -83,25 +84,25 @@ def _lanes(recording: Recording) -> list[_Lane]:
 
 
 def _is_judged(shown: _Shown, beat: int) -> bool:
-    stamp = int(shown.recording.beats[beat])
+    stamp = int(shown.recording.events[beat])
     return stamp in shown.decided and shown.recording.labels[beat] != NOT_SCORED
 
 
 def _is_wrong(shown: _Shown, beat: int) -> bool:
     recording = shown.recording
-    decided = shown.decided.get(int(recording.beats[beat]))
+    decided = shown.decided.get(int(recording.events[beat]))
     return _is_judged(shown, beat) and decided != recording.labels[beat]
 
 
 def _strip(shown: _Shown, lanes: list[_Lane], index: int) -> Html:
     recording = shown.recording
-    rate = recording.fs_hz
+    rate = recording.record.rate_hz
     start, stop = round(index * STRIP_S * rate), round((index + 1) * STRIP_S * rate)
-    beats = [i for i, t in enumerate(recording.beats.tolist()) if start <= t < stop]
+    beats = [i for i, t in enumerate(recording.events.tolist()) if start <= t < stop]
     px_per_sample = (_WIDTH - _LEFT - _RIGHT) / (STRIP_S * rate)
     bottom = lanes[-1].bottom
     height = bottom + _LETTERS + _AXIS
-    places = {i: _LEFT + (int(recording.beats[i]) - start) * px_per_sample for i in beats}
+    places = {i: _LEFT + (int(recording.events[i]) - start) * px_per_sample for i in beats}
     wrong = [i for i in beats if _is_wrong(shown, i)]
     title = (
         f"Record {recording.name}, second {index * STRIP_S} to {(index + 1) * STRIP_S}: "
@@ -165,9 +166,9 @@ def _letters(shown: _Shown, beat: int, x: float, bottom: float) -> Html:
     """Return the true class above a beat and the predicted one below it."""
     recording = shown.recording
     truth = int(recording.labels[beat])
-    decided = shown.decided.get(int(recording.beats[beat]))
-    above = UNSCORED if truth == NOT_SCORED else CLASSES[truth]
-    below = UNDECIDED if decided is None else CLASSES[decided]
+    decided = shown.decided.get(int(recording.events[beat]))
+    above = UNSCORED if truth == NOT_SCORED else recording.classes[truth]
+    below = UNDECIDED if decided is None else recording.classes[decided]
     y = bottom + 14
     parts = [label(f"beat beat-{above}", x, 14, above)]
     if _is_wrong(shown, beat):

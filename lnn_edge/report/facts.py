@@ -15,7 +15,6 @@ from lnn_edge.build.cmake import build
 from lnn_edge.build.project import Project, open_project
 from lnn_edge.build.record import file_sha256, fresh_image, is_built
 from lnn_edge.build.size import OperatorSize
-from lnn_edge.data.recording import Recording, learned_lead
 from lnn_edge.device.counters import DecisionCost, LargestCall
 from lnn_edge.errors import UsageError
 from lnn_edge.files.names import shown
@@ -23,11 +22,12 @@ from lnn_edge.files.read import read_json
 from lnn_edge.graph.fidelity import error_text
 from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.ir import AbstractOp
-from lnn_edge.graph.sim.predict import LabelledSignal
 from lnn_edge.report.task import task_words
 from lnn_edge.tasks.judge import judge
+from lnn_edge.tasks.labelled import Labelled
 from lnn_edge.tasks.learned import Overlap, is_invented, learned_by_graph, overlap
 from lnn_edge.tasks.metrics.single_label import Evaluation, integer_scores
+from lnn_edge.tasks.recordings import chosen_lead
 from lnn_edge.tasks.registry import task_of
 from lnn_edge.tasks.task import Words
 
@@ -191,7 +191,7 @@ class Prediction:
         decided: Class index by stamp of the decision.
     """
 
-    recording: LabelledSignal
+    recording: Labelled
     decided: dict[int, int]
 
 
@@ -205,7 +205,7 @@ class RecordFindings:
         known: 1 present, 0 absent, -1 unknown, of each class.
     """
 
-    recording: LabelledSignal
+    recording: Labelled
     probabilities: tuple[float, ...]
     known: tuple[int, ...]
 
@@ -263,9 +263,7 @@ class Report:
         return next((link for link in self.links if link.functions), None)
 
 
-def collect(
-    folder: Path, recordings: Sequence[LabelledSignal], dataset: str | None = None
-) -> Report:
+def collect(folder: Path, recordings: Sequence[Labelled], dataset: str | None = None) -> Report:
     """Gather a project's facts and run its model over recordings.
 
     Args:
@@ -306,7 +304,7 @@ def collect(
 
 
 def _predict(
-    project: Project, recordings: Sequence[LabelledSignal]
+    project: Project, recordings: Sequence[Labelled]
 ) -> tuple[tuple[Prediction, ...], Evaluation | None]:
     classes = project.graph.classes
     if not _fits(project, recordings) or _is_multi_label(project):
@@ -326,18 +324,17 @@ def _is_multi_label(project: Project) -> bool:
     return task is not None and task.is_multi_label
 
 
-def _fits(project: Project, recordings: Sequence[LabelledSignal]) -> bool:
+def _fits(project: Project, recordings: Sequence[Labelled]) -> bool:
     """Return whether the recordings have the model's lead, and as labels what it tells apart."""
-    classes, lead = project.graph.classes, learned_lead(project.graph.metadata)
-    beats = [r for r in recordings if isinstance(r, Recording)]
-    if lead is not None and any(r.leads[0] != lead for r in beats):
+    classes, lead = project.graph.classes, chosen_lead(project.graph.metadata)
+    if lead is not None and any(r.leads[0] != lead for r in recordings):
         return False
     if not classes or not recordings:
         return False
     return all(r.classes[: len(classes)] == classes for r in recordings)
 
 
-def _findings(project: Project, recordings: Sequence[LabelledSignal]) -> tuple[RecordFindings, ...]:
+def _findings(project: Project, recordings: Sequence[Labelled]) -> tuple[RecordFindings, ...]:
     graph, decided = project.graph, project.graph.scores
     if not decided or not _fits(project, recordings) or not _is_multi_label(project):
         return ()

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lnn_edge.data.activity_run import CLASSES, NOT_SCORED, RATE_HZ, SCALES, ActivityRun
 from lnn_edge.report.facts import Prediction
 from lnn_edge.report.markup import Html, figure, join, label, path, rectangle, svg
+from lnn_edge.tasks.labelled import NOT_SCORED, Labelled
 
 STRIP_S = 60
 
@@ -20,12 +20,13 @@ _BOTTOM = _ROW + 2 * _TOP_G * _PX_PER_G
 _PX_PER_S = (_WIDTH - _LEFT - _RIGHT) / STRIP_S
 _STEP = 2  # samples between points of a line
 
-Span = tuple[int, int, int]
-"""First sample, end, class."""
+Span = tuple[float, float, str]
+"""Start and end in seconds, class."""
 
 
-def draw_run(prediction: Prediction, run: ActivityRun) -> Html:
+def draw_run(prediction: Prediction) -> Html:
     """Return a run in strips of STRIP_S seconds."""
+    run = prediction.recording
     stamps = np.array(sorted(prediction.decided), np.int64)
     labels = run.labels_at(stamps)
     judged = [(t, c) for t, c in zip(stamps.tolist(), labels.tolist(), strict=True) if c >= 0]
@@ -33,17 +34,18 @@ def draw_run(prediction: Prediction, run: ActivityRun) -> Html:
     caption = f"Run {run.name}: {right} of {len(judged)} windows right"
     held = _held(prediction, len(run.frames))
     wrong = np.where((held != run.labels) & (run.labels != NOT_SCORED), held, NOT_SCORED)
-    true, decided, off = (list(_runs(values)) for values in (run.labels, held, wrong))
+    true, decided, off = (list(_spans(run, values)) for values in (run.labels, held, wrong))
     count = math.ceil(run.duration_s / STRIP_S)
     return figure(caption, *(_strip(run, true, decided, off, index) for index in range(count)))
 
 
-def _runs(labels: np.ndarray) -> Iterator[Span]:
+def _spans(run: Labelled, labels: np.ndarray) -> Iterator[Span]:
     """Yield stretches of one label."""
+    rate = run.record.rate_hz
     edges = np.flatnonzero(np.diff(labels)) + 1
     for start, stop in zip([0, *edges], [*edges, len(labels)], strict=True):
         if labels[start] != NOT_SCORED:
-            yield int(start), int(stop), int(labels[start])
+            yield int(start) / rate, int(stop) / rate, run.classes[labels[start]]
 
 
 def _held(prediction: Prediction, end: int) -> np.ndarray:
@@ -56,10 +58,10 @@ def _held(prediction: Prediction, end: int) -> np.ndarray:
 
 
 def _strip(
-    run: ActivityRun, true: list[Span], decided: list[Span], wrong: list[Span], index: int
+    run: Labelled, true: list[Span], decided: list[Span], wrong: list[Span], index: int
 ) -> Html:
-    start, stop = index * STRIP_S * RATE_HZ, (index + 1) * STRIP_S * RATE_HZ
-    title = f"Run {run.name}, second {index * STRIP_S} to {(index + 1) * STRIP_S}"
+    start, stop = index * STRIP_S, (index + 1) * STRIP_S
+    title = f"Run {run.name}, second {start} to {stop}"
     height = _BOTTOM + _ROW + _AXIS
     return svg(
         _WIDTH,
@@ -67,33 +69,33 @@ def _strip(
         title,
         *(_band(s, start, stop) for s in wrong),
         _grid(),
-        *(_line(run, axis, start, stop) for axis in range(3)),
+        *(_line(run, axis, start, stop) for axis in range(min(3, len(run.leads)))),
         _names(true, start, stop, 14, "beat"),
         _names(decided, start, stop, _BOTTOM + 14, "beat"),
         join([label("tick", 0, 14, "true"), label("tick", 0, _BOTTOM + 14, "model")]),
         join(
-            label("tick middle", _LEFT + s * _PX_PER_S, height - 4, f"{index * STRIP_S + s} s")
+            label("tick middle", _LEFT + s * _PX_PER_S, height - 4, f"{start + s} s")
             for s in range(0, STRIP_S, 5)
         ),
     )
 
 
-def _x(sample: int, start: int, stop: int) -> float:
-    return _LEFT + (min(max(sample, start), stop) - start) / RATE_HZ * _PX_PER_S
+def _x(second: float, start: int, stop: int) -> float:
+    return _LEFT + (min(max(second, start), stop) - start) * _PX_PER_S
 
 
 def _band(span: Span, start: int, stop: int) -> Html:
-    left, right = (_x(sample, start, stop) for sample in span[:2])
+    left, right = (_x(second, start, stop) for second in span[:2])
     return rectangle("wrong-band", left, 0, max(right - left, 0), _BOTTOM + _ROW)
 
 
 def _names(spans: list[Span], start: int, stop: int, y: float, kind: str) -> Html:
     """Return the name of each span, where it is wide enough for one."""
     shown = []
-    for first, end, index in spans:
+    for first, end, name in spans:
         left, right = _x(first, start, stop), _x(end, start, stop)
-        if right - left > 8 * len(CLASSES[index]):
-            shown.append(label(kind, (left + right) / 2, y, CLASSES[index]))
+        if right - left > 8 * len(name):
+            shown.append(label(kind, (left + right) / 2, y, name))
     return join(shown)
 
 
@@ -107,11 +109,13 @@ def _y(g: float) -> float:
     return _ROW + (_TOP_G - min(max(g, -_TOP_G), _TOP_G)) * _PX_PER_G
 
 
-def _line(run: ActivityRun, axis: int, start: int, stop: int) -> Html:
-    g = run.frames[start:stop:_STEP, axis] * SCALES[axis]
+def _line(run: Labelled, axis: int, start: int, stop: int) -> Html:
+    rate = run.record.rate_hz
+    inside = slice(round(start * rate), round(stop * rate), _STEP)
+    g = run.frames[inside, axis] / run.record.channels[axis].gain
     if not len(g):
         return Html("")
     points = " ".join(
-        f"{_LEFT + i * _STEP / RATE_HZ * _PX_PER_S:.1f} {_y(v):.1f}" for i, v in enumerate(g)
+        f"{_LEFT + i * _STEP / rate * _PX_PER_S:.1f} {_y(v):.1f}" for i, v in enumerate(g)
     )
     return path(f"trace axis{axis}", f"M{points}")

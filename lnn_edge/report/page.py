@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import lnn_edge
-from lnn_edge.data.activity_run import ActivityRun
-from lnn_edge.data.recording import Recording, learned_lead
 from lnn_edge.report.ecg import draw_recording
 from lnn_edge.report.facts import BuildFacts, LinkFacts, Prediction, Report
 from lnn_edge.report.markup import (
@@ -40,6 +38,7 @@ from lnn_edge.report.words import (
     verdict,
 )
 from lnn_edge.tasks.metrics.single_label import Evaluation
+from lnn_edge.tasks.recordings import chosen_lead
 
 STARTS = ("link", "core clock", "last start by", "flash", "stack never used")
 GENERATOR = '<meta name="generator" content="lnn-edge">'
@@ -220,7 +219,7 @@ def _accuracy(report: Report) -> Iterator[Html]:
         return
     if judged is None:
         classes = ", ".join(report.project.graph.classes) or "values"
-        lead = learned_lead(report.project.graph.metadata)
+        lead = chosen_lead(report.project.graph.metadata)
         classes += f" from lead {lead}" if lead else ""
         yield paragraph(
             f"No recordings of this model's task ({classes}) are part of lnn-edge, so there are no "
@@ -320,11 +319,8 @@ def _strips(report: Report) -> Iterator[Html]:
 
 
 def _draw(prediction: Prediction) -> Html:
-    recording = prediction.recording
-    if isinstance(recording, ActivityRun):
-        return draw_run(prediction, recording)
-    assert isinstance(recording, Recording)
-    return draw_recording(prediction, recording)
+    is_of_events = prediction.recording.task.decide == "events"
+    return (draw_recording if is_of_events else draw_run)(prediction)
 
 
 def _memory(report: Report) -> Iterator[Html]:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lnn_edge.data.changes import Changes
-from lnn_edge.data.recording import FIRST_LEAD, learned_lead
-from lnn_edge.data.registry import EVERYTHING, load_dataset
+from lnn_edge.data.registry import EVERYTHING
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.sim.predict import LabelledSignal
 from lnn_edge.tasks.own_data import OwnData, Source, load_chosen
+from lnn_edge.tasks.recordings import chosen_lead, load_labelled
 from lnn_edge.tasks.registry import task_of, task_of_model
 from lnn_edge.tasks.task import Task
 
@@ -80,11 +80,11 @@ def load_feed(facts: Mapping[str, object], wish: Wish, model: str = "the model")
 
 def dataset_feed(facts: Mapping[str, object], wish: Wish, dataset: str) -> Feed:
     """Return recordings of a data set with the model's lead, or another one and a warning."""
-    learned, warning = learned_lead(facts), ""
+    learned, task, warning = chosen_lead(facts), task_of(facts), ""
     if learned is not None and wish.lead not in (None, learned):
         warning = f"the model learned from lead {learned} and is fed {wish.lead}"
-    lead = wish.lead or (None if learned == FIRST_LEAD else learned)
-    found = load_dataset(dataset, wish.data_dir, wish.split, wish.names, wish.fold, lead)
+    lead = wish.lead or (None if task is None or learned == task.leads[0] else learned)
+    found = load_labelled(dataset, wish.data_dir, wish.split, wish.names, wish.fold, lead, task)
     return Feed(found, dataset, lead, warning=warning)
 
 

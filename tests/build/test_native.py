@@ -11,7 +11,6 @@ import pytest
 from lnn_edge.build import decide as decide_module
 from lnn_edge.build.decide import decide
 from lnn_edge.build.native import load_native
-from lnn_edge.data.registry import load_dataset
 from lnn_edge.files import compiled
 from lnn_edge.files.compiled import cache_dir, load_compiled
 from lnn_edge.files.shipped import shipped_graph
@@ -19,6 +18,7 @@ from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import run_records
 from lnn_edge.tasks.beats.find_beats import find_beats
+from lnn_edge.tasks.recordings import load_labelled
 from tests.support import toy
 
 GRAPHS = {
@@ -71,7 +71,7 @@ def test_it_decides_as_the_simulator_does(name: str) -> None:
 
 def test_a_model_that_finds_its_beats_reads_no_events() -> None:
     graph = find_beats(load_graph(shipped_graph()))
-    (record,) = load_dataset("excerpts", records=["100_0830"])
+    (record,) = load_labelled("excerpts", records=["100_0830"])
     native = load_native(graph)
     assert native is not None
     decided = native.decide(record.frames, record.events)

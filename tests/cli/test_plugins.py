@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 import lnn_edge as le
-from lnn_edge.data.registry import load_dataset
 from lnn_edge.device.board import load_board
 from lnn_edge.device.runners import make_runner
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.nn.layers import MAKERS, REGISTERED
+from lnn_edge.tasks.recordings import load_labelled
 from tests.cli.command import call
 from tests.support import plugin
 from tests.support.host_c import compile_model, run_c, run_reference
@@ -71,11 +71,11 @@ def test_a_layer_and_a_cell_of_a_package_become_integers(layers: object, tmp_pat
 
 
 def test_its_data_set_is_loaded_by_name(info: Path) -> None:
-    ours, theirs = load_dataset("sample-beats"), load_dataset("excerpts")
+    ours, theirs = load_labelled("sample-beats"), load_labelled("excerpts")
     assert [r.name for r in ours] == [r.name for r in theirs]
     assert "sample-beats" in call("data", "list").out
     with pytest.raises(DataError, match="sample-beats"):
-        load_dataset("no-such-set")
+        load_labelled("no-such-set")
 
 
 def test_its_runner_is_made_by_name(info: Path) -> None:
@@ -105,10 +105,10 @@ def test_a_broken_package_is_one_sentence_and_breaks_nothing_else(
     with pytest.raises(UsageError, match=broken.format("sample", "runners")):
         make_runner("sample", board)
     with pytest.raises(UsageError, match="a function; it must be a DataSet"):
-        load_dataset("sample-beats")
+        load_labelled("sample-beats")
     refused = call("export", "--board", "stm32f746", "--format", "summary", "-o", tmp_path / "out")
     assert (refused.code, refused.err.count("\n")) == (2, 1)
     assert "mend or uninstall that package" in refused.err
     assert call("data", "list").code == 0
-    assert load_dataset("excerpts")
+    assert load_labelled("excerpts")
     assert make_runner("host", board).name == "host"

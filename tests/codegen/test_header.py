@@ -17,9 +17,7 @@ import torch
 from lnn_edge.codegen.kernels import HOST
 from lnn_edge.codegen.plan import generate
 from lnn_edge.codegen.render import render_model
-from lnn_edge.data.activity_run import SCALES
-from lnn_edge.data.registry import load_dataset
-from lnn_edge.data.synthetic_activity import generate as motion_of
+from lnn_edge.data.uci_har import STEPS
 from lnn_edge.errors import DataError, GraphError, UsageError
 from lnn_edge.files import resources
 from lnn_edge.files.shipped import graph_path, shipped_names
@@ -32,6 +30,7 @@ from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.nn.model_card import unlearned_beside
 from lnn_edge.quantize.trained import quantize
 from lnn_edge.tasks.beats.find_beats import find_beats
+from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.checkpoint import ModelCard, Trained
 from lnn_edge.train.recipe import load_recipe
@@ -39,6 +38,7 @@ from tests.support.causal import Net
 from tests.support.cells import frames_for, make_net, quantized
 from tests.support.host_c import WARNINGS
 from tests.support.places import SUPPORT
+from tests.support.recordings import motion
 from tests.support.toy import toy_every_graph, toy_graph, toy_source_graph, toy_staged_graph
 
 UNITS = SUPPORT / "c" / "units.c"
@@ -52,8 +52,8 @@ def network_graph(name: str) -> QGraph:
         torch.manual_seed(0)
         network = make_network(recipe.network, recipe.model).eval()
     is_motion = name.startswith("har")
-    runs: list[LabelledSignal] = [motion_of(1, 20)] if is_motion else []
-    data = runs or load_dataset("synthetic-12lead")[:1]
+    runs: list[LabelledSignal] = [motion(1, 20)] if is_motion else []
+    data = runs or load_labelled("synthetic-12lead")[:1]
     return quantize(Trained(network, ModelCard("", 0, "", (), (), recipe)), data)
 
 
@@ -225,7 +225,10 @@ def test_only_models_of_beats_speak_of_r_peaks(name: str) -> None:
     [
         ("ecg-beats-cfc", ["MLII: mV = (sample - 1024) / 200", "any: mV = (sample - 1024) / 200"]),
         ("ccfc", ["I: mV = sample / 1000", "V6: mV = sample / 1000"]),
-        ("har-cfc", [f"acc_x: g = sample * {SCALES[0]}", f"gyro_z: rad/s = sample * {SCALES[5]}"]),
+        (
+            "har-cfc",
+            [f"acc_x: g = sample * {1 / STEPS[0]}", f"gyro_z: rad/s = sample * {1 / STEPS[5]}"],
+        ),
         ("cell with dt", ["channel 0: real = sample * ", "dt: s = sample * "]),
         ("every", ["x: real = sample * 0.001"]),
     ],

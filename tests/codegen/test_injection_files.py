@@ -25,7 +25,6 @@ from lnn_edge.codegen.kernels import HOST
 from lnn_edge.codegen.plan import generate
 from lnn_edge.codegen.project import export
 from lnn_edge.codegen.render import render_board, render_model
-from lnn_edge.data.synthetic_activity import generate as motion_of
 from lnn_edge.device.board import Board, board_of, load_board
 from lnn_edge.errors import BoardError, BuildError, GraphError, LnnEdgeError
 from lnn_edge.nn.cell_sizes import CfcSizes
@@ -57,6 +56,7 @@ from tests.support.forgery import (
     schema,
 )
 from tests.support.projects import needs_arm_gcc
+from tests.support.recordings import motion
 from tests.support.toy import toy_source_graph
 
 # --- boards ---------------------------------------------------------------------------------------
@@ -144,12 +144,12 @@ def test_no_field_of_a_trained_models_card_reaches_code(tmp_path: Path) -> None:
     card = ModelCard("0.1.0", 0, "", ("run01",), ("run02",), recipe, ("laying",))
     assert {f.name for f in fields(card)} == asdict(card).keys()
     save_trained(tmp_path, network, card)
-    prepared = prepare(network, [motion_of(1, 10)])
+    prepared = prepare(network, [motion(1, 10)])
     for is_text in card_forgeries(tmp_path / "model.toml"):
         try:
             trained = load_trained(tmp_path)
             if is_text:
-                graph = quantize(trained, [motion_of(1, 10)], prepared)
+                graph = quantize(trained, [motion(1, 10)], prepared)
                 check_c(render_model(generate(graph, HOST)), graph.name)
         except LnnEdgeError as error:
             check_sentence(error)
@@ -248,7 +248,7 @@ def test_no_field_of_a_projects_files_reaches_the_report(
     )
     write_verification(result, project)
     build(project, "board")
-    usual = Shape(render(collect(project, [motion_of(1, 5)]))).found
+    usual = Shape(render(collect(project, [motion(1, 5)]))).found
     assert not any(word == "script" or word.startswith("on") for tag in usual for word in tag)
     # The toolchain stays as it is, however often a build asks for it.
     monkeypatch.setattr(record, "_toolchain", cache(record._toolchain))
@@ -260,7 +260,7 @@ def test_no_field_of_a_projects_files_reaches_the_report(
             # As if it had been built so, which spares a build for each.
             write_record(project, "board", read_inputs(project, "board"), Limits())
             try:
-                assert Shape(render(collect(project, [motion_of(1, 5)]))).found <= usual
+                assert Shape(render(collect(project, [motion(1, 5)]))).found <= usual
             except LnnEdgeError as error:
                 check_sentence(error)
         path.write_text(good)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lnn_edge.data.aami import CLASS_OF, UNSCORED
 from lnn_edge.data.annotation_file import BEAT_SYMBOLS, read_beat_marks
 from lnn_edge.data.embedded import folder_of_pieces
-from lnn_edge.data.recording import LABEL_OF_SYMBOL
 from lnn_edge.data.wfdb_folder import wfdb_library
 from lnn_edge.errors import DataError
 from tests.support.wfdb_files import needs_mitdb, write_small
@@ -22,7 +22,7 @@ def beats_by_wfdb(path: Path) -> tuple[list[int], list[str]]:
     pairs = [
         (int(at), symbol)
         for at, symbol in zip(marks.sample, marks.symbol, strict=True)
-        if symbol in LABEL_OF_SYMBOL
+        if symbol in {*CLASS_OF, *UNSCORED}
     ]
     return [at for at, _ in pairs], [symbol for _, symbol in pairs]
 
@@ -50,7 +50,7 @@ def test_every_beat_code_of_wfdb_has_its_symbol() -> None:
     with wfdb_library() as wfdb:
         table = {label.label_store: label.symbol for label in wfdb.io.annotation.ann_labels}
     assert {code: table[code] for code in BEAT_SYMBOLS} == BEAT_SYMBOLS
-    assert set(BEAT_SYMBOLS.values()) == set(LABEL_OF_SYMBOL)
+    assert set(BEAT_SYMBOLS.values()) == {*CLASS_OF, *UNSCORED}
 
 
 def test_long_distances_rate_and_odd_notes(tmp_path: Path) -> None:

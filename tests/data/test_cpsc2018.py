@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from lnn_edge.data import cpsc2018
-from lnn_edge.data.diagnosis_record import CLASSES, DiagnosisRecord
-from lnn_edge.data.registry import folds, load_dataset
+from lnn_edge.data.registry import folds
+from lnn_edge.data.twelve_leads import FINDINGS, ecg
 from lnn_edge.errors import DataError
+from lnn_edge.tasks.recordings import load_labelled
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +25,14 @@ def folder() -> Path:
 
 
 def test_records_are_as_published(folder: Path) -> None:
-    records = load_dataset("cpsc2018", folder)
+    records = load_labelled("cpsc2018", folder)
     assert len(records) == 259
-    counts = {c: sum(r.count()[c] for r in records) for c in CLASSES}
+    counts = {c: sum(r.count()[c] for r in records) for c in FINDINGS}
     assert counts == {"1dAVb": 22, "RBBB": 64, "LBBB": 11, "SB": 0, "AF": 42, "ST": 0}
     first = records[0]
-    assert isinstance(first, DiagnosisRecord)
     assert (first.name, first.duration_s, first.frames.shape) == ("A0001", 15.0, (7500, 12))
     assert first.frames[0].tolist() == [28, 7, -21, -17, 24, -7, -290, -204, -96, -112, -596, -16]
-    assert first.findings.tolist() == [0, 1, 0, -1, 0, -1]
+    assert first.labels.tolist() == [0, 1, 0, -1, 0, -1]
 
 
 def test_every_record_is_held_out_once() -> None:
@@ -44,7 +44,7 @@ def test_every_record_is_held_out_once() -> None:
 
 
 def test_a_finding_nobody_looked_for_is_unknown(folder: Path) -> None:
-    (record,) = load_dataset("cpsc2018", folder, records=["A0003"])
+    (record,) = load_labelled("cpsc2018", folder, records=["A0003"])
     labels = record.labels_at(np.array([5, 6]))
     assert labels.tolist() == [[0, 0, 0, -1, 1, -1]] * 2
 
@@ -55,7 +55,7 @@ def test_a_table_may_begin_with_a_mark(folder: Path, tmp_path: Path) -> None:
     table = tmp_path / "REFERENCE.csv"
     table.write_text(table.read_text(), encoding="utf-8-sig")
     (record,) = cpsc2018.read(tmp_path, ["A0001"])
-    assert record.findings.tolist() == [0, 1, 0, -1, 0, -1]
+    assert (record.labels, record.unknown) == (("RBBB",), ("SB", "ST"))
 
 
 @pytest.mark.parametrize("damage", ["label", "header", "reference"])
@@ -84,17 +84,8 @@ def test_no_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         cpsc2018.locate(None)
 
 
-@pytest.mark.parametrize(
-    ("frames", "findings", "sentence"),
-    [
-        (np.zeros((5, 11), np.int16), np.zeros(6, np.int8), r"must be int16 \(N, 12\)"),
-        (np.zeros((5, 12), np.int64), np.zeros(6, np.int8), r"must be int16 \(N, 12\)"),
-        (np.zeros((5, 12), np.int16), np.full(6, 3, np.int8), "1 .present., 0 .absent."),
-        (np.zeros((5, 12), np.int16), np.zeros(5, np.int8), "must be 6"),
-    ],
-)
-def test_what_is_no_record_is_refused(
-    frames: np.ndarray, findings: np.ndarray, sentence: str
-) -> None:
-    with pytest.raises(DataError, match=sentence):
-        DiagnosisRecord("r", "p", frames, findings)
+def test_what_is_no_record_is_refused() -> None:
+    with pytest.raises(DataError, match="record r has 11 columns and the channels I, II"):
+        ecg("r", "p", np.zeros((5, 11), np.int16), {})
+    with pytest.raises(DataError, match=r"must be \(N, C\) int16"):
+        ecg("r", "p", np.zeros((5, 12), np.int64), {})

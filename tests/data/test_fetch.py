@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from lnn_edge.data import fetch as fetching
-from lnn_edge.data import load_dataset, mitdb, synthetic
+from lnn_edge.data import mitdb, synthetic
 from lnn_edge.errors import DataError, UsageError
+from lnn_edge.tasks.recordings import load_labelled
 from tests.cli.command import untouched
 from tests.support.wfdb_files import write_small
 
@@ -49,7 +50,7 @@ def test_mitdb_arrives_record_by_record(
     folder = fetching.fetch("mitdb", tmp_path, lambda *at: seen.append(at))
     assert folder == tmp_path / "mitdb"
     assert seen == [(i, 44) for i in range(1, 45)]
-    assert len(load_dataset("mitdb", tmp_path)) == len(mitdb.names_of("all"))
+    assert len(load_labelled("mitdb", tmp_path)) == len(mitdb.names_of("all"))
     assert (folder / "101.dat").stat().st_mtime_ns == kept
     assert len(list(folder.iterdir())) == 3 * 44
     assert capsys.readouterr().out == ""

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn_edge.data import folds, load_dataset, ptbxl
-from lnn_edge.data.diagnosis_record import LEADS, DiagnosisRecord
+from lnn_edge.data import folds, ptbxl
 from lnn_edge.data.lazy_records import LazyRecords
+from lnn_edge.data.twelve_leads import LEADS
 from lnn_edge.data.wfdb_folder import wfdb_library
 from lnn_edge.errors import DataError
+from lnn_edge.tasks.recordings import load_labelled
 from tests.cli.command import call, call_json, refusal
 
 COLUMNS = ("ecg_id", "patient_id", "scp_codes", "report", "strat_fold", "filename_hr")
@@ -22,7 +23,7 @@ NORMAL = "{'NORM': 100.0, 'SR': 0.0}"
 
 def signals(name: str = "calm") -> np.ndarray:
     """Ten seconds of an invented heart, (5000, 12) int16."""
-    (record,) = load_dataset("synthetic-12lead", records=[name])
+    (record,) = load_labelled("synthetic-12lead", records=[name])
     return record.frames[:5000]
 
 
@@ -84,19 +85,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_record_is_as_written(tmp_path: Path) -> None:
     write_small(tmp_path, "{'STACH': 0.0, 'IRBBB': 100.0}")
-    (record,) = load_dataset("ptbxl", tmp_path)
-    assert isinstance(record, DiagnosisRecord)
+    (record,) = load_labelled("ptbxl", tmp_path)
     assert (record.name, record.patient, record.duration_s) == ("00001_hr", "ptbxl-15709", 10.0)
     assert record.leads == LEADS
     assert np.array_equal(record.frames, signals())
-    assert record.findings.tolist() == [0, -1, 0, 0, 0, 1]
+    assert record.labels.tolist() == [0, -1, 0, 0, 0, 1]
 
 
 def test_leads_are_put_in_order(tmp_path: Path) -> None:
     turned = [*range(6, 12), *range(6)]
     leads = tuple(LEADS[i].lower() for i in turned)
     write_small(tmp_path, adc=signals()[:, turned], leads=leads)
-    assert np.array_equal(load_dataset("ptbxl", tmp_path)[0].frames, signals())
+    assert np.array_equal(load_labelled("ptbxl", tmp_path)[0].frames, signals())
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_findings_are_statements_whatever_their_likelihood(
     codes: str, findings: list[int], tmp_path: Path
 ) -> None:
     write_small(tmp_path, codes)
-    assert load_dataset("ptbxl", tmp_path)[0].findings.tolist() == findings
+    assert load_labelled("ptbxl", tmp_path)[0].labels.tolist() == findings
 
 
 def test_splits_are_the_published_folds(folder: Path) -> None:
@@ -136,18 +136,18 @@ def test_splits_are_the_published_folds(folder: Path) -> None:
 @pytest.mark.parametrize(("split", "fold"), [("dev", 0), ("train", 9), ("train", -1)])
 def test_a_split_that_is_not_there_is_named(split: str, fold: int, folder: Path) -> None:
     with pytest.raises(DataError, match=r"ptbxl has no split .* and a fold from 0 to 8"):
-        load_dataset("ptbxl", folder, split, fold=fold)
+        load_labelled("ptbxl", folder, split, fold=fold)
 
 
 def test_records_at_hand_are_loaded_and_others_left_out(folder: Path) -> None:
-    records = load_dataset("ptbxl", folder.parent)
+    records = load_labelled("ptbxl", folder.parent)
     assert [r.name for r in records] == ["00001_hr", "00002_hr", "00003_hr"]
-    (record,) = load_dataset("ptbxl", folder, "develop", ["00002_hr"])
+    (record,) = load_labelled("ptbxl", folder, "develop", ["00002_hr"])
     assert np.array_equal(record.frames, signals("fast"))
     with pytest.raises(DataError, match="has no record '00004_hr' in this split"):
-        load_dataset("ptbxl", folder, records=["00004_hr"])
+        load_labelled("ptbxl", folder, records=["00004_hr"])
     with pytest.raises(DataError, match="'00002_hr' is asked for twice"):
-        load_dataset("ptbxl", folder, records=["00002_hr", "00002_hr"])
+        load_labelled("ptbxl", folder, records=["00002_hr", "00002_hr"])
 
 
 def test_a_damaged_record_is_found_when_it_is_reached(folder: Path, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_damaged_record_is_found_when_it_is_reached(folder: Path, tmp_path: Pa
     write_table(tmp_path, [row_of(n, n, 1, "{" if n == 3 else NORMAL) for n in (1, 2, 3)])
     path = tmp_path / f"{stem_of(2)}.dat"
     path.write_bytes(path.read_bytes()[:-100])
-    records = load_dataset("ptbxl", tmp_path)
+    records = load_labelled("ptbxl", tmp_path)
     assert isinstance(records, LazyRecords)
     assert (len(records), records.names) == (3, ("00001_hr", "00002_hr", "00003_hr"))
     assert records[0].name == records[-3].name == "00001_hr"
@@ -187,7 +187,7 @@ def test_signals_of_another_kind_are_refused(
 ) -> None:
     write_small(tmp_path, **changes)
     with pytest.raises(DataError, match=said):
-        load_dataset("ptbxl", tmp_path)[0]
+        load_labelled("ptbxl", tmp_path)[0]
 
 
 @pytest.mark.parametrize(
@@ -203,24 +203,24 @@ def test_signals_of_another_kind_are_refused(
 def test_a_damaged_row_is_named(row: list[str], said: str, tmp_path: Path) -> None:
     write_table(tmp_path, [row_of(1, 1, 1), row])
     with pytest.raises(DataError, match=said):
-        load_dataset("ptbxl", tmp_path)
+        load_labelled("ptbxl", tmp_path)
 
 
 @pytest.mark.parametrize("codes", ["", "[1]", "['AFIB']", "nan", "{'AFIB': __import__('os')}"])
 def test_codes_that_are_no_dict_are_refused(codes: str, tmp_path: Path) -> None:
     write_small(tmp_path, codes)
     with pytest.raises(DataError, match=r"scp_codes of ecg_id 1 must be such as {'NORM'"):
-        load_dataset("ptbxl", tmp_path)[0]
+        load_labelled("ptbxl", tmp_path)[0]
 
 
 def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
     table = tmp_path / ptbxl.TABLE
     table.write_text("ecg_id,patient_id,scp_codes,filename_hr\n")
     with pytest.raises(DataError, match=r"must have the columns ecg_id, .* and lacks strat_fold"):
-        load_dataset("ptbxl", tmp_path)
+        load_labelled("ptbxl", tmp_path)
     table.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match=r"is missing or damaged .*; copy it again"):
-        load_dataset("ptbxl", tmp_path)
+        load_labelled("ptbxl", tmp_path)
 
 
 def test_what_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,12 +230,12 @@ def test_what_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ptbxl.locate(tmp_path)
     write_table(tmp_path, [row_of(1, 1, 1)])
     with pytest.raises(DataError, match="none of its records of 500 Hz; copy the folder records50"):
-        load_dataset("ptbxl", tmp_path)
+        load_labelled("ptbxl", tmp_path)
     with pytest.raises(DataError, match="has no record 1; names are such as 00001_hr"):
         ptbxl.read(tmp_path, ["1"])
     monkeypatch.delenv("LNN_EDGE_DATA", raising=False)
     with pytest.raises(DataError, match="no folder given for ptbxl; give --data-dir or set"):
-        load_dataset("ptbxl")
+        load_labelled("ptbxl")
 
 
 def test_the_command_line_describes_it(folder: Path, tmp_path: Path) -> None:

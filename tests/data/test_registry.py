@@ -8,19 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn_edge.data import (
-    CLASSES,
-    DATASETS,
-    Recording,
-    describe,
-    embedded,
-    folds,
-    load_dataset,
-    mitdb,
-    ptbxl,
-    tnmg,
-)
+from lnn_edge.data import DATASETS, embedded, folds, mitdb, ptbxl, tnmg
+from lnn_edge.data.aami import CLASSES
 from lnn_edge.errors import DataError
+from lnn_edge.tasks.labelled import Labelled
+from lnn_edge.tasks.recordings import describe, load_labelled
+from tests.support.recordings import BEATS
 from tests.support.wfdb_files import needs_mitdb, write_small
 
 # Beats in the order N, S, V, F, Q. DS1 as in de Chazal et al. 2004; of DS2, 14 records that the
@@ -37,7 +30,7 @@ RECORD_COUNTS = {
 }
 
 
-def counts(recordings: Sequence[Recording]) -> tuple[int, ...]:
+def counts(recordings: Sequence[Labelled]) -> tuple[int, ...]:
     each = [recording.count() for recording in recordings]
     return tuple(sum(count[name] for count in each) for name in (*CLASSES, "Q"))
 
@@ -64,27 +57,27 @@ def test_all_is_both_sets_without_the_paced() -> None:
 def test_records_at_hand_are_loaded_and_others_left_out(tmp_path: Path) -> None:
     for name in ("209", "101", "100", "102"):
         write_small(tmp_path / "mitdb", name)
-    loaded = load_dataset("mitdb", tmp_path, "develop")
+    loaded = load_labelled("mitdb", tmp_path, "develop")
     assert [r.name for r in loaded] == ["101", "209"]
-    assert [r.name for r in load_dataset("mitdb", tmp_path / "mitdb", "test")] == ["100"]
-    assert [r.name for r in load_dataset("mitdb", str(tmp_path), "validation")] == ["209"]
-    assert [r.name for r in load_dataset("mitdb", tmp_path, "train")] == ["101"]
-    assert [r.name for r in load_dataset("mitdb", tmp_path, records=["209"])] == ["209"]
+    assert [r.name for r in load_labelled("mitdb", tmp_path / "mitdb", "test")] == ["100"]
+    assert [r.name for r in load_labelled("mitdb", str(tmp_path), "validation")] == ["209"]
+    assert [r.name for r in load_labelled("mitdb", tmp_path, "train")] == ["101"]
+    assert [r.name for r in load_labelled("mitdb", tmp_path, records=["209"])] == ["209"]
 
 
 def test_one_person_in_two_records(tmp_path: Path) -> None:
     for name in ("201", "202"):
         write_small(tmp_path, name)
-    assert {r.patient for r in load_dataset("mitdb", tmp_path)} == {"201-202"}
+    assert {r.patient for r in load_labelled("mitdb", tmp_path)} == {"201-202"}
 
 
 def test_folder_by_path(tmp_path: Path) -> None:
     write_small(tmp_path, "x1")
     (info,) = describe(str(tmp_path))
     assert (info.name, info.patient, info.leads) == ("x1", "x1", ("MLII", "V1"))
-    assert info.labels == {"N": 1, "S": 1, "V": 1, "F": 1, "Q": 1}
+    assert info.labels == {"N": 1, "A": 1, "V": 1, "F": 1, "Q": 1}  # nothing tells classes
     with pytest.raises(DataError, match="has no split 'train'"):
-        load_dataset(str(tmp_path), split="train")
+        load_labelled(str(tmp_path), split="train", task=BEATS)
 
 
 def test_data_folder_comes_from_the_environment(
@@ -92,10 +85,10 @@ def test_data_folder_comes_from_the_environment(
 ) -> None:
     write_small(tmp_path / "mitdb", "101")
     monkeypatch.setenv("LNN_EDGE_DATA", str(tmp_path))
-    assert [r.name for r in load_dataset("mitdb")] == ["101"]
+    assert [r.name for r in load_labelled("mitdb")] == ["101"]
     monkeypatch.delenv("LNN_EDGE_DATA")
     with pytest.raises(DataError, match="set LNN_EDGE_DATA, or get the records with"):
-        load_dataset("mitdb")
+        load_labelled("mitdb")
 
 
 @pytest.mark.parametrize(
@@ -115,33 +108,33 @@ def test_data_folder_comes_from_the_environment(
 )
 def test_wrong_request(tmp_path: Path, arguments: dict[str, object], said: str) -> None:
     with pytest.raises(DataError, match=said):
-        load_dataset(data_dir=tmp_path, **arguments)  # type: ignore[arg-type]
+        load_labelled(data_dir=tmp_path, **arguments)  # type: ignore[arg-type]
 
 
 def test_a_mistyped_split_generates_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no split 'dev'"):
-        load_dataset("synthetic", tmp_path, "dev")
+        load_labelled("synthetic", tmp_path, "dev")
     assert not any(tmp_path.iterdir())
 
 
 def test_split_without_records_at_hand(tmp_path: Path) -> None:
     write_small(tmp_path, "101")
     with pytest.raises(DataError, match="none of the wanted records"):
-        load_dataset("mitdb", tmp_path, "test")
+        load_labelled("mitdb", tmp_path, "test")
 
 
 def test_record_outside_the_split_is_refused(tmp_path: Path) -> None:
     write_small(tmp_path, "101")
     write_small(tmp_path, "102")
     with pytest.raises(DataError, match="no record '102'"):
-        load_dataset("mitdb", tmp_path, records=["102"])
+        load_labelled("mitdb", tmp_path, records=["102"])
 
 
 def test_excerpts_are_small_and_hold_every_class() -> None:
     folder = embedded.folder_of_pieces()
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 400 * 1024
     assert "ODC-By" in (folder / "NOTICE").read_text("utf-8")
-    recordings = load_dataset("excerpts")
+    recordings = load_labelled("excerpts")
     assert all(r.duration_s == 60 and r.leads[0] == "MLII" for r in recordings)
     assert counts(recordings) == (293, 140, 45, 25, 0)
 
@@ -159,19 +152,20 @@ def test_every_data_set_says_what_it_is() -> None:
 
 @needs_mitdb
 def test_excerpts_are_unchanged_pieces_of_their_records() -> None:
-    for piece in load_dataset("excerpts"):
+    for piece in load_labelled("excerpts"):
         record, start = piece.name.split("_")
-        (whole,) = load_dataset("mitdb", records=[record])
-        cut = whole.cut(int(start) * 360, (int(start) + 60) * 360)
-        assert np.array_equal(cut.adc, piece.adc)
-        assert np.array_equal(cut.beats, piece.beats)
-        assert np.array_equal(cut.labels, piece.labels)
-        assert cut.patient == piece.patient
+        (whole,) = load_labelled("mitdb", records=[record])
+        first, end = int(start) * 360, (int(start) + 60) * 360
+        inside = (whole.events >= first) & (whole.events < end)
+        assert np.array_equal(whole.frames[first:end], piece.frames)
+        assert np.array_equal(whole.events[inside] - first, piece.events)
+        assert np.array_equal(whole.labels[inside], piece.labels)
+        assert whole.patient == piece.patient
 
 
 @needs_mitdb
 def test_beats_of_mitdb_are_the_published_ones() -> None:
-    at_hand = {r.name: r for r in load_dataset("mitdb")}
+    at_hand = {r.name: r for r in load_labelled("mitdb")}
     for name, expected in RECORD_COUNTS.items():
         assert name not in at_hand or counts((at_hand[name],)) == expected
     for names, expected in TOTALS:
@@ -180,6 +174,6 @@ def test_beats_of_mitdb_are_the_published_ones() -> None:
 
 @needs_mitdb
 def test_mitdb_114_is_turned_so_that_mlii_is_first() -> None:
-    (recording,) = load_dataset("mitdb", records=["114"])
+    (recording,) = load_labelled("mitdb", records=["114"])
     assert recording.leads == ("MLII", "V5")
-    assert recording.adc.shape == (650_000, 2)
+    assert recording.frames.shape == (650_000, 2)

@@ -11,28 +11,32 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.signal import welch
 
-from lnn_edge.data import load_dataset, synthetic
-from lnn_edge.data.recording import CLASSES, Recording
+from lnn_edge.data import synthetic
+from lnn_edge.data.aami import CLASSES
+from lnn_edge.data.record import Record
 from lnn_edge.data.synthetic_noise import band_noise
 from lnn_edge.data.synthetic_rhythm import RhythmTraits, make_rhythm, sinus_intervals
 from lnn_edge.data.synthetic_waves import draw_morphology, integrate
 from lnn_edge.data.wfdb_folder import read_folder, read_record
 from lnn_edge.data.wfdb_writer import write_record
 from lnn_edge.errors import DataError, UsageError
+from lnn_edge.tasks.labelled import Labelled
+from lnn_edge.tasks.recordings import label, load_labelled
 from tests.cli.command import tree, untouched
 from tests.support.once import once
+from tests.support.recordings import BEATS
 
 STEADY = RhythmTraits(75.0, 0.04, 0.5, 0.0, 0.0, 0.0, (0.0, 0.0))
 
 
-def default_set(folder: Path) -> tuple[Recording, ...]:
+def default_set(folder: Path) -> tuple[Record, ...]:
     synthetic.write_dataset(folder)
     return read_folder(folder)
 
 
 @pytest.fixture(scope="module")
-def recordings() -> tuple[Recording, ...]:
-    return once("synthetic", default_set)
+def recordings() -> tuple[Labelled, ...]:
+    return tuple(label(record, BEATS) for record in once("synthetic", default_set))
 
 
 def test_waves_solve_the_equations_of_mcsharry() -> None:
@@ -121,25 +125,24 @@ def test_band_noise_stays_in_its_band() -> None:
     assert noise.std(axis=0) == pytest.approx([1, 1])
 
 
-def test_every_patient_has_every_class(recordings: tuple[Recording, ...]) -> None:
+def test_every_patient_has_every_class(recordings: tuple[Labelled, ...]) -> None:
     assert [r.name for r in recordings] == list(synthetic.names_of("all"))
     for recording in recordings:
         counts = recording.count()
         assert all(counts[name] > 0 for name in CLASSES), (recording.name, counts)
-        assert counts["N"] > 0.6 * len(recording.beats)
+        assert counts["N"] > 0.6 * len(recording.events)
 
 
-def test_records_are_already_in_the_contract(recordings: tuple[Recording, ...]) -> None:
+def test_records_have_two_leads_of_eleven_bits(recordings: tuple[Labelled, ...]) -> None:
     for recording in recordings:
-        assert recording.adc.shape == (300 * 360, 2)
-        assert np.array_equal(recording.to_contract().adc, recording.adc)
-        assert 0 < recording.adc.min() < recording.adc.max() < 2047
+        assert recording.frames.shape == (300 * 360, 2)
+        assert 0 < recording.frames.min() < recording.frames.max() < 2047
 
 
-def test_normal_beats_peak_where_they_are_annotated(recordings: tuple[Recording, ...]) -> None:
+def test_normal_beats_peak_where_they_are_annotated(recordings: tuple[Labelled, ...]) -> None:
     for recording in recordings:
-        beats = recording.beats[(recording.labels == 0)]
-        windows = recording.adc[:, 0][beats[:, None] + np.arange(-36, 37)]
+        beats = recording.events[(recording.labels == 0)]
+        windows = recording.frames[:, 0][beats[:, None] + np.arange(-36, 37)]
         assert np.abs(np.median(windows, axis=0).argmax() - 36) <= 3, recording.name
 
 
@@ -153,11 +156,11 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
     assert contents[0] == contents[1] != contents[2]
 
 
-def test_patients_differ_in_shape(recordings: tuple[Recording, ...]) -> None:
+def test_patients_differ_in_shape(recordings: tuple[Labelled, ...]) -> None:
     medians = []
     for recording in recordings:
-        beats = recording.beats[recording.labels == 0]
-        windows = recording.adc[beats[:, None] + np.arange(-100, 100)].astype(float)
+        beats = recording.events[recording.labels == 0]
+        windows = recording.frames[beats[:, None] + np.arange(-100, 100)].astype(float)
         medians.append(np.median(windows, axis=0).ravel())
     distances = [np.abs(a - b).max() for i, a in enumerate(medians) for b in medians[:i]]
     assert min(distances) > 10
@@ -193,15 +196,15 @@ def test_default_set_is_generated_where_it_is_absent_or_stale(
     write_short = partial(synthetic.write_dataset, duration_s=10.0)
     monkeypatch.setattr(synthetic, "write_dataset", write_short)
     monkeypatch.setattr(synthetic, "DURATION_S", 10.0)
-    names = [r.name for r in load_dataset("synthetic", split="test")]
+    names = [r.name for r in load_labelled("synthetic", split="test")]
     assert names == list(synthetic.TEST)
     folder = tmp_path / "cache" / "lnn-edge" / "synthetic"
     first = (folder / "s01.dat").stat().st_mtime_ns
-    load_dataset("synthetic")
+    load_labelled("synthetic")
     assert (folder / "s01.dat").stat().st_mtime_ns == first
     monkeypatch.setattr(synthetic, "GENERATOR", synthetic.GENERATOR + 1)
     (folder / "s01.dat").unlink()
-    load_dataset("synthetic")
+    load_labelled("synthetic")
     assert synthetic.is_current(folder)
     assert (folder / "s01.dat").stat().st_mtime_ns != first
 
@@ -217,7 +220,7 @@ def test_record_passes_through_disk_unchanged(tmp_path: Path) -> None:
     record = synthetic.make_record(synthetic.draw_patient("s03", 60.0, rng), 60.0, rng)
     write_record(tmp_path, record)
     read = read_record(tmp_path, "s03")
-    assert np.array_equal(read.adc, record.adc)
+    assert np.array_equal(read.samples, record.adc)
     beats = [at for at, s in zip(record.marks, record.symbols, strict=True) if s != "+"]
-    assert read.beats.tolist() == beats
+    assert [m.sample for m in read.marks] == beats
     assert "+" in record.symbols

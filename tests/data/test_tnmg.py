@@ -10,21 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn_edge.data import folds, load_dataset, tnmg
-from lnn_edge.data.diagnosis_record import CLASSES, LEADS, DiagnosisRecord
+from lnn_edge.data import folds, tnmg
 from lnn_edge.data.lazy_records import LazyRecords
+from lnn_edge.data.twelve_leads import FINDINGS, LEADS
 from lnn_edge.errors import DataError, MissingToolError
+from lnn_edge.tasks.recordings import load_labelled
 from tests.cli.command import call, call_json, refusal
 
 h5py = pytest.importorskip("h5py")
 
-COLUMNS = ("exam_id", "age", "patient_id", "trace_file", *CLASSES)
+COLUMNS = ("exam_id", "age", "patient_id", "trace_file", *FINDINGS)
 NOTHING = ["False"] * 6
 
 
 def tracings(count: int = 1) -> np.ndarray:
     """Pieces of an invented heart in mV, (count, 4096, 12) float32, each of another scale."""
-    (record,) = load_dataset("synthetic-12lead", records=["calm"])
+    (record,) = load_labelled("synthetic-12lead", records=["calm"])
     scale = 1 + np.arange(count)[:, None, None]
     return (scale * record.frames[:4096] / 1000).astype(np.float32)
 
@@ -56,7 +57,7 @@ def write_ordered(folder: Path, count: int = 3, **changes: object) -> Path:
     """Write one HDF5 file and a table in its order; exam i has finding i."""
     write_hdf5(folder / "ecg_tracings.hdf5", **({"values": tracings(count)} | changes))  # type: ignore[arg-type]
     rows = np.eye(max(count, 6), 6, dtype=int)[:count].tolist()
-    return write_table(folder / "gold.csv", rows, CLASSES)
+    return write_table(folder / "gold.csv", rows, FINDINGS)
 
 
 @pytest.fixture(scope="module")
@@ -73,14 +74,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_record_of_code15_is_as_written(folder: Path) -> None:
-    records = load_dataset("tnmg", folder.parent)
+    records = load_labelled("tnmg", folder.parent)
     assert [r.name for r in records] == ["1169160", "1169161", "1169162"]
     for index, record in enumerate(records):
-        assert isinstance(record, DiagnosisRecord)
         assert (record.patient, record.leads) == (f"tnmg-{7000 + index}", LEADS)
         assert (record.frames.shape, record.duration_s) == ((5120, 12), 10.24)
         assert np.array_equal(record.frames, tnmg.to_frames(tracings(3)[index]))
-    findings = [r.findings.tolist() for r in records]
+    findings = [r.labels.tolist() for r in records]
     assert findings == [[1, 0, 1, 0, 0, 0], [0] * 6, [0, 0, 0, 0, 0, 1]]
 
 
@@ -88,16 +88,16 @@ def test_columns_are_taken_by_name(tmp_path: Path) -> None:
     columns = ("exam_id", "patient_id", "trace_file", "1dAVb", "RBBB", "LBBB", "SB", "ST", "AF")
     write_table(tmp_path / tnmg.TABLE, [[5, 1, "a.hdf5", *NOTHING[:5], "True"]], columns)
     write_hdf5(tmp_path / "a.hdf5", tracings(), [5])
-    assert load_dataset("tnmg", tmp_path)[0].count()["AF"] == 1
+    assert load_labelled("tnmg", tmp_path)[0].count()["AF"] == 1
 
 
 def test_one_file_and_a_table_in_its_order(tmp_path: Path) -> None:
     write_ordered(tmp_path / "tnmg", 3)
     write_table(tmp_path / "tnmg" / "attributes.csv", [[50, "F"]] * 3, ("age", "sex"))
-    records = load_dataset("tnmg", tmp_path)
+    records = load_labelled("tnmg", tmp_path)
     assert [r.name for r in records] == ["row000000", "row000001", "row000002"]
     assert [r.patient for r in records] == [f"tnmg-row00000{i}" for i in range(3)]
-    assert np.array_equal([r.findings for r in records], np.eye(6)[:3])
+    assert np.array_equal([r.labels for r in records], np.eye(6)[:3])
     assert np.array_equal(records[2].frames, tnmg.to_frames(tracings(3)[2]))
 
 
@@ -146,7 +146,7 @@ def test_a_damaged_record_is_found_when_it_is_reached(tmp_path: Path) -> None:
     write_hdf5(tmp_path / "exams_part0.hdf5", values, [1, 2, 3])
     (tmp_path / "exams_part1.hdf5").write_bytes(b"nothing")
     write_code15(tmp_path, [row_of(i, i, i // 4) for i in range(1, 6)])
-    records = load_dataset("tnmg", tmp_path)
+    records = load_labelled("tnmg", tmp_path)
     assert isinstance(records, LazyRecords)
     assert records.names == ("1", "2", "3", "4", "5")
     assert records[2].name == "3"
@@ -165,7 +165,7 @@ def test_only_the_row_of_the_record_is_read(folder: Path, monkeypatch: pytest.Mo
         return whole(self, key, **options)
 
     monkeypatch.setattr(h5py.Dataset, "__getitem__", note)
-    load_dataset("tnmg", folder)[1]
+    load_labelled("tnmg", folder)[1]
     assert asked == [("/exam_id", slice(None)), ("/tracings", 1)]
 
 
@@ -191,13 +191,13 @@ def test_a_file_of_another_kind_is_refused(
     write_hdf5(tmp_path / "exams_part0.hdf5", values, ids)
     write_code15(tmp_path, [row_of(1, 1)])
     with pytest.raises(DataError, match=said):
-        load_dataset("tnmg", tmp_path)[0]
+        load_labelled("tnmg", tmp_path)[0]
 
 
 def test_file_and_table_of_other_lengths_are_refused(tmp_path: Path) -> None:
     write_ordered(tmp_path, 3, values=tracings(2))
     with pytest.raises(DataError, match=r"tracings must be \(3, 4096, 12"):
-        load_dataset("tnmg", tmp_path)[0]
+        load_labelled("tnmg", tmp_path)[0]
 
 
 @pytest.mark.parametrize(
@@ -220,27 +220,27 @@ def test_file_and_table_of_other_lengths_are_refused(tmp_path: Path) -> None:
 def test_a_damaged_row_is_named(row: list[object], said: str, tmp_path: Path) -> None:
     write_code15(tmp_path, [row_of(1, 1), row])
     with pytest.raises(DataError, match=said):
-        load_dataset("tnmg", tmp_path)
+        load_labelled("tnmg", tmp_path)
 
 
 def test_a_table_of_another_kind_is_refused(tmp_path: Path) -> None:
-    write_table(tmp_path / tnmg.TABLE, [], ("exam_id", "patient_id", *CLASSES))
+    write_table(tmp_path / tnmg.TABLE, [], ("exam_id", "patient_id", *FINDINGS))
     with pytest.raises(DataError, match=r"must have the columns exam_id, .* and lacks trace_file"):
-        load_dataset("tnmg", tmp_path)
+        load_labelled("tnmg", tmp_path)
     (tmp_path / tnmg.TABLE).write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match=r"is missing or damaged .*; copy it again"):
-        load_dataset("tnmg", tmp_path)
+        load_labelled("tnmg", tmp_path)
 
 
 def test_more_than_one_table_or_file_is_refused(tmp_path: Path) -> None:
     write_ordered(tmp_path)
-    write_table(tmp_path / "second.csv", [], CLASSES)
+    write_table(tmp_path / "second.csv", [], FINDINGS)
     with pytest.raises(DataError, match=r"holds 1 .hdf5 files and 2 .csv tables with the columns"):
-        load_dataset("tnmg", tmp_path)
+        load_labelled("tnmg", tmp_path)
     for table in tmp_path.glob("*.csv"):
         table.unlink()
     with pytest.raises(DataError, match=r"and 0 .csv tables .* needed is one of each, or exams"):
-        load_dataset("tnmg", tmp_path)
+        load_labelled("tnmg", tmp_path)
 
 
 def test_what_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,20 +248,20 @@ def test_what_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         tnmg.locate(tmp_path)
     write_code15(tmp_path, [row_of(i, i, i) for i in range(5)])
     with pytest.raises(DataError, match=r"none of its files exams_part0.hdf5, .* \.\.\.; unpack"):
-        load_dataset("tnmg", tmp_path)
+        load_labelled("tnmg", tmp_path)
     with pytest.raises(DataError, match="has no record 9; see"):
         tnmg.read(tmp_path, ["9"])
     with pytest.raises(DataError, match=r"tnmg has no split 'dev' .* and a fold from 0 to 4"):
-        load_dataset("tnmg", tmp_path, "dev")
+        load_labelled("tnmg", tmp_path, "dev")
     monkeypatch.delenv("LNN_EDGE_DATA", raising=False)
     with pytest.raises(DataError, match="no folder given for tnmg; give --data-dir or set"):
-        load_dataset("tnmg")
+        load_labelled("tnmg")
 
 
 def test_without_h5py_the_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(MissingToolError, match=r"needs h5py; .*`pip install lnn-edge\[tnmg\]`"):
-        load_dataset("tnmg", folder)
+        load_labelled("tnmg", folder)
 
 
 def test_the_command_line_describes_it(folder: Path, tmp_path: Path) -> None:

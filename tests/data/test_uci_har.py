@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lnn_edge.data import uci_har
-from lnn_edge.data.activity_run import ACC_STEPS_PER_G, CLASSES, NOT_SCORED, WINDOW, ActivityRun
-from lnn_edge.data.registry import load_dataset
-from lnn_edge.data.uci_har import subjects_of
+from lnn_edge.data.uci_har import ACC_STEPS_PER_G, CLASSES, WINDOW, subjects_of
 from lnn_edge.errors import DataError
+from lnn_edge.tasks.labelled import NOT_SCORED, Labelled
+from lnn_edge.tasks.recordings import load_labelled
 
 needs_data = pytest.mark.skipif(
     "LNN_EDGE_DATA" not in os.environ, reason="LNN_EDGE_DATA is not set"
@@ -23,10 +24,14 @@ TRAIN = (1226, 1073, 987, 1293, 1423, 1413)
 TEST = (496, 471, 420, 508, 556, 545)
 
 
-def load_runs(folder: Path | None = None, split: str = "all") -> tuple[ActivityRun, ...]:
-    runs = load_dataset("uci_har", folder, split)
-    assert all(isinstance(run, ActivityRun) for run in runs)
-    return runs  # type: ignore[return-value]
+def load_runs(folder: Path | None = None, split: str = "all") -> Sequence[Labelled]:
+    return load_labelled("uci_har", folder, split)
+
+
+def windows_of(run: Labelled) -> tuple[list[int], list[int]]:
+    """Return first samples and classes of the official windows."""
+    marks = run.record.marks
+    return [m.sample - WINDOW + 1 for m in marks], [CLASSES.index(m.symbol) for m in marks]
 
 
 def write_small(folder: Path, **changes: np.ndarray) -> None:
@@ -53,20 +58,20 @@ def write_small(folder: Path, **changes: np.ndarray) -> None:
 def test_runs_are_cut_where_the_experiments_end(tmp_path):
     write_small(tmp_path / "uci_har")
     first, second = load_runs(tmp_path)
-    assert (first.name, first.subject, len(first.frames)) == ("run01", 1, 400)
-    assert (second.name, second.subject, len(second.frames)) == ("run03", 2, 300)
+    assert (first.name, first.patient, len(first.frames)) == ("run01", "subject01", 400)
+    assert (second.name, second.patient, len(second.frames)) == ("run03", "subject02", 300)
     assert second.frames[0].tolist() == [1200, 1201, 1202, -1200, -1201, -1202]
     assert set(first.labels[10:200]) == {0}
     assert set(first.labels[200:]) == {NOT_SCORED}  # the transition is no class
-    assert (first.window_starts.tolist(), first.window_labels.tolist()) == ([10, 74], [0, 0])
-    assert (second.window_starts.tolist(), second.window_labels.tolist()) == ([20], [3])
+    assert windows_of(first) == ([10, 74], [0, 0])
+    assert windows_of(second) == ([20], [3])
     assert set(second.labels[20:290]) == {3}
 
 
 def test_a_split_holds_its_subjects_only(tmp_path):
     write_small(tmp_path / "uci_har")
-    assert [r.subject for r in load_runs(tmp_path, "develop")] == [1]
-    assert [r.subject for r in load_runs(tmp_path / "uci_har", "test")] == [2]
+    assert [r.patient for r in load_runs(tmp_path, "develop")] == ["subject01"]
+    assert [r.patient for r in load_runs(tmp_path / "uci_har", "test")] == ["subject02"]
 
 
 def test_folds_hold_each_training_subject_out_once():
@@ -121,10 +126,10 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path, change):
 def test_the_official_windows_are_all_there():
     for split, expected in (("develop", TRAIN), ("test", TEST)):
         runs = load_runs(split=split)
-        counts = Counter(label for run in runs for label in run.window_labels.tolist())
+        counts = Counter(label for run in runs for label in windows_of(run)[1])
         assert tuple(counts[c] for c in range(len(CLASSES))) == expected
         for run in runs:
-            for start, label in zip(run.window_starts, run.window_labels, strict=True):
+            for start, label in zip(*windows_of(run), strict=True):
                 assert (run.labels[start : start + WINDOW] == label).all()
 
 
@@ -161,4 +166,5 @@ def test_nothing_is_learned_right_after_a_change(tmp_path):
 @needs_data
 def test_the_table_of_subjects_is_that_of_the_files():
     for run in load_runs():
-        assert run.subject == uci_har.SUBJECT_OF_RUN[int(run.name[3:]) - 1]
+        subject = uci_har.SUBJECT_OF_RUN[int(run.name[3:]) - 1]
+        assert run.patient == f"subject{subject:02d}"

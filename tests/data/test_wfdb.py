@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lnn_edge.data import Recording, load_dataset
+from lnn_edge.data.record import Channel, Mark
 from lnn_edge.data.wfdb_folder import list_records, read_folder, read_record, wfdb_library
 from lnn_edge.data.wfdb_writer import write_record
 from lnn_edge.errors import DataError
+from lnn_edge.tasks.labelled import Labelled
+from lnn_edge.tasks.recordings import load_labelled
+from tests.support.recordings import BEATS
 from tests.support.wfdb_files import edit_header, small_record, write_small
+
+
+def load(folder: Path, lead: str | None = None) -> Sequence[Labelled]:
+    return load_labelled(str(folder), lead=lead, task=BEATS)
 
 
 def write_plain(
@@ -38,11 +46,11 @@ def test_written_record_is_read_back(tmp_path: Path) -> None:
     written = small_record()
     write_record(tmp_path, written)
     read = read_record(tmp_path, "r1")
-    assert np.array_equal(read.adc, written.adc)
-    assert read.beats.tolist() == [300, 600, 900, 1200, 1500]
-    assert read.labels.tolist() == [0, 1, 2, 3, -1]
-    assert (read.leads, read.gain, read.adc_zero) == (("MLII", "V1"), (200.0, 200.0), (1024, 1024))
-    assert (read.fs_hz, read.patient, read.duration_s) == (360.0, "r1", 6.0)
+    assert np.array_equal(read.samples, written.adc)
+    places = zip((300, 600, 900, 1200, 1500), "NAVFQ", strict=True)
+    assert read.marks == tuple(Mark(*place) for place in places)
+    assert read.channels == tuple(Channel(n, "mV", 200.0, 1024.0) for n in ("MLII", "V1"))
+    assert (read.rate_hz, read.subject, read.duration_s) == (360.0, "r1", 6.0)
 
 
 def test_written_record_is_what_wfdb_reads(tmp_path: Path) -> None:
@@ -81,26 +89,26 @@ def test_folder_takes_the_order_of_its_index(tmp_path: Path) -> None:
 def test_other_gain_and_format_16_are_converted(tmp_path: Path) -> None:
     samples = np.arange(-720, 720, dtype=np.int16)[:, None] * np.array([2, 1])
     write_plain(tmp_path, samples, ("V2", "MLII"), 1000.0)
-    (recording,) = load_dataset(str(tmp_path))
+    (recording,) = load(tmp_path)
     assert recording.leads == ("MLII", "V2")
     exact = np.floor(samples[:, ::-1] / 5 + 1024 + 0.5)
-    assert np.array_equal(recording.adc, exact)
+    assert np.array_equal(recording.frames, exact)
 
 
 def test_one_lead_is_accepted_if_it_is_mlii(tmp_path: Path) -> None:
     samples = np.arange(720)[:, None]
     write_plain(tmp_path, samples, ("MLII",), 200.0)
-    (recording,) = load_dataset(str(tmp_path))
+    (recording,) = load(tmp_path)
     assert recording.leads == ("MLII", "absent")
-    assert (recording.adc[:, 1] == 1024).all()
+    assert (recording.frames[:, 1] == 1024).all()
     write_plain(tmp_path, samples, ("V1",), 200.0)
     with pytest.raises(DataError, match="record r1 has the leads V1 and the model needs MLII"):
-        load_dataset(str(tmp_path))
+        load(tmp_path)
 
 
 def test_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no WFDB record"):
-        load_dataset(str(tmp_path))
+        load(tmp_path)
     with pytest.raises(DataError, match="is not a folder"):
         read_folder(tmp_path / "nowhere")
 
@@ -168,11 +176,7 @@ def test_invalid_samples_are_those_of_wfdb(fmt: str, tmp_path: Path) -> None:
 def test_every_format_gives_the_samples_of_wfdb(fmt: str, tmp_path: Path) -> None:
     samples = np.arange(-120, 120, dtype=np.int16)[:, None] * np.array([1, -1])
     write_plain(tmp_path, samples, ("MLII", "V1"), 50.0, fmt)
-    assert np.array_equal(read_record(tmp_path, "r1").adc, samples)
-
-
-def millivolts(recording: Recording) -> np.ndarray:
-    return (recording.adc - np.array(recording.adc_zero)) / np.array(recording.gain)
+    assert np.array_equal(read_record(tmp_path, "r1").samples, samples)
 
 
 @pytest.mark.parametrize(
@@ -192,28 +196,28 @@ def test_millivolts_are_those_of_wfdb(old: str, new: str, tmp_path: Path) -> Non
     edit_header(tmp_path, old, new)
     with wfdb_library() as wfdb:
         wanted = wfdb.rdrecord(str(tmp_path / "r1")).p_signal
-    assert np.allclose(millivolts(read_record(tmp_path, "r1")), wanted, rtol=0, atol=1e-12)
-    (recording,) = load_dataset(str(tmp_path))
-    assert np.abs(millivolts(recording) - wanted).max() <= 0.5 / 200 + 1e-12
+    assert np.allclose(read_record(tmp_path, "r1").values(), wanted, rtol=0, atol=1e-12)
+    (recording,) = load(tmp_path)
+    assert np.abs(recording.record.values() - wanted).max() <= 0.5 / 200 + 1e-12
 
 
 def test_leads_of_any_name_may_come_first(tmp_path: Path) -> None:
     samples = np.arange(720)[:, None] * np.array([1, 0, -1])
     write_plain(tmp_path, samples, ("ECG1", "ECG2", "I"), 200.0)
-    (recording,) = load_dataset(str(tmp_path), lead="I")
+    (recording,) = load(tmp_path, lead="I")
     assert recording.leads == ("I", "ECG1")
-    assert np.array_equal(recording.adc, 1024 + samples[:, [2, 0]])
+    assert np.array_equal(recording.frames, 1024 + samples[:, [2, 0]])
     for lead in (None, "V9"):
         with pytest.raises(DataError, match=r"leads ECG1, ECG2, I and the model needs .* --lead"):
-            load_dataset(str(tmp_path), lead=lead)
+            load(tmp_path, lead=lead)
     edit_header(tmp_path, "ECG2", "ECG1")
-    with pytest.raises(DataError, match="needs one that alone is called ECG1"):
-        load_dataset(str(tmp_path), lead="ECG1")
+    with pytest.raises(DataError, match="each column must have a name of its own"):
+        load(tmp_path, lead="ECG1")
 
 
 def test_data_sets_without_a_choice_of_leads_refuse_one() -> None:
     with pytest.raises(DataError, match="has leads of its own; leave --lead II out"):
-        load_dataset("synthetic-12lead", lead="II")
+        load_labelled("synthetic-12lead", lead="II")
 
 
 INDEXES = {
@@ -236,8 +240,8 @@ def test_an_index_is_read_as_it_is_meant(case: str, tmp_path: Path) -> None:
 def test_an_index_may_name_records_in_folders(tmp_path: Path) -> None:
     write_small(tmp_path / "p1", "a")
     (tmp_path / "RECORDS").write_text("p1/a\n")
-    (recording,) = load_dataset(str(tmp_path))
-    assert (recording.name, len(recording.adc)) == ("p1/a", 2160)
+    (recording,) = load(tmp_path)
+    assert (recording.name, len(recording.frames)) == ("p1/a", 2160)
 
 
 @pytest.mark.parametrize("index", [b"", b"z\n", "a\n".encode("utf-16")])
@@ -271,38 +275,38 @@ def test_wrong_header(tmp_path: Path, old: str, new: str, said: str) -> None:
     write_small(tmp_path)
     edit_header(tmp_path, old, new)
     with pytest.raises(DataError, match=said):
-        load_dataset(str(tmp_path))
+        load(tmp_path)
 
 
 def test_header_without_gains_at_all(tmp_path: Path) -> None:
     write_small(tmp_path)
     (tmp_path / "r1.hea").write_text("r1 2 360 2160\nr1.dat 212\nr1.dat 212\n")
     with pytest.raises(DataError, match=r"r1\.hea"):
-        load_dataset(str(tmp_path))
+        load(tmp_path)
 
 
 def test_wrong_rate_says_what_to_do(tmp_path: Path) -> None:
     write_small(tmp_path, fs_hz=250)
-    with pytest.raises(DataError, match="250 Hz and the model needs 360 Hz; resample"):
-        load_dataset(str(tmp_path))
+    with pytest.raises(DataError, match="250 Hz and the model needs 360 Hz; give its path"):
+        load(tmp_path)
 
 
 def test_annotation_of_a_longer_record(tmp_path: Path) -> None:
     write_small(tmp_path, marks=np.array([5, 300, 600, 900, 1200, 2160]))
-    with pytest.raises(DataError, match="sample 2160, but there are 2160 samples"):
-        load_dataset(str(tmp_path))
+    with pytest.raises(DataError, match="lies at samples 2160 to 2160 and there are 2160"):
+        load(tmp_path)
 
 
 def test_two_beats_on_one_sample(tmp_path: Path) -> None:
     write_small(tmp_path, marks=np.array([5, 300, 600, 600, 1200, 1500]))
     with pytest.raises(DataError, match="sample 600 follows one at sample 600"):
-        load_dataset(str(tmp_path))
+        load(tmp_path)
 
 
 def test_annotation_without_beats(tmp_path: Path) -> None:
     write_small(tmp_path, symbols=("+", "~", "|", "x", "+", "~"))
     with pytest.raises(DataError, match="marks none"):
-        load_dataset(str(tmp_path))
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("fmt", ["212", "516"])  # 516 is FLAC
@@ -323,7 +327,7 @@ def test_damaged_files_only_raise_data_errors(tmp_path: Path, suffix: str, fmt: 
             data[at] = rng.integers(256)
         path.write_bytes(data[: rng.integers(1, len(data) + 1)])
         try:
-            load_dataset(str(tmp_path))
+            load(tmp_path)
         except DataError as error:
             refused.append(str(error))
     assert len(refused) > 20

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lnn_edge.data.registry import load_dataset
 from lnn_edge.graph.scales import Ranges
 from lnn_edge.nn.threads import one_thread
 from lnn_edge.nn.timing import make_plan
@@ -18,6 +17,7 @@ from lnn_edge.nn.trace import trace
 from lnn_edge.quantize.assemble import lower, lower_behind
 from lnn_edge.quantize.observe import observe
 from lnn_edge.quantize.trained import plan_of
+from lnn_edge.tasks.recordings import load_labelled
 from tests.support.trials import LOWERED, TRIALS, meanings
 
 REFERENCE = json.loads(LOWERED.read_text())
@@ -57,7 +57,7 @@ class OnFrames(nn.Module):
 def test_windows_cut_in_forward_give_the_same_operators(name: str) -> None:
     network, reference = TRIALS[name]().network, REFERENCE[name]
     frame = network.front.frame
-    runs = load_dataset("synthetic-activity")[:3]
+    runs = load_labelled("synthetic-activity")[:3]
     frames = [torch.from_numpy(frame.dequantize(r.frames.astype(np.int64))).float() for r in runs]
     sequences = [(x[None],) for x in frames]
     plan = make_plan(trace(OnFrames(network), sequences[0]), sequences[0])

@@ -36,12 +36,12 @@ from lnn_edge.report.words import clock_words, time_words
 from lnn_edge.verify.result import Mismatch, Spread, Verification, write_verification
 from tests.support.modules import make_module
 from tests.support.projects import pretend_build
-from tests.support.recordings import invented
+from tests.support.recordings import invented, renamed
 from tests.support.signals import sines
 from tests.support.toy import toy_graph
 
 ODD_NAME = "<b>&amp\"'"
-RECORDINGS = [invented("a", 20, 1), replace(invented("b", 30, 2), name=ODD_NAME)]
+RECORDINGS = [invented("a", 20, 1), renamed(invented("b", 30, 2), ODD_NAME)]
 STEPS = 47
 
 
@@ -239,23 +239,19 @@ def test_strips_show_every_wrong_decision(exported: Path) -> None:
     page = render(report)
     assert page.count('class="wrong-box"') == errors
     for prediction, recording in zip(report.predictions, RECORDINGS, strict=True):
-        drawn = _Page(draw_recording(prediction, recording))
+        drawn = _Page(draw_recording(prediction))
         truths = [a for tag, a in drawn.seen if tag == "text" and a["y"] == "14.0"]
         beats = [a for a in truths if str(a["class"]).startswith("beat")]
-        assert len(beats) == len(recording.beats)
+        assert len(beats) == len(recording.events)
 
 
 def test_strips_keep_the_extreme_samples(exported: Path) -> None:
     (first, _) = collect(exported, RECORDINGS).predictions
-    paths = [
-        a
-        for tag, a in _Page(draw_recording(first, RECORDINGS[0])).seen
-        if a.get("class") == "trace"
-    ]
+    paths = [a for tag, a in _Page(draw_recording(first)).seen if a.get("class") == "trace"]
     numbers = [int(n) for n in re.findall(r"-?\d+", str(paths[0]["d"]))]
     assert numbers[0] == 0
     y = np.cumsum([numbers[1], *numbers[3::2]])
-    lead = (RECORDINGS[0].adc[: 15 * 360, 0] - 1024) / 200
+    lead = (RECORDINGS[0].frames[: 15 * 360, 0] - 1024) / 200
     px_per_mv = 30 * 10  # path units
     assert np.ptp(y) == pytest.approx(np.ptp(lead) * px_per_mv, abs=1.01)
     assert len(y) == 15 * 360 // 3

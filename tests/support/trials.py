@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lnn_edge.data.registry import load_dataset
 from lnn_edge.files import resources
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.checkpoint import load_trained, prepare, real_inputs
 from lnn_edge.train.recipe import load_recipe
@@ -58,13 +58,13 @@ def activity(recipe: str) -> Trial:
         for norm in (m for m in network.modules() if isinstance(m, nn.BatchNorm1d)):
             norm.running_mean.uniform_(-0.3, 0.3)
             norm.running_var.uniform_(0.5, 2.0)
-    return Trial(network, _real(network, load_dataset("synthetic-activity")[:3]))
+    return Trial(network, _real(network, load_labelled("synthetic-activity")[:3]))
 
 
 def beats() -> Trial:
     """Return the shipped network on the excerpts."""
     network: Any = load_trained(Path(resources.path("models")) / "ecg-beats-cfc").network.eval()
-    return Trial(network, _real(network, load_dataset("excerpts")))
+    return Trial(network, _real(network, load_labelled("excerpts")))
 
 
 TRIALS = {

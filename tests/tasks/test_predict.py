@@ -13,7 +13,6 @@ from lnn_edge.build import decide as decide_module
 from lnn_edge.data.embedded import folder_of_pieces
 from lnn_edge.data.open_records import find_records, read_records
 from lnn_edge.data.record import Channel, Mark, Record
-from lnn_edge.data.registry import load_dataset
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import run_records, run_values
@@ -22,6 +21,7 @@ from lnn_edge.tasks.live import predict_live
 from lnn_edge.tasks.metrics.single_label import integer_scores
 from lnn_edge.tasks.predict import MOST_TOGETHER, Predictor
 from lnn_edge.tasks.predicted import documents, header, rows
+from lnn_edge.tasks.recordings import load_labelled
 from tests.support.places import ROOT
 from tests.support.toy import toy_every_graph, toy_graph, toy_heads_graph
 
@@ -40,7 +40,7 @@ def noise(length: int = 300, channels: int = 3, seed: int = 3) -> np.ndarray:
 
 def test_annotated_beats_give_what_an_evaluation_sees_bit_by_bit() -> None:
     graph = le.load("ecg-beats-cfc")
-    wanted, scores = integer_scores(graph, load_dataset("excerpts"))
+    wanted, scores = integer_scores(graph, load_labelled("excerpts"))
     got = le.predict(graph, folder_of_pieces(), marks=True)
     assert [p.name for p in got] == [w.name for w in wanted]
     for predicted, sequence, score in zip(got, wanted, scores, strict=True):

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from lnn_edge.data.recording import Recording
-from lnn_edge.data.registry import load_dataset
 from lnn_edge.errors import DataError
 from lnn_edge.graph.sim import predict
+from lnn_edge.tasks.labelled import Labelled
+from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.batches import make_examples
 from lnn_edge.train.checkpoint import prepare, real_inputs
@@ -30,11 +30,11 @@ RECIPE = load_recipe("ecg-beats-demo")
 LENGTH = RECIPE.training.sequence_length
 
 
-class OnDemand(Sequence[Recording]):
+class OnDemand(Sequence[Labelled]):
     """Recordings made when they are asked for; counts those that are alive."""
 
     def __init__(self, count: int) -> None:
-        self.count, self.alive = count, weakref.WeakSet[Recording]()
+        self.count, self.alive = count, weakref.WeakSet[Labelled]()
         self.most = 0
 
     def __len__(self) -> int:
@@ -87,7 +87,7 @@ def test_large_data_sets_are_trained_on_from_disk(name: str, tmp_path: Path) -> 
     {"tnmg": write_ordered, "ptbxl": write_small}[name](folder)
     recipe = load_recipe("ccfc")
     recipe = replace(recipe, training=replace(recipe.training, epochs=1, batch_size=2))
-    recordings = load_dataset(name, tmp_path)
+    recordings = load_labelled(name, tmp_path)
     trained = train(recipe, recordings, (), tmp_path / "run", seed=0)
     assert trained.card.training_records == tuple(r.name for r in recordings)
     sequences = prepare(trained.network, recordings)

@@ -20,7 +20,7 @@ from lnn_edge.graph.sim.stream import BLOB_CRC_BYTES, BLOB_HEAD_BYTES, Stream, p
 from lnn_edge.verify.exchange import Signal
 from lnn_edge.verify.result import Verification
 from lnn_edge.verify.verify import label_judge, verify
-from tests.support.recordings import invented
+from tests.support.recordings import invented, renamed
 from tests.support.toy import motion, toy_every_graph, toy_graph
 
 
@@ -102,7 +102,7 @@ class FakeLink:
 
 
 RECORDINGS = [invented("a", 20, 1), invented("b", 12, 2)]
-SIGNALS = [Signal(r.name, r.adc, r.beats) for r in RECORDINGS]
+SIGNALS = [Signal(r.name, r.frames, r.events) for r in RECORDINGS]
 
 
 def damaged(graph: QGraph, name: str) -> QGraph:
@@ -198,7 +198,7 @@ def test_a_device_is_told_ahead_where_each_decision_falls() -> None:
 
 def test_recordings_without_a_decision_are_refused() -> None:
     graph = toy_graph()
-    short = Signal("s", RECORDINGS[0].adc[:900])
+    short = Signal("s", RECORDINGS[0].frames[:900])
     with pytest.raises(VerificationError, match="no decision; give longer ones with beats"):
         verify(graph, [short], FakeLink(graph), name="fake")  # type: ignore[arg-type]
 
@@ -206,8 +206,8 @@ def test_recordings_without_a_decision_are_refused() -> None:
 def test_decisions_are_judged_by_the_labels_of_their_own_recording() -> None:
     """Also where two recordings have one name."""
     graph = toy_graph()
-    twins = [replace(r, name="twin") for r in RECORDINGS]
-    signals = [Signal(r.name, r.adc, r.beats) for r in twins]
+    twins = [renamed(r, "twin") for r in RECORDINGS]
+    signals = [Signal(r.name, r.frames, r.events) for r in twins]
     judge = label_judge(graph, twins)
     result = verify(graph, signals, FakeLink(graph), name="fake", judge=judge)  # type: ignore[arg-type]
     assert result.judged is not None
@@ -291,7 +291,7 @@ def test_each_counter_of_the_model_is_compared(name: str) -> None:
 
 def test_counters_that_both_sides_raise_are_right() -> None:
     """Events at once overflow the toy's queue of two, one comes again: both sides drop them."""
-    frames = RECORDINGS[0].adc[:2000]
+    frames = RECORDINGS[0].frames[:2000]
     signal = Signal("crowd", frames, np.array([300, 300, *range(301, 306), 800]))
     graph = toy_graph()
     result = look(FakeLink(graph), [signal])

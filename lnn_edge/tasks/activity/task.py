@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from lnn_edge.data.activity_run import (
-    ACC_STEPS_PER_G,
-    CHANNELS,
-    CLASSES,
-    GYRO_STEPS_PER_RAD_S,
-    RATE_HZ,
-    SETTLING,
-    UNITS,
-    WINDOW,
-)
 from lnn_edge.data.frame import Frame, FrameChannel
+from lnn_edge.data.uci_har import CHANNELS, CLASSES, RATE_HZ, STEPS, UNITS, WINDOW
 from lnn_edge.tasks.task import Network, Task, Words
 
-STEPS = (ACC_STEPS_PER_G,) * 3 + (GYRO_STEPS_PER_RAD_S,) * 3
+SETTLING = 32  # samples after a change that no decision learns from
 FRAME = Frame(
     float(RATE_HZ),
     tuple(FrameChannel(n, u, s) for n, u, s in zip(CHANNELS, UNITS, STEPS, strict=True)),

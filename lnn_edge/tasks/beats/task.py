@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from lnn_edge.data.aami import CLASS_OF, CLASSES, UNSCORED
 from lnn_edge.data.frame import ANY, Frame, FrameChannel
-from lnn_edge.data.recording import CLASSES, LABEL_OF_SYMBOL, NOT_SCORED
 from lnn_edge.tasks.task import Network, Task, Words
 
 FRAME = Frame(
@@ -31,8 +31,9 @@ TASK = Task(
     decide="events",
     labels="event",
     classes=CLASSES,
-    map={s: CLASSES[at] for s, at in LABEL_OF_SYMBOL.items() if at != NOT_SCORED},
-    unscored=tuple(s for s, at in LABEL_OF_SYMBOL.items() if at == NOT_SCORED),
+    map=CLASS_OF,
+    unscored=UNSCORED,
+    tolerance_s=0.15,  # ANSI/AAMI EC57
     rare=("F",),  # fusion beats are too few for a stable figure (EC57)
     networks=(
         Network(

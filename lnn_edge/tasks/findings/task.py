@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lnn_edge.data.diagnosis_record import CLASSES, GAIN, LEADS, RATE_HZ
 from lnn_edge.data.frame import Frame, FrameChannel
+from lnn_edge.data.twelve_leads import FINDINGS, GAIN, LEADS, RATE_HZ
 from lnn_edge.tasks.task import Network, Task, Words
 
 FRAME = Frame(float(RATE_HZ), tuple(FrameChannel(name, "mV", GAIN) for name in LEADS))
@@ -33,7 +33,7 @@ TASK = Task(
     frame=FRAME,
     decide="record",
     labels="multi-label",
-    classes=CLASSES,
+    classes=FINDINGS,
     networks=(
         _liquid("ccfc", "ConvLiquidNet", "cfc"),
         _liquid("ccfc-stream", "ConvLiquidStreamNet", "cfc"),

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import signal
 
-from lnn_edge.data.registry import load_dataset
 from lnn_edge.files.shipped import graph_path
 from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.ir import AbstractOp, QTensor
@@ -32,6 +31,7 @@ from lnn_edge.nn.cells.wirings import auto_ncp, fully_connected, ncp
 from lnn_edge.quantize.module import quantize_module
 from lnn_edge.tasks.beats.find_beats import find_beats
 from lnn_edge.tasks.findings.front_end import column_tensor
+from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.tasks.registry import find_task
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def recurrent(
 
 def beats(finds_them: bool = False) -> Workload:
     """Return the shipped model of beats on the first record that comes with the package."""
-    graph, record = load_graph(graph_path(None)), load_dataset(find_task("beats").shown)[1]
+    graph, record = load_graph(graph_path(None)), load_labelled(find_task("beats").shown)[1]
     frames = record.frames[:BEAT_FRAMES]
     if finds_them:
         return Workload(find_beats(graph), frames)
@@ -176,7 +176,7 @@ def r_peaks() -> Workload:
 
 def findings(name: str) -> Workload:
     """Return a shipped model of twelve leads on a generated record."""
-    record = load_dataset(find_task("findings").shown)[0]
+    record = load_labelled(find_task("findings").shown)[0]
     repeats = -(-LEAD_FRAMES // len(record.frames))
     frames = np.concatenate([record.frames] * repeats)[:LEAD_FRAMES]
     return Workload(load_graph(graph_path(Path(name))), frames)

@@ -9,13 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from lnn_edge.data.recording import Recording
-from lnn_edge.data.registry import load_dataset
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.nn.cells.cfc import Cfc
 from lnn_edge.nn.cells.lstm import LstmCell
 from lnn_edge.nn.cells.ltc import Ltc, LtcConfig
 from lnn_edge.nn.cells.wirings import fully_connected
+from lnn_edge.tasks.recordings import load_labelled
 from tests.support.cells import net_of, quantized
 
 STEPS, RATE_HZ, LEADS = 10_000, 360, 2
@@ -41,9 +40,8 @@ CELLS: dict[str, Callable[[], nn.Module]] = {
 
 
 def ecg(record: str) -> np.ndarray:
-    (recording,) = load_dataset("excerpts", records=[record])
-    assert isinstance(recording, Recording)
-    return (recording.adc[:STEPS] - np.array(recording.adc_zero)) / np.array(recording.gain)
+    (recording,) = load_labelled("excerpts", records=[record])
+    return recording.record.values()[:STEPS]
 
 
 @pytest.mark.slow

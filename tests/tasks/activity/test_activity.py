@@ -12,9 +12,8 @@ import torch
 
 from lnn_edge.build.project import open_project
 from lnn_edge.codegen.project import export
-from lnn_edge.data.activity_run import CLASSES, RATE_HZ, SCALES, ActivityRun
-from lnn_edge.data.registry import load_dataset
-from lnn_edge.data.synthetic_activity import generate, names_of
+from lnn_edge.data.synthetic_activity import names_of
+from lnn_edge.data.uci_har import CLASSES, RATE_HZ, STEPS
 from lnn_edge.device.board import load_board
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files.shipped import shipped_graph
@@ -26,14 +25,16 @@ from lnn_edge.report.facts import Prediction
 from lnn_edge.report.motion import draw_run
 from lnn_edge.tasks.activity.augmentation import MotionAugmentation
 from lnn_edge.tasks.metrics.single_label import evaluate_scores, integer_scores
+from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.checkpoint import Trained, float_scores, prepare
 from lnn_edge.train.loop import train
 from lnn_edge.train.recipe import Recipe, load_recipe, recipe_of
 from lnn_edge.verify.verify import verify_project
 from tests.support.projects import needs_arm_gcc
+from tests.support.recordings import motion
 
-RUNS = [generate(person, 60) for person in (1, 2, 3)]
+RUNS = [motion(person, 60) for person in (1, 2, 3)]
 
 
 @pytest.fixture(scope="module", params=["har-demo", "har-convlstm-cfc"])
@@ -66,7 +67,7 @@ def test_the_integers_decide_as_the_network_does(trained: Trained, graph: QGraph
         error = graph.output.dequantize(got) - wanted
         assert np.sqrt(np.mean(error**2)) < 0.02 * np.ptp(wanted)
     assert evaluate_scores(found, integer, graph.classes).n == sum(
-        len(r.window_starts) for r in RUNS
+        len(r.record.marks) for r in RUNS
     )
 
 
@@ -86,11 +87,11 @@ def test_every_link_decides_bit_by_bit_alike(
     link: str, board: str, graph: QGraph, tmp_path: Path
 ) -> None:
     export(graph, load_board(board), tmp_path / "firmware")
-    run = generate(4, 12)
+    run = motion(4, 12)
     result = verify_project(open_project(tmp_path / "firmware"), link, [run])
     assert (result.steps, result.mismatches) == ((600 - 64) // 16 + 1, 0)
     assert result.judged is not None
-    assert result.judged.n == len(run.window_starts)
+    assert result.judged.n == len(run.record.marks)
 
 
 @pytest.mark.target
@@ -101,7 +102,7 @@ def test_a_state_larger_than_a_usual_frame_is_compared_whole(tmp_path: Path) -> 
     graph = quantize(train(plan, RUNS[:1], (), tmp_path / "model", seed=0), RUNS[:1])
     assert sum(s.tensor.bytes for s in graph.deciding_stage.states) > 2000
     export(graph, load_board("stm32f746"), tmp_path / "firmware")
-    result = verify_project(open_project(tmp_path / "firmware"), "virtual", [generate(4, 8)])
+    result = verify_project(open_project(tmp_path / "firmware"), "virtual", [motion(4, 8)])
     assert (result.steps, result.mismatches) == ((400 - 128) // 32 + 1, 0)
 
 
@@ -114,13 +115,13 @@ def test_a_report_shows_motion(graph: QGraph, tmp_path: Path) -> None:
 
 
 def test_a_strip_shades_where_the_model_is_wrong_and_nothing_else() -> None:
-    run = generate(5, 60)
+    run = motion(5, 60)
     stamps = range(0, len(run.frames), 16)
     right = {t: int(run.labels[t]) for t in stamps if run.labels[t] >= 0}
-    inside = int(run.window_starts[4]) + 64
+    inside = run.record.marks[4].sample - 63
     wrong = {**right, inside // 16 * 16: (int(run.labels[inside]) + 1) % len(CLASSES)}
     pattern = r'class="wrong-band"[^>]*? width="([\d.]+)"'
-    pages = [draw_run(Prediction(run, decided), run) for decided in (right, wrong)]
+    pages = [draw_run(Prediction(run, decided)) for decided in (right, wrong)]
     widths = [sum(map(float, re.findall(pattern, page))) for page in pages]
     sixteen = 16 / RATE_HZ * (1160 - 54) / 60
     assert widths[1] - widths[0] == pytest.approx(sixteen, abs=0.5)
@@ -128,7 +129,7 @@ def test_a_strip_shades_where_the_model_is_wrong_and_nothing_else() -> None:
 
 def test_a_model_is_not_judged_by_labels_of_another_task(graph: QGraph) -> None:
     with pytest.raises(DataError, match=r"labelled N, S, V, F and the model tells walking"):
-        integer_scores(graph, load_dataset("excerpts"))
+        integer_scores(graph, load_labelled("excerpts"))
     with pytest.raises(DataError, match=r"labelled walking.*and the model tells N, S, V, F"):
         integer_scores(load_graph(shipped_graph()), RUNS)
 
@@ -175,7 +176,7 @@ def test_a_beats_augmentation_is_none_of_motion() -> None:
 
 
 def test_a_turned_phone_feels_the_same_strength() -> None:
-    window = torch.from_numpy(RUNS[0].frames[:640].reshape(2, 5, 64, 6) * np.array(SCALES)).float()
+    window = torch.from_numpy(RUNS[0].frames[:640].reshape(2, 5, 64, 6) / np.array(STEPS)).float()
     plan = MotionAugmentation(rotation=0.5, amplitude=0.0, offset=0.0, noise=0.0)
     turned = plan.apply({"window": window})["window"]
     for sensor in (slice(0, 3), slice(3, 6)):
@@ -185,10 +186,9 @@ def test_a_turned_phone_feels_the_same_strength() -> None:
 
 
 def test_generated_motion_is_the_same_each_time_and_has_every_class() -> None:
-    (first,) = load_dataset("synthetic-activity", records=["p01"])
-    assert isinstance(first, ActivityRun)
-    assert np.array_equal(first.frames, generate(1).frames)
-    assert set(first.window_labels.tolist()) == set(range(len(CLASSES)))
-    gravity = np.linalg.norm(first.frames[:, :3] * SCALES[0], axis=1)
+    (first,) = load_labelled("synthetic-activity", records=["p01"])
+    assert np.array_equal(first.frames, motion(1).frames)
+    assert {m.symbol for m in first.record.marks} == set(CLASSES)
+    gravity = np.linalg.norm(first.frames[:, :3] / STEPS[0], axis=1)
     assert np.median(gravity) == pytest.approx(1, abs=0.05)
     assert not set(names_of("test")) & set(names_of("develop"))

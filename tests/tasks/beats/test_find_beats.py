@@ -11,7 +11,6 @@ import pytest
 from lnn_edge.codegen.kernels import Core
 from lnn_edge.codegen.plan import generate
 from lnn_edge.codegen.render import render_model
-from lnn_edge.data.recording import Recording, match_beats
 from lnn_edge.errors import UsageError
 from lnn_edge.files import resources
 from lnn_edge.files.shipped import shipped_graph
@@ -23,10 +22,11 @@ from lnn_edge.graph.sim.batch import run_input_stage, stamps_of_events
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.graph.stage import EventTrigger, InputTrigger, Ring, Stage
 from lnn_edge.tasks.beats.find_beats import detector_stage, detector_times, find_beats
+from lnn_edge.tasks.labelled import Labelled, match_events
 from tests.support import arm_core
 from tests.support.host_c import compile_model, record_items, run_c, run_reference
 from tests.support.once import once
-from tests.support.recordings import has_mitdb, mitdb_record
+from tests.support.recordings import cut, has_mitdb, mitdb_record
 from tests.support.toy import toy_every_graph, toy_graph
 
 TOLERANCE_S = 0.15
@@ -79,7 +79,7 @@ def assert_found(found: np.ndarray, beats: np.ndarray, rate: int = 360) -> None:
     """Every beat after the learning is found, and nothing else."""
     beats = beats[beats > LEARNING_S * rate]
     found = found[found > LEARNING_S * rate]
-    stamp, beat = match_beats(beats, found, round(0.02 * rate))
+    stamp, beat = match_events(beats, found, round(0.02 * rate))
     assert len(found) == len(stamp)  # none is false
     assert len(beats) == len(beat)
 
@@ -87,9 +87,9 @@ def assert_found(found: np.ndarray, beats: np.ndarray, rate: int = 360) -> None:
 ANNOTATED = ("100", "118", "208", "217")
 
 
-def annotated(name: str) -> Recording:
+def annotated(name: str) -> Labelled:
     """Return a minute of a record."""
-    return mitdb_record(name).cut(0, 60 * 360)
+    return cut(mitdb_record(name), 60 * 360)
 
 
 def test_the_times_are_those_that_were_chosen() -> None:
@@ -103,8 +103,8 @@ def test_the_times_are_those_that_were_chosen() -> None:
 @pytest.mark.parametrize("name", ANNOTATED)
 def test_it_finds_the_annotated_beats(name: str, found: dict[str, Found]) -> None:
     record, (stamps, delays) = annotated(name), found[name]
-    stamp, beat = match_beats(record.beats, stamps, round(TOLERANCE_S * 360))
-    after_learning = record.beats > 3 * 360
+    stamp, beat = match_events(record.events, stamps, round(TOLERANCE_S * 360))
+    after_learning = record.events > 3 * 360
     missed = np.setdiff1d(np.flatnonzero(after_learning), beat)
     assert len(missed) <= 1
     assert len(stamps) - len(stamp) <= 1
@@ -151,7 +151,7 @@ def find_all(_folder: Path) -> dict[str, Found]:
     recordings |= {"360 Hz": steady(360)[0], "sudden loss": sudden_loss()}
     recordings |= {"burst": burst_and_silence(), "nothing": np.full((8000, 2), 1024)}
     if has_mitdb(ANNOTATED):
-        recordings |= {name: annotated(name).adc for name in ANNOTATED}
+        recordings |= {name: annotated(name).frames for name in ANNOTATED}
     return find(recordings)
 
 
@@ -254,7 +254,7 @@ def test_the_shipped_model_finds_its_beats() -> None:
     beats = np.arange(200, 4000, 280)
     stream = Stream(graph)
     decisions = list(stream.run(two_leads(beats_of(beats, 4700))))
-    stamp, _ = match_beats(beats, np.array([d.stamp for d in decisions]), 8)
+    stamp, _ = match_events(beats, np.array([d.stamp for d in decisions]), 8)
     assert len(stamp) == len(decisions) >= len(beats) - 5  # the first are learned from
     assert stream.counters.events_rejected == 0
 

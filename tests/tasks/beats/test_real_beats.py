@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 import pytest
 
 from lnn_edge.build.cmake import build
 from lnn_edge.build.project import open_project
 from lnn_edge.codegen.project import export
-from lnn_edge.data.recording import Recording
-from lnn_edge.data.registry import DATA_VARIABLE, load_dataset
+from lnn_edge.data.registry import DATA_VARIABLE
 from lnn_edge.device.board import load_board
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import load_graph
+from lnn_edge.tasks.labelled import Labelled
+from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.verify.verify import verify_project
 from tests.firmware.programs import needs_arm_gcc, needs_qemu
+from tests.support.recordings import cut
 
 RECORD, BEATS = "209", 2050  # of DS1: fast, with many S beats
 pytestmark = [
@@ -26,12 +27,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def recording() -> Recording:
-    (whole,) = load_dataset("mitdb", records=[RECORD])
-    end = int(whole.beats[BEATS])
-    return replace(
-        whole, adc=whole.adc[:end], beats=whole.beats[:BEATS], labels=whole.labels[:BEATS]
-    )
+def recording() -> Labelled:
+    (whole,) = load_labelled("mitdb", records=[RECORD])
+    return cut(whole, int(whole.events[BEATS]))
 
 
 @pytest.mark.parametrize(

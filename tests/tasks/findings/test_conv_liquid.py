@@ -12,7 +12,7 @@ import torch
 
 from lnn_edge.codegen.kernels import HOST, Core
 from lnn_edge.codegen.plan import generate
-from lnn_edge.data.diagnosis_record import CLASSES, LEADS, RATE_HZ, DiagnosisRecord
+from lnn_edge.data.twelve_leads import FINDINGS, LEADS, RATE_HZ
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.ops.conv2d import Conv2d
 from lnn_edge.graph.passes.columns import stream_columns
@@ -35,9 +35,11 @@ from lnn_edge.tasks.findings.conv_liquid import (
     ConvLiquidNet,
     ConvLiquidStreamNet,
 )
+from lnn_edge.tasks.labelled import Labelled
 from tests.support.host_c import compile_model, record_items, run_c, run_reference
 from tests.support.keras.make_huang2024_inputs import draw_input, draw_weights
 from tests.support.places import SUPPORT
+from tests.support.recordings import twelve_leads
 
 WITNESS = SUPPORT / "keras" / "huang2024.npz"
 KINDS: tuple[CellKind, ...] = ("cfc", "ltc")
@@ -123,15 +125,14 @@ def test_scores_are_those_of_keras_and_ncps(kind: CellKind, activation: str) -> 
 SMALL = {"filters": 4, "dense_units": 12, "neurons": 10, "bins": 6}
 
 
-def records(seed: int, *lengths: int) -> list[DiagnosisRecord]:
+def records(seed: int, *lengths: int) -> list[Labelled]:
     """Return wandering leads of several lengths."""
     rng = np.random.default_rng(seed)
     made = []
     for index, length in enumerate(lengths):
         walk = np.cumsum(rng.normal(0, 40, (length, len(LEADS))), axis=0)
         frames = (np.abs(walk % 4000 - 2000) - 1000).astype(np.int16)
-        findings = np.array([1, 0, -1, -1, index % 2, 0], np.int8)
-        made.append(DiagnosisRecord(f"r{index}", f"p{index}", frames, findings))
+        made.append(twelve_leads(f"r{index}", frames, [1, 0, -1, -1, index % 2, 0]))
     return made
 
 
@@ -152,13 +153,13 @@ def plain(net: AbstractColumnsNet) -> QGraph:
 
 
 METADATA = {
-    "classes": list(CLASSES),
+    "classes": list(FINDINGS),
     "sample_rate_hz": RATE_HZ,
     "leads": list(LEADS),
 }
 
 
-def decided(graph: QGraph, made: list[DiagnosisRecord]) -> list[tuple[list[int], list[Any]]]:
+def decided(graph: QGraph, made: list[Labelled]) -> list[tuple[list[int], list[Any]]]:
     """Return stamps and scores of each record."""
     name = graph.output.name
     return [
@@ -228,9 +229,7 @@ def test_the_stream_form_carries_its_states(kind: CellKind, tmp_path: Path) -> N
     assert run_c(compile_model(graph, tmp_path), items) == expected
     ((stamps, scores),) = decided(graph, [record])
     assert stamps == list(range(511, 3000, 128))
-    ((_, again),) = decided(
-        graph, [DiagnosisRecord("x", "x", record.frames[512:], record.findings)]
-    )
+    ((_, again),) = decided(graph, [twelve_leads("x", record.frames[512:], record.labels)])
     assert scores[4] != again[0]  # what came before matters
     window = run_decisions(net.front, [record], ("window",))[0].values["window"]
     with torch.no_grad():

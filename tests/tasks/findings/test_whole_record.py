@@ -11,26 +11,28 @@ import pytest
 import pywt
 from scipy import signal
 
-from lnn_edge.data.diagnosis_record import CLASSES, LEADS, RATE_HZ, DiagnosisRecord
-from lnn_edge.data.registry import load_dataset
+from lnn_edge.data.twelve_leads import FINDINGS, LEADS, RATE_HZ
 from lnn_edge.errors import UsageError
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.quantize.trained import quantize
 from lnn_edge.tasks.findings.whole_record import SAMPLES, STEP, published_columns
+from lnn_edge.tasks.labelled import Labelled
+from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.checkpoint import load_trained, prepare
 from lnn_edge.train.loop import train
 from lnn_edge.train.recipe import load_recipe
+from tests.support.recordings import twelve_leads
 
 
 def network(name: str = "ccfc") -> AbstractStreamNet:
     return make_network(name, load_recipe(name).model)
 
 
-def record(samples: int) -> DiagnosisRecord:
+def record(samples: int) -> Labelled:
     rng = np.random.default_rng(samples)
     frames = rng.integers(-2000, 2000, (samples, len(LEADS))).astype(np.int16)
-    return DiagnosisRecord("noise", "nobody", frames, np.zeros(len(CLASSES), np.int8))
+    return twelve_leads("noise", frames, [0] * len(FINDINGS))
 
 
 def as_published(x: np.ndarray) -> np.ndarray:
@@ -87,7 +89,7 @@ def test_a_network_trained_so_runs_on_the_causal_front_end(tmp_path: Path) -> No
         preprocessing="whole-record",
         training=replace(recipe.training, epochs=1, batch_size=4),
     )
-    hearts = load_dataset("synthetic-12lead")
+    hearts = load_labelled("synthetic-12lead")
     trained = train(recipe, hearts, (), tmp_path, seed=0)
     assert load_trained(tmp_path).card.recipe.preprocessing == "whole-record"
     windows = prepare(trained.network, hearts, "whole-record")
