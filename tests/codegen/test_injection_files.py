@@ -34,7 +34,9 @@ from lnn_edge.nn.table import INPUT, Layer, LayerTable
 from lnn_edge.quantize.imported import quantize_imported
 from lnn_edge.quantize.trained import quantize
 from lnn_edge.report import collect, render
-from lnn_edge.tasks.registry import make_network
+from lnn_edge.tasks.augmentation import AbstractAugmentation
+from lnn_edge.tasks.registry import builtin_tasks, make_network
+from lnn_edge.tasks.task import resolve
 from lnn_edge.train.checkpoint import ModelCard, load_trained, prepare, save_trained
 from lnn_edge.train.recipe import Recipe, builtin_recipes, load_recipe, recipe_of
 from lnn_edge.verify.exchange import Signal
@@ -103,8 +105,10 @@ def test_no_field_of_a_board_reaches_code() -> None:
 
 
 def test_every_class_of_a_recipe_is_attacked() -> None:
-    recipes = map(load_recipe, builtin_recipes())
-    assert schema(Recipe, set()) == set().union(*(instances(r, set()) for r in recipes))
+    found = set().union(*(instances(load_recipe(name), set()) for name in builtin_recipes()))
+    tasks = {type(load_recipe(name).augmentation) for name in builtin_recipes()}
+    assert schema(Recipe, set()) - {AbstractAugmentation} == found - tasks
+    assert tasks == {resolve(task.augmentation) for task in builtin_tasks().values()}
 
 
 @pytest.mark.parametrize("name", ["ecg-beats-demo", "har-demo", "ccfc"])  # an augmentation each
