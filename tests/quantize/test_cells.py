@@ -44,7 +44,7 @@ QUICK = ("default_dt_head", "gru_head", "lstm", "pure_dt", "wired_dt", "ltc_dt")
     ],
 )
 def test_a_cell_has_the_operators_that_its_own_lowering_gave(case: str) -> None:
-    """But for the scale of a head, which has a margin now, and the order of independent operators."""
+    """But for the scale of a head, which has a margin now, and the order of operators."""
     name, has_head, has_time = case.split("_dt")[0], case.endswith("_head"), "_dt" in case
     name = name.removesuffix("_head")
     net = make_net(name, None if has_time else 1.0, has_head)
