@@ -92,7 +92,7 @@ def _read(folder: Path, name: str, labels: dict[str, set[int]]) -> Record:
 
 
 def _findings(numbers: set[int]) -> dict[str, bool | None]:
-    """Return the findings; nobody has looked for bradycardia and tachycardia."""
+    """Return the findings; bradycardia and tachycardia were not looked for."""
     return {f: NUMBER_OF[f] in numbers if f in NUMBER_OF else None for f in FINDINGS}
 
 

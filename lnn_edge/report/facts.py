@@ -382,7 +382,7 @@ def _link(document: Any) -> LinkFacts:
         tuple(map(_output, document.get("outputs", ()))),
         tuple(map(str, document["clock_warnings"])),
         tuple(map(str, document["reset_causes"])),
-        document["is_image_good"],
+        {True: True, False: False, None: None}[document["is_image_good"]],
         None if document["stack_free_bytes"] is None else int(document["stack_free_bytes"]),
     )
 

@@ -51,7 +51,7 @@ def load_labelled(
         task: Of the model, for a folder, which tells none itself.
 
     Returns:
-        The recordings in the order of the split. Of a split, records that are not at hand are
+        The recordings in the order of the split. Of a split, records that are not there are
         left out; a record asked for by name must be there. Of a large data set each recording is
         read when it is reached, every time, and only then found to be damaged.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +21,12 @@ pytestmark = pytest.mark.target
 
 
 def damage(weights: Path, symbol: str) -> None:
-    """Change the first constant of an array by more than its rounding hides."""
+    """Change the bias of the first row, second in its stream, by more than rounding hides."""
     text = weights.read_text()
-    found = re.search(rf"{symbol}\[[^=]*= {{\s*(-?\d+)", text)
+    found = re.search(rf"{symbol}\[[^=]*= {{\s*\d+, (\d+)", text)
     assert found is not None, symbol
     value = int(found[1])
-    changed = value - 2000 if value > 0 else value + 2000
+    changed = value - 2000 if value > 2000 else value + 2000
     weights.write_text(text[: found.start(1)] + str(changed) + text[found.end(1) :])
 
 
@@ -41,7 +40,7 @@ def make_board(folder: Path, link: str) -> None:
 def test_a_wrong_bias_is_located(tmp_path: Path, link: str) -> None:
     folder = tmp_path / "project"
     export(toy_graph(), load_board("stm32f746"), folder)
-    damage(folder / "model" / "toy_weights.c", "toy_beat_backbone_linear_bias")
+    damage(folder / "model" / "toy_weights.c", "toy_beat_backbone_linear_stream")
     make_board(folder, link)
     result = verify_project(open_project(folder), link, [invented("a", 12, 1)])
     assert result.mismatches > 0
@@ -82,7 +81,7 @@ def test_a_model_that_fires_on_frames_verifies_and_its_damage_is_located(
     result = verify_signals(project, link, MOTION)
     assert result.passed
     assert (result.steps, result.longest_run, result.judged) == (37 + 14, 37, None)
-    damage(folder / "model" / "toy_every_weights.c", "toy_every_step_fresh_linear_bias")
+    damage(folder / "model" / "toy_every_weights.c", "toy_every_step_fresh_linear_stream")
     make_board(folder, link)
     first = verify_signals(project, link, MOTION).first_mismatch
     assert first is not None
@@ -95,10 +94,9 @@ def test_a_model_that_fires_on_frames_takes_recordings_without_their_beats(tmp_p
     folder = tmp_path / "project"
     export(toy_every_graph(), load_board("stm32f746"), folder)
     recording = invented("a", 2, 1)
-    three = np.concatenate([recording.adc, recording.adc[:, :1]], axis=1)
-    leads = {"leads": ("x", "y", "z"), "gain": (1.0,) * 3, "adc_zero": (0,) * 3}
-    recording = replace(recording, adc=three, **leads)
-    result = verify_project(open_project(folder), "host", [recording])
+    three = np.concatenate([recording.frames, recording.frames[:, :1]], axis=1)
+    signal = Signal("a", three, recording.events)
+    result = verify_signals(open_project(folder), "host", [signal])
     assert result.passed
     assert result.steps == len(range(5, len(three), 4))
     assert result.judged is None
@@ -117,7 +115,7 @@ def test_a_firmware_that_miscounts_what_it_drops_fails(tmp_path: Path, counter: 
         text = runtime.read_text()
         assert f"counters->{counter}++;" in text
         runtime.write_text(text.replace(f"counters->{counter}++;", f"counters->{counter} += 0U;"))
-    frames = invented("a", 2, 1).adc
+    frames = invented("a", 2, 1).frames
     signal = Signal("crowd", frames, np.array([300, 300, *range(301, 306), 700]))
     result = verify_signals(open_project(folder), "host", [signal])
     assert result.mismatches == 0

@@ -305,7 +305,7 @@ def test_nothing_of_a_stale_build_stays(tmp_path: Path, arm_gcc: Callable[[], in
     text = source.read_text()
     extra = project / "model" / "extra.c"
     extra.write_text("int lnn_extra(void); int lnn_extra(void) { return 1; }\n")
-    source.write_text(text.replace("round", "rounD"))
+    source.write_text(text.replace("rounding", "roundinG"))
     build(project)
     extra.unlink()
     source.write_text(text)

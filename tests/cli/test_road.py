@@ -170,10 +170,10 @@ def test_people_are_told_that_it_is_bit_exact(copy: Path) -> None:
 def test_a_wrong_build_fails_and_the_operator_is_named(copy: Path) -> None:
     weights = copy / "model" / "toy_weights.c"
     text = weights.read_text()
-    start = text.index("toy_beat_head_bias[")
-    place = re.compile(r"-?\d+(?=,)").search(text, text.index("{", start))
+    start = text.index("{", text.index("toy_beat_head_stream["))
+    place = re.compile(r"\d+(?=,)").search(text, text.index(",", start))  # the first row's bias
     assert place is not None
-    changed = str(int(place[0]) + (1 if int(place[0]) < 0 else -1))
+    changed = str(int(place[0]) - 1)
     weights.write_text(text[: place.start()] + changed + text[place.end() :])
     outcome = call("verify", copy, "--link", "host", "--records", "100_0830", "--json")
     found = document(outcome, 1)

@@ -15,7 +15,7 @@ def test_batched_beats_equal_streamed_beats() -> None:
     recordings = [invented("a", 40, 1), invented("b", 25, 2)]
     together = run_decisions(graph, recordings, ("scores", "h_next", "dt"))
     for recording, beats in zip(recordings, together, strict=True):
-        streamed = list(Stream(graph).run(recording.adc, recording.beats))
+        streamed = list(Stream(graph).run(recording.frames, recording.events))
         assert [d.stamp for d in streamed] == beats.stamps.tolist()
         for name in ("scores", "h_next", "dt"):
             expected = np.stack([d.values[name] for d in streamed])
@@ -25,7 +25,8 @@ def test_batched_beats_equal_streamed_beats() -> None:
 def test_labels_follow_their_beats() -> None:
     recording = invented("a", 30, 3)
     (beats,) = run_decisions(toy_graph(), [recording], ("scores",))
-    label_of = dict(zip(recording.beats.tolist(), recording.labels.tolist(), strict=True))
+    label_of = {m.sample: "NAV".index(m.symbol) for m in recording.record.marks}
+    assert set(label_of.values()) == {0, 1, 2}
     assert beats.labels.tolist() == [label_of[t] for t in beats.stamps.tolist()]
 
 
