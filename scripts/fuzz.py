@@ -20,6 +20,7 @@ from pathlib import Path
 from tests.fuzz.harness import (
     COVERAGE,
     HERE,
+    LIBFUZZER_LIMITS,
     TARGETS,
     Target,
     compile_driver,
@@ -43,7 +44,7 @@ def fuzz(target: Target, runs: int, seed: int, is_driver: bool) -> str:
         files = [*seeds, *sorted(corpus.iterdir())]
         done, seconds = run(compile_driver(target, HOME / "driver"), [*options, *map(str, files)])
     else:
-        places = [str(corpus), str(seeds[0].parent)]
+        places = [*LIBFUZZER_LIMITS, str(corpus), str(seeds[0].parent)]
         done, seconds = run(compile_libfuzzer(target, HOME / "libfuzzer"), [*options, *places])
     return f"| {target.name} | {done:,} | {seconds} s |"
 

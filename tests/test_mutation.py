@@ -141,7 +141,7 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
 RUNTIME_MUTATIONS = [  # line of the runtime, damage
     ("% length + length - (ring->frames", "% length + length - 1U - (ring->frames"),
     ("(left < length - slot) ?", "(left <= length - slot + 1U) ?"),
-    ("i + BLOCK <= count", "i <= count"),
+    ("i += BLOCK)", "i += BLOCK + 1U)"),
     ("store(data, ring->frames % length", "store(data, (ring->frames + 1U) % length"),
     ("(gap < trigger->wait) ? gap : trigger->wait", "gap"),
     ("stamp - events->last", "stamp - events->last + 1U"),

@@ -27,6 +27,8 @@ from tests.support.toy import toy_every_graph, toy_graph, toy_source_graph, toy_
 HERE = Path(__file__).parent
 SANITIZERS = "address,undefined"
 COVERAGE = ("-fprofile-instr-generate", "-fcoverage-mapping")
+# Resident memory counts what the starting process had: only single requests are limited.
+LIBFUZZER_LIMITS = ("-rss_limit_mb=0", "-malloc_limit_mb=512")
 _DONE = re.compile(r"Done (\d+) runs in (\d+) second")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from lnn_edge.files import resources
 from tests.fuzz.harness import (
+    LIBFUZZER_LIMITS,
     TARGETS,
     Target,
     compile_driver,
@@ -58,7 +59,7 @@ def test_libfuzzer_finds_nothing(target: Target, tmp_path: Path) -> None:
     seeds, corpus = write_seeds(target, tmp_path / "seeds"), tmp_path / "corpus"
     corpus.mkdir()
     options = [f"-max_total_time={SECONDS}", f"-max_len={target.longest}", "-seed=7"]
-    done, _ = run(program, [*options, str(corpus), str(seeds[0].parent)])
+    done, _ = run(program, [*options, *LIBFUZZER_LIMITS, str(corpus), str(seeds[0].parent)])
     assert done > len(seeds)
 
 
