@@ -29,6 +29,7 @@ import numpy as np
 
 from lnn_edge.data.lazy_records import LazyRecords
 from lnn_edge.data.published import check_split, find_folder, read_columns, read_header
+from lnn_edge.data.readers.hdf5_file import DAMAGE
 from lnn_edge.data.record import Record
 from lnn_edge.data.twelve_leads import FINDINGS, GAIN, LEADS, RATE_HZ, ecg
 from lnn_edge.errors import DataError, MissingToolError
@@ -43,8 +44,6 @@ LENGTH = SOURCE_LENGTH * RATE_HZ // SOURCE_RATE_HZ  # 5120
 _TEST_REMAINDER = 4  # of 5: a fifth of the patients
 _SHAPE = (SOURCE_LENGTH, len(LEADS))
 _TRUTH = {"true": 1, "1": 1, "1.0": 1, "false": 0, "0": 0, "0.0": 0}
-# What h5py raises on files that are not as they should be.
-_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +187,7 @@ def _read_tracing(path: Path, name: str, row: int | None, count: int | None) -> 
                 )
             place = _row_of(path, name, file["exam_id"][:]) if row is None else row
             return np.asarray(tracings[place])
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(f"{path} is missing or damaged ({error}); copy it again") from None
 
 

@@ -58,14 +58,19 @@ def source_of(data: Mapping[str, Any]) -> Source:
     Raises:
         DataError: It is none.
     """
-    kept = {k: v for k, v in data.items() if k in ("path", "hints", "channels")}
-    hints = dict(kept.get("hints", {}))
-    if "intervals" in hints:
-        hints["intervals"] = Path(str(hints["intervals"]))
-    if "path" not in kept:
+    if "path" not in data:
         raise DataError("the card names no path of its recordings; give --data PATH")
-    told = Hints(**{k: v for k, v in hints.items() if k in vars(Hints())})
-    return Source(Path(str(kept["path"])), told, kept.get("channels", {}))
+
+    def told(hint: Any, value: object, key: str) -> Any:
+        return tables.convert(hint, value, f"the card: data: {key}", DataError)
+
+    hints = told(dict[str, Any], data.get("hints", {}), "hints")
+    second = hints.pop("intervals", None)
+    read = tables.build(Hints, hints, "the card: data: hints", DataError)
+    if second is not None:
+        read = replace(read, intervals=Path(told(str, second, "hints: intervals")))
+    channels = told(dict[str, str], data.get("channels", {}), "channels")
+    return Source(Path(told(str, data["path"], "path")), read, channels)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from lnn_edge.data.readers.hdf5_file import DAMAGE
 from lnn_edge.errors import DataError, MissingToolError
 from lnn_edge.files.finite import check_finite
 from lnn_edge.files.read import most_unpacked
@@ -201,7 +202,7 @@ def _open_hdf5(path: Path, raw: bytes) -> Iterator[Any]:
     try:
         with h5py.File(io.BytesIO(raw), "r") as file:
             yield file
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except DAMAGE as error:
         raise DataError(f"{path} is damaged ({error}); save the weights again") from None
 
 

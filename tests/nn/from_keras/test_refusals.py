@@ -150,3 +150,17 @@ def test_an_inner_model_in_hdf5_is_asked_for_anew(tmp_path: Path) -> None:
     path = saved(Case(STREAM, lambda k: [inner]).build(), tmp_path / "net.h5")
     with pytest.raises(DataError, match="load it in Keras 3 and save it as"):
         import_model(path, ImportOptions())
+
+
+@pytest.mark.parametrize("place", ["model_weights", "model_weights/rnn"])
+def test_a_number_where_names_must_be_is_damage(tmp_path: Path, place: str) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "net.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = "{}"
+        weights = file.create_group("model_weights")
+        weights.attrs["layer_names"] = [b"rnn"]
+        weights.create_group("rnn").attrs["weight_names"] = [b"kernel"]
+        file[place].attrs["layer_names" if place == "model_weights" else "weight_names"] = 3
+    with pytest.raises(DataError, match=r"is damaged .*; save the weights again"):
+        import_model(path, ImportOptions())
