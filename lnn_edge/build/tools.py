@@ -41,7 +41,7 @@ def find_compiler() -> Path:
         return find_tool("arm-none-eabi-gcc", APT)
     found = shutil.which(named)
     if found is None:
-        raise MissingToolError(f"{ARM_GCC} is {named!r}, which is no program; correct it")
+        raise MissingToolError(f"{ARM_GCC} must name a program, not {named!r}")
     return Path(found)
 
 

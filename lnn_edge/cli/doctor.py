@@ -14,7 +14,7 @@ from lnn_edge.cli.output import console, json_option, show_json
 @click.command(name="doctor")
 @json_option
 def command(as_json: bool) -> None:
-    """Check packages, tools and boards on USB; exit code 1 when something needed is missing.
+    """Check packages, tools and boards on USB; exit code 1 when a required one is missing.
 
     \b
     Example: lnn-edge doctor

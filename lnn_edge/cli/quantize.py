@@ -122,6 +122,4 @@ def _show(resolutions: list[Resolution], float_error: dict[str, float] | None) -
             f"{min(bits, default=32):.1f} bits of resolution; each one: quantize.json"
         )
     if float_error is not None:
-        out.print(
-            f"on the calibration data, against the model in real numbers: {error_text(float_error)}"
-        )
+        out.print(f"on the calibration data, against the float model: {error_text(float_error)}")

@@ -125,7 +125,7 @@ def _show_outputs(report: Report) -> None:
         for seen in link.outputs
     ]
     if report.project.graph.heads and rows:
-        columns = ("output", "link", "mismatches", "against the model in real numbers")
+        columns = ("output", "link", "mismatches", "against the float model")
         console().print(table("outputs", columns, rows))
 
 

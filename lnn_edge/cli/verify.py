@@ -172,9 +172,9 @@ def show_verification(result: Verification) -> None:
         if is_several and check.mismatches:
             out.print(f"{named}{check.mismatches} mismatches")
         if check.float_error:
-            out.print(f"{named}against the model in real numbers: {error_text(check.float_error)}")
+            out.print(f"{named}against the float model: {error_text(check.float_error)}")
     if result.judged is None and not any(check.float_error for check in result.outputs):
-        out.print("against the model in real numbers: not known, the project holds none")
+        out.print("against the float model: not known, the project holds none")
     if result.is_invented:
         out.print("no accuracy: the recordings are generated and the model learned from others")
     if result.judged:

@@ -36,7 +36,7 @@ def raw_frames(stream: BinaryIO, channels: int) -> Iterator[np.ndarray]:
 
 @dataclass(frozen=True)
 class Lost:
-    """A line that is no frame.
+    """A line that is not a frame.
 
     Attributes:
         number: Of the line, from 1.

@@ -20,7 +20,7 @@ def load_sequences(path: Path, channels: int) -> np.ndarray:
         channels: Channels of a frame.
 
     Raises:
-        DataError: The file cannot be read, has another shape, or holds what is no finite number.
+        DataError: The file cannot be read, has another shape, or holds a number that is not finite.
     """
     try:
         array = array_of(read_whole(path, LARGEST_ARRAYS))

@@ -231,8 +231,8 @@ def _read_ordered(folder: Path) -> dict[str, _Exam]:
     if len(files) != 1 or len(tables) != 1:
         raise DataError(
             f"{folder} holds {len(files)} .hdf5 files and {len(tables)} .csv tables with the "
-            f"columns {', '.join(FINDINGS)}, needed is one of each, or {TABLE} of CODE-15 %: copy "
-            "the missing one there and take others away"
+            f"columns {', '.join(FINDINGS)}; it must hold one of each, or {TABLE} of CODE-15 %: "
+            "copy the missing one there and take others away"
         )
     exams = {}
     for row, truths in enumerate(read_columns(tables[0], FINDINGS)):

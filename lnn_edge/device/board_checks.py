@@ -124,7 +124,7 @@ def _layout(board: Board) -> Iterator[str]:
         ("stack", layout.stack, "ram"),
     ):
         if name not in regions or regions[name].kind != kind:
-            yield f"layout.{use} is {name!r}, which is no memory of kind {kind}"
+            yield f"layout.{use} must be a memory of kind {kind}, not {name!r}"
     if layout.stack_bytes <= 0 or layout.stack_bytes % 8:
         yield f"layout.stack_bytes must be a positive multiple of 8, not {layout.stack_bytes}"
     elif layout.stack_bytes > regions[layout.stack].size:
@@ -209,7 +209,7 @@ def _uart(board: Board) -> Iterator[str]:
         if not 0 <= value <= high:
             yield f"uart.{name} must be 0 to {high}, not {value}"
     if not 0x40000000 <= uart.base < 0x60000000 or uart.base % 0x400:
-        yield f"uart.base is {uart.base:#x}, which is no peripheral address"
+        yield f"uart.base must be the address of a peripheral, not {uart.base:#x}"
     reset_hz = FAMILIES[board.mcu.family].reset_hz
     for clock_hz in (tree.apb1_hz if uart.bus == "apb1" else tree.apb2_hz, reset_hz):
         divider = round(clock_hz / uart.baud) if uart.baud > 0 else 0
@@ -239,7 +239,7 @@ def _dma(board: Board) -> Iterator[str]:
     if dma.rx_irq == board.uart.irq:
         yield f"dma.rx_irq is {dma.rx_irq}, which is the interrupt of {board.uart.instance}"
     if not 0x40000000 <= dma.base < 0x60000000 or dma.base % 0x400:
-        yield f"dma.base is {dma.base:#x}, which is no peripheral address"
+        yield f"dma.base must be the address of a peripheral, not {dma.base:#x}"
     reached = [region.name for region in board.memory if region.kind == "ram" and region.dma]
     if dma.region not in reached:
         yield (
@@ -251,7 +251,7 @@ def _tools(board: Board) -> Iterator[str]:
     if not re.fullmatch(r"(virtual|qemu:[a-z0-9-]+)?", board.tools.emulator):
         yield f'tools.emulator must be virtual, qemu:MACHINE or "", not {board.tools.emulator!r}'
     if not re.fullmatch(r"(?![. ])[A-Za-z0-9_ .-]*", board.tools.volume):
-        yield f"tools.volume is {board.tools.volume!r}, which is no label of a volume"
+        yield f"tools.volume must be the label of a volume, not {board.tools.volume!r}"
     for script in board.tools.openocd:
         if not re.fullmatch(r"[A-Za-z0-9_./-]+\.cfg", script):
             yield f"tools.openocd: {script!r} is no configuration file (.cfg)"

@@ -102,7 +102,7 @@ def _first(value: Any) -> Any:
 def _axes_of(node: fx.Node, values: Sequence[Tensor]) -> Axes:
     names: list[str | int] = []
     if len({v.ndim for v in values}) > 1:
-        raise LayerError(f"{where(node)}: the number of axes varies with the length; needed is one")
+        raise LayerError(f"{where(node)}: the number of axes must not vary with the length")
     for whole, twice, short in zip(*(v.shape for v in values), strict=True):
         name = ("B" if whole != twice else "") + ("T" if whole != short else "")
         names.append(name or whole)

@@ -65,7 +65,7 @@ def import_model(path: Path, options: ImportOptions) -> Imported:
         MissingToolError: h5py is needed and not installed.
     """
     if options.dt is not None and not 0 < options.dt < np.inf:
-        raise UsageError(f"dt is {options.dt} s, needed is a positive, finite one, or input")
+        raise UsageError(f"dt must be positive and finite, or input, not {options.dt} s")
     try:
         raw = read_whole(path, LARGEST_MODEL)
     except OSError as error:
@@ -158,7 +158,7 @@ def _of_rnn(part: Part) -> list[Weighted]:
 def _table(path: Path, layers: list[Weighted], options: ImportOptions) -> Table:
     """Return the table of layers that follow each other."""
     if options.hop is not None:
-        raise UsageError(f"{path} tells of no windows; leave --hop out")
+        raise UsageError(f"{path} has no windows; leave --hop out")
     rows, weights, above = list[Layer](), Arrays(), INPUT
     for given, sizes, own in layers:
         name = identifier(given or "rnn", [row.name for row in rows])

@@ -96,12 +96,12 @@ def _check(folder: Path, kind: Kind, values: Mapping[str, Any]) -> None:
     if version == 1 and kind == "imported":
         source = shown(values.get("source", "FILE"))
         raise DataError(
-            f"{folder}/{CARD} has format 1, needed {FORMAT}; import it again: `lnn-edge import "
+            f"{folder}/{CARD} must have format {FORMAT}, not 1; import it again: `lnn-edge import "
             f"{source} -o {folder} --force`"
         )
     if version not in (1, FORMAT):
         raise DataError(
-            f"{folder}/{CARD} has format {shown(version)}, needed {FORMAT}; {AGAIN[kind]}"
+            f"{folder}/{CARD} must have format {FORMAT}, not {shown(version)}; {AGAIN[kind]}"
         )
 
 
@@ -150,7 +150,7 @@ def unlearned_beside(path: Path, graph: QGraph) -> tuple[str, ...] | None:
     names = values["unlearned"]
     if not isinstance(names, list) or not all(name in graph.classes for name in names):
         raise DataError(
-            f"{path.with_name(CARD)}: unlearned is {names!r}, needed are some of "
-            f"{', '.join(graph.classes)}"
+            f"{path.with_name(CARD)}: unlearned must be a list of some of "
+            f"{', '.join(graph.classes)}, not {names!r}"
         )
     return tuple(names)

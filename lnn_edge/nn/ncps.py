@@ -119,7 +119,7 @@ class Liquid:
 
 
 def questions(path: Path, file: NcpsFile, options: ImportOptions) -> list[Question]:
-    """Return what a file does not tell of its cell, and no option either.
+    """Return what neither a file nor an option says about its cell.
 
     Raises:
         DataError: It is no cell that is known here.
@@ -198,7 +198,7 @@ def _kind(path: Path, arrays: Arrays) -> str:
 
 
 def _facts(file: NcpsFile, kind: str) -> list[tuple[str, object]]:
-    """Return the options that such a cell takes, and what the file tells of each."""
+    """Return the options that such a cell takes, and what the file says about each."""
     told = file.config or KerasConfig(kind, "pure" if _is_pure(file.arrays) else None)
     in_keras = file.framework == "keras"
     facts: list[tuple[str, object]]
@@ -227,7 +227,7 @@ def _agreed(path: Path, file: NcpsFile, kind: str, options: ImportOptions) -> Im
         or (told.mode is not None and (told.mode == "pure") != _is_pure(file.arrays))
     ):
         raise DataError(
-            f"{path}: config.json tells of {told.kind} {told.mode or ''}, the weights are others; "
+            f"{path}: config.json names {told.kind} {told.mode or ''}, which has other weights; "
             "save the model again"
         )
     known = {name: fact for name, fact in _facts(file, kind) if fact is not None}
@@ -252,7 +252,7 @@ def _needs_wiring(file: NcpsFile, kind: str) -> bool:
 
 
 def _drawn(path: Path, file: NcpsFile, kind: str) -> Wiring | None:
-    """Return the wiring that a .keras file tells of, drawn again; None where it cannot be."""
+    """Draw the wiring that a .keras file names again; None where it cannot be drawn."""
     told = None if file.config is None else file.config.wiring
     if told is None:
         return None

@@ -113,7 +113,7 @@ def _state_dict(path: Path, raw: bytes) -> dict[str, Any]:
         reason = shown(" ".join(str(error).split()), 200)
         raise DataError(f"{path} is damaged or no torch file ({reason}); {SAVE}") from None
     if not isinstance(loaded, dict):
-        raise DataError(f"{path} holds {type(loaded).__name__}, needed a state dict; {SAVE}")
+        raise DataError(f"{path} must hold a state dict, not {type(loaded).__name__}; {SAVE}")
     if _is_state(loaded):
         return loaded
     inner = {str(name): value for name, value in loaded.items() if _is_state(value)}
@@ -137,8 +137,8 @@ def _plain_numbers(path: Path, name: str, tensor: torch.Tensor) -> np.ndarray:
     """Return a tensor as float64."""
     if not tensor.is_floating_point() or tensor.layout != torch.strided or tensor.is_meta:
         raise DataError(
-            f"{path}: {shown(name)} is {tensor.dtype} ({tensor.layout}, {tensor.device}), needed "
-            "are plain floats; save the model as it is before any quantization"
+            f"{path}: {shown(name)} must be plain floats, not {tensor.dtype} ({tensor.layout}, "
+            f"{tensor.device}); save the model as it is before any quantization"
         )
     array: np.ndarray = tensor.detach().double().numpy()
     check_finite(f"{path}: {shown(name)}", array, AGAIN)

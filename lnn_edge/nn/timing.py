@@ -268,7 +268,7 @@ class _Planner:
             return Timing(0)
         before = [a for a in node.all_input_nodes if a.name in self.timings]
         if not before:
-            raise LayerError(f"{where(node)}: a constant that is no layer's weight")
+            raise LayerError(f"{where(node)}: a constant that is not a layer's weight")
         for rule in (self._over_time, self._pad, self._index, self._unfold, self._whole_record):
             timing = rule(node, before[0])
             if timing is not None:
@@ -352,8 +352,8 @@ class _Planner:
             self.at_rest.add(node.name)
         elif "BT" in names:
             raise LayerError(
-                f"{where(node)}: windows lie along axis {names.index('BT')} of what the layer "
-                "reads; needed is (B * windows, steps, features)"
+                f"{where(node)}: the layer must read (B * windows, steps, features), not windows "
+                f"along axis {names.index('BT')}"
             )
 
     def _settled(self, node: fx.Node) -> Timing:
@@ -422,7 +422,7 @@ class _Planner:
             return None
         if isinstance(layer, nn.Conv2d) or axes.time != 2:
             raise LayerError(
-                f"{where(node)}: time is axis {axes.time} here; needed (B, channels, time): "
+                f"{where(node)}: must be (B, channels, time), and time is axis {axes.time}: "
                 "transpose(1, 2) before the layer"
             )
         timing = self.timings[x.name]
@@ -471,13 +471,13 @@ class _Planner:
         place = None if axes.time is None else len(axes.names) - 1 - axes.time
         others = [pair for i, pair in enumerate(pairs) if i != place and pair != (0, 0)]
         if place is None or place >= len(pairs) or others:
-            raise LayerError(f"{where(node)}: pads another axis than time; needed is time alone")
+            raise LayerError(f"{where(node)}: must pad time alone, not another axis")
         left, right = pairs[place]
         mode = node.kwargs.get("mode", node.args[2] if len(node.args) > 2 else "constant")
         value = node.kwargs.get("value", node.args[3] if len(node.args) > 3 else 0)
         if left < 0 or right or mode != "constant" or value:
             raise LayerError(
-                f"{where(node)}: pads frames that have not come, or no zeros; needed is "
+                f"{where(node)}: must pad with zeros and only before the first frame, as in "
                 "F.pad(x, (k - 1, 0))"
             )
         timing = self.timings[x.name]
@@ -502,7 +502,7 @@ class _Planner:
         start, stop, step = (number(v) for v in (key.start or 0, key.stop or 0, key.step or 1))
         if start < 0 or stop > 0:
             raise LayerError(
-                f"{where(node)}: cuts time; needed is a start from 0 on or an end below 0, as in "
+                f"{where(node)}: a slice of time must start at 0 or later, or end below 0, as in "
                 "[:, 4:] or [:, :-4]"
             )
         self._shown[node.name] = x

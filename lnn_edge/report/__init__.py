@@ -54,7 +54,7 @@ def save(report: Report, path: Path, *, force: bool = False) -> Path:
         force: Whether to replace another file.
 
     Raises:
-        UsageError: The path cannot be written, or holds what is no report.
+        UsageError: The path cannot be written, or holds something other than a report.
     """
     try:
         if path.is_file() and not force and not _is_report(path):

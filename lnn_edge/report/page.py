@@ -185,8 +185,7 @@ def _outputs(report: Report) -> Iterator[Html]:
         for seen in link.outputs:
             if seen.error:
                 yield paragraph(
-                    f"{seen.name} on {link_words(link)}, against the model in real numbers: "
-                    f"{seen.error}."
+                    f"{seen.name} on {link_words(link)}, against the float model: {seen.error}."
                 )
 
 

@@ -139,8 +139,8 @@ def learned_by_graph(graph: QGraph, folder: Path | None = None) -> Learned | Non
 def overlap(learned: Learned | None, dataset: str, recordings: Sequence[Named]) -> Overlap:
     """Return which recordings of a data set a model learned from.
 
-    People have the same names in a data set and in its parts; in a folder of one's own nobody but
-    its owner knows who is who, so there names of recordings are compared.
+    People have the same names in a data set and in its parts; in a user's own folder only its
+    owner knows who is who, so there names of recordings are compared.
 
     Args:
         learned: By the model; None where nothing is known.

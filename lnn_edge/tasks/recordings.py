@@ -20,7 +20,7 @@ from lnn_edge.tasks.task import Task
 
 @dataclass(frozen=True)
 class RecordingInfo:
-    """What `data info` tells of one recording: its channels, length and labels per class."""
+    """What `data info` shows of one recording: its channels, length and labels per class."""
 
     name: str
     patient: str

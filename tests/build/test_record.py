@@ -232,7 +232,7 @@ def test_a_compiler_that_is_named_must_be_there(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LNN_ARM_GCC", "no-gcc")
-    with pytest.raises(MissingToolError, match="'no-gcc', which is no program; correct it"):
+    with pytest.raises(MissingToolError, match="must name a program, not 'no-gcc'"):
         build(project)
 
 

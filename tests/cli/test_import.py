@@ -153,7 +153,7 @@ def test_verify_tells_how_far_the_integers_are_from_the_model(
     np.save(short, np.load(sequences)[:, :30])
     call_json("export", model, "--board", "stm32f746", "-o", project)
     said = call("verify", project, "--link", "host", "--input", short)
-    assert "against the model in real numbers: RMSE " in said.out
+    assert "against the float model: RMSE " in said.out
     assert (said.code, said.err) == (0, "")
     np.save(short, 1000 * np.load(sequences)[:, :30])
     said = call("verify", project, "--link", "host", "--input", short)
@@ -162,7 +162,7 @@ def test_verify_tells_how_far_the_integers_are_from_the_model(
     graph.write_bytes((model / "model.qgraph").read_bytes())
     call_json("export", graph, "--board", "stm32f746", "-o", tmp_path / "bare")
     said = call("verify", tmp_path / "bare", "--link", "host", "--input", short)
-    assert "against the model in real numbers: not known, the project holds none" in said.out
+    assert "against the float model: not known, the project holds none" in said.out
 
 
 def test_a_graph_by_itself_has_no_float_error(model: Path, sequences: Path, tmp_path: Path) -> None:

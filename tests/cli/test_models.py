@@ -68,7 +68,7 @@ def damage_checkpoint(folder: Path, damage: str) -> None:
         ("truncated", "model.safetensors is damaged or not the one of model.toml; train again"),
         ("no weights", "no trained model (No such file or directory: model.safetensors)"),
         ("truncated card", "model.toml is damaged ("),
-        ("newer", "model.toml has format 3, needed 2; train again"),
+        ("newer", "model.toml must have format 2, not 3; train again"),
     ],
 )
 def test_a_damaged_checkpoint_is_refused(

@@ -361,7 +361,7 @@ def test_a_card_of_other_weights_says_nothing(tmp_path: Path) -> None:
     assert unlearned_beside(tmp_path / "model.qgraph", graph) is None
     for wrong in ('["Q"]', '"AF"', "[1]", "true"):
         (tmp_path / "model.toml").write_text(f"{weights}unlearned = {wrong}\n")
-        with pytest.raises(DataError, match="needed are some of 1dAVb, RBBB"):
+        with pytest.raises(DataError, match="must be a list of some of 1dAVb, RBBB"):
             unlearned_beside(tmp_path / "model.qgraph", graph)
 
 

@@ -239,7 +239,7 @@ def test_more_than_one_table_or_file_is_refused(tmp_path: Path) -> None:
         load_labelled("tnmg", tmp_path)
     for table in tmp_path.glob("*.csv"):
         table.unlink()
-    with pytest.raises(DataError, match=r"and 0 .csv tables .* needed is one of each, or exams"):
+    with pytest.raises(DataError, match=r"and 0 .csv tables .* it must hold one of each, or exams"):
         load_labelled("tnmg", tmp_path)
 
 

@@ -152,14 +152,14 @@ CONTRADICTIONS = {
     "overlap": ("start = 0x20010000", "start = 0x20000000", "overlaps"),
     "same name": ('name  = "itcm"', 'name  = "dtcm"', "two memories are called 'dtcm'"),
     "odd size": ("size  = 0x40000\n", "size  = 0x40001\n", "not made of whole KB"),
-    "wrong kind": ('data        = "dtcm"', 'data = "flash"', "layout.data is 'flash'"),
-    "no memory": ('stack       = "dtcm"', 'stack = "ccm"', "layout.stack is 'ccm'"),
+    "wrong kind": ('data        = "dtcm"', 'data = "flash"', "layout.data must be .* not 'flash'"),
+    "no memory": ('stack       = "dtcm"', 'stack = "ccm"', "layout.stack must be .* not .ccm."),
     "stack size": ("stack_bytes = 4096", "stack_bytes = 100", "positive multiple of 8"),
     "big stack": ("stack_bytes = 4096", "stack_bytes = 0x20000", "more than dtcm holds"),
     "pin": ('"PB7"', '"PB17"', "'PB17' is not a pin"),
     "one pin twice": ('"PB7"', '"PA9"', "both PA9"),
     "alternate": ("rx_af      = 7", "rx_af = 16", "rx_af must be 0 to 15, not 16"),
-    "address": ("0x40011000", "0x20011000", "no peripheral address"),
+    "address": ("0x40011000", "0x20011000", "must be the address of a peripheral"),
     "baud": ("baud       = 115_200", "baud = 10_000_000", "cannot make"),
     "emulator": ('emulator = "virtual"', 'emulator = "bochs"', "must be virtual, qemu:MACHINE"),
     "script": ("disco.cfg", "disco.cfg; reboot", "no configuration file"),
@@ -171,7 +171,7 @@ CONTRADICTIONS = {
     "stream": ("rx_stream  = 2", "rx_stream = 8", "rx_stream must be 0 to 7, not 8"),
     "request": ("rx_request = 4", "rx_request = 8", "rx_request must be 0 to 7, not 8"),
     "one interrupt": ("rx_irq     = 58", "rx_irq = 37", "rx_irq is 37, which is the interrupt of"),
-    "controller": ("0x40026400", "0x20026400", "dma.base is 0x20026400"),
+    "controller": ("0x40026400", "0x20026400", "dma.base must be .* not 0x20026400"),
 }
 
 

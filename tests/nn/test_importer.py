@@ -198,5 +198,7 @@ def test_an_import_of_before_names_the_command_that_renews_it(tmp_path: Path) ->
     card = {"format": 1, "cell": "cfc", "source": "policy.pt", "weights_sha256": "00"}
     (tmp_path / "model.toml").write_text(tomli_w.dumps(card))
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(DataError, match=r"format 1, .*lnn-edge import policy.pt -o .* --force"):
+    with pytest.raises(
+        DataError, match=r"format 2, not 1; .*lnn-edge import policy.pt -o .* --force"
+    ):
         load_imported(tmp_path)

@@ -113,8 +113,8 @@ def test_a_constant_step_is_that_of_the_layer() -> None:
         (lambda: le.nn.CfC(5, le.nn.fully_connected(6, 8)), "6 inputs, input_size is 5"),
         (lambda: le.nn.CfC(6, le.nn.auto_ncp(16, 4), backbone_units=8), "neither a backbone nor"),
         (lambda: le.nn.CfC(6, le.nn.auto_ncp(16, 4), mixed_memory=True), "neither a backbone nor"),
-        (lambda: le.nn.CfC(6, 8, mode="gated"), "mode is 'gated'"),
-        (lambda: le.nn.LTC(6, 8, ode_unfolds=0), "unfolds is 0"),
+        (lambda: le.nn.CfC(6, 8, mode="gated"), "mode must be one of .* not 'gated'"),
+        (lambda: le.nn.LTC(6, 8, ode_unfolds=0), "unfolds must be at least 1, not 0"),
     ],
 )
 def test_arguments_that_exclude_each_other_are_named(make: Any, sentence: str) -> None:

@@ -142,7 +142,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
     "noise": (_write(b"no state dict at all"), "state dict"),
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:2000]) and None, "damaged"),
     "module": (lambda path: torch.save(torch.nn.Linear(2, 2), path), "which is not run"),
-    "tensor": (lambda path: torch.save(torch.zeros(3), path), "holds Tensor"),
+    "tensor": (lambda path: torch.save(torch.zeros(3), path), "must hold a state dict, not Tensor"),
     "stranger": (
         _edited(lambda s: {"conv.weight": torch.zeros(3), **s}),
         "holds conv.weight: of such a layer",
@@ -175,8 +175,8 @@ BAD_OPTIONS: list[tuple[str, ImportOptions, str]] = [
     ("default", ImportOptions(mode="default"), "activation of its backbone; give --activation"),
     ("default", replace(GATED, mode="pure"), "holds a gated cell"),
     ("pure", replace(GATED, mode="no_gate"), "holds a cell of mode pure"),
-    ("default", replace(GATED, dt=0.0), "dt is 0.0 s"),
-    ("default", replace(GATED, dt=float("nan")), "dt is nan s"),
+    ("default", replace(GATED, dt=0.0), "not 0.0 s"),
+    ("default", replace(GATED, dt=float("nan")), "not nan s"),
     ("ltc", replace(LTC, unfolds=None), "give --unfolds"),
     ("ltc", replace(LTC, positivity=None), "--positivity"),
 ]
@@ -371,7 +371,7 @@ EDITS: dict[str, tuple[str, Callable[[Any, Any], object], str]] = {
     "other weights": (
         "nogate",
         lambda _, layer: layer["config"]["cell"]["config"].update(mode="pure"),
-        "the weights are others",
+        "which has other weights",
     ),
     "text": (
         "ltc_auto",
@@ -473,7 +473,7 @@ def _retype(file: Any, name: str, dtype: str) -> None:
 HDF5: dict[str, tuple[Callable[[Any], object], str]] = {
     "nan": (lambda f: f[FF1].__setitem__((1, 2), np.nan), rf"{FF1} holds 1 NaN .* at \[1, 2\]"),
     "infinite": (lambda f: f[FF1].__setitem__(0, -np.inf), f"{FF1} holds 4 NaN or infinite"),
-    "integers": (lambda f: _retype(f, FF1, "int8"), f"{FF1} is int8"),
+    "integers": (lambda f: _retype(f, FF1, "int8"), f"{FF1} must be floats .* not int8"),
     "a softmax": (lambda f: f.create_group("layers/softmax"), "layers/softmax besides the cell"),
     "two inputs": (lambda f: f.create_group("layers/input_layer_1"), "input_layer_1 besides"),
     "a GRU": (lambda f: f.__delitem__("layers/cf_c/cell/vars/3"), "cell without vars/3"),
@@ -535,5 +535,5 @@ def test_weights_that_are_no_floats_are_refused(tmp_path: Path) -> None:
     _, path = write_torch("default", tmp_path)
     state = torch.load(path, weights_only=True)
     torch.save({**state, "rnn_cell.ff1.bias": state["rnn_cell.ff1.bias"].char()}, path)
-    with pytest.raises(DataError, match=r"rnn_cell.ff1.bias is torch.int8"):
+    with pytest.raises(DataError, match=r"rnn_cell.ff1.bias must be plain floats, not torch.int8"):
         import_model(path, GATED)

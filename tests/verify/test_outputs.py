@@ -214,7 +214,7 @@ def test_the_page_shows_each_output(project: Path) -> None:
     row = page[page.index('<th scope="row">pose</th>') :]
     assert '3 to 4</td><td class="number">0.001</td>' in row[:200]
     assert f'<td class="number bad">{result.mismatches}</td>' in row[:260]
-    assert "pose on board on a serial port (X), against the model in real numbers: RMSE 0.5" in page
+    assert "pose on board on a serial port (X), against the float model: RMSE 0.5" in page
 
 
 class Examined(Walk):

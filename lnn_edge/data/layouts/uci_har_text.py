@@ -61,7 +61,7 @@ def _counts(path: Path, columns: int) -> np.ndarray:
     """Read a text of whole numbers, (rows, columns) int64."""
     table = _numbers(path, columns)
     if not ((table == np.rint(table)) & (np.abs(table) < 1 << 31)).all():
-        raise DataError(f"{path} holds what is no whole number; unpack it again")
+        raise DataError(f"{path} must hold whole numbers only; unpack it again")
     return table.astype(np.int64)
 
 

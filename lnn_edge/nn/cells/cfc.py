@@ -111,9 +111,9 @@ class CfcConfig:
         )
         for name, value, options in known:
             if value not in options:
-                raise UsageError(f"CfC {name} is {value!r}, needed is one of {options}")
+                raise UsageError(f"CfC {name} must be one of {options}, not {value!r}")
         if self.backbone_layers < 0:
-            raise UsageError(f"CfC backbone_layers is {self.backbone_layers}, needed is 0 or more")
+            raise UsageError(f"CfC backbone_layers must be 0 or more, not {self.backbone_layers}")
         if self.mode == "pure" and (self.head, self.gate_sign) != ("linear", 1):
             raise UsageError(
                 f"CfC mode 'pure' has no gate and a linear head; given head {self.head!r}, "
@@ -177,7 +177,7 @@ class Cfc(nn.Module):
             self.A = nn.Parameter(torch.ones(1, hidden_size))
         if mask is not None and mask.shape != self.ff1.weight.shape:
             raise UsageError(
-                f"CfC mask has shape {tuple(mask.shape)}, needed is {tuple(self.ff1.weight.shape)}"
+                f"CfC mask must have shape {tuple(self.ff1.weight.shape)}, not {tuple(mask.shape)}"
             )
         self.register_buffer("sparsity_mask", mask)
 
@@ -323,7 +323,7 @@ class Cfc(nn.Module):
         if not isinstance(dt, QTensor):
             dt = float(dt)  # 1 means 1.0
         if isinstance(dt, float) and not (dt > 0 and math.isfinite(dt)):
-            raise QuantizationError(f"constant dt is {dt} s, needed is a positive, finite one")
+            raise QuantizationError(f"a constant dt must be positive and finite, not {dt} s")
         return _Lowering(self, ranges, prefix).lower(parts, dt, memory)
 
 
@@ -334,8 +334,8 @@ def _check_sizes(input_size: int, hidden_size: int, backbone_units: int, config:
         )
     if (backbone_units > 0) != (config.backbone_layers > 0) or backbone_units < 0:
         raise UsageError(
-            f"CfC backbone_units is {backbone_units} with {config.backbone_layers} backbone "
-            "layers; needed are both positive or both 0"
+            "CfC backbone_units and backbone_layers must be both positive or both 0, not "
+            f"{backbone_units} and {config.backbone_layers}"
         )
 
 

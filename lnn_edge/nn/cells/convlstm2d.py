@@ -64,7 +64,7 @@ class ConvLstm2dConfig:
         ):
             if getattr(self, name) not in options:
                 raise UsageError(
-                    f"ConvLSTM2D {name} is {getattr(self, name)!r}, needed is one of {options}"
+                    f"ConvLSTM2D {name} must be one of {options}, not {getattr(self, name)!r}"
                 )
 
 

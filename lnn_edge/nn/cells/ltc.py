@@ -60,13 +60,13 @@ class LtcConfig:
             UsageError: There is no unfold, or positivity or epsilon are unknown or negative.
         """
         if self.unfolds < 1:
-            raise UsageError(f"LTC unfolds is {self.unfolds}, needed is at least 1")
+            raise UsageError(f"LTC unfolds must be at least 1, not {self.unfolds}")
         if self.positivity not in get_args(Positivity):
             raise UsageError(
-                f"LTC positivity is {self.positivity!r}, needed is one of {get_args(Positivity)}"
+                f"LTC positivity must be one of {get_args(Positivity)}, not {self.positivity!r}"
             )
         if not 0 <= self.epsilon < 1:
-            raise UsageError(f"LTC epsilon is {self.epsilon}, needed is 0 to below 1")
+            raise UsageError(f"LTC epsilon must be 0 to below 1, not {self.epsilon}")
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ class Ltc(nn.Module):
                 synapse has no format.
         """
         if isinstance(dt, float | int) and not (dt > 0 and math.isfinite(dt)):
-            raise QuantizationError(f"constant dt is {dt} s, needed is a positive, finite one")
+            raise QuantizationError(f"a constant dt must be positive and finite, not {dt} s")
         return _Lowering(self, self.parts(), self._bound(), prefix).lower(parts, dt)
 
     def _bound(self) -> float:

@@ -45,7 +45,7 @@ class MixedMemory(nn.Module):
     ) -> None:
         super().__init__()
         if place not in get_args(Place):
-            raise UsageError(f"mixed memory place is {place!r}, needed is one of {get_args(Place)}")
+            raise UsageError(f"mixed memory place must be one of {get_args(Place)}, not {place!r}")
         self.place = place
         self.lstm = Lstm(input_size, hidden_size)
         features = input_size if place == "state" else hidden_size

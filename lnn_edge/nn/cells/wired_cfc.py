@@ -44,14 +44,14 @@ class WiredCfc(nn.Module):
         super().__init__()
         if config.backbone_layers:
             raise UsageError(
-                f"wired CfC has {config.backbone_layers} backbone layers, needed are 0"
+                f"a wired CfC must have 0 backbone layers, not {config.backbone_layers}"
             )
         self.sizes = [len(neurons) for neurons in wiring.layers]
         self.outputs = self.sizes[-1] if outputs is None else outputs
         if not 1 <= self.outputs <= self.sizes[-1]:
             raise UsageError(
-                f"wired CfC has {self.sizes[-1]} neurons in its last layer and {self.outputs} "
-                "outputs; needed are 1 to as many"
+                f"a wired CfC with {self.sizes[-1]} neurons in its last layer must have 1 to "
+                f"{self.sizes[-1]} outputs, not {self.outputs}"
             )
         inputs = [wiring.input_size, *self.sizes[:-1]]
         for index, (features, size) in enumerate(zip(inputs, self.sizes, strict=True)):

@@ -16,7 +16,7 @@ from lnn_edge.files.read import read_json
 
 ANY_SIGN = (-1, 1)
 MOSTLY_POSITIVE = (-1, 1, 1)
-NEEDED = "needed is JSON with adjacency_matrix, sensory_adjacency_matrix, layers and output_dim"
+NEEDED = "it must be JSON with adjacency_matrix, sensory_adjacency_matrix, layers and output_dim"
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ def random_wiring(
         UsageError: The level is not in [0, 1).
     """
     if not 0 <= sparsity_level < 1:
-        raise UsageError(f"wiring sparsity_level is {sparsity_level}, needed is 0 to below 1")
+        raise UsageError(f"wiring sparsity_level must be 0 to below 1, not {sparsity_level}")
     rng, adjacency, sensory = _start(input_size, units, output_size, seed)
     for matrix, draws in ((adjacency, 1), (sensory, 2)):  # ncps draws sensory signs twice
         count = int(np.round(matrix.size * (1 - sparsity_level)))
@@ -113,8 +113,8 @@ def _start(
 ) -> tuple[np.random.Generator, np.ndarray, np.ndarray]:
     if min(input_size, units) < 1 or not 1 <= (output_size or units) <= units:
         raise UsageError(
-            f"wiring of {input_size} inputs, {units} units and {output_size} outputs; needed are "
-            "at least 1 of each and no more outputs than units"
+            "a wiring must have at least 1 input, unit and output and no more outputs than units, "
+            f"not {input_size} inputs, {units} units and {output_size} outputs"
         )
     adjacency = np.zeros((units, units), np.int32)
     return np.random.default_rng(seed), adjacency, np.zeros((input_size, units), np.int32)
@@ -152,8 +152,8 @@ class NcpConfig:
         """
         if min(self.inter, self.command, self.motor) < 1:
             raise UsageError(
-                f"NCP of {self.inter} inter, {self.command} command and {self.motor} motor "
-                "neurons; needed is at least 1 of each"
+                "an NCP must have at least 1 neuron of each kind, not "
+                f"{self.inter} inter, {self.command} command and {self.motor} motor neurons"
             )
         for name, count, limit in (
             ("motor_fanin", self.motor_fanin, self.command),
@@ -161,7 +161,7 @@ class NcpConfig:
             ("inter_fanout", self.inter_fanout, self.command),
         ):
             if not 1 <= count <= limit:
-                raise UsageError(f"NCP {name} is {count}, needed is 1 to {limit}")
+                raise UsageError(f"NCP {name} must be 1 to {limit}, not {count}")
 
 
 def auto_ncp(
@@ -174,10 +174,10 @@ def auto_ncp(
     """
     if not 1 <= output_size < units - 2:
         raise UsageError(
-            f"AutoNCP of {units} units has {output_size} outputs; needed are 1 to {units - 3}"
+            f"AutoNCP of {units} units must have 1 to {units - 3} outputs, not {output_size}"
         )
     if not 0.1 <= sparsity_level <= 1:
-        raise UsageError(f"AutoNCP sparsity_level is {sparsity_level}, needed is 0.1 to 1")
+        raise UsageError(f"AutoNCP sparsity_level must be 0.1 to 1, not {sparsity_level}")
     density = 1 - sparsity_level
     command = max(int(0.4 * (units - output_size)), 1)
     inter = units - output_size - command
@@ -200,7 +200,7 @@ def ncp(input_size: int, config: NcpConfig) -> Wiring:
         UsageError: There is no input.
     """
     if input_size < 1:
-        raise UsageError(f"NCP has {input_size} inputs, needed is at least 1")
+        raise UsageError(f"NCP must have at least 1 input, not {input_size}")
     rng = np.random.RandomState(config.seed)
     ends = np.cumsum((config.motor, config.command, config.inter)).tolist()
     motor, command, inter = (list(range(a, b)) for a, b in zip((0, *ends), ends, strict=False))
@@ -243,7 +243,8 @@ def layered(input_size: int, sizes: tuple[int, ...]) -> Wiring:
     """
     if not sizes or min(input_size, *sizes) < 1:
         raise UsageError(
-            f"layers of {sizes} neurons on {input_size} inputs; needed is at least 1 of each"
+            f"there must be at least 1 input, and 1 neuron in each layer, not {input_size} inputs "
+            f"and layers of {sizes} neurons"
         )
     starts = np.cumsum((0, *sizes[::-1])).tolist()
     spans = [tuple(range(a, b)) for a, b in pairwise(starts)][::-1]
@@ -298,8 +299,8 @@ def wiring_of(values: Mapping[str, Any], where: str) -> Wiring:
     ):
         raise DataError(
             f"{where}: adjacency {adjacency.shape}, sensory {sensory.shape} and {len(layers)} "
-            "layers do not fit each other; needed are (N, N), (I, N) with entries -1, 0, 1 and "
-            "every neuron in one layer"
+            "layers do not fit each other; they must be (N, N) and (I, N) with entries -1, 0, 1, "
+            "and every neuron must be in one layer"
         )
     return Wiring(adjacency.astype(np.int32), sensory.astype(np.int32), layers, outputs)
 

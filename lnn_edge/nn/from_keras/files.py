@@ -22,7 +22,7 @@ from lnn_edge.nn.arrays import AGAIN, Arrays, check_size
 from lnn_edge.nn.from_keras.graph import KerasLayer
 from lnn_edge.nn.from_keras.liquid_config import KerasConfig
 
-ALONE = "needed is one CfC or LTC layer of ncps by itself; save the whole model, as .keras"
+ALONE = "it must hold one CfC or LTC layer of ncps and no other; save the whole model, as .keras"
 IDLE = ("Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "AlphaDropout")
 
 KERAS_WEIGHTS, KERAS_CONFIG = "model.weights.h5", "config.json"  # inside a .keras file
@@ -236,8 +236,8 @@ def _variable(path: Path, name: str, item: Any) -> np.ndarray:
     """Return a variable as float64."""
     if item.dtype.kind != "f" or item.is_virtual or item.external:
         raise DataError(
-            f"{path}: {name} is {item.dtype} of shape {item.shape}, needed are floats in the file "
-            "itself; save the model as it is before any quantization"
+            f"{path}: {name} must be floats in the file itself, not {item.dtype} of shape "
+            f"{item.shape}; save the model as it is before any quantization"
         )
     array = np.asarray(item, np.float64)
     check_finite(f"{path}: {name}", array, AGAIN)

@@ -186,7 +186,7 @@ def _is_last_alone(lowering: Lowering, node: fx.Node, count: int) -> bool:
 
 
 def _returned(layer: Recurrent, y: Value, h: Value) -> Any:
-    """Return what the layer returns; a state that is no output has no place."""
+    """Return what the layer returns; a state that is not an output has no place."""
     if layer.result == "outputs":
         return y
     state, size = h, h.places.size

@@ -320,11 +320,11 @@ def test_names_carry_the_prefix() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mode": "liquid"}, "CfC mode is 'liquid', needed is one of"),
-        ({"activation": "selu"}, "CfC activation is 'selu'"),
-        ({"head": "relu"}, "CfC head is 'relu'"),
-        ({"gate_sign": 0}, "CfC gate_sign is 0"),
-        ({"backbone_layers": -1}, "CfC backbone_layers is -1"),
+        ({"mode": "liquid"}, "CfC mode must be one of .*, not 'liquid'"),
+        ({"activation": "selu"}, "CfC activation must be one of .* not 'selu'"),
+        ({"head": "relu"}, "CfC head must be one of .* not 'relu'"),
+        ({"gate_sign": 0}, "CfC gate_sign must be one of .* not 0"),
+        ({"backbone_layers": -1}, "CfC backbone_layers must be 0 or more, not -1"),
         ({"mode": "pure"}, "'pure' has no gate and a linear head; given head 'tanh'"),
         ({"mode": "pure", "head": "linear", "gate_sign": -1}, "gate_sign -1; take"),
     ],
@@ -338,16 +338,16 @@ def test_impossible_sizes_are_named() -> None:
     with pytest.raises(UsageError, match="hidden_size 0 must be at least 1"):
         Cfc(3, 0, 4)
     for units, layers in ((0, 1), (4, 0), (-1, 0)):
-        with pytest.raises(UsageError, match="needed are both positive or both 0"):
+        with pytest.raises(UsageError, match="must be both positive or both 0"):
             Cfc(3, 2, units, CfcConfig(backbone_layers=layers))
-    with pytest.raises(UsageError, match=r"mask has shape \(1, 1\), needed is \(2, 4\)"):
+    with pytest.raises(UsageError, match=r"mask must have shape \(2, 4\), not \(1, 1\)"):
         Cfc(3, 2, 4, mask=torch.ones(1, 1))
 
 
 @pytest.mark.parametrize("dt", [0.0, -1.0, float("nan"), float("inf")])
 def test_an_impossible_constant_dt_is_named(dt: float) -> None:
     cell, x = make_cell(HEADS[0]), symmetric("x", (INPUT,), "int8", 4.0)
-    with pytest.raises(QuantizationError, match="needed is a positive, finite one"):
+    with pytest.raises(QuantizationError, match="constant dt must be positive and finite"):
         cell.lower((x,), dt, {})
 
 

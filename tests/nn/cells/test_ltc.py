@@ -169,9 +169,9 @@ def test_every_parameter_of_a_synapse_that_exists_is_trained(name: str) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: LtcConfig(unfolds=0), "unfolds is 0, needed is at least 1"),
-        (lambda: LtcConfig(positivity="relu"), "positivity is 'relu', needed is one of"),
-        (lambda: LtcConfig(epsilon=-1.0), "epsilon is -1.0, needed is 0 to below 1"),
+        (lambda: LtcConfig(unfolds=0), "unfolds must be at least 1, not 0"),
+        (lambda: LtcConfig(positivity="relu"), "positivity must be one of .*, not 'relu'"),
+        (lambda: LtcConfig(epsilon=-1.0), "epsilon must be 0 to below 1, not -1.0"),
     ],
 )
 def test_impossible_configurations_are_named(make: Callable[[], LtcConfig], message: str) -> None:
@@ -306,8 +306,8 @@ def changed(**values: float) -> Ltc:
 @pytest.mark.parametrize(
     ("values", "dt", "error", "message"),
     [
-        ({}, 0.0, QuantizationError, "constant dt is 0.0 s, needed is a positive"),
-        ({}, float("inf"), QuantizationError, "constant dt is inf s"),
+        ({}, 0.0, QuantizationError, "constant dt must be positive and finite, not 0.0 s"),
+        ({}, float("inf"), QuantizationError, "constant dt must be positive and finite, not inf s"),
         ({"sigma": 1e6}, 1.0, QuantizationError, "argument can reach .*; reduce sigma"),
         ({"input_w": 1e6}, 1.0, QuantizationError, "argument can reach .*; reduce sigma"),
         (

@@ -141,17 +141,17 @@ def test_integers_follow_the_real_cell(form: CfcConfig, constant: bool) -> None:
 
 def test_impossible_wirings_are_named() -> None:
     for make, message in (
-        (lambda: auto_ncp(8, 6), "AutoNCP of 8 units has 6 outputs; needed are 1 to 5"),
-        (lambda: auto_ncp(8, 2, 0.05), "AutoNCP sparsity_level is 0.05"),
-        (lambda: NcpConfig(3, 2, 1, 1, 1, 1, 3), "motor_fanin is 3, needed is 1 to 2"),
-        (lambda: NcpConfig(3, 2, 1, 4, 1, 1, 1), "sensory_fanout is 4, needed is 1 to 3"),
-        (lambda: NcpConfig(3, 2, 1, 1, 3, 1, 1), "inter_fanout is 3, needed is 1 to 2"),
-        (lambda: NcpConfig(0, 2, 1, 1, 1, 1, 1), "needed is at least 1 of each"),
-        (lambda: ncp(0, auto_ncp(8, 2)), "NCP has 0 inputs"),
-        (lambda: random_wiring(2, 3, sparsity_level=1.0), "sparsity_level is 1.0"),
+        (lambda: auto_ncp(8, 6), "AutoNCP of 8 units must have 1 to 5 outputs, not 6"),
+        (lambda: auto_ncp(8, 2, 0.05), "AutoNCP sparsity_level must be 0.1 to 1, not 0.05"),
+        (lambda: NcpConfig(3, 2, 1, 1, 1, 1, 3), "motor_fanin must be 1 to 2, not 3"),
+        (lambda: NcpConfig(3, 2, 1, 4, 1, 1, 1), "sensory_fanout must be 1 to 3, not 4"),
+        (lambda: NcpConfig(3, 2, 1, 1, 3, 1, 1), "inter_fanout must be 1 to 2, not 3"),
+        (lambda: NcpConfig(0, 2, 1, 1, 1, 1, 1), "at least 1 neuron of each kind, not 0"),
+        (lambda: ncp(0, auto_ncp(8, 2)), "NCP must have at least 1 input, not 0"),
+        (lambda: random_wiring(2, 3, sparsity_level=1.0), "sparsity_level must be .* not 1.0"),
         (lambda: fully_connected(2, 3, 4), "no more outputs than units"),
-        (lambda: WiredCfc(fully_connected(2, 3), CfcConfig()), "1 backbone layers, needed are 0"),
-        (lambda: WiredCfc(fully_connected(2, 3), FORMS[0], 4), "3 neurons .* and 4 outputs"),
+        (lambda: WiredCfc(fully_connected(2, 3), CfcConfig()), "0 backbone layers, not 1"),
+        (lambda: WiredCfc(fully_connected(2, 3), FORMS[0], 4), "must have 1 to 3 outputs, not 4"),
     ):
         with pytest.raises(UsageError, match=message):
             make()
