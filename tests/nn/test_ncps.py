@@ -381,7 +381,7 @@ EDITS: dict[str, tuple[str, Callable[[Any, Any], object], str]] = {
     "no unfold": (
         "ltc_auto",
         lambda _, layer: layer["config"]["cell"]["config"].update(ode_unfolds=0),
-        "unfolds is 0",
+        "unfolds must be at least 1, not 0",
     ),
     "mapping": (
         "ltc_auto",
