@@ -13,7 +13,7 @@ torch is imported by `train`, `quantize` and `nn` alone; `pip install 'lnn-edge[
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from lnn_edge.report.facts import Report
     from lnn_edge.tasks.judge import Figures
     from lnn_edge.tasks.predicted import Predicted
+    from lnn_edge.verify.monitor.events import Event
     from lnn_edge.verify.result import Verification
 
 __version__ = "0.1.0"
@@ -39,6 +40,7 @@ __all__ = [
     "evaluate",
     "export",
     "load",
+    "monitor",
     "nn",
     "predict",
     "quantize",
@@ -308,6 +310,39 @@ def verify(
         return verify_project(opened, link, feed.recordings, dataset=data)
     frames = data if data is None or data.ndim == 3 else data[None]
     return verify_sequences(opened, link, frames)
+
+
+def monitor(
+    project: Project | str | Path,
+    *,
+    link: str = "host",
+    data: Any = None,
+    rate_hz: float | None = None,
+    speed: float = 1.0,
+) -> Iterator[Event]:
+    """Play recordings through a device and yield what happens; see verify.monitor.events.
+
+    What is not built is built first. Leaving the loop ends the play.
+
+    Args:
+        project: Project, or its folder.
+        link: See verify.
+        data: Recordings as predict() takes them; a model that decides on events takes their marks.
+            None plays the recordings that lnn-edge has for the model's task.
+        rate_hz: Samples per second of what does not tell it; None takes the model's for arrays.
+        speed: Seconds of signal per second; math.inf is as fast as the device takes it.
+
+    Raises:
+        DataError, UsageError: The data do not fit the model, or it has none here.
+        LinkError, MissingToolError: The device or the compiler is not available.
+    """
+    from lnn_edge.build.project import open_project
+    from lnn_edge.verify.monitor.pace import Pace
+    from lnn_edge.verify.monitor.play import monitor as play
+    from lnn_edge.verify.monitor.source import given
+
+    opened = open_project(_folder(project))
+    return play(opened, link, given(opened.graph, data, rate_hz), Pace(speed))
 
 
 def report(project: Project | str | Path, *, to: str | Path | None = None) -> Report:

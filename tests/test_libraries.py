@@ -26,6 +26,8 @@ ROOMS_OF = {
     "pyedflib": {"data"},
     "click": {"cli"},
     "rich": {"cli"},
+    "textual": {"cli"},
+    "aiohttp": {"cli"},
     "unicorn": {"device"},
     "sklearn": {"tasks"},
 }

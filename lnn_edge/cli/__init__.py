@@ -25,6 +25,7 @@ COMMANDS = {
     "flash": "flash",
     "import": "import_",
     "models": "models",
+    "monitor": "monitor",
     "predict": "predict",
     "quantize": "quantize",
     "recipes": "recipes",

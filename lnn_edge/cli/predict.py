@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,24 +193,11 @@ def _beside(model: Path, graph: QGraph) -> Callable[[Predicted], Predicted]:
 
 def _live(predictor: Predictor, rate_hz: float | None, sink: Sink, *, raw: bool) -> int:
     """Predict on stdin until it ends; return how many frames were lost."""
-    from lnn_edge.data.live import LONGEST_LINE, LineFrames, Lost, raw_frames
-    from lnn_edge.tasks.live import predict_live
-    from lnn_edge.tasks.model_input import live_frame
+    from lnn_edge.data.live import Lost
+    from lnn_edge.tasks.live import live_frames, predict_live
 
     graph = predictor.graph
-    frame = live_frame(graph)
-    if rate_hz is not None and rate_hz != frame.rate_hz:
-        raise DataError(
-            f"a stream for {graph.name} must come at {frame.rate_hz:g} Hz, not {rate_hz:g}; "
-            "resample it at its source"
-        )
-    stdin = sys.stdin.buffer
-    read_line = partial(stdin.readline, LONGEST_LINE)
-    frames = (
-        raw_frames(stdin, graph.frame.size)
-        if raw
-        else LineFrames(frame, predictor.channels).of(iter(read_line, b""))
-    )
+    frames = live_frames(graph, sys.stdin.buffer, rate_hz, predictor.channels, raw=raw)
     lost: list[Lost] = []
 
     def watched() -> Iterator[Any]:

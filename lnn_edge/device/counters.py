@@ -12,6 +12,11 @@ from lnn_edge.graph.sim.queues import Counters
 _UNITS = {"instructions": "instructions", "dwt": "cycles"}  # by Info.clock_source
 
 
+def unit_of(info: Info) -> str:
+    """Return what the device counts: "instructions", "cycles", or "" if it has no counter."""
+    return _UNITS.get(info.clock_source, "")
+
+
 @dataclass(frozen=True)
 class WrongCounter:
     """A counter of the model that is not the simulator's after a signal."""
@@ -182,10 +187,11 @@ def largest_call(
         stats: After each signal, before the next RESET.
         sample_rate_hz: Of the model.
     """
-    if info.clock_source not in _UNITS:
+    unit = unit_of(info)
+    if not unit:
         return None
     return LargestCall(
-        _UNITS[info.clock_source],
+        unit,
         max(s.largest_frame for s in stats),
         max(s.largest_push for s in stats),
         max(s.largest_poll for s in stats),
@@ -204,9 +210,9 @@ def decision_cost(
         frames: Streamed in all.
         decisions: Made in all.
     """
-    if info.clock_source not in _UNITS or not decisions:
+    unit = unit_of(info)
+    if not unit or not decisions:
         return None
     deciding = sum(s.decisions_cost for s in stats)
     samples = sum(s.frames_cost for s in stats) - deciding
-    unit = _UNITS[info.clock_source]
     return DecisionCost(unit, deciding / decisions, samples / decisions, frames / decisions)

@@ -13,7 +13,7 @@ from lnn_edge.build.project import Project
 from lnn_edge.device.counters import decision_cost, largest_call
 from lnn_edge.device.link import Link
 from lnn_edge.device.protocol import Info, ResultRecord
-from lnn_edge.device.runners import AbstractRunner, Image, make_runner
+from lnn_edge.device.runners import make_runner
 from lnn_edge.errors import DataError, VerificationError
 from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.output import Output
@@ -24,6 +24,7 @@ from lnn_edge.tasks.judge import Figures
 from lnn_edge.tasks.judge import judge as judge_scores
 from lnn_edge.tasks.learned import is_invented, learned_by_graph, overlap
 from lnn_edge.tasks.registry import task_of
+from lnn_edge.verify.device import open_device, preset_of
 from lnn_edge.verify.exchange import CountFunctions, Signal, Step, stream_signals
 from lnn_edge.verify.journal import Journal, journal_key
 from lnn_edge.verify.locate import OpenTrace, locate
@@ -155,26 +156,19 @@ def verify_signals(
         BuildError: The firmware does not build.
         LinkError, MissingToolError: The device or the compiler is not available.
     """
-    preset = "host" if spec == "host" else "board"
     is_serial = spec.startswith("serial:")
 
     @contextmanager
-    def open_device(built: BuildResult) -> Iterator[tuple[AbstractRunner, Link]]:
-        with make_runner(spec, project.board) as runner:
-            runner.flash(Image(built.elf, built.bin))
-            with Link(runner.serial_url(), elf=built.elf, diagnose=runner.diagnosis) as link:
-                yield runner, link
-
-    @contextmanager
     def open_trace() -> Iterator[Link]:
-        with open_device(build(project.folder, f"{preset}-trace")) as (_, link):
+        built = build(project.folder, f"{preset_of(spec)}-trace")
+        with open_device(project.board, spec, built) as (_, link):
             yield link
 
     make_runner(spec, project.board)  # an unknown one is refused before anything is built
-    built = build(project.folder, preset)
+    built = build(project.folder, preset_of(spec))
     with (
         _journal(project, spec, built, signals) as journal,
-        open_device(built) as (runner, link),
+        open_device(project.board, spec, built) as (runner, link),
     ):
         result = verify(
             project.graph,
