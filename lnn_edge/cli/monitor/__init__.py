@@ -103,13 +103,14 @@ def command(
     from lnn_edge.verify.monitor.play import monitor
     from lnn_edge.verify.monitor.source import embedded, open_source
 
-    opened, names, pace, lost = open_project(project), names_of(records), Pace(speed), 0
+    opened, names, pace = open_project(project), names_of(records), Pace(speed)
     told = Hints(**hints), channels_from(channels)
     played = (
         embedded(opened.graph, names)
         if source is None
         else open_source(opened.graph, source, *told, names, raw=raw)
     )
+    lost: list[LineLost] = []
     views: list[Callable[[Event], None]] = []
     if not _is_full_screen(plain or as_json):
         views.append(PlainView(as_json=as_json).show)
@@ -123,9 +124,8 @@ def command(
             views.append(show)
 
         def seen() -> Iterator[Event]:
-            nonlocal lost
             for event in monitor(opened, link, played, pace):
-                lost += isinstance(event, LineLost)
+                lost.extend([event] if isinstance(event, LineLost) else [])
                 for view in views:
                     view(event)
                 yield event

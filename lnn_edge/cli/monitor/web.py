@@ -103,7 +103,7 @@ class MonitorServer:
 
     @web.middleware
     async def _check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Refuse whoever has not got the address from the terminal."""
+        """Refuse a request that does not come by the address in the terminal."""
         token = request.match_info.get("token", "")
         own = self._origin.removeprefix("http://")
         is_known = hmac.compare_digest(token.encode(), self._token.encode())

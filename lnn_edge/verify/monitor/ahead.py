@@ -80,7 +80,7 @@ class Polled(io.RawIOBase):
     """A stream of bytes that ends when it is stopped, even while nothing comes.
 
     Args:
-        read: Waits for bytes for so many seconds; b"" if none came, None at the end.
+        read: Waits for bytes, seconds at most; b"" if none came, None at the end.
         is_stopped: Asked now and then.
     """
 

@@ -70,7 +70,7 @@ class Tape(Protocol):
         """Frames per second, None if nothing tells."""
 
     def chunks(self, most: int) -> Iterator[Chunk]:
-        """Yield it in parts of so many frames at most."""
+        """Yield it in parts of at most `most` frames."""
 
 
 Source = Callable[[IsStopped], Iterable[Tape]]
