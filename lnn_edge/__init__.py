@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from lnn_edge import nn as nn
     from lnn_edge.build.cmake import BuildResult
+    from lnn_edge.build.native import CModel
     from lnn_edge.build.project import Project
     from lnn_edge.graph.pipeline import Pipeline
     from lnn_edge.graph.qgraph import QGraph
@@ -40,6 +41,7 @@ __all__ = [
     "evaluate",
     "export",
     "load",
+    "load_c",
     "monitor",
     "nn",
     "predict",
@@ -228,6 +230,7 @@ def evaluate(
     return judge(sequences, scores, model.classes, task_of(model.metadata))
 
 
+@overload
 def export(
     model: QGraph | str | Path,
     *,
@@ -235,14 +238,40 @@ def export(
     to: str | Path | None = None,
     find_beats: bool = False,
     force: bool = False,
-) -> Project:
-    """Write a self-contained firmware project, all of it or nothing.
+) -> Project: ...
+
+
+@overload
+def export(
+    model: QGraph | str | Path,
+    *,
+    format: Literal["library"],
+    core: str | None = None,
+    to: str | Path | None = None,
+    find_beats: bool = False,
+    force: bool = False,
+) -> Path: ...
+
+
+def export(
+    model: QGraph | str | Path,
+    *,
+    board: str | None = None,
+    format: Literal["project", "library"] = "project",
+    core: str | None = None,
+    to: str | Path | None = None,
+    find_beats: bool = False,
+    force: bool = False,
+) -> Project | Path:
+    """Write a firmware project, or a C library; all of it or nothing. Return it, or its folder.
 
     Args:
         model: A graph; a model.qgraph, the folder of one, or the name of a shipped model. Of a
             model on disk the float model beside it goes along, so that verify can tell the error.
-        board: Name of a board, or its TOML file.
-        to: Folder; None is firmware-BOARD.
+        board: Of a project: name of a board, or its TOML file.
+        format: "project", or "library" for C without hardware.
+        core: Of a library, such as "cortex-m4"; None is plain C for any. The bits are the same.
+        to: Folder; None is firmware-BOARD or library-MODEL.
         find_beats: Whether a model of beats finds them itself.
         force: Whether to replace files there that lnn-edge did not write.
 
@@ -259,8 +288,23 @@ def export(
         from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
 
         change = with_detector
-    made = export_model(chosen, board, folder, change=change, force=force)
-    return open_project(made.folder)
+    made = export_model(chosen, board, folder, form=format, core=core, change=change, force=force)
+    return made.folder if made.board is None else open_project(made.folder)
+
+
+def load_c(project: Project | str | Path) -> CModel:
+    """Compile the C of an exported project or library for this machine, and load it.
+
+    Args:
+        project: Project, or the folder of one or of a library.
+
+    Raises:
+        UsageError: The folder is no export.
+        BuildError: The C does not compile here.
+    """
+    from lnn_edge.build.native import load_c as load_folder
+
+    return load_folder(_folder(project))
 
 
 def build(

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from lnn_edge.build.native import NativeModel, load_native
+from lnn_edge.build.native import CModel, load_native
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.interpreter import Values
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, chunks, run_records
@@ -43,7 +43,7 @@ class Runner:
     def __init__(self, graph: QGraph) -> None:
         self.graph = graph
         self.engine: Engine = "c"
-        self._native: NativeModel | None = None
+        self._native: CModel | None = None
         self._worth = _WORTH_WITH_FILTERS if graph.stages[0].ops else _WORTH_COMPILING
 
     def run(
@@ -56,13 +56,21 @@ class Runner:
         """
         if self._native is None and sum(frames.size for frames, _ in records) >= self._worth:
             self._native = load_native(self.graph)
-        done = [self._native and self._native.decide(*record) for record in records]
+        done = [self._native and _decide(self._native, *record) for record in records]
         left = [r for r, d in zip(records, done, strict=True) if d is None]
         if left:
             self.engine = "simulator"
         name = self.graph.output.name
         simulated = iter(run_records(self.graph, left, (name,)) if left else ())
         return [d or _output(next(simulated), name) for d in done]
+
+
+def _decide(
+    native: CModel, frames: np.ndarray, events: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return what the C decides; None where its queue was too short for the recording."""
+    decided, counters = native.run(frames, events), native.counters
+    return None if counters.event_overflows or counters.events_rejected else decided
 
 
 def _output(run: tuple[np.ndarray, Values], name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""`lnn-edge export`: integer graph -> firmware project."""
+"""`lnn-edge export`: integer graph -> firmware project, or C library."""
 
 from __future__ import annotations
 
@@ -11,25 +11,41 @@ from lnn_edge.cli.output import console, force_option, json_option, show_json
 
 @click.command(name="export")
 @click.argument("model", type=click.Path(path_type=Path), required=False)
-@click.option("--board", "board_name", required=True, help="Name of a board, or its TOML file.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="[default: firmware-BOARD]")
-@click.option("--format", "form", default="project", show_default=True, help="Or a plug-in's.")
+@click.option("--board", "board_name", help="Name of a board, or its TOML file.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="[default: firmware-BOARD or library-MODEL]",
+)
+@click.option(
+    "--format",
+    "form",
+    default="project",
+    show_default=True,
+    help="project, library or a plug-in's.",
+)
+@click.option("--core", help="Of a library, such as cortex-m4.  [default: any]")
 @click.option("--find-beats", is_flag=True, help="Let a model of beats find them itself.")
 @force_option
 @json_option
 def command(
     model: Path | None,
-    board_name: str,
+    board_name: str | None,
     output: Path | None,
     form: str,
+    core: str | None,
     find_beats: bool,
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write the C project of MODEL, or of the shipped ECG model, for a board.
+    """Write the C of MODEL, or of the shipped ECG model, as a project for a board or as a library.
 
     MODEL is a model.qgraph, the folder of one, or the name of a shipped model. With --find-beats
-    an R-peak detector runs on the samples, and the firmware needs no events from outside.
+    an R-peak detector runs on the samples, and no events are needed from outside.
+
+    A library is C without hardware for any build system: CMake, PlatformIO, Arduino, Zephyr,
+    CMSIS-Pack. It takes --core, not --board; every core gives the same bits.
 
     Over an earlier export, unchanged files of lnn-edge are replaced. Your own files stay; one in
     the way is named and nothing is written, unless --force is given.
@@ -37,6 +53,7 @@ def command(
     \b
     Example: lnn-edge export --board stm32f746 -o firmware
     Example: lnn-edge export ccfc --board stm32f746
+    Example: lnn-edge export --format library --core cortex-m4
     """
     from lnn_edge.codegen.exporters import PROJECT, export_model
     from lnn_edge.graph.file import graph_sha256
@@ -46,11 +63,16 @@ def command(
         from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
 
         change = with_detector
-    made = export_model(model, board_name, output, form=form, change=change, force=force)
+    made = export_model(model, board_name, output, form=form, core=core, change=change, force=force)
+    name = made.board.name if made.board else None
     if as_json:
         digest = graph_sha256(made.graph)
-        show_json({"project": str(made.folder), "board": made.board.name, "model_sha256": digest})
+        facts = {"project": str(made.folder), "board": name, "model_sha256": digest}
+        show_json(facts)
         return
-    console().print(f"{made.graph.name} for {made.board.title}: {made.folder}")
+    target = made.board.title if made.board else f"core {core or 'any'}"
+    console().print(f"{made.graph.name} for {target}: {made.folder}")
     if form == PROJECT:
         console().print(f"next: lnn-edge build {made.folder}")
+    elif made.board is None:
+        console().print(f"how to build it: {made.folder / 'README.md'}")

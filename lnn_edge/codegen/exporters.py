@@ -1,4 +1,4 @@
-"""Exports a model in a form: a firmware project, or what an exporter of another package writes."""
+"""Exports a model in a form: a firmware project, a C library, or what another package writes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lnn_edge.codegen.library import LIBRARY, PROVENANCE, core_named, library_files
 from lnn_edge.codegen.project import export
 from lnn_edge.device.board import Board, load_board
 from lnn_edge.errors import UsageError
@@ -28,54 +29,78 @@ class Exported:
     Attributes:
         folder: Where it lies.
         graph: The model.
-        board: The board it is for.
+        board: The board it is for; None of a library.
     """
 
     folder: Path
     graph: QGraph
-    board: Board
+    board: Board | None
 
 
 def export_model(
     model: QGraph | Path | None,
-    board_name: str,
+    board_name: str | None = None,
     folder: Path | None = None,
     *,
     form: str = PROJECT,
+    core: str | None = None,
     change: Callable[[QGraph], QGraph] | None = None,
     force: bool = False,
 ) -> Exported:
-    """Export a model for a board, and of a model on disk the float model beside its graph.
+    """Export a model; into a project goes the float model beside its graph on disk.
 
     Args:
         model: A graph; a model.qgraph, the folder of one, or the name of a shipped model; None
             for the default one.
-        board_name: Name of a board, or its TOML file.
-        folder: Where the files go; None is firmware-BOARD.
-        form: "project", or the name of another package's exporter.
+        board_name: Name of a board, or its TOML file; None for a library.
+        folder: Where the files go; None is firmware-BOARD, or library-MODEL.
+        form: "project", "library", or the name of another package's exporter.
+        core: Of a library: a name of library.CORES; None is "any".
         change: Makes of the graph the one that is exported, such as tasks.beats.find_beats.
         force: Whether to replace files that are in the way and its user's.
 
     Raises:
         BoardError: There is no such board.
         GraphError: The graph cannot be read, or does not fit the form.
-        UsageError: There is no such model or exporter, the folder holds something else, or the
-            graph was not made from the weights beside it.
+        UsageError: There is no such model, exporter or core, a board is missing or too much, the
+            folder holds something else, or the graph was not made from the weights beside it.
     """
-    board = load_board(board_name)
+    board = _board_for(form, board_name, core)
     path = None if isinstance(model, QGraph) else graph_path(model)
     graph = model if isinstance(model, QGraph) else load_graph(graph_path(model))
     if change is not None:
         graph = change(graph)
+    unlearned = None if path is None else unlearned_beside(path, graph)
+    if board is None:
+        folder = folder or Path(f"library-{graph.name}")
+        with alone_in(folder):
+            files = library_files(graph, core_named(core), unlearned)
+            publish(folder, files, LIBRARY, last=PROVENANCE, force=force)
+        return Exported(folder, graph, None)
     folder = folder or Path(f"firmware-{board.name}")
-    if form != PROJECT:
-        _export_as(form, graph, board, folder, force=force)
-    elif path is None:
-        export(graph, board, folder, force=force)
+    if form == PROJECT:
+        floats = None if path is None else _float_model(path, graph)
+        export(graph, board, folder, floats, unlearned, force=force)
     else:
-        beside = _float_model(path, graph), unlearned_beside(path, graph)
-        export(graph, board, folder, *beside, force=force)
+        _export_as(form, graph, board, folder, force=force)
     return Exported(folder, graph, board)
+
+
+def _board_for(form: str, name: str | None, core: str | None) -> Board | None:
+    """Return the board of a form that has one.
+
+    Raises:
+        UsageError: The form needs a board and none is given, or has no use for what is given.
+    """
+    if form == LIBRARY:
+        if name is not None:
+            raise UsageError("a library is for no board; leave --board out and give --core")
+        return None
+    if core is not None:
+        raise UsageError(f"--core is for --format {LIBRARY}; a board has a core of its own")
+    if name is None:
+        raise UsageError("give --board; `lnn-edge boards` lists them")
+    return load_board(name)
 
 
 def _float_model(path: Path, graph: QGraph) -> dict[str, bytes]:
@@ -100,7 +125,7 @@ def _export_as(form: str, graph: QGraph, board: Board, folder: Path, *, force: b
     """
     exporter = load_plugin(GROUP, form, Callable)  # type: ignore[arg-type]
     if exporter is None:
-        known = ", ".join((PROJECT, *plugin_names(GROUP)))
+        known = ", ".join((PROJECT, LIBRARY, *plugin_names(GROUP)))
         raise UsageError(f"there is no exporter {form!r}; take one of {known}")
     files = dict(exporter(graph, board))
     if not files:

@@ -5,6 +5,7 @@ The only module that renders templates; no arithmetic beyond offsets happens in 
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,25 @@ def render_model(code: ModelCode) -> dict[str, str]:
         "model_binding.h": "model_binding.h.j2",
     }
     return {file: env.get_template(template).render(context) for file, template in files.items()}
+
+
+def render_library(code: ModelCode, template: str, more: dict[str, Any]) -> str:
+    """Return a file of a model's library.
+
+    Args:
+        code: Of the model.
+        template: Its name in templates/library/, without the ending.
+        more: What the template reads beside it.
+    """
+    env = _environment(resources.path("templates"))
+    context = {"code": code, "graph": code.graph, "about": Header(code.graph, code.unlearned)}
+    versions = {"version": lnn_edge.__version__, "package_version": package_version()}
+    return env.get_template(f"library/{template}.j2").render(context | versions | more)
+
+
+def package_version() -> str:
+    """Return the version as every build system reads it: three numbers."""
+    return ".".join(re.findall(r"\d+", lnn_edge.__version__)[:3])
 
 
 def render_operator(operator: OperatorCode) -> str:

@@ -61,8 +61,7 @@ def test_it_decides_as_the_simulator_does(name: str) -> None:
     frames, events = signal(graph, 3000)
     native = load_native(graph)
     assert native is not None
-    decided = native.decide(frames, events)
-    assert decided is not None
+    decided = native.run(frames, events)
     ((stamps, values),) = run_records(graph, [(frames, events)], (graph.output.name,))
     assert len(stamps) > 20
     np.testing.assert_array_equal(decided[0], stamps)
@@ -74,8 +73,7 @@ def test_a_model_that_finds_its_beats_reads_no_events() -> None:
     (record,) = load_labelled("excerpts", records=["100_0830"])
     native = load_native(graph)
     assert native is not None
-    decided = native.decide(record.frames, record.events)
-    assert decided is not None
+    decided = native.run(record.frames, record.events)
     ((stamps, values),) = run_records(graph, [(record.frames, record.events)], (graph.output.name,))
     np.testing.assert_array_equal(decided[0], stamps)
     np.testing.assert_array_equal(decided[1], values[graph.output.name])
@@ -86,18 +84,13 @@ def test_more_decisions_than_were_expected_come_whole() -> None:
     native = load_native(graph)
     assert native is not None
     frames, _ = signal(graph, 9000)
-    decided = native.decide(frames, np.zeros(0, np.int64))
-    assert decided is not None
+    decided = native.run(frames)
     assert len(decided[0]) == len(decided[1]) > 2000
 
 
 def test_a_recording_that_overflows_the_queue_is_simulated() -> None:
     graph = toy.toy_graph()
     crowded = np.arange(100, 140)
-    native = load_native(graph)
-    assert native is not None
-    frames, _ = signal(graph, 400)
-    assert native.decide(frames, crowded) is None
     decided = decide(graph, [recording(graph, 400, crowded), recording(graph, 3000)])
     assert decided.engine == "simulator"
     assert [len(s.stamps) for s in decided.sequences] == [40, 65]
