@@ -158,7 +158,7 @@ class CModel:
         return np.ascontiguousarray(frames)
 
     def _expected(self, frames: int) -> int:
-        """Return how many decisions a recording has, or about so many where events decide."""
+        """Return how many decisions a recording has, roughly where events decide."""
         stage = self.graph.deciding_stage
         on_events = isinstance(stage.trigger, EventTrigger)
         return frames // (64 if on_events else self.graph.stage_pace(stage)[1]) + _ROOM

@@ -139,5 +139,32 @@ def test_a_board_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
     outcome = call("export")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "Missing option '--board'" in outcome.err
+    assert "give --board; `lnn-edge boards` lists them" in outcome.err
+    assert not tree(tmp_path)
+
+
+def test_a_library_needs_no_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    facts = call_json("export", "--format", "library", "--core", "cortex-m33")
+    assert facts["project"] == "library-ecg_beats_cfc"
+    assert facts["board"] is None
+    assert (tmp_path / "library-ecg_beats_cfc" / "src" / "ecg_beats_cfc_library.h").is_file()
+    told = call("export", "--format", "library")
+    assert told.out.splitlines()[-1] == "how to build it: library-ecg_beats_cfc/README.md"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--format", "library", "--board", "stm32f746"), "a library is for no board"),
+        (("--format", "library", "--core", "z80"), "there is no core 'z80'; take one of any, "),
+        (("--core", "cortex-m4", "--board", "stm32f746"), "--core is for --format library"),
+        (("--format", "project"), "give --board"),
+    ],
+)
+def test_what_a_library_cannot_be_is_said(
+    options: tuple[str, ...], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert refusal(call("export", *options)).startswith(reason)
     assert not tree(tmp_path)

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from lnn_edge.codegen.kernels import HOST
+from lnn_edge.codegen.library import call_sources
 from lnn_edge.codegen.plan import generate
 from lnn_edge.codegen.render import render_model
 from lnn_edge.errors import GraphError
@@ -90,7 +91,8 @@ def outcome_of(path: Path) -> bool:
     """Load and render a graph: refuse it in one sentence, or make inert text of it."""
     try:
         graph = load_graph(path)
-        files = render_model(generate(graph, HOST))
+        code = generate(graph, HOST)
+        files = render_model(code) | call_sources(code)
     except GraphError as error:
         check_sentence(error)
         return False
