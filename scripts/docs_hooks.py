@@ -1,7 +1,8 @@
-"""What MkDocs calls: what lies outside docs/, or is generated, joins the pages that ask for it."""
+"""What MkDocs calls: notebooks, files outside docs/ and generated text join the pages."""
 
 from __future__ import annotations
 
+import base64
 import posixpath
 import re
 import tempfile
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+import nbformat
+from nbconvert import MarkdownExporter
 
 import lnn_edge as le
 from lnn_edge.cli import main
@@ -17,6 +20,7 @@ from lnn_edge.cli import main
 ROOT = Path(__file__).resolve().parents[1]
 DECISIONS = "adr"
 HEADER, COMMANDS = "<!-- generated header -->", "<!-- commands -->"
+NOTEBOOK = re.compile(r"<!-- notebook (\S+) -->")
 INCLUDE = re.compile(r"<!-- include (\S+) -->")
 LINK_INTO_DOCS = re.compile(r"\]\(docs/([^)]+)\)")
 
@@ -38,7 +42,7 @@ def _replace(nav: list[Any], names: list[str]) -> None:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Put included files, generated C and the help of commands where a page asks for them."""
+    """Put included files, notebooks, generated C and the help of commands where a page asks."""
     here = posixpath.dirname(page.file.src_uri) or "."
 
     def included(found: re.Match[str]) -> str:
@@ -46,11 +50,21 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         return LINK_INTO_DOCS.sub(lambda m: f"]({posixpath.relpath(m[1], here)})", text)
 
     markdown = INCLUDE.sub(included, markdown)
+    markdown = NOTEBOOK.sub(lambda found: _notebook(ROOT / found[1]), markdown)
     if HEADER in markdown:
         markdown = markdown.replace(HEADER, f"```c\n{_header()}```")
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, "\n".join(_helps(main, "lnn-edge")))
     return markdown
+
+
+def _notebook(path: Path) -> str:
+    """Return a notebook as a page, its pictures inside, links to notebooks as links to pages."""
+    text, resources = MarkdownExporter().from_notebook_node(nbformat.read(path, as_version=4))
+    for name, data in resources["outputs"].items():
+        source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+        text = text.replace(f"![png]({name})", f'<img alt="plot" class="plot" src="{source}">')
+    return str(text.replace(".ipynb)", ".md)"))
 
 
 def _header() -> str:
