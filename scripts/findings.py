@@ -21,6 +21,7 @@ from lnn_edge.files.write import write_whole
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence
 from lnn_edge.quantize.trained import quantize
+from lnn_edge.report.markup import INVERTED_IN_THE_DARK
 from lnn_edge.tasks.findings.front_end import LEADS
 from lnn_edge.tasks.labelled import Labelled
 from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation, evaluate_findings
@@ -250,6 +251,7 @@ def plot(curves: dict[str, list[float]]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="12">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
+        f"<style>{INVERTED_IN_THE_DARK}</style>",
     ]
     for value in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0):
         parts.append(

@@ -19,7 +19,16 @@ from lnn_edge.data.embedded import folder_of_pieces
 from lnn_edge.device.board import Board, list_boards
 from lnn_edge.files.model_facts import OnBoard, read_facts
 from lnn_edge.files.shipped import shipped_folder, shipped_names
-from lnn_edge.report.markup import Html, element, join, label, path, rectangle, svg
+from lnn_edge.report.markup import (
+    INVERTED_IN_THE_DARK,
+    Html,
+    element,
+    join,
+    label,
+    path,
+    rectangle,
+    svg,
+)
 from lnn_edge.tasks.predicted import Predicted
 from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.verify.result import Verification
@@ -109,7 +118,7 @@ def picture() -> str:
         WIDTH,
         height,
         f"{head}. {foot}. " + ", ".join(f"{n} {what}" for n, what in facts),
-        element("style", {}, Html(STYLE)),
+        element("style", {}, Html(f"{STYLE}{INVERTED_IN_THE_DARK}\n")),
         rectangle("page", 0, 0, WIDTH, height),
         label("head", 0, 18, head),
         join(strip(said)),

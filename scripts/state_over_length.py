@@ -27,6 +27,7 @@ from lnn_edge.nn.cells.wired_cfc import WiredCfc
 from lnn_edge.nn.cells.wirings import auto_ncp, fully_connected, ncp
 from lnn_edge.nn.recurrent import Recurrent
 from lnn_edge.quantize.module import quantize_module
+from lnn_edge.report.markup import INVERTED_IN_THE_DARK
 from lnn_edge.tasks.recordings import load_labelled
 
 STEPS, RATE_HZ, LEADS, HIDDEN = 10_000, 360, 2, 8
@@ -181,6 +182,7 @@ def plot(outcomes: Mapping[str, Outcome]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="11">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
+        f"<style>{INVERTED_IN_THE_DARK}</style>",
     ]
 
     def y(value: float) -> float:

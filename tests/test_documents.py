@@ -15,6 +15,7 @@ import yaml
 
 import lnn_edge
 from lnn_edge.build.doctor import PROGRAMS, check_program
+from lnn_edge.cli import COMMANDS
 from lnn_edge.files.model_facts import read_facts
 from lnn_edge.files.shipped import shipped_folder
 from scripts.front_page import with_table
@@ -185,9 +186,15 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     python = (site / "reference" / "python.html").read_text()
-    for name in ("quantize", "verify", "predict", "QGraph", "Record"):
+    functions = set(lnn_edge.__all__) - {"nn"}
+    for name in (*functions, "QGraph", "Record", "Verification", "Report", "Decided"):
         assert re.search(rf'id="lnn_edge[\w.]*\.{name}"', python), name
     assert "#define ECG_BEATS_CFC_RATE_HZ 360U" in re.sub(
         "<[^>]*>", "", (site / "reference" / "c_header.html").read_text()
     )
-    assert "--max-flash" in (site / "reference" / "cli.html").read_text()
+    commands = (site / "reference" / "cli.html").read_text()
+    assert "--max-flash" in commands
+    assert set(COMMANDS) <= set(re.findall(r">lnn-edge ([\w-]+)<", commands))
+    notebook = (site / "tutorials" / "ecg_in_five_minutes.html").read_text()
+    assert "0 mismatches in 497 steps" in notebook
+    assert 'src="data:image/png;base64,' in notebook

@@ -9,6 +9,11 @@ from typing import NewType
 Html = NewType("Html", str)
 """Text that is markup already."""
 
+INVERTED_IN_THE_DARK = (
+    "@media (prefers-color-scheme: dark) { svg { filter: invert(1) hue-rotate(180deg); } }"
+)
+"""Style of a picture for a page that may be dark: it has the scheme of its page."""
+
 _NONE: Mapping[str, object] = {}
 
 
