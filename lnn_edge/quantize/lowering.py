@@ -283,15 +283,18 @@ class Lowering:
     def _format(self, node: fx.Node, value: Value, dtype: str) -> QTensor:
         tensor, places = value.tensor, value.places.ravel()
         name = f"{self.name(node)}_{dtype}_{len(self.ops)}"
-        scales = np.broadcast_to(tensor.scales, tensor.shape).ravel()[places]
+        scales, zeros = (
+            np.broadcast_to(part, tensor.shape).ravel()[places]
+            for part in (tensor.scales, tensor.zero_points)
+        )
         if tensor.role == "input":
             return input_format(name, scales, dtype)
-        top = max(tensor.qmax, -tensor.qmin)
-        if np.log2(scales[0]) % 1 == 0 and (top + 1) & top == 0:
+        step, top = float(scales.max()), max(tensor.qmax, -tensor.qmin)
+        if np.log2(step) % 1 == 0 and (top + 1) & top == 0:
             top += 1  # Q15 stands for (-1, 1)
-        if set(tensor.zero_points) != {0}:
-            top = tensor.qmax - tensor.zero_points[0]
-        return symmetric(name, (len(places),), dtype, top * float(scales[0]))
+        if zeros.any():
+            top = int(tensor.qmax - zeros.min())
+        return symmetric(name, (len(places),), dtype, top * step)
 
 
 def _identifiers(names: Iterable[str]) -> dict[str, str]:

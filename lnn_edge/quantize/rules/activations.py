@@ -129,6 +129,6 @@ def table(lowering: Lowering, node: fx.Node) -> None:
 
 
 RULES: dict[Any, Rule] = {
-    **dict.fromkeys(RELU, Rule(relu)),
-    **dict.fromkeys(TABLES, Rule(table)),
+    **dict.fromkeys(RELU, Rule(relu, "same")),
+    **dict.fromkeys(TABLES, Rule(table, "int16")),
 }
