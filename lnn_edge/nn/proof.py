@@ -30,7 +30,8 @@ def prove(module: nn.Module, plan: Plan, inputs: Sequence[Tensor]) -> float:
         inputs: Of forward, one sequence (1, T, ...) each.
 
     Raises:
-        LayerError: They differ by more than CLOSE, or forward's outputs depend on the length.
+        LayerError: They differ by more than CLOSE, forward's outputs depend on the length, or it
+            gives none.
     """
     with torch.no_grad():
         wanted = _tensors(copy.deepcopy(module).cpu().float().eval()(*inputs))
@@ -68,6 +69,11 @@ def _error(
 ) -> float:
     node = plan.outputs[name]
     rows = wanted.reshape(-1, wanted.shape[-1])
+    if not len(rows):
+        raise LayerError(
+            f"{where(node)}: forward gives no output for {inputs[0].shape[1]} frames, so nothing "
+            "can be compared; give longer sequences"
+        )
     got = streamed.get(name, rows[:0])
     if plan.axes[node.name].time is None:
         got = got[-1:]
