@@ -96,7 +96,8 @@ def _read(path: Path, raw: bytes, options: ImportOptions) -> Table:
         return keras_table(path, graph, placed_variables(path, parts[KERAS_WEIGHTS]), options)
     old = old_parts(path, raw) if is_hdf5 else None
     if old is not None:
-        return keras_table(path, read_graph(str(path), old[0]), old[1], options)
+        graph = read_graph(str(path), old.config, is_old=old.is_old)
+        return keras_table(path, graph, old.variables, options)
     file = NcpsFile("keras", keras_arrays(path, parts[KERAS_WEIGHTS]))
     return _table(path, _of_liquids(path, {"rnn": file}, options)["rnn"], options)
 

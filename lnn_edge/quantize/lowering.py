@@ -245,7 +245,22 @@ class Lowering:
         Raises:
             LayerError: Its numbers lie apart in memory.
         """
+        return self._vector(node, self.value(node), dtype)
+
+    def filled(self, node: fx.Node, dtype: str) -> Value:
+        """Return a value as a vector, in the order of its memory where it fills its tensor.
+
+        Raises:
+            LayerError: Its numbers lie apart in memory.
+        """
         value = self.value(node)
+        whole = Value.of(value.tensor)
+        if np.array_equal(np.sort(value.places, axis=None), whole.places):
+            return Value(self._vector(node, whole, dtype), value.places)
+        y = self._vector(node, value, dtype)
+        return Value(y, np.arange(y.size).reshape(value.places.shape))
+
+    def _vector(self, node: fx.Node, value: Value, dtype: str) -> QTensor:
         key = (value.tensor.name, dtype, value.places.tobytes())
         if key not in self._narrowed:
             op = self.converted(node, value, dtype)

@@ -52,6 +52,7 @@ WINDOWED = {
     "causal": lambda k: [k.Conv1D(4, 3, dilation_rate=2, padding="causal"), k.Flatten()],
     "separable": lambda k: [k.SeparableConv1D(4, 3, strides=2, padding="same"), k.Flatten()],
     "dense rows": lambda k: [k.Dense(4, activation="relu"), k.Flatten(), k.Dense(2)],
+    "turned": lambda k: [k.Permute((2, 1)), k.Conv1D(4, 2), k.Flatten(), k.Dense(2)],
     "mean": lambda k: [k.Conv1D(4, 3), k.BatchNormalization(), k.GlobalAveragePooling1D()],
     "largest": lambda k: [k.MaxPooling1D(2, padding="same"), k.GlobalMaxPooling1D(), k.Dense(2)],
     "reshape": lambda k: [
@@ -82,6 +83,19 @@ IMAGES = {
     "largest2d": lambda k: [k.Conv2D(4, (5, 1), dilation_rate=(2, 1)), k.GlobalMaxPooling2D()],
 }
 CONV_LSTM = {
+    "conv lstm normalized": lambda k: [
+        k.ConvLSTM2D(2, (2, 2), padding="same", return_sequences=True),
+        k.BatchNormalization(),
+        k.ConvLSTM2D(2, (1, 2), return_sequences=True),
+        k.TimeDistributed(k.Flatten()),
+        k.Dense(2),
+    ],
+    "permuted": lambda k: [
+        k.Permute((1, 3, 2, 4)),
+        k.TimeDistributed(k.Conv2D(3, (2, 3), activation="relu")),
+        k.TimeDistributed(k.Flatten()),
+        k.Dense(2),
+    ],
     "conv lstm": lambda k: [
         k.ConvLSTM2D(2, (2, 2), padding="same", return_sequences=True),
         k.ConvLSTM2D(2, (1, 2), strides=(1, 2), activation="relu"),

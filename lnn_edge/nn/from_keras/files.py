@@ -127,8 +127,23 @@ def placed_variables(path: Path, raw: bytes) -> PlacedVariables:
     return PlacedVariables(path, arrays)
 
 
-def old_parts(path: Path, raw: bytes) -> tuple[bytes, NamedVariables] | None:
-    """Return the configuration and variables of a whole model in HDF5; None if it is none.
+@dataclass(frozen=True)
+class OldParts:
+    """A whole model in HDF5.
+
+    Attributes:
+        config: JSON.
+        variables: Of its layers.
+        is_old: Whether Keras 2 or 1 wrote it.
+    """
+
+    config: bytes
+    variables: NamedVariables
+    is_old: bool
+
+
+def old_parts(path: Path, raw: bytes) -> OldParts | None:
+    """Return a whole model in HDF5; None if it is none.
 
     Raises:
         DataError: It is damaged, too large, or holds something else than numbers.
@@ -144,7 +159,9 @@ def old_parts(path: Path, raw: bytes) -> tuple[bytes, NamedVariables] | None:
             name: [_variable(path, item.name, item) for item in items if item.dtype.kind == "f"]
             for name, items in found.items()
         }
-    return (config if isinstance(config, bytes) else str(config).encode()), NamedVariables(arrays)
+        is_old = _text(file.attrs.get("keras_version", "1")).split(".")[0] in ("1", "2")
+    told = config if isinstance(config, bytes) else str(config).encode()
+    return OldParts(told, NamedVariables(arrays), is_old)
 
 
 def _named(group: Any) -> list[Any]:

@@ -8,8 +8,14 @@ from typing import Any
 
 from lnn_edge.files.names import shown
 from lnn_edge.nn.from_keras.build import Build, Value
-from lnn_edge.nn.from_keras.graph import KerasLayer
-from lnn_edge.nn.table_layers import ACTIVATIONS, ActivationSizes, BentSizes, SoftmaxSizes
+from lnn_edge.nn.from_keras.graph import STEEP, KerasLayer
+from lnn_edge.nn.table_layers import (
+    ACTIVATIONS,
+    ActivationSizes,
+    BentSizes,
+    ScaleSizes,
+    SoftmaxSizes,
+)
 
 OTHER_NAMES = {"swish": "silu", "hard_silu": "hard_swish"}
 SLOPE = 0.01  # of the table for leaky_relu
@@ -34,6 +40,9 @@ def activated(build: Build, layer: KerasLayer, value: Value, function: Any = Non
         return build.row(layer, SoftmaxSizes(), [value], value.shape)
     if name == "leaky_relu":
         return _leaky(build, layer, value, 0.2)
+    if name == STEEP:
+        value = build.row(layer, ScaleSizes(1.2), [value], value.shape)
+        name = "hard_sigmoid"
     if name not in ACTIVATIONS:
         raise layer.refuse(
             f"activation {shown(name)} has no operator on a device; train it with one of "

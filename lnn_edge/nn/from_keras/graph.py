@@ -17,6 +17,7 @@ from lnn_edge.files.names import shown
 
 MODELS = ("Sequential", "Functional", "Model")
 DEEPEST, MOST_LAYERS = 20, 4096
+STEEP = "steep_hard_sigmoid"
 Json = Mapping[str, Any]
 
 
@@ -83,12 +84,14 @@ class KerasGraph:
         return Counter([*self.outputs, *(t for layer in self.layers for t in layer.inputs)])
 
 
-def read_graph(where: str, raw: bytes) -> KerasGraph:
+def read_graph(where: str, raw: bytes, *, is_old: bool = False) -> KerasGraph:
     """Return the layers of a model.
 
     Args:
         where: File that the configuration is from, for messages.
         raw: JSON.
+        is_old: Whether Keras 2 wrote it, whose hard_sigmoid is x / 5 + 1 / 2; that of Keras 3 is
+            x / 6 + 1 / 2.
 
     Raises:
         DataError: It is damaged, has a form that is not known, or holds code.
@@ -98,7 +101,7 @@ def read_graph(where: str, raw: bytes) -> KerasGraph:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where} is damaged ({error!r}); save the model again") from None
     try:
-        return _Reader(where).read(values)
+        return _Reader(where).read(_steep(values) if is_old else values)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         reason = shown(f"{type(error).__name__}: {error}")
         raise DataError(
@@ -215,6 +218,16 @@ class _Reader:
         layer = KerasLayer(name, kind, row["config"], place, tuple(inputs), output, where)
         self.layers.append(layer)
         return [output]
+
+
+def _steep(value: Any) -> Any:
+    """Return a configuration that names the hard_sigmoid of Keras 2 by its slope."""
+    if isinstance(value, dict):
+        return {
+            k: STEEP if v == "hard_sigmoid" and str(k).endswith("activation") else _steep(v)
+            for k, v in value.items()
+        }
+    return [_steep(v) for v in value] if isinstance(value, list) else value
 
 
 def _is_keras(row: Json) -> bool:

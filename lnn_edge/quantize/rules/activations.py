@@ -6,7 +6,6 @@ import operator
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import fx, nn
 from torch.nn import functional
@@ -118,14 +117,13 @@ def relu(lowering: Lowering, node: fx.Node) -> None:
 def table(lowering: Lowering, node: fx.Node) -> None:
     """A function that no layer before it takes in."""
     first: Any = node.args[0]
-    places = lowering.value(first).places
     name, function = lowering.name(node), TABLES[lowering.key(node)]
-    held = lowering.vector(first, "int16")
-    x = input_of(lowering, node, f"{name}_pre", held.shape)
-    lowering.emit(Requantize.quantize(f"to_{x.name}", held, x))
+    held = lowering.filled(first, "int16")
+    x = input_of(lowering, node, f"{name}_pre", held.tensor.shape)
+    lowering.emit(Requantize.quantize(f"to_{x.name}", held.tensor, x))
     y = output_of(lowering, node, x.shape)
     lowering.emit(table_op(name, x, y, function))
-    lowering.values[node.name] = Value(y, np.arange(y.size).reshape(places.shape))
+    lowering.values[node.name] = Value(y, held.places)
 
 
 RULES: dict[Any, Rule] = {

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import fx, nn
+from torch.nn import functional
 
 from lnn_edge.errors import LayerError
 from lnn_edge.graph.ir import AbstractOp, QTensor
@@ -39,6 +41,7 @@ from lnn_edge.quantize.rules.activations import (
 )
 from lnn_edge.quantize.rules.views import NOTHING
 
+MOST_UNROLLED = 1 << 16
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
@@ -181,6 +184,8 @@ def _conv1d(
     layer = lowering.layer(node)
     channels, frames = value.places.shape
     ours = np.arange(channels * frames).reshape(frames, channels).T
+    if not lies(value, ours):
+        return _unrolled(lowering, node, value, weight, bias)
     x = laid_out(lowering, node, (frames, channels), ours)
     padding = _padding(node, layer)
     way = (1, layer.kernel_size[0]), (1, layer.stride[0])
@@ -205,6 +210,8 @@ def _conv2d(
     layer = lowering.layer(node)
     channels, height, width = value.places.shape
     ours = np.arange(value.places.size).reshape(height, width, channels).transpose(2, 0, 1)
+    if not lies(value, ours):
+        return _unrolled(lowering, node, value, weight, bias)
     x = laid_out(lowering, node, (height, width, channels), ours)
     way = layer.kernel_size, layer.stride, _padding(node, layer), layer.dilation
     geometry = geometry_of((height, width), *way)
@@ -217,6 +224,33 @@ def _conv2d(
     )
 
 
+def _unrolled(
+    lowering: Lowering, node: fx.Node, value: Value, weight: np.ndarray, bias: np.ndarray
+) -> _Form:
+    """Return a convolution over numbers in any order as the matrix that it is.
+
+    Raises:
+        LayerError: The matrix is too large.
+    """
+    layer, size = lowering.layer(node), value.places.size
+    shape = tuple(lowering.plan.axes[node.name].static)
+    if size * int(np.prod(shape)) > MOST_UNROLLED:
+        raise LayerError(
+            f"{where(node)}: a convolution over {size} numbers that do not lie frame by frame; as "
+            f"a matrix it would have more than {MOST_UNROLLED:,} weights, so leave the permutation "
+            "before it out"
+        )
+    unit = torch.eye(size, dtype=torch.float64).reshape(size, *value.places.shape)
+    convolve = functional.conv1d if isinstance(layer, nn.Conv1d) else functional.conv2d
+    form = (layer.stride, _padding(node, layer), layer.dilation, layer.groups)
+    made = convolve(unit, torch.from_numpy(weight), None, *form)
+    matrix = made.reshape(size, -1).T.numpy()
+    each = np.repeat(bias, len(matrix) // len(bias))
+    matrix = _scattered(matrix, replace(value, places=value.places.ravel()))
+    found = _matrix(f"{lowering.name(node)}_op", value.tensor, matrix, each)
+    return replace(found, places=found.places.reshape(made.shape[1:]))
+
+
 def _padding(node: fx.Node, layer: Any) -> Any:
     """Return a layer's padding by zeros: "same", "valid", or zeros on both sides of each axis."""
     if layer.padding_mode != "zeros":
@@ -224,6 +258,12 @@ def _padding(node: fx.Node, layer: Any) -> Any:
             f"{where(node)}: padding_mode {layer.padding_mode!r} has no operator; take 'zeros'"
         )
     return layer.padding
+
+
+def lies(value: Value, places: np.ndarray) -> bool:
+    """Return whether the numbers of a value fill its tensor in an order."""
+    fills = value.places.size == value.tensor.size
+    return fills and np.array_equal(value.places.ravel(), places.ravel())
 
 
 def laid_out(
@@ -235,7 +275,7 @@ def laid_out(
         LayerError: Its numbers lie in another order.
     """
     value = lowering.value(node.args[0])
-    if value.places.size != value.tensor.size or (value.places.ravel() != places.ravel()).any():
+    if not lies(value, places):
         raise LayerError(
             f"{where(node)}: a convolution over numbers that do not lie frame by frame"
         )
@@ -260,7 +300,7 @@ def scale_channels(lowering: Lowering, node: fx.Node, gain: np.ndarray, offset: 
         LayerError: They differ from step to step.
     """
     first: Any = next(n for n in node.all_input_nodes if n.op != "get_attr")
-    sizes, shape = lowering.plan.axes[first.name].sizes, lowering.value(first).places.shape
+    sizes = lowering.plan.axes[first.name].sizes
     try:
         spread = [np.broadcast_to(v, sizes).ravel() for v in (gain, offset)]
     except ValueError:
@@ -268,11 +308,12 @@ def scale_channels(lowering: Lowering, node: fx.Node, gain: np.ndarray, offset: 
             f"{where(node)}: a constant must have one value for each channel, of a shape "
             f"that fits {sizes}, and not differ from step to step"
         ) from None
-    x, name = lowering.vector(first, "int16"), lowering.name(node)
+    held, name = lowering.filled(first, "int16"), lowering.name(node)
+    order = np.argsort(held.places, axis=None)
     dtype = "int16" if lowering.is_wide(node) else "int8"
-    y = symmetric(name, (x.size,), dtype, lowering.bound(node))
-    lowering.emit(Scale.quantize(f"{name}_op", x, y, *spread))
-    lowering.values[node.name] = Value(y, np.arange(x.size).reshape(shape))
+    y = symmetric(name, (held.tensor.size,), dtype, lowering.bound(node))
+    lowering.emit(Scale.quantize(f"{name}_op", held.tensor, y, *(v[order] for v in spread)))
+    lowering.values[node.name] = Value(y, held.places)
 
 
 RULES: dict[Any, Rule] = {

@@ -144,6 +144,26 @@ def test_a_model_in_hdf5_is_read_alike(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*legacy.*")
+@pytest.mark.parametrize(("version", "slope"), [("2.15.0", 1 / 5), ("3.9.2", 1 / 6)])
+def test_the_slope_of_a_hard_sigmoid_is_that_of_the_version(
+    version: str, slope: float, tmp_path: Path
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    plain = Case(STREAM, lambda k: [k.Dense(2)]).build()
+    model = Case(STREAM, lambda k: [k.Dense(2, activation="hard_sigmoid")]).build()
+    path = saved(model, tmp_path / "net.h5")
+    with h5py.File(path, "a") as file:
+        assert str(file.attrs["keras_version"]).startswith("3.")
+        file.attrs["keras_version"] = version
+    frames = 4 * frames_of(STREAM)
+    before = import_model(saved(plain, tmp_path / "plain.keras"), ImportOptions()).run(frames)
+    assert (np.abs(before) > 3).any()
+    wanted = np.clip(slope * before + 0.5, 0, 1)
+    got = import_model(path, ImportOptions()).run(frames)
+    np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*legacy.*")
 def test_an_inner_model_in_hdf5_is_asked_for_anew(tmp_path: Path) -> None:
     keras = keras_library()
     inner = keras.Sequential([keras.layers.Dense(2)])
