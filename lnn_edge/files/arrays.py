@@ -11,13 +11,23 @@ import numpy as np
 _NPY = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000  # bytes; numpy's own limit
 _REAL = re.compile(r"[<>=|]?[fiu][1248]")
+_PLAIN = re.compile(r"[<>=|]?([fiu][1248]|b1|[SU]\d{1,6})")
 
 
-def array_of(data: bytes) -> np.ndarray:
+class StrangeTypeError(ValueError):
+    """An array holds something else than numbers, or than numbers and text."""
+
+
+def array_of(data: bytes, *, with_text: bool = False) -> np.ndarray:
     """Return the array of numbers in the bytes of a .npy file; it shares their memory.
 
+    Args:
+        data: The file.
+        with_text: Whether it may hold text or truth values too.
+
     Raises:
-        ValueError: They are none, or not exactly as many as their header says.
+        StrangeTypeError: It holds Python objects, records or something else.
+        ValueError: The bytes are no array, or not exactly as long as its header says.
     """
     version, size = data[6:8], 2 if data[6:7] == b"\x01" else 4
     if data[:6] != _NPY or version not in (b"\x01\x00", b"\x02\x00", b"\x03\x00"):
@@ -26,21 +36,22 @@ def array_of(data: bytes) -> np.ndarray:
     start = 8 + size + length
     if length > _LONGEST_HEADER or start > len(data):
         raise ValueError("its header is longer than the file or 10,000 bytes")
-    dtype, shape, in_columns = _header(data[8 + size : start])
+    dtype, shape, in_columns = _header(data[8 + size : start], _PLAIN if with_text else _REAL)
     if math.prod(shape) * dtype.itemsize != len(data) - start:
         raise ValueError(f"{len(data) - start} bytes are no {dtype} of shape {shape}")
     array = np.frombuffer(data, dtype, offset=start)
     return array.reshape(shape, order="F" if in_columns else "C")
 
 
-def _header(text: bytes) -> tuple[np.dtype, tuple[int, ...], bool]:
+def _header(text: bytes, types: re.Pattern[str]) -> tuple[np.dtype, tuple[int, ...], bool]:
     try:
-        values = ast.literal_eval(text.decode("latin-1").strip())
+        plain = text.decode("latin-1").replace("L", "")  # Python 2 wrote sizes such as 6L
+        values = ast.literal_eval(plain.strip())
         descr, shape, in_columns = (values[k] for k in ("descr", "shape", "fortran_order"))
     except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError):
         raise ValueError("its header is damaged") from None
-    if not isinstance(descr, str) or not _REAL.fullmatch(descr) or descr[-2:] == "f1":
-        raise ValueError("it must hold real numbers")
+    if not isinstance(descr, str) or not types.fullmatch(descr) or descr[-2:] == "f1":
+        raise StrangeTypeError("it must hold real numbers")
     if not isinstance(shape, tuple) or not all(type(n) is int and 0 <= n < 1 << 31 for n in shape):
         raise ValueError("its shape is damaged")
     if len(shape) > 16:

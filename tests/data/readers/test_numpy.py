@@ -109,10 +109,10 @@ def test_a_header_cannot_promise_more_than_the_file_holds(tmp_path: Path) -> Non
     path = tmp_path / "r1.npy"
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(
-        file, {"descr": "<f8", "fortran_order": False, "shape": (1 << 40, 2)}
+        file, {"descr": "<f8", "fortran_order": False, "shape": (1 << 30, 2)}
     )
     path.write_bytes(file.getvalue() + bytes(64))
-    with pytest.raises(DataError, match="less than its header promises"):
+    with pytest.raises(DataError, match=r"64 bytes are no float64 of shape"):
         list(npy_file.read(path, "r1", Hints(rate_hz=1.0)))
     with zipfile.ZipFile(tmp_path / "r1.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("samples.npy", file.getvalue() + bytes(64))
