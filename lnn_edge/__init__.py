@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from lnn_edge.graph.pipeline import Pipeline
     from lnn_edge.graph.qgraph import QGraph
     from lnn_edge.report.facts import Report
-    from lnn_edge.tasks.judge import Figures
+    from lnn_edge.tasks.feed import Wish
     from lnn_edge.tasks.predicted import Predicted
+    from lnn_edge.train.verdict import How, Verdict
     from lnn_edge.verify.monitor.events import Event
     from lnn_edge.verify.result import Verification
 
@@ -96,22 +97,15 @@ def train(
     """
     from dataclasses import replace
 
-    from lnn_edge.data.registry import find_dataset
     from lnn_edge.files.packages import need_torch
-    from lnn_edge.tasks.recordings import load_labelled
 
     need_torch()
-    from lnn_edge.train.loop import train as train_recipe
-    from lnn_edge.train.recipe import load_recipe, task_of_recipe
+    from lnn_edge.train.material import of_dataset, train_on
+    from lnn_edge.train.recipe import load_recipe
 
-    known = load_recipe(recipe)
-    training = replace(known.training, epochs=epochs or known.training.epochs)
-    known = replace(known, dataset=dataset or known.dataset, training=training)
-    split = find_dataset(known.dataset).training_split
-    recordings = load_labelled(
-        known.dataset, data_dir, split, lead=known.lead or None, task=task_of_recipe(known)
-    )
-    train_recipe(known, recordings, (), Path(to), seed=seed, device=device)
+    plan = load_recipe(recipe)
+    plan = replace(plan, training=replace(plan.training, epochs=epochs or plan.training.epochs))
+    train_on(of_dataset(plan, dataset, data_dir=data_dir), Path(to), seed=seed, device=device)
     return Path(to)
 
 
@@ -206,28 +200,49 @@ def predict(
 
 
 def evaluate(
-    model: QGraph, dataset: str | None = None, *, split: str = "all", data_dir: str | None = None
-) -> Figures:
-    """Compare what a graph decides on labelled recordings with their labels.
+    model: QGraph | str | Path | None,
+    data: Wish | str | np.ndarray | tuple[np.ndarray, np.ndarray] | None = None,
+    *,
+    split: str = "all",
+    data_dir: str | None = None,
+    how: How | None = None,
+) -> Verdict:
+    """Say how good a model is: against labels, and its integers against its floats.
 
     Args:
-        model: A graph of a task.
-        dataset: Name of a data set, or a WFDB folder; None takes the embedded one of its task.
-        split: "train", "test" or "all".
+        model: A graph; a model.qgraph or the folder of an imported model; the name of a shipped
+            one; or the folder of a trained model, which is judged in floating point. None is the
+            default model.
+        data: Name of a data set or a WFDB folder; a Wish, for recordings of any kind; frames
+            (T, C) or (N, T, C) in real units; or frames and labels, indices of classes (N,) of the
+            last decision of each sequence or (N, D) of every decision, -1 for none. None takes the
+            data set shown for its task; of a model that takes frames, those it was quantized on.
+        split: Of a named data set: "train", "test" or "all".
         data_dir: Where data sets lie.
+        how: Intervals, a front end, or a detector of beats.
+
+    Returns:
+        figures where there are labels, and float_errors where the float model lies beside the
+        graph or the graph keeps a reference.
 
     Raises:
-        DataError: The recordings cannot be read, or are labelled with other classes.
-        UsageError: No data set is given, and the task of the model has none here.
+        DataError: The data cannot be read, or do not fit the model.
+        UsageError: There is no such model, or nothing is known to judge it by.
     """
-    from lnn_edge.tasks.feed import Wish, load_feed
-    from lnn_edge.tasks.judge import judge
-    from lnn_edge.tasks.metrics.single_label import integer_scores
-    from lnn_edge.tasks.registry import task_of
+    import numpy as np
 
-    feed = load_feed(model.metadata, Wish(dataset, data_dir=data_dir, split=split))
-    sequences, scores = integer_scores(model, feed.recordings)
-    return judge(sequences, scores, model.classes, task_of(model.metadata))
+    from lnn_edge.tasks.feed import Wish
+    from lnn_edge.train.verdict import Sequences, evaluate_model
+
+    chosen = Path(model) if isinstance(model, str) else model
+    if data is None or isinstance(data, str):
+        return evaluate_model(chosen, Wish(data, data_dir=data_dir, split=split), how)
+    if isinstance(data, Wish):
+        return evaluate_model(chosen, data, how)
+    frames, labels = data if isinstance(data, tuple) else (data, None)
+    frames = np.asarray(frames)
+    whole = frames[None] if frames.ndim == 2 else frames
+    return evaluate_model(chosen, Sequences(whole, labels), how)
 
 
 @overload
@@ -389,17 +404,21 @@ def monitor(
     return play(opened, link, given(opened.graph, data, rate_hz), Pace(speed))
 
 
-def report(project: Project | str | Path, *, to: str | Path | None = None) -> Report:
+def report(
+    project: Project | str | Path, *, to: str | Path | None = None, force: bool = False
+) -> Report:
     """Return what is known of a project, and write it as one HTML page.
 
     Args:
         project: Project, or its folder.
         to: The page; None is report.html in the folder.
+        force: Whether to replace a file there that is no report.
     """
     from lnn_edge.report import collect_embedded, save
 
     found = collect_embedded(_folder(project))
-    save(found, Path(to) if to is not None else _folder(project) / "report.html")
+    page = Path(to) if to is not None else _folder(project) / "report.html"
+    save(found, page, force=force)
     return found
 
 

@@ -12,10 +12,13 @@ from lnn_edge.cli.output import console, data_dir_option, json_option, show_json
 from lnn_edge.cli.own import names_of, own_options, show_feed, source_from
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from lnn_edge.tasks.judge import Figures
     from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation
     from lnn_edge.tasks.metrics.single_label import Evaluation
     from lnn_edge.train.recipe import Preprocessing
+    from lnn_edge.train.verdict import Verdict
 
 
 @click.command(name="evaluate")
@@ -26,6 +29,18 @@ if TYPE_CHECKING:
 @click.option("--split", default="all", show_default=True)
 @click.option("--fold", type=int, default=0, show_default=True, help="For train and validation.")
 @click.option("--records", help="Only these, comma-separated.")
+@click.option(
+    "--input",
+    "input_path",
+    type=click.Path(path_type=Path),
+    help="Frames for a model of values: .npy of (N, T, channels) or (T, channels) "
+    "[default: those that the model was quantized on].",
+)
+@click.option(
+    "--targets",
+    type=click.Path(path_type=Path),
+    help="Classes of --input as indices: .npy of (N,) for last decisions, or (N, D) for all.",
+)
 @click.option(
     "--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Of patients."
 )
@@ -48,6 +63,8 @@ def command(
     split: str,
     fold: int,
     records: str | None,
+    input_path: Path | None,
+    targets: Path | None,
     resamples: int,
     find_beats: bool,
     preprocessing: Preprocessing,
@@ -57,6 +74,11 @@ def command(
 ) -> None:
     """Judge MODEL: a model.qgraph (integers), a trained folder (float), or a shipped model by name.
 
+    Accuracy is told where there are labels: of recordings, or --targets of --input. How far the
+    integers are from the float model is told where that model lies beside the graph, and
+    else, if the graph keeps a reference, on its calibration data. An imported model is judged by
+    the model.qgraph in its folder.
+
     The first line, and "trained_on" in JSON, tells which of the recordings the model learned from.
     With --find-beats an integer model of beats finds them itself, as `export --find-beats` has it;
     beats that it misses are not judged.
@@ -64,43 +86,67 @@ def command(
     \b
     Example: lnn-edge evaluate runs/beats/model.qgraph --dataset mitdb --split test
     Example: lnn-edge evaluate runs/walks --data walks/test --label-column activity
+    Example: lnn-edge evaluate policy --input X.npy --targets y.npy
     """
-    from lnn_edge.build.decide import WORDS
+    from lnn_edge import evaluate
     from lnn_edge.errors import UsageError
-    from lnn_edge.tasks.feed import Wish, load_feed
-    from lnn_edge.train.verdict import facts_of_model, judge_model
+    from lnn_edge.tasks.feed import Wish
+    from lnn_edge.train.verdict import How
 
-    facts, own = facts_of_model(model), source_from(data, channels, hints)
-    if own is not None and dataset is not None:
-        raise UsageError("--dataset and --data both name recordings; give one of them")
-    wish = Wish(dataset, own, data_dir, split, fold, names_of(records), lead)
-    feed = load_feed(facts, wish, str(model))
-    show_feed(feed, as_json)
-    verdict = judge_model(
-        model,
-        feed.dataset,
-        feed.recordings,
-        resamples,
-        find_beats,
-        preprocessing,
-        is_own=own is not None,
-    )
-    path, form, judged = str(verdict.path), verdict.form, verdict.figures
+    own = source_from(data, channels, hints)
+    named = {"--dataset": dataset, "--data": own, "--input": input_path}
+    given = [option for option, value in named.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{given[0]} and {given[1]} both name what is judged; give one of them")
+    if targets is not None and input_path is None:
+        raise UsageError("--targets are the classes of --input X.npy; give it, or leave them out")
+    how = How(resamples, find_beats, preprocessing)
+    if input_path is None:
+        wish = Wish(dataset, own, data_dir, split, fold, names_of(records), lead)
+        verdict = evaluate(model, wish, how=how)
+    else:
+        verdict = evaluate(model, _frames(input_path, targets), how=how)
+    if verdict.feed is not None:
+        show_feed(verdict.feed, as_json)
     if as_json:
-        head = {"trained_on": verdict.trained_on.to_json(), "is_generated": verdict.is_generated}
-        head |= {"model": path, "form": form, "dataset": feed.dataset, "split": split}
-        head |= {"lead": feed.lead, "engine": verdict.engine}
-        if feed.changes is not None:
-            head |= {"changes": feed.changes.summary()}
-        show_json({**head, **judged.to_json()})
-        return
-    console().print(verdict.trained_on.sentence)
+        show_json({**verdict.to_json(), "split": split})
+    else:
+        show_verdict(verdict)
+
+
+def _frames(path: Path, targets: Path | None) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    from lnn_edge.data.npy import load_array, load_sequences
+
+    frames = load_sequences(path)
+    return frames if targets is None else (frames, load_array(targets))
+
+
+def show_verdict(verdict: Verdict) -> None:
+    """Print how good a model is."""
+    from lnn_edge.build.decide import WORDS
+    from lnn_edge.graph.fidelity import error_text
+
+    out = console()
+    if verdict.trained_on is not None:
+        out.print(verdict.trained_on.sentence)
     if verdict.is_generated:
-        console().print("These recordings are generated: figures over them say nothing of people.")
-    title = f"{path} ({form}) on {feed.dataset}, {len(feed.recordings)} recordings"
-    show_figures(title, judged)
+        out.print("These recordings are generated: figures over them say nothing of people.")
+    things = "sequences" if verdict.feed is None else "recordings"
+    title = f"{verdict.model} ({verdict.form}) on {verdict.dataset}, {verdict.count} {things}"
+    if verdict.figures is None:
+        out.print(f"{title}; without labels there is no accuracy")
+    else:
+        show_figures(title, verdict.figures)
+    for name, error in verdict.float_errors.items():
+        output = f"output {name}, " if len(verdict.float_errors) > 1 else ""
+        out.print(
+            f"{output}against the float model, on {verdict.compared_on}: "
+            f"{error_text(error)}"
+        )
+    if verdict.form == "integer" and not verdict.float_errors:
+        out.print("against the float model: not known, none lies beside the graph")
     if verdict.engine is not None:
-        console().print(f"integers by: {WORDS[verdict.engine]}")
+        out.print(f"integers by: {WORDS[verdict.engine]}")
 
 
 def main_figure(judged: Figures) -> str:

@@ -39,10 +39,11 @@ def command(project: Path, output: Path | None, force: bool, as_json: bool) -> N
     \b
     Example: lnn-edge report firmware -o report.html
     """
-    from lnn_edge.report import collect_embedded, save, verdict
+    import lnn_edge as le
+    from lnn_edge.report import verdict
 
-    report = collect_embedded(project)
-    path = save(report, output or project / "report.html", force=force)
+    path = output or project / "report.html"
+    report = le.report(project, to=path, force=force)
     if as_json:
         judged = report.evaluation
         show_json(

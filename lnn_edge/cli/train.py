@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +19,8 @@ from lnn_edge.cli.output import (
 from lnn_edge.cli.own import own_options, source_from
 
 if TYPE_CHECKING:
-    from lnn_edge.graph.sim.predict import LabelledSignal
-    from lnn_edge.tasks.own_data import By, Source
-    from lnn_edge.tasks.task import Task
-    from lnn_edge.train.own import Asked
-    from lnn_edge.train.recipe import Preprocessing, Recipe
+    from lnn_edge.tasks.own_data import By
+    from lnn_edge.train.recipe import Preprocessing
 
 
 @click.command(name="train")
@@ -104,7 +99,9 @@ def command(
     from dataclasses import replace
 
     from lnn_edge.errors import UsageError
-    from lnn_edge.train.loop import EpochReport, train
+    from lnn_edge.train.loop import EpochReport
+    from lnn_edge.train.material import of_dataset, of_own, train_on
+    from lnn_edge.train.own import Asked
     from lnn_edge.train.recipe import compressed, load_recipe
 
     plan = load_recipe(recipe, settings)
@@ -119,13 +116,11 @@ def command(
                 raise UsageError(
                     f"{option} is of own recordings; give --data PATH, or leave it out"
                 )
-        learned = _of_dataset(plan, dataset, lead, fold, data_dir)
+        learned = of_dataset(plan, dataset, lead, fold, data_dir)
     elif dataset is not None:
         raise UsageError("--dataset and --data both name recordings; give one of them")
     else:
-        from lnn_edge.train.own import Asked
-
-        learned = _of_own(plan, source, Asked(task or "", labels, lead or ""), split, fold)
+        learned = of_own(plan, source, Asked(task or "", labels, lead or ""), split, fold)
         for line in () if as_json else learned.told:
             click.echo(line)
     history = []
@@ -139,18 +134,7 @@ def command(
             bar.update(shown, completed=report.epoch, note=note)
             history.append({"loss": report.loss, "main_f1": judged and judged.main_f1})
 
-        train(
-            learned.plan,
-            learned.training,
-            learned.held_out,
-            output,
-            seed=seed,
-            device=device,
-            on_epoch=on_epoch,
-            force=force,
-            task=learned.task,
-            data=learned.data,
-        )
+        train_on(learned, output, seed=seed, device=device, on_epoch=on_epoch, force=force)
     count = len(learned.training)
     if as_json:
         show_json(
@@ -160,62 +144,3 @@ def command(
         return
     console().print(f"trained on {count} recordings: {output}/model.safetensors")
     console().print(f"next: lnn-edge quantize {output}")
-
-
-@dataclass(frozen=True)
-class _Learned:
-    """What a training learns from, and what is printed about it first."""
-
-    plan: Recipe
-    training: Sequence[LabelledSignal]
-    held_out: Sequence[LabelledSignal]
-    task: Task | None = None
-    data: Mapping[str, object] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
-
-
-def _of_dataset(
-    plan: Recipe, dataset: str | None, lead: str | None, fold: int | None, data_dir: str | None
-) -> _Learned:
-    from dataclasses import replace
-    from functools import partial
-
-    from lnn_edge.data.registry import find_dataset
-    from lnn_edge.errors import UsageError
-    from lnn_edge.tasks.recordings import load_labelled
-    from lnn_edge.train.recipe import task_of_recipe
-
-    plan = replace(plan, dataset=dataset or plan.dataset, lead=lead or plan.lead)
-    if not plan.dataset:
-        raise UsageError(f"recipe {plan.name} names no data set; give --data PATH")
-    task = task_of_recipe(plan)
-    split = find_dataset(plan.dataset).training_split if fold is None else "train"
-    load = partial(load_labelled, plan.dataset, data_dir, lead=plan.lead or None, task=task)
-    training = load(split, fold=fold or 0)
-    held_out = () if fold is None else load("validation", fold=fold)
-    return _Learned(plan, training, held_out)
-
-
-def _of_own(plan: Recipe, source: Source, asked: Asked, by: By, fold: int | None) -> _Learned:
-    from lnn_edge.tasks.own_data import counted, divide, load_own
-    from lnn_edge.train.own import plan_own
-
-    plan, task, source = plan_own(plan, source, asked)
-    own = load_own(source, task)
-    parts = divide(own.recordings, by, fold)
-    subjects = sorted({r.patient for r in own.recordings})
-    data = {
-        **source.document(),
-        "split": by,
-        "subjects": len(subjects),
-        "changes": own.changes.summary(),
-    }
-    if fold is not None:
-        data["fold"] = fold
-    classes = ", ".join(task.classes)
-    told = (
-        f"task {task.name}: {classes}, at {task.frame.rate_hz:g} Hz of {', '.join(task.leads)}",
-        *own.changes.lines(),
-        counted(parts),
-    )
-    return _Learned(plan, parts.training, parts.held_out, task, data, told)

@@ -77,8 +77,8 @@ def command(
     from lnn_edge.build.project import open_project
     from lnn_edge.errors import UsageError
     from lnn_edge.tasks.feed import Wish, load_feed
+    from lnn_edge.tasks.model_input import takes_recordings
     from lnn_edge.verify.result import write_verification
-    from lnn_edge.verify.sequences import takes_recordings
     from lnn_edge.verify.verify import verify_project
 
     opened, source = open_project(project), source_from(data, channels, hints)
@@ -88,11 +88,12 @@ def command(
         )
     if input_path is not None and lead is not None:
         raise UsageError(f"--lead {lead} is of recordings, --input of frames; leave one out")
-    if input_path is not None or not takes_recordings(opened.graph):
+    is_named = source is not None or dataset is not None
+    if input_path is not None or not (is_named or takes_recordings(opened.graph)):
         result = _verify_sequences(opened, link, input_path, as_json)
     else:
         wish = Wish(dataset, source, data_dir, names=names_of(records), lead=lead)
-        feed = load_feed(opened.graph.metadata, wish, str(project))
+        feed = load_feed(opened.graph.metadata, wish, str(project), opened.graph)
         show_feed(feed, as_json)
         frames = sum(len(r.frames) for r in feed.recordings)
         with progress(as_json) as bar:

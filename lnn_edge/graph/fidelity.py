@@ -14,6 +14,7 @@ from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.predict import run_records
 
 MOST_CLIPPED, MOST_LOST, FEWEST_BITS = 0.01, 0.1, 4.0
 MOST_ERROR = 0.05  # of the outputs, over the range of the real ones
@@ -145,6 +146,16 @@ def output_errors(graph: QGraph, q: np.ndarray, wanted: np.ndarray) -> dict[str,
         output.name: output_error(output.dequantize(output.part(q)), output.part(wanted))
         for output in graph.outputs
     }
+
+
+def reference_errors(graph: QGraph) -> dict[str, dict[str, float]]:
+    """Return output_error of each output by its name, on the sequences of the graph's reference."""
+    reference, name, no_events = graph.reference, graph.output.name, np.zeros(0, np.int64)
+    assert reference is not None
+    frames = [graph.frame.quantize(x).astype(np.int16) for x in reference.frames]
+    runs = run_records(graph, [(x, no_events) for x in frames], (name,))
+    q = np.concatenate([values[name] for _, values in runs])
+    return output_errors(graph, q, np.concatenate(reference.outputs))
 
 
 def output_error(got: np.ndarray, wanted: np.ndarray) -> dict[str, float]:

@@ -8,9 +8,8 @@ from typing import Literal
 import numpy as np
 
 from lnn_edge.data.npy import load_sequences
-from lnn_edge.graph.fidelity import channel_resolutions, output_error
+from lnn_edge.graph.fidelity import channel_resolutions, reference_errors
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.sim.predict import run_values
 from lnn_edge.nn.imported import Imported, load_imported
 from lnn_edge.quantize.module import quantize_module
 from lnn_edge.quantize.trained import save_quantized
@@ -34,7 +33,7 @@ def quantize_imported(folder: Path, calibration: Path, *, force: bool = False) -
     graph = graph_of(model, frames)
     held = channel_resolutions(graph, frames)
     path = folder / "model.qgraph"
-    save_quantized(path, graph, held, _errors(graph), force=force)
+    save_quantized(path, graph, held, reference_errors(graph), force=force)
     return graph
 
 
@@ -56,12 +55,3 @@ def graph_of(model: Imported, frames: np.ndarray) -> QGraph:
     data = frames if card.dt else inputs
     dt: Literal["input"] | None = None if card.dt else "input"
     return quantize_module(model.module, data, name=card.name, dt=dt, facts=facts)
-
-
-def _errors(graph: QGraph) -> dict[str, dict[str, float]]:
-    """Return output_error of each output, by name, on the sequences of the reference."""
-    reference = graph.reference
-    assert reference is not None
-    got = np.concatenate([run_values(graph, frames)[0] for frames in reference.frames])
-    wanted = np.concatenate(reference.outputs)
-    return {o.name: output_error(o.part(got), o.part(wanted)) for o in graph.outputs}

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 
 from lnn_edge.data.changes import Changes
 from lnn_edge.data.registry import EVERYTHING
-from lnn_edge.errors import UsageError
+from lnn_edge.errors import DataError, UsageError
+from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import LabelledSignal
-from lnn_edge.tasks.own_data import OwnData, Source, load_chosen
+from lnn_edge.tasks.model_input import live_frame
+from lnn_edge.tasks.own_data import OwnData, Source, load_chosen, proposed_task
 from lnn_edge.tasks.recordings import chosen_lead, load_labelled
 from lnn_edge.tasks.registry import task_of, task_of_model
 from lnn_edge.tasks.task import Task
@@ -48,6 +50,7 @@ class Feed:
         lead: The lead that comes first; None if it was not chosen.
         changes: What was done to own recordings; None of a data set.
         warning: What the user must know, one sentence; "" if nothing.
+        task: Of the model; None of a data set's own.
     """
 
     recordings: Sequence[LabelledSignal]
@@ -55,15 +58,22 @@ class Feed:
     lead: str | None
     changes: Changes | None = None
     warning: str = ""
+    task: Task | None = None
 
 
-def load_feed(facts: Mapping[str, object], wish: Wish, model: str = "the model") -> Feed:
+def load_feed(
+    facts: Mapping[str, object],
+    wish: Wish,
+    model: str = "the model",
+    graph: QGraph | None = None,
+) -> Feed:
     """Return the recordings that a user wants, in the frame of a model.
 
     Args:
         facts: Of the model: metadata of its graph.
         wish: Which ones.
         model: Its name, for messages.
+        graph: Of a model without a task, whose classes own recordings may be labelled with.
 
     Raises:
         DataError: They cannot be read, or do not fit the frame.
@@ -72,10 +82,32 @@ def load_feed(facts: Mapping[str, object], wish: Wish, model: str = "the model")
     if wish.own is None:
         return dataset_feed(facts, wish, wish.dataset or _shown(facts, model))
     task = task_of_model(facts)
+    if task is None and graph is not None and graph.classes:
+        task = _task_of_classes(graph, wish.own)
     if task is None:
         raise UsageError("the model has no task by which recordings are labelled; use `predict`")
     loaded = load_own_feed(wish.own, wish, task)
-    return Feed(loaded.recordings, str(wish.own.path), wish.lead, loaded.changes)
+    return Feed(loaded.recordings, str(wish.own.path), wish.lead, loaded.changes, task=task)
+
+
+def _task_of_classes(graph: QGraph, source: Source) -> Task:
+    """Return the task of a model that names classes and decides on frames.
+
+    Raises:
+        DataError: It tells no rate, or the recordings have labels of another kind.
+    """
+    if graph.contract.sample_rate_hz is None:
+        raise DataError(
+            f"{graph.name} does not tell its rate; quantize it again with rate_hz=FRAMES A SECOND"
+        )
+    found = proposed_task(source, graph.name)
+    if found.labels not in ("sample", "record"):
+        raise DataError(
+            f"{source.path} has labels of kind {found.labels}; those of {graph.name}, which "
+            "decides on frames, must be of kind sample or record"
+        )
+    frame = live_frame(graph)
+    return Task(graph.name, "", frame, found.decide, found.labels, graph.classes)
 
 
 def dataset_feed(facts: Mapping[str, object], wish: Wish, dataset: str) -> Feed:

@@ -80,6 +80,12 @@ def _frame(graph: QGraph, names: tuple[str, ...], rate_hz: float) -> Frame:
     return Frame(contract.sample_rate_hz or rate_hz, channels)
 
 
+def takes_recordings(graph: QGraph) -> bool:
+    """Return whether a model is fed samples of recordings of its task, and not real values."""
+    contract = graph.contract
+    return bool(graph.classes) and (contract.task is not None or contract.adc_gain is not None)
+
+
 def with_own_events(graph: QGraph) -> QGraph:
     """Return a model that finds its events itself; one that needs none is returned as it is.
 

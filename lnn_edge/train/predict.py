@@ -41,17 +41,28 @@ class FloatModel:
         Raises:
             DataError: The two decide at different frames.
         """
-        names = tuple(t.name for t in self._network.inputs)
         record = (predicted.fed.record.samples, predicted.fed.events)
-        ((stamps, values),) = run_records(self._front, [record], names)
-        if not np.array_equal(stamps, predicted.stamps):
+        return replace(predicted, floats=self.scores(record, predicted.stamps))
+
+    def scores(self, record: tuple[np.ndarray, np.ndarray], stamps: np.ndarray) -> np.ndarray:
+        """Return the scores (D, classes) of one recording, float64.
+
+        Args:
+            record: Frames (N, C) int16 and stamps of events (M,).
+            stamps: Frames at which the integer model decides.
+
+        Raises:
+            DataError: This one decides at others.
+        """
+        names = tuple(t.name for t in self._network.inputs)
+        ((found, values),) = run_records(self._front, [record], names)
+        if not np.array_equal(found, stamps):
             raise DataError(_differ(self._folder))
-        labels = np.full(len(stamps), -1, np.int64)
-        sequence = DecisionSequence(predicted.name, predicted.name, stamps, labels, values)
         if not len(stamps):
-            return replace(predicted, floats=np.zeros((0, len(self._network.classes))))
-        (scores,) = float_scores(self._network, [sequence])
-        return replace(predicted, floats=scores)
+            return np.zeros((0, len(self._network.classes)))
+        labels = np.full(len(stamps), -1, np.int64)
+        (scores,) = float_scores(self._network, [DecisionSequence("", "", stamps, labels, values)])
+        return scores
 
 
 def _differ(folder: Path) -> str:

@@ -12,7 +12,8 @@ from lnn_edge.device.protocol import ResultRecord
 from lnn_edge.errors import VerificationError
 from lnn_edge.graph.fidelity import channel_resolutions, error_warnings, output_errors, warnings
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.nn.model_card import kind_of, read_card
+from lnn_edge.nn.beside import imported_outputs
+from lnn_edge.tasks.model_input import takes_recordings
 from lnn_edge.verify.exchange import Signal
 from lnn_edge.verify.result import OutputCheck, Verification
 from lnn_edge.verify.verify import verify_signals
@@ -59,12 +60,6 @@ def verify_sequences(
     return replace(result, resolution_warnings=told)
 
 
-def takes_recordings(graph: QGraph) -> bool:
-    """Return whether a model is fed samples of recordings of its task, and not real values."""
-    contract = graph.contract
-    return bool(graph.classes) and (contract.task is not None or contract.adc_gain is not None)
-
-
 def _asked(
     project: Project, frames: np.ndarray | None
 ) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray] | None]:
@@ -81,12 +76,8 @@ def _asked(
             f"model {graph.name} takes recordings, or frames of {graph.frame.size} channels; the "
             f"input has {frames.shape[-1]}: give what this model was made for"
         )
-    card = read_card(project.folder / "float")
-    if card is None or kind_of(card) != "imported":
-        return list(frames), None
-    from lnn_edge.nn.imported import load_imported
-
-    return list(frames), list(load_imported(project.folder / "float").run(frames))
+    wanted = imported_outputs(project.folder / "float", graph, frames)
+    return list(frames), None if wanted is None else list(wanted)
 
 
 def _errors(graph: QGraph, runs: Runs, wanted: np.ndarray) -> dict[str, dict[str, float]]:

@@ -181,6 +181,39 @@ def test_without_input_a_model_runs_what_it_was_calibrated_on(model: Path, tmp_p
     assert proof["float_error"] == pytest.approx(told)
 
 
+def test_an_imported_model_is_evaluated_as_others_are(
+    model: Path, sequences: Path, tmp_path: Path
+) -> None:
+    told = json.loads((model / "quantize.json").read_text())["float_error"]
+    facts = call_json("evaluate", model)
+    assert (facts["model"], facts["dataset"]) == (str(model / "model.qgraph"), "calibration data")
+    assert facts["float_error"] == pytest.approx(told)
+    assert call_json("evaluate", model / "model.qgraph") == facts
+    short = tmp_path / "X.npy"
+    np.save(short, np.load(sequences)[:, :30])
+    facts = call_json("evaluate", model, "--input", short)
+    assert (facts["compared_on"], facts["is_generated"]) == ("2 sequences", False)
+    assert 0 < facts["float_error"]["rmse"] < 0.02 * facts["float_error"]["range"]
+    said = call("evaluate", model, "--input", short)
+    assert "2 sequences; without labels there is no accuracy" in said.out
+    assert "against the float model, on 2 sequences: RMSE " in said.out
+
+
+def test_an_evaluation_of_frames_refuses_what_does_not_go_together(
+    model: Path, sequences: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "y.npy", np.zeros(2, int))
+    said = refusal(call("evaluate", model, "--targets", tmp_path / "y.npy"))
+    assert "--targets are the classes of --input" in said
+    both = ("--input", sequences, "--dataset", "mitdb")
+    assert "both name what is judged" in refusal(call("evaluate", model, *both))
+    classes = ("--input", sequences, "--targets", tmp_path / "y.npy")
+    assert "names no classes" in refusal(call("evaluate", model, *classes))
+    bare = tmp_path / "bare.qgraph"
+    bare.write_bytes((model / "model.qgraph").read_bytes())
+    assert "--input X.npy" in refusal(call("evaluate", bare))
+
+
 def test_a_graph_by_itself_asks_for_its_input(model: Path, tmp_path: Path) -> None:
     graph = tmp_path / "model.qgraph"
     graph.write_bytes((model / "model.qgraph").read_bytes())
