@@ -139,10 +139,7 @@ def show_verdict(verdict: Verdict) -> None:
         show_figures(title, verdict.figures)
     for name, error in verdict.float_errors.items():
         output = f"output {name}, " if len(verdict.float_errors) > 1 else ""
-        out.print(
-            f"{output}against the float model, on {verdict.compared_on}: "
-            f"{error_text(error)}"
-        )
+        out.print(f"{output}against the float model, on {verdict.compared_on}: {error_text(error)}")
     if verdict.form == "integer" and not verdict.float_errors:
         out.print("against the float model: not known, none lies beside the graph")
     if verdict.engine is not None:

@@ -110,8 +110,8 @@ def command(
     plan = replace(plan, preprocessing=preprocessing or plan.preprocessing)
     source = source_from(data, channels, hints)
     if source is None:
-        of_own = (("--task", task), ("--labels", labels), ("--split folder", split == "folder"))
-        for option, value in of_own:
+        needless = (("--task", task), ("--labels", labels), ("--split folder", split == "folder"))
+        for option, value in needless:
             if value:
                 raise UsageError(
                     f"{option} is of own recordings; give --data PATH, or leave it out"

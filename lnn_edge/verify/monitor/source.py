@@ -24,11 +24,10 @@ from lnn_edge.errors import UsageError
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.tasks.feed import Wish, load_feed
 from lnn_edge.tasks.live import live_frames
-from lnn_edge.tasks.model_input import feed
+from lnn_edge.tasks.model_input import feed, takes_recordings
 from lnn_edge.tasks.predict import open_data
 from lnn_edge.verify.exchange import Signal
 from lnn_edge.verify.monitor.ahead import Ahead, Polled
-from lnn_edge.verify.sequences import takes_recordings
 
 STDIN, SERIAL = "-", "serial:"
 _MOST_WAITING = 4096  # frames of a live source; then it waits, if it can
