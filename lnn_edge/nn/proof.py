@@ -14,8 +14,8 @@ from torch.nn import functional
 from lnn_edge.errors import LayerError
 from lnn_edge.nn.axes import run_nodes
 from lnn_edge.nn.endings import ENDINGS
+from lnn_edge.nn.plan import Plan, PlannedStage, number, time_key
 from lnn_edge.nn.recurrent import Recurrent
-from lnn_edge.nn.timing import Plan, PlannedStage, number, time_key
 from lnn_edge.nn.trace import where
 
 CLOSE = 1e-4  # relative to the largest output: float32 sums in another order

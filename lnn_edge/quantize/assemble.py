@@ -19,7 +19,7 @@ from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.scales import Ranges
 from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage, Window
-from lnn_edge.nn.timing import Plan, PlannedStage
+from lnn_edge.nn.plan import Plan, PlannedStage
 from lnn_edge.quantize.lowering import Lowering, Value
 from lnn_edge.quantize.rules import RULES
 

@@ -22,8 +22,8 @@ from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.scales import Ranges, range_of, symmetric
 from lnn_edge.graph.stage import State
+from lnn_edge.nn.plan import Plan, PlannedStage, Read
 from lnn_edge.nn.recurrent import Recurrent
-from lnn_edge.nn.timing import Plan, PlannedStage, Read
 from lnn_edge.nn.trace import where
 
 HEADROOM = 4  # of an int16 frame over the calibrated range of a channel

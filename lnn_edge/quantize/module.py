@@ -20,10 +20,11 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.ranges import Channel, Range, choose_ranges
 from lnn_edge.graph.reference import Reference
 from lnn_edge.nn.cells.convlstm2d import ConvLstm2d
+from lnn_edge.nn.plan import Plan
 from lnn_edge.nn.proof import prove, stream
 from lnn_edge.nn.recurrent import Recurrent
 from lnn_edge.nn.threads import one_thread
-from lnn_edge.nn.timing import Plan, make_plan
+from lnn_edge.nn.timing import make_plan
 from lnn_edge.nn.trace import trace
 from lnn_edge.quantize.assemble import lower, lower_behind
 from lnn_edge.quantize.lowering import HEADROOM, input_format

@@ -14,8 +14,8 @@ from lnn_edge.errors import QuantizationError
 from lnn_edge.graph.ranges import range_without_tails
 from lnn_edge.graph.scales import Ranges
 from lnn_edge.nn.cell import Tap
+from lnn_edge.nn.plan import Plan, layer_of
 from lnn_edge.nn.recurrent import Recurrent
-from lnn_edge.nn.timing import Plan, layer_of
 
 MARGIN = 1.1  # of the outputs, which must not saturate: the largest decides
 MOST_AT_ONCE = 64  # sequences

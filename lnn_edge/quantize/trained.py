@@ -26,8 +26,9 @@ from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.nn.model_card import kind_of, read_card
+from lnn_edge.nn.plan import Plan
 from lnn_edge.nn.threads import one_thread
-from lnn_edge.nn.timing import Plan, make_plan
+from lnn_edge.nn.timing import make_plan
 from lnn_edge.nn.trace import trace
 from lnn_edge.quantize.assemble import lower_behind
 from lnn_edge.quantize.observe import Calibration, calibrate, observe

@@ -15,7 +15,7 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.reference import Reference, TensorFacts
 from lnn_edge.graph.sim.batch import run_tensors
 from lnn_edge.nn.axes import Axes, run_nodes
-from lnn_edge.nn.timing import Plan
+from lnn_edge.nn.plan import Plan
 from lnn_edge.quantize.lowering import Value
 
 Pair = tuple[np.ndarray, np.ndarray]

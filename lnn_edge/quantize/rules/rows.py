@@ -22,7 +22,7 @@ from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.scales import rectified, symmetric
-from lnn_edge.nn.timing import Read
+from lnn_edge.nn.plan import Read
 from lnn_edge.nn.trace import where
 from lnn_edge.quantize.lowering import (
     Lowering,

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from lnn_edge.nn.plan import time_key
 from lnn_edge.nn.proof import sizes_of
-from lnn_edge.nn.timing import time_key
 from lnn_edge.quantize.lowering import Lowering, Rule, Value
 
 METHODS = (
