@@ -412,7 +412,7 @@ def report(
     Args:
         project: Project, or its folder.
         to: The page; None is report.html in the folder.
-        force: Whether to replace a file there that is no report.
+        force: Whether to replace another file.
     """
     from lnn_edge.report import collect_embedded, save
 
