@@ -20,7 +20,6 @@ from lnn_edge.errors import DataError
 
 NAME = "synthetic-activity"
 SPLITS = ("develop", "train", "validation", "test", "all")
-PERSONS = 12
 LENGTH_S = 300
 TRANSITION_S = 2.0
 _SCALES = tuple(1 / s for s in STEPS)

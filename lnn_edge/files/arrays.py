@@ -1,8 +1,9 @@
-"""Arrays in the bytes of an untrusted .npy file."""
+"""Arrays in the bytes of a .npy file, which may be untrusted, and back."""
 
 from __future__ import annotations
 
 import ast
+import io
 import math
 import re
 
@@ -41,6 +42,13 @@ def array_of(data: bytes, *, with_text: bool = False) -> np.ndarray:
         raise ValueError(f"{len(data) - start} bytes are no {dtype} of shape {shape}")
     array = np.frombuffer(data, dtype, offset=start)
     return array.reshape(shape, order="F" if in_columns else "C")
+
+
+def npy_of(array: np.ndarray) -> bytes:
+    """Return the bytes of a .npy file, the same for the same array."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0))
+    return buffer.getvalue()
 
 
 def _header(text: bytes, types: re.Pattern[str]) -> tuple[np.dtype, tuple[int, ...], bool]:

@@ -6,9 +6,7 @@ The format is specified in docs/graph.md.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -18,8 +16,8 @@ import numpy as np
 
 from lnn_edge.errors import GraphError
 from lnn_edge.files import tables
-from lnn_edge.files.archives import members_of
-from lnn_edge.files.arrays import array_of
+from lnn_edge.files.archives import archive_of, members_of
+from lnn_edge.files.arrays import array_of, npy_of
 from lnn_edge.files.names import shown
 from lnn_edge.files.read import LARGEST_TEXT, read_whole
 from lnn_edge.files.write import write_whole
@@ -49,7 +47,6 @@ _TRIGGER_KINDS: dict[str, type[InputTrigger | DecidingTrigger]] = {
 }
 _TRIGGER_TENSORS = {"frame", "window", "dt", "dt_next", "source"}
 _DOCUMENT = "graph.json"
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _BASE_FIELDS = ("name", "inputs", "outputs")
 _LOOP_TENSORS = ("step", "result")
 _T = TypeVar("_T")
@@ -79,12 +76,7 @@ def save_graph(graph: QGraph, path: Path) -> str:
 def graph_bytes(graph: QGraph) -> bytes:
     """Return the file of a graph."""
     document, arrays = _encode(graph)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        _add(archive, _DOCUMENT, _canonical(document))
-        for name, data in sorted(arrays.items()):
-            _add(archive, name, data)
-    return buffer.getvalue()
+    return archive_of({_DOCUMENT: _canonical(document), **dict(sorted(arrays.items()))})
 
 
 def graph_sha256(graph: QGraph) -> str:
@@ -157,20 +149,6 @@ def _check_numbers(node: Any, key: str = "") -> None:
 
 def _canonical(document: dict[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, indent=1, allow_nan=False).encode()
-
-
-def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    info = zipfile.ZipInfo(name, _ZIP_TIME)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    info.external_attr = 0o644 << 16
-    info.create_system = 3
-    archive.writestr(info, data)
-
-
-def _npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0))
-    return buffer.getvalue()
 
 
 def _encode(graph: QGraph) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -255,7 +233,7 @@ def _encode_op(op: AbstractOp, prefix: str, arrays: dict[str, bytes]) -> dict[st
         value = getattr(op, f.name)
         if isinstance(value, np.ndarray):
             constants[f.name] = f"constants/{prefix}.{f.name}.npy"
-            arrays[constants[f.name]] = _npy(value)
+            arrays[constants[f.name]] = npy_of(value)
         elif f.name not in _BASE_FIELDS and value != f.default:
             attributes[f.name] = value
     if isinstance(op, Loop):

@@ -5,8 +5,6 @@ So a board's error against the model is told without torch and without the user'
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -14,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from lnn_edge.errors import DataError
-from lnn_edge.files.archives import members_of
-from lnn_edge.files.arrays import array_of
+from lnn_edge.files.archives import archive_of, members_of
+from lnn_edge.files.arrays import array_of, npy_of
 from lnn_edge.files.read import read_whole
 
 FILE = "reference.npz"
@@ -62,22 +60,14 @@ class Reference:
         Args:
             model_sha256: Hash of the graph that these are of.
         """
-        buffer = io.BytesIO()
         arrays = {"model_sha256": np.frombuffer(model_sha256.encode(), np.uint8)}
         for index, pair in enumerate(zip(self.frames, self.outputs, strict=True)):
             for kind, array in zip(("frames", "outputs"), pair, strict=True):
-                arrays[f"{kind}{index}"] = np.ascontiguousarray(array, np.float64)
+                arrays[f"{kind}{index}"] = np.asarray(array, np.float64)
         if self.tensors:
             arrays["names"] = np.frombuffer("\n".join(self.tensors).encode(), np.uint8)
             arrays["facts"] = np.array([astuple(f) for f in self.tensors.values()], np.float64)
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, array in arrays.items():
-                member = io.BytesIO()
-                np.lib.format.write_array(member, array)
-                info = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
-                info.compress_type = zipfile.ZIP_DEFLATED
-                archive.writestr(info, member.getvalue())
-        return buffer.getvalue()
+        return archive_of({f"{name}.npy": npy_of(array) for name, array in arrays.items()})
 
 
 def read_reference(where: Path, model_sha256: str, channels: int, outputs: int) -> Reference:

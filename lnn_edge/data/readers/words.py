@@ -30,7 +30,6 @@ def _timed(*names: str) -> tuple[str, ...]:
 
 FIRST = _timed("first", "start", "onset", "begin", "from", "start_sample", "start_time")
 LAST = _timed("last", "end", "stop", "offset", "to", "end_sample", "end_time")
-MILLIVOLTS = {"mv": 1.0, "v": 1e3, "uv": 1e-3, "µv": 1e-3, "nv": 1e-6}
 
 _UNIT = re.compile(r"^(?P<name>.*?)\s*[\[(](?P<unit>[^\])]*)[\])]\s*$")
 _MICRO = str.maketrans({"μ": "µ"})  # Greek mu for the micro sign

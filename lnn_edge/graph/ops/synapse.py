@@ -214,9 +214,6 @@ class Synapses(AbstractSynapseOp):
         current, conductance = (fixed.like(num, a.astype(np.int64)) for a in self.leak)
         return num + current, den + conductance
 
-    def _scales(self) -> np.ndarray:
-        return np.broadcast_to(self.inputs[0].scales, self.inputs[0].shape)
-
 
 Constants = tuple[
     np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, int, np.ndarray
