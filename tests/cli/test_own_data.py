@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tomli_w
+import torch
 
+import lnn_edge as le
 from lnn_edge.data.mitdb import patient_of
 from lnn_edge.data.resample import to_rate
 from lnn_edge.data.wfdb_folder import wfdb_library
@@ -100,6 +102,23 @@ def test_the_card_alone_tells_the_task(walks: Path, walker: Path) -> None:
     judged = call_json("evaluate", walker, "--data", walks, *WALKS)
     assert set(judged["classes"]) == {"rest", "walk"}
     assert sorted(judged["trained_on"]["records"]) == ["w1", "w2", "w3"]
+
+
+def test_a_module_of_ones_own_is_judged_on_labelled_recordings(tmp_path: Path) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+    x = np.random.default_rng(0).uniform(-2, 2, (2, 80, 3))
+    graph = le.quantize(module, x, name="own", rate_hz=100, classes=["rest", "walk"])
+    graph.save(tmp_path / "own.qgraph")
+    data = write_walks(tmp_path / "walks", people=1, seconds=16)
+    judged = call_json("evaluate", tmp_path / "own.qgraph", "--data", data, *WALKS)
+    le.export(graph, board="stm32f746", to=tmp_path / "firmware")
+    verified = call_json("verify", tmp_path / "firmware", "--link", "host", "--data", data, *WALKS)
+    assert (verified["steps"], verified["mismatches"]) == (1600, 0)
+    assert verified["accuracy"] == judged["accuracy"]
+    assert judged["n"] > 1000
+    assert judged["compared_on"] == "calibration data"
 
 
 def test_what_was_done_is_listed_before_training_and_kept(tmp_path: Path) -> None:
