@@ -79,7 +79,7 @@ def run_seed(
 
 
 def is_shuffled(recipe: Recipe) -> bool:
-    """Tell whether the elapsed times are dealt out, which only beats have."""
+    """Return whether the elapsed times are dealt out, which only beats have."""
     plan = recipe.augmentation
     return isinstance(plan, BeatAugmentation) and plan.shuffle_dt
 

@@ -1,4 +1,4 @@
-"""Streams over lines that fail: what is wrong and lost of so many steps, fault by fault.
+"""Streams over lines that fail: steps that are wrong or lost, fault by fault.
 
     python -m scripts.fault_table --steps 100000          # the protocol on this machine
     python -m scripts.fault_table --steps 2000 --virtual  # the firmware on the virtual STM32F746

@@ -102,7 +102,7 @@ def plan_of(name: str) -> Recipe:
 def without_leads(
     sequence: DecisionSequence, count: int, draw: int, index: int
 ) -> DecisionSequence:
-    """Return a record in which so many leads, drawn at random, are silent."""
+    """Return a record in which some leads, drawn at random, are silent."""
     rng = np.random.default_rng((count, draw, index))
     leads = rng.permutation(len(LEADS))[:count]
     window = sequence.values["window"].copy()
@@ -278,7 +278,7 @@ HEAD = """# Findings in 12-lead ECGs
 
     python scripts/findings.py --data-dir DIR --runs runs -o docs/findings.md
 
-The {records} records of CPSC-2018 at hand ({counts}), raw samples in, 5 folds by record
+The {records} available records of CPSC-2018 ({counts}), raw samples in, 5 folds by record
 (one record per patient is assumed), seeds {seeds}; every record is judged by a network that has not
 seen it, its score the mean over its decisions. The challenge has no labels of SB and ST, so those
 two outputs are not judged. The recipes were chosen by a few runs on the same folds:
@@ -321,7 +321,7 @@ it the same with a reset before each record: what grows comes with the records a
 LOST = """
 ## Lost leads
 
-Mean AUROC with so many of the 12 leads silent, drawn at random for each record (draws: {draws}),
+Mean AUROC with some of the 12 leads silent, drawn at random for each record (draws: {draws}),
 float networks on the integer front end, first seed. One lead in ten was silent in training.
 
 ![Lost leads](findings.svg)
