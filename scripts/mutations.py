@@ -135,7 +135,7 @@ def mutants(file: str, source: str) -> list[Mutant]:
 
 
 def has_effect(mutant: Mutant, source: str) -> bool:
-    """Return whether Python compiles the mutant to other bytecode; other tokens of C always count."""
+    """Return whether Python compiles the mutant to other bytecode; other C tokens always count."""
     if not mutant.file.endswith(".py"):
         return True
     before, after = (compile(t, "", "exec") for t in (source, mutant.apply(source)))

@@ -200,11 +200,12 @@ HEAD = """# The R-peak detector
 
 Integers, one sample at a time, both leads: band-pass 5 to 15 Hz, magnitudes of slopes over a ninth
 of a second, adaptive thresholds, search back (`lnn_edge/graph/ops/r_peaks.py`). A peak is located
-in a second band, 0.5 to 40 Hz. Its state takes {size:,} bytes; a peak is reported up to 0.45 s late,
-by a search back up to 1.7 s.
+in a second band, 0.5 to 40 Hz. Its state takes {size:,} bytes; a peak is reported
+up to 0.45 s late, by a search back up to 1.7 s.
 
-Beats of all available records against the annotations, one to one within 150 ms, ventricular flutter
-in 207 left out; on the right without the first five minutes. The rules were chosen on DS1 alone.
+Beats of all available records against the annotations, one to one within 150 ms, ventricular
+flutter in 207 left out; on the right without the first five minutes. The rules were chosen on DS1
+alone.
 
 | group | records | beats | missed | false | Se % | PPV % | Se % after 5 min | PPV % after 5 min |
 |---|---|---|---|---|---|---|---|---|
