@@ -13,7 +13,7 @@ import json
 import secrets
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -26,7 +26,7 @@ from lnn_edge.verify.monitor.events import Event, Started, document
 from lnn_edge.verify.monitor.pace import Pace
 
 HOST = "127.0.0.1"
-KEPT = 400  # events that a page opened late gets
+KEPT, WAITING = 400, 2000  # events: what a page opened late gets, what may wait for a slow one
 _LONGEST = 1024  # bytes of a message from the page
 _PAGE = Path(__file__).with_name("page.html")
 _HEADERS = {
@@ -52,7 +52,7 @@ class MonitorServer:
         self._token = secrets.token_urlsafe(24)
         self._started: str | None = None
         self._kept: deque[str] = deque(maxlen=KEPT)
-        self._pages: set[web.WebSocketResponse] = set()
+        self._pages: dict[web.WebSocketResponse, asyncio.Queue[str]] = {}
         self._origin = ""
         self._runner: web.AppRunner | None = None
 
@@ -79,27 +79,26 @@ class MonitorServer:
         self._origin = f"http://{HOST}:{self._runner.addresses[0][1]}"
 
     async def close(self) -> None:
-        """Tell the pages that it is over, and end."""
+        """Send what is waiting, tell the pages that it is over, and end."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*(q.join() for q in self._pages.values())), 1.0)
         for page in list(self._pages):
             await page.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def show(self, event: Event) -> None:
-        """Send an event to every page."""
+    def show(self, event: Event) -> None:
+        """Give an event to every page; one that is too slow misses the oldest."""
         message = json.dumps(document(event), allow_nan=False)
         if isinstance(event, Started):
             self._started = message
         else:
             self._kept.append(message)
-        for page in list(self._pages):
-            await self._send(page, message)
-
-    async def _send(self, page: web.WebSocketResponse, message: str) -> None:
-        try:
-            await asyncio.wait_for(page.send_str(message), 1.0)
-        except (ConnectionError, TimeoutError):  # closed, or too slow to follow
-            self._pages.discard(page)
+        for queue in self._pages.values():
+            if queue.full():
+                queue.get_nowait()
+                queue.task_done()
+            queue.put_nowait(message)
 
     @web.middleware
     async def _check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -125,17 +124,26 @@ class MonitorServer:
             raise web.HTTPForbidden
         page = web.WebSocketResponse(max_msg_size=_LONGEST, heartbeat=10.0)
         await page.prepare(request)
-        for message in [self._started, *self._kept]:
-            if message is not None:
-                await self._send(page, message)
-        self._pages.add(page)
+        queue: asyncio.Queue[str] = asyncio.Queue(WAITING)
+        self._pages[page] = queue
+        for message in [*filter(None, [self._started]), *self._kept]:
+            queue.put_nowait(message)
+        sending = asyncio.create_task(_send_all(page, queue))
         try:
             async for asked in page:
                 if asked.type == WSMsgType.TEXT and asked.data == "pause":
                     self._pace.toggle()
         finally:
-            self._pages.discard(page)
+            del self._pages[page]
+            sending.cancel()
         return page
+
+
+async def _send_all(page: web.WebSocketResponse, queue: asyncio.Queue[str]) -> None:
+    with suppress(ConnectionError):  # the page was closed
+        while True:
+            await page.send_str(await queue.get())
+            queue.task_done()
 
 
 @contextmanager
@@ -156,9 +164,12 @@ def serve(pace: Pace, port: int) -> Iterator[tuple[str, Callable[[Event], None]]
     def do(work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, loop).result()
 
+    def show(event: Event) -> None:
+        loop.call_soon_threadsafe(server.show, event)
+
     try:
         do(server.open(port))
-        yield server.address, lambda event: do(server.show(event))
+        yield server.address, show
     finally:
         do(server.close())
         loop.call_soon_threadsafe(loop.stop)

@@ -42,7 +42,11 @@ class Ahead(Generic[Item]):
         return self._ended.is_set() and self._queue.empty() and self._error is None
 
     def take(self, timeout_s: float = LOOK_S) -> Item | None:
-        """Return the next item, None if there is none within the time."""
+        """Return the next item, None if there is none within the time.
+
+        Raises:
+            Exception: What the generator ended with, once its items have been taken.
+        """
         try:
             return self._queue.get(timeout=timeout_s) if timeout_s else self._queue.get_nowait()
         except Empty:
