@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from lnn_edge.build.cmake import BuildResult
     from lnn_edge.build.native import CModel
     from lnn_edge.build.project import Project
+    from lnn_edge.data.readers.reader import HintOptions
     from lnn_edge.graph.pipeline import Pipeline
     from lnn_edge.graph.qgraph import QGraph
     from lnn_edge.report.facts import Report
     from lnn_edge.tasks.feed import Wish
     from lnn_edge.tasks.predicted import Predicted
+    from lnn_edge.train.loop import EpochReport
     from lnn_edge.train.verdict import How, Verdict
     from lnn_edge.verify.monitor.events import Event
     from lnn_edge.verify.result import Verification
@@ -73,39 +75,87 @@ def train(
     recipe: str,
     *,
     to: str | Path,
+    data: str | Path | None = None,
     dataset: str | None = None,
     data_dir: str | None = None,
+    task: str | None = None,
+    labels: str | Path | None = None,
+    channels: Mapping[str, str] | None = None,
+    lead: str | None = None,
+    split: Literal["subject", "folder"] = "subject",
+    fold: int | None = None,
+    settings: Sequence[str] = (),
     epochs: int | None = None,
+    compress: bool = False,
+    preprocessing: Literal["causal", "whole-record"] | None = None,
     seed: int = 0,
     device: str = "cpu",
+    force: bool = False,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    **hints: Unpack[HintOptions],
 ) -> Path:
-    """Train the network of a recipe on its training records; return the folder of the model.
+    """Train the network of a recipe; return the folder of the model.
+
+        le.train("har-cfc", to="runs/walks", data="walks", label_column="activity", fold=0)
 
     Args:
         recipe: Name of a built-in recipe, or a TOML file.
-        to: Folder for weights and card.
+        to: Folder for weights and card. An interrupted training in it goes on.
+        data: Own recordings: a file or folder of any format that is read.
         dataset: Name of a data set or a WFDB folder; None takes that of the recipe.
         data_dir: Where data sets lie.
+        task: Of own recordings: name of a task, or its TOML file; None takes the recipe's where its
+            network was made for one frame, else what the recordings suggest.
+        labels: Of own recordings: TOML file of lines label = "class".
+        channels: Name of the model's channel -> name of the recordings', where they differ.
+        lead: Of an ECG, the lead that comes first.
+        split: Of own recordings: folds of subjects, or the folders train, validation and test.
+        fold: Of subjects to hold out; None learns from all.
+        settings: KEY=VALUE each, instead of what the recipe says.
         epochs: None takes those of the recipe.
+        compress: Whether to take a smaller front end.
+        preprocessing: Front end instead of the recipe's.
         seed: Of weights, batches, augmentation and dropout.
         device: Of torch.
+        force: Whether to replace a finished model.
+        on_epoch: Called after each epoch, with loss and figures on what is held out.
+        hints: What the files of own recordings do not tell: rate_hz, time_column, label_column,
+            subject_column, record_column, annotator, intervals.
 
     Raises:
         UsageError: The recipe is wrong, or the folder holds another model.
-        DataError: The recordings cannot be read.
+        DataError: The recordings cannot be read, or do not fit the task.
         MissingToolError: torch is not installed.
     """
-    from dataclasses import replace
-
     from lnn_edge.files.packages import need_torch
 
     need_torch()
-    from lnn_edge.train.material import of_dataset, train_on
-    from lnn_edge.train.recipe import load_recipe
+    from lnn_edge.tasks.own_data import told_source
+    from lnn_edge.train.loop import train as train_plan
+    from lnn_edge.train.own import Asked
+    from lnn_edge.train.plan import adjusted, plan_training
 
-    plan = load_recipe(recipe)
-    plan = replace(plan, training=replace(plan.training, epochs=epochs or plan.training.epochs))
-    train_on(of_dataset(plan, dataset, data_dir=data_dir), Path(to), seed=seed, device=device)
+    plan = plan_training(
+        adjusted(recipe, settings, epochs, preprocessing, compress=compress),
+        told_source(data, channels or {}, hints),
+        Asked(task or "", None if labels is None else Path(labels), lead or ""),
+        dataset=dataset,
+        data_dir=data_dir,
+        by=split,
+        fold=fold,
+    )
+    train_plan(
+        plan.recipe,
+        plan.training,
+        plan.held_out,
+        Path(to),
+        seed=seed,
+        device=device,
+        on_epoch=on_epoch or (lambda _report: None),
+        force=force,
+        task=plan.task,
+        data=plan.data,
+    )
     return Path(to)
 
 
@@ -173,9 +223,9 @@ def predict(
     model: QGraph | str | Path,
     data: Any,
     *,
-    rate_hz: float | None = None,
     channels: Mapping[str, str] | None = None,
     marks: bool = False,
+    **hints: Unpack[HintOptions],
 ) -> list[Predicted]:
     """Return what a model decides on each recording; no labels are needed.
 
@@ -183,10 +233,10 @@ def predict(
         model: A graph, or what load() takes.
         data: A file or folder of recordings of any format that is read; a Record or several; or an
             array (T, C) or (N, T, C), int16 in steps of the model, else in its units.
-        rate_hz: Samples per second of what does not tell it; None takes the model's for arrays.
         channels: Name of the model's channel -> name of the recordings', where they differ.
         marks: Whether the recordings' marks are the beats or events to decide on; else the model
             finds beats itself.
+        hints: What the files do not tell, see train; rate_hz also of arrays, None is the model's.
 
     Raises:
         DataError: A recording cannot be read, or does not fit the model.
@@ -196,7 +246,7 @@ def predict(
 
     graph = load(model) if isinstance(model, str | Path) else model
     predictor = Predictor.of(graph, channels, marks=marks)
-    return list(predictor.run(open_data(graph, data, rate_hz)))
+    return list(predictor.run(open_data(graph, data, hints)))
 
 
 def evaluate(

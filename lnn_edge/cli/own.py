@@ -54,20 +54,9 @@ def source_from(
     Raises:
         UsageError: A --channel has no "=", or an option is about recordings that are not given.
     """
-    from lnn_edge.data.readers.reader import Hints
-    from lnn_edge.errors import UsageError
-    from lnn_edge.tasks.own_data import Source
+    from lnn_edge.tasks.own_data import told_source
 
-    if data is None:
-        told = ["--channel"] * bool(channels) + [k for k, v in hints.items() if v is not None]
-        if told:
-            option = told[0] if told[0].startswith("--") else "--" + told[0].replace("_", "-")
-            raise UsageError(
-                f"{option.removesuffix('-hz')} is of own recordings; give --data PATH, or leave it "
-                "out"
-            )
-        return None
-    return Source(data, Hints(**hints), channels_from(channels))
+    return told_source(data, channels_from(channels), hints)
 
 
 def show_feed(feed: Feed, as_json: bool) -> None:

@@ -96,36 +96,24 @@ def command(
     Example: lnn-edge train har-cfc --data walks --label-column activity --fold 0 -o runs/walks
     Example: lnn-edge train ccfc --compress --data-dir data -o runs/ccfc
     """
-    from dataclasses import replace
-
-    from lnn_edge.errors import UsageError
-    from lnn_edge.train.loop import EpochReport
-    from lnn_edge.train.material import of_dataset, of_own, train_on
+    from lnn_edge.train.loop import EpochReport, train
     from lnn_edge.train.own import Asked
-    from lnn_edge.train.recipe import compressed, load_recipe
+    from lnn_edge.train.plan import adjusted, plan_training
 
-    plan = load_recipe(recipe, settings)
-    plan = compressed(plan) if compress else plan
-    plan = replace(plan, training=replace(plan.training, epochs=epochs or plan.training.epochs))
-    plan = replace(plan, preprocessing=preprocessing or plan.preprocessing)
-    source = source_from(data, channels, hints)
-    if source is None:
-        needless = (("--task", task), ("--labels", labels), ("--split folder", split == "folder"))
-        for option, value in needless:
-            if value:
-                raise UsageError(
-                    f"{option} is of own recordings; give --data PATH, or leave it out"
-                )
-        learned = of_dataset(plan, dataset, lead, fold, data_dir)
-    elif dataset is not None:
-        raise UsageError("--dataset and --data both name recordings; give one of them")
-    else:
-        learned = of_own(plan, source, Asked(task or "", labels, lead or ""), split, fold)
-        for line in () if as_json else learned.told:
-            click.echo(line)
+    plan = plan_training(
+        adjusted(recipe, settings, epochs, preprocessing, compress=compress),
+        source_from(data, channels, hints),
+        Asked(task or "", labels, lead or ""),
+        dataset=dataset,
+        data_dir=data_dir,
+        by=split,
+        fold=fold,
+    )
+    for line in () if as_json else plan.told:
+        click.echo(line)
     history = []
     with progress(as_json) as bar:
-        shown = bar.add_task("training", total=plan.training.epochs, note="")
+        shown = bar.add_task("training", total=plan.recipe.training.epochs, note="")
 
         def on_epoch(report: EpochReport) -> None:
             judged = report.validation
@@ -134,12 +122,23 @@ def command(
             bar.update(shown, completed=report.epoch, note=note)
             history.append({"loss": report.loss, "main_f1": judged and judged.main_f1})
 
-        train_on(learned, output, seed=seed, device=device, on_epoch=on_epoch, force=force)
-    count = len(learned.training)
+        train(
+            plan.recipe,
+            plan.training,
+            plan.held_out,
+            output,
+            seed=seed,
+            device=device,
+            on_epoch=on_epoch,
+            force=force,
+            task=plan.task,
+            data=plan.data,
+        )
+    count = len(plan.training)
     if as_json:
         show_json(
             {"model": str(output), "records": count, "epochs": history}
-            | ({"data": learned.data} if learned.data else {})
+            | ({"data": plan.data} if plan.data else {})
         )
         return
     console().print(f"trained on {count} recordings: {output}/model.safetensors")

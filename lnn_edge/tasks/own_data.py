@@ -16,7 +16,7 @@ from lnn_edge.data.open_records import changes_of, find_records, read_records
 from lnn_edge.data.readers.reader import Hints
 from lnn_edge.data.record import Record
 from lnn_edge.data.task_file import propose
-from lnn_edge.errors import DataError
+from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files import tables
 from lnn_edge.files.read import read_toml
 from lnn_edge.tasks.labelled import Labelled
@@ -50,6 +50,29 @@ class Source:
             "hints": {k: v for k, v in told.items() if v is not None},
             "channels": dict(self.channels),
         }
+
+
+def told_source(
+    data: str | Path | None, channels: Mapping[str, str], hints: Mapping[str, Any]
+) -> Source | None:
+    """Return the source that a user tells; None without a path.
+
+    Args:
+        data: The path.
+        channels: See Source.
+        hints: Those of Hints that are told; None is not.
+
+    Raises:
+        UsageError: Something is told about recordings that are not given.
+    """
+    if data is not None:
+        hints = {k: Path(v) if k == "intervals" and v else v for k, v in hints.items()}
+        return Source(Path(data), Hints(**hints), channels)
+    told = ["channel"] * bool(channels) + [k for k, v in hints.items() if v is not None]
+    if told:
+        option = told[0].removesuffix("_hz").replace("_", "-")
+        raise UsageError(f"--{option} is of own recordings; give --data PATH, or leave it out")
+    return None
 
 
 def source_of(data: Mapping[str, Any]) -> Source:

@@ -11,11 +11,11 @@ import numpy as np
 
 from lnn_edge.build.decide import Runner
 from lnn_edge.data.open_records import find_records, read_records
-from lnn_edge.data.readers.reader import Hints
 from lnn_edge.data.record import Channel, Record
 from lnn_edge.errors import DataError
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.tasks.model_input import Fed, feed, live_frame, with_own_events
+from lnn_edge.tasks.own_data import told_source
 from lnn_edge.tasks.predicted import Answer, Predicted
 
 MOST_TOGETHER = 32  # recordings side by side, which is much faster than one by one
@@ -90,23 +90,25 @@ class Predictor:
             yield Predicted(fed, answer, stamps, steps)
 
 
-def open_data(graph: QGraph, data: Any, rate_hz: float | None) -> Iterator[Record]:
+def open_data(graph: QGraph, data: Any, hints: Mapping[str, Any]) -> Iterator[Record]:
     """Yield the recordings of a path, of arrays, or that are recordings already.
 
     Args:
         graph: Whose channels arrays have.
         data: See lnn_edge.predict.
-        rate_hz: Of what does not tell it; None takes the model's for arrays.
+        hints: Those of Hints that are told; of arrays the rate, None is the model's.
 
     Raises:
         DataError: There are none, or one cannot be read.
     """
     if isinstance(data, str | Path):
-        return read_records(find_records(Path(data), Hints(rate_hz=rate_hz)))
+        source = told_source(data, {}, hints)
+        assert source is not None  # since there is a path
+        return read_records(find_records(source.path, source.hints))
     if isinstance(data, Record):
         return iter((data,))
     if isinstance(data, np.ndarray):
-        return _of_array(graph, data, rate_hz)
+        return _of_array(graph, data, hints.get("rate_hz"))
     return iter(data)
 
 

@@ -13,10 +13,12 @@ import torch
 
 import lnn_edge as le
 from lnn_edge.data.mitdb import patient_of
+from lnn_edge.data.readers.reader import Hints
 from lnn_edge.data.resample import to_rate
 from lnn_edge.data.wfdb_folder import wfdb_library
-from lnn_edge.errors import DataError
+from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files.read import read_toml
+from lnn_edge.tasks.feed import Wish
 from lnn_edge.tasks.own_data import Source, load_own
 from lnn_edge.tasks.registry import find_task
 from lnn_edge.train.own import Asked, plan_own
@@ -96,6 +98,24 @@ def test_a_csv_of_three_axes_at_100_hz_becomes_a_proven_model(
     assert judged["trained_on"]["records"] == []
     assert judged["n"] > 0
     assert call("predict", graph, walks / "w0.csv").code == 0
+
+
+def test_the_library_trains_as_the_command_does(walks: Path, walker: Path, tmp_path: Path) -> None:
+    sizes = tuple(word for word in small() if word != "--set")
+    columns = {"label_column": "what", "subject_column": "who"}
+    made = le.train(
+        "har-cfc", to=tmp_path / "m", data=walks, fold=0, epochs=1,
+        settings=("sequence_length=10", *sizes), **columns,
+    )  # fmt: skip
+    assert (made / "model.toml").read_bytes() == (walker / "model.toml").read_bytes()
+    call("quantize", made)
+    said = le.predict(made, walks, label_column="what", subject_column="who")
+    assert [p.name for p in said] == ["w0", "w1", "w2", "w3"]
+    judged = le.evaluate(made, Wish(own=Source(walks, Hints(**columns)))).figures
+    assert judged is not None
+    assert set(judged.classes) == {"rest", "walk"}
+    with pytest.raises(UsageError, match="--label-column is of own recordings; give --data PATH"):
+        le.train("har-cfc", to=tmp_path / "n", label_column="what")
 
 
 def test_the_card_alone_tells_the_task(walks: Path, walker: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from lnn_edge.data.record import Record
 
@@ -33,6 +34,18 @@ class Hints:
     record_column: str | None = None
     annotator: str | None = None
     intervals: Path | None = None
+
+
+class HintOptions(TypedDict, total=False):
+    """Hints as arguments of functions; see Hints."""
+
+    rate_hz: float | None
+    time_column: str | None
+    label_column: str | None
+    subject_column: str | None
+    record_column: str | None
+    annotator: str | None
+    intervals: str | Path | None
 
 
 @dataclass(frozen=True)

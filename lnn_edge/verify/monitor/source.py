@@ -211,7 +211,7 @@ def given(graph: QGraph, data: Any, rate_hz: float | None) -> Source:
     """Return what lnn_edge.monitor takes as data."""
     if data is None:
         return embedded(graph)
-    return recordings(graph, open_data(graph, data, rate_hz), {})
+    return recordings(graph, open_data(graph, data, {"rate_hz": rate_hz}), {})
 
 
 def _address(text: str) -> tuple[str, int]:

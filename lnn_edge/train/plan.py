@@ -1,0 +1,138 @@
+"""What a training learns from and holds out, as the command and the library both choose it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from lnn_edge.data.registry import find_dataset
+from lnn_edge.errors import UsageError
+from lnn_edge.graph.sim.predict import LabelledSignal
+from lnn_edge.tasks.own_data import By, Source, counted, divide, load_own
+from lnn_edge.tasks.recordings import load_labelled
+from lnn_edge.tasks.task import Task
+from lnn_edge.train.own import Asked, plan_own
+from lnn_edge.train.recipe import Preprocessing, Recipe, compressed, load_recipe, task_of_recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training that can begin.
+
+    Attributes:
+        recipe: What to train and how.
+        training: Recordings to learn from.
+        held_out: Those that are watched only.
+        task: Of own recordings; None is the recipe's.
+        data: Of the card: where own recordings are from and what was done to them.
+        told: What a user should read before it begins, a line each.
+    """
+
+    recipe: Recipe
+    training: Sequence[LabelledSignal]
+    held_out: Sequence[LabelledSignal]
+    task: Task | None = None
+    data: Mapping[str, object] = field(default_factory=dict)
+    told: tuple[str, ...] = ()
+
+
+def adjusted(
+    name: str,
+    settings: Sequence[str] = (),
+    epochs: int | None = None,
+    preprocessing: Preprocessing | None = None,
+    *,
+    compress: bool = False,
+) -> Recipe:
+    """Return a recipe with what a user changes in it.
+
+    Args:
+        name: Of a built-in recipe, or a TOML file.
+        settings: KEY=VALUE each.
+        epochs: Instead of the recipe's.
+        preprocessing: Instead of the recipe's.
+        compress: Whether to take the smaller front end.
+
+    Raises:
+        UsageError: There is no such recipe, or a value is wrong.
+    """
+    recipe = load_recipe(name, settings)
+    recipe = compressed(recipe) if compress else recipe
+    training = replace(recipe.training, epochs=epochs or recipe.training.epochs)
+    return replace(recipe, training=training, preprocessing=preprocessing or recipe.preprocessing)
+
+
+def plan_training(
+    recipe: Recipe,
+    source: Source | None,
+    asked: Asked,
+    *,
+    dataset: str | None = None,
+    data_dir: str | None = None,
+    by: By = "subject",
+    fold: int | None = None,
+) -> Plan:
+    """Read what a training needs.
+
+    Args:
+        recipe: See adjusted.
+        source: Own recordings; None takes a data set.
+        asked: About own recordings; of a data set only the lead.
+        dataset: Instead of the recipe's.
+        data_dir: Where data sets are.
+        by: How own recordings are parted.
+        fold: What to hold out; None learns from all.
+
+    Raises:
+        UsageError: Something is asked of own recordings and there are none, or both are given.
+        DataError: The recordings cannot be read, or do not fit the task.
+    """
+    if source is not None and dataset is not None:
+        raise UsageError("--dataset and --data both name recordings; give one of them")
+    if source is not None:
+        return _of_own(recipe, source, asked, by, fold)
+    of_own = (
+        ("--task", asked.task),
+        ("--labels", asked.labels),
+        ("--split folder", by == "folder"),
+    )
+    for option, value in of_own:
+        if value:
+            raise UsageError(f"{option} is of own recordings; give --data PATH, or leave it out")
+    return _of_dataset(recipe, dataset, asked.lead, fold, data_dir)
+
+
+def _of_dataset(
+    recipe: Recipe, dataset: str | None, lead: str, fold: int | None, data_dir: str | None
+) -> Plan:
+    recipe = replace(recipe, dataset=dataset or recipe.dataset, lead=lead or recipe.lead)
+    if not recipe.dataset:
+        raise UsageError(f"recipe {recipe.name} names no data set; give --data PATH")
+    task = task_of_recipe(recipe)
+    split = find_dataset(recipe.dataset).training_split if fold is None else "train"
+    load = partial(load_labelled, recipe.dataset, data_dir, lead=recipe.lead or None, task=task)
+    training = load(split, fold=fold or 0)
+    held_out = () if fold is None else load("validation", fold=fold)
+    return Plan(recipe, training, held_out)
+
+
+def _of_own(recipe: Recipe, source: Source, asked: Asked, by: By, fold: int | None) -> Plan:
+    recipe, task, source = plan_own(recipe, source, asked)
+    own = load_own(source, task)
+    parts = divide(own.recordings, by, fold)
+    data = {
+        **source.document(),
+        "split": by,
+        "subjects": len({r.patient for r in own.recordings}),
+        "changes": own.changes.summary(),
+    }
+    if fold is not None:
+        data["fold"] = fold
+    classes = ", ".join(task.classes)
+    told = (
+        f"task {task.name}: {classes}, at {task.frame.rate_hz:g} Hz of {', '.join(task.leads)}",
+        *own.changes.lines(),
+        counted(parts),
+    )
+    return Plan(recipe, parts.training, parts.held_out, task, data, told)
