@@ -41,19 +41,20 @@ def list_(as_json: bool) -> None:
     \b
     Example: lnn-edge data list
     """
+    from lnn_edge.data.fetch import FETCHABLE, home_of
     from lnn_edge.data.layouts import LAYOUTS
-    from lnn_edge.data.physionet import PUBLISHED
     from lnn_edge.data.readers import READERS
     from lnn_edge.data.registry import DATASETS, GROUP
     from lnn_edge.files.plugins import plugin_names
 
     others = plugin_names(GROUP)
+    homes = [h for name in FETCHABLE if (h := home_of(name)) is not None]
     if as_json:
         sets = [{"name": d.name, "summary": d.summary, "has_seen_it": d.has_seen_it}
                 for d in DATASETS.values()]  # fmt: skip
         sets += [{"name": n, "summary": f"of {package}"} for n, package in others.items()]
         home = [{"fetch": p.name, "summary": p.summary, "licence": p.licence}
-                for p in PUBLISHED.values()]  # fmt: skip
+                for p in homes]  # fmt: skip
         formats = [{"format": r.name, "suffixes": " ".join(r.suffixes), "extra": r.extra}
                    for r in READERS]  # fmt: skip
         show_json([*sets, *home, *formats,
@@ -65,7 +66,7 @@ def list_(as_json: bool) -> None:
     for name, package in others.items():
         entry(name, f"of {package}", [])
     click.echo("recordings that `data fetch` brings too:")
-    for p in PUBLISHED.values():
+    for p in homes:
         entry(p.name, p.summary, [p.licence])
     click.echo("published folders that are read as they are:")
     for a in LAYOUTS:
@@ -119,7 +120,8 @@ def inspect(path: Path, as_toml: bool, as_json: bool, **hints: Any) -> None:
     from lnn_edge.data.task_file import propose
 
     found = inspect_path(path, Hints(**hints))
-    task = propose(found).text()
+    has_subjects = hints["subject_column"] is not None
+    task = propose(found, hints["label_column"] or "value", has_subjects=has_subjects).text()
     if as_json:
         show_json({**found.document(), "task": task})
     elif as_toml:
@@ -143,14 +145,14 @@ def fetch(name: str, data_dir: Path, as_json: bool) -> None:
     Example: lnn-edge data fetch mitdb --data-dir data
     """
     from lnn_edge.data.fetch import fetch as fetch_dataset
-    from lnn_edge.data.physionet import PUBLISHED
+    from lnn_edge.data.fetch import home_of
 
     with progress(as_json) as bar:
         task = bar.add_task(name, total=1, note="")
         folder = fetch_dataset(
             name, data_dir, lambda done, total: bar.update(task, completed=done, total=total)
         )
-    known = PUBLISHED.get(name)
+    known = home_of(name)
     if as_json:
         terms = {"licence": known.licence, "source": known.source} if known else {}
         show_json({"name": name, "folder": str(folder), **terms})

@@ -99,7 +99,7 @@ def _make_model(task: _Task, folder: Path, steps: _Steps, force: bool, as_json: 
     from lnn_edge.files.write import OWN, publish
     from lnn_edge.quantize.trained import quantize_folder
     from lnn_edge.tasks.judge import judge
-    from lnn_edge.tasks.metrics.single_label import integer_scores
+    from lnn_edge.tasks.metrics.single_label import Evaluation, integer_scores
     from lnn_edge.tasks.recordings import load_labelled
     from lnn_edge.train.loop import train
     from lnn_edge.train.recipe import load_recipe
@@ -128,6 +128,7 @@ def _make_model(task: _Task, folder: Path, steps: _Steps, force: bool, as_json: 
             publish(model, files, "demo", last="model.toml", force=force)
         shutil.rmtree(work)
         judged = judge(*integer_scores(graph, test), graph.classes, trained.task)
+        assert isinstance(judged, Evaluation)  # demos decide for classes
         remark(f"integer accuracy {judged.accuracy:.3f} on {judged.n} of the test")
     return model / "model.qgraph"
 

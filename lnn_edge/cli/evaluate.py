@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lnn_edge.tasks.judge import Figures
     from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation
     from lnn_edge.tasks.metrics.single_label import Evaluation
+    from lnn_edge.tasks.metrics.value import ValueEvaluation
     from lnn_edge.train.recipe import Preprocessing
     from lnn_edge.train.verdict import Verdict
 
@@ -146,18 +147,40 @@ def show_verdict(verdict: Verdict) -> None:
         out.print(f"integers by: {WORDS[verdict.engine]}")
 
 
-def main_figure(judged: Figures) -> str:
+def main_figure(judged: Evaluation | FindingsEvaluation) -> str:
     """Return the mean F1, over which classes it is taken, and which are left out."""
     left_out = f" ({', '.join(judged.absent_classes)} cannot be judged here)"
     names = ", ".join(judged.main_classes)
     return f"mean F1 of {names} {judged.main_f1:.4f}{left_out if judged.absent_classes else ''}"
 
 
+def told_figures(judged: Figures) -> str:
+    """Return the figures of any task in a line."""
+    from lnn_edge.tasks.metrics.value import ValueEvaluation
+
+    if isinstance(judged, ValueEvaluation):
+        return told_errors(judged)
+    return f"accuracy {judged.accuracy:.4f}, {main_figure(judged)}"
+
+
+def told_errors(judged: ValueEvaluation) -> str:
+    """Return the errors of a value in a line."""
+    r2 = "not known" if judged.r2 is None else f"{judged.r2:.4f}"
+    unit = f" {judged.unit}" if judged.unit else ""
+    return (
+        f"{judged.name}: mean absolute error {judged.mae:.4g}{unit}, root mean square "
+        f"{judged.rmse:.4g}{unit}, R2 {r2}"
+    )
+
+
 def show_figures(title: str, judged: Figures) -> None:
     """Print figures of any task."""
     from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation
+    from lnn_edge.tasks.metrics.value import ValueEvaluation
 
-    if isinstance(judged, FindingsEvaluation):
+    if isinstance(judged, ValueEvaluation):
+        show_errors(title, judged)
+    elif isinstance(judged, FindingsEvaluation):
         show_findings(title, judged)
     else:
         show_evaluation(title, judged)
@@ -176,6 +199,22 @@ def show_findings(title: str, judged: FindingsEvaluation) -> None:
         f"{main_figure(judged)}, mean AUROC of the same {judged.macro_auroc:.4f}; "
         f"{100 * judged.accuracy:.1f} % of the known findings are right"
     )
+
+
+def show_errors(title: str, judged: ValueEvaluation) -> None:
+    """Print errors of a value on each subject and recording."""
+    out = console()
+    out.print(title)
+    rows = ((judged.subjects, "subject"), (judged.records, "recording"))
+    for named, what in rows:
+        body = [(f.name, f.n, *shown_or_dash(f.mae, f.rmse, f.r2, f.bias)) for f in named]
+        columns = (what, "judged", "MAE", "RMSE", "R2", "mean error")
+        out.print(table(f"{what}s", columns, body))
+    out.print(told_errors(judged))
+    said = ", ".join(f"{k} {lo:.4g} to {hi:.4g}" for k, (lo, hi) in judged.intervals.items())
+    if said:
+        out.print(f"95 % over subjects: {said}")
+    out.print(f"always saying the mean would give root mean square {judged.spread:.4g}")
 
 
 def show_evaluation(title: str, judged: Evaluation) -> None:

@@ -45,7 +45,14 @@ def show(found: Inspection, task: str) -> None:
 
 
 def _count(title: str, columns: tuple[str, ...], rows: Mapping[str, tuple[object, ...]]) -> None:
-    if not rows:
+    from lnn_edge.data.task_file import are_values
+
+    if are_values(rows):
+        numbers = [float(name) for name in rows]
+        console().print(
+            f"{title}: {len(rows):,} different numbers, {min(numbers):g} to {max(numbers):g}"
+        )
+    if not rows or are_values(rows):
         return
     body = [(name, *values) for name, values in list(rows.items())[:_MOST_ROWS]]
     console().print(table(title, columns, body))

@@ -19,8 +19,10 @@ from lnn_edge.cli.output import (
 from lnn_edge.cli.own import own_options, source_from
 
 if TYPE_CHECKING:
-    from lnn_edge.tasks.own_data import By
+    from lnn_edge.tasks.own_split import By
     from lnn_edge.train.recipe import Preprocessing
+
+_WATCHED = {"main_f1": "F1", "mae": "mean absolute error"}
 
 
 @click.command(name="train")
@@ -117,10 +119,11 @@ def command(
 
         def on_epoch(report: EpochReport) -> None:
             judged = report.validation
+            figure, value = judged.main if judged else ("main_f1", None)
             note = f"loss {report.loss:.3f}"
-            note += f", validation F1 {judged.main_f1:.3f}" if judged else ""
+            note += f", validation {_WATCHED[figure]} {value:.3f}" if judged else ""
             bar.update(shown, completed=report.epoch, note=note)
-            history.append({"loss": report.loss, "main_f1": judged and judged.main_f1})
+            history.append({"loss": report.loss, figure: value})
 
         train(
             plan.recipe,

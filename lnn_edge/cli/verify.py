@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lnn_edge.cli import FAILED, show_error
-from lnn_edge.cli.evaluate import main_figure
+from lnn_edge.cli.evaluate import told_figures
 from lnn_edge.cli.leads import lead_option
 from lnn_edge.cli.output import (
     console,
@@ -180,6 +180,6 @@ def show_verification(result: Verification) -> None:
         out.print("no accuracy: the recordings are generated and the model learned from others")
     if result.judged:
         j = result.judged
-        out.print(f"accuracy {j.accuracy:.4f}, {main_figure(j)}, on {j.n} judged")
+        out.print(f"{told_figures(j)}, on {j.n} judged")
         if result.trained_on:
             out.print(result.trained_on.sentence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import tomli_w
@@ -12,6 +13,7 @@ from lnn_edge.data.inspection import ChannelFacts, Inspection
 
 WINDOW_S = 2.56  # of a decision on frames, as in UCI HAR
 MOST_CLASSES = 64
+MOST_NUMBERS = 20  # different ones that may be numbers of classes
 HALF_SCALE = 16384
 _NO_LABELS = "No labels were found: name their column or file, then complete [labels]."
 
@@ -34,12 +36,18 @@ class Proposal:
         return lines + tomli_w.dumps(self.document)
 
 
-def propose(found: Inspection) -> Proposal:
+def propose(found: Inspection, value: str = "value", *, has_subjects: bool = False) -> Proposal:
     """Propose a task: frame, decisions on events or frames, classes, kind of labels, split.
 
     Beats, where marks have their symbols, are events of the AAMI classes; other marks are events
     of their symbols; intervals are labels of samples; a label or several of a record are its own.
-    The rate is that of most records, the channels those that most records have.
+    Labels that are numbers, of a fraction or of more than MOST_NUMBERS kinds, are a value. The rate
+    is that of most records, the channels those that most records have.
+
+    Args:
+        found: See inspect.
+        value: What a value would be called.
+        has_subjects: Whether a user told where it stands who was recorded.
     """
     rate = next(iter(found.rates))
     remarks = [f"Proposed from {found.path} ({found.format}); check it, above all the classes."]
@@ -49,13 +57,13 @@ def propose(found: Inspection) -> Proposal:
             + ", ".join(f"{r:g} Hz ({n})" for r, n in found.rates.items() if r != rate)
             + "."
         )
-    if all(r.subject == r.name for r in found.records):
+    if not has_subjects and all(r.subject == r.name for r in found.records):
         remarks.append("Nothing says who was recorded: each record counts as a subject.")
     most = max(c.records for c in found.channels)
     channels = [c for c in found.channels if c.records == most]
     if most < len(found.records):
         remarks.append(f"{len(found.records) - most} records lack channels of this frame.")
-    labels, decision, said = _labels(found, rate)
+    labels, decision, said = _labels(found, rate, value)
     document: dict[str, object] = {
         "format": 1,
         "frame": {
@@ -79,9 +87,15 @@ def _channel(found: ChannelFacts) -> dict[str, object]:
 
 
 def _labels(
-    found: Inspection, rate: float
+    found: Inspection, rate: float, value: str
 ) -> tuple[dict[str, object], dict[str, object], list[str]]:
     """Return [labels], [decide] and remarks."""
+    window = max(2, round(WINDOW_S * rate))
+    frames: dict[str, object] = {"on": "frames", "window": window, "hop": max(1, window // 2)}
+    spoken = [*found.symbols, *found.intervals]
+    if are_values(spoken or list(found.labels)):
+        labels: dict[str, object] = {"kind": "value", "classes": [value], "unit": ""}
+        return labels, frames if spoken else {"on": "record"}, []
     beats = [s for s in found.symbols if s in CLASS_OF or s in UNSCORED]
     more = []
     if found.symbols:
@@ -94,7 +108,7 @@ def _labels(
                 more.append(f"Marks of no class: {' '.join(left)}.")
             classes = [c for c in CLASSES if c in scored.values()]
             unscored = [s for s in beats if s in UNSCORED]
-            labels: dict[str, object] = {
+            labels = {
                 "kind": "event",
                 "classes": classes,
                 "map": scored,
@@ -103,13 +117,21 @@ def _labels(
             return labels, {"on": "events"}, more
         return _plain("event", list(found.symbols)), {"on": "events"}, more + _many(found.symbols)
     if found.intervals:
-        window = max(2, round(WINDOW_S * rate))
-        decision: dict[str, object] = {"on": "frames", "window": window, "hop": max(1, window // 2)}
-        return _plain("sample", list(found.intervals)), decision, _many(found.intervals)
+        return _plain("sample", list(found.intervals)), frames, _many(found.intervals)
     if found.labels:
         kind = "multi-label" if found.most_labels > 1 else "record"
         return _plain(kind, sorted(found.labels)), {"on": "record"}, _many(found.labels)
     return {"kind": "", "classes": []}, {"on": "frames"}, [_NO_LABELS]
+
+
+def are_values(labels: Iterable[str]) -> bool:
+    """Return whether labels are numbers that are measured, and no numbers of classes."""
+    try:
+        numbers = [float(label) for label in labels]
+    except ValueError:
+        return False
+    whole = all(number.is_integer() for number in numbers)
+    return bool(numbers) and (len(numbers) > MOST_NUMBERS or not whole)
 
 
 def _plain(kind: str, names: list[str]) -> dict[str, object]:

@@ -199,7 +199,7 @@ def _quantize(
     """Return the graph, and what it holds of elapsed time and of the tensors inside."""
     network, card = trained.network, trained.card
     metadata = {
-        "classes": list(network.classes),
+        **({} if trained.task.is_value else {"classes": list(network.classes)}),
         **facts_of(trained),
         "weights_sha256": card.weights_sha256,
         "network": card.recipe.network,

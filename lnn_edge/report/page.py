@@ -37,6 +37,7 @@ from lnn_edge.report.words import (
     time_words,
     verdict,
 )
+from lnn_edge.tasks.judged_output import judged_output
 from lnn_edge.tasks.metrics.single_label import Evaluation
 from lnn_edge.tasks.recordings import chosen_lead
 
@@ -217,7 +218,7 @@ def _accuracy(report: Report) -> Iterator[Html]:
         )
         return
     if judged is None:
-        classes = ", ".join(report.project.graph.classes) or "values"
+        classes = ", ".join(judged_output(report.project.graph).classes) or "values"
         lead = chosen_lead(report.project.graph.metadata)
         classes += f" from lead {lead}" if lead else ""
         yield paragraph(

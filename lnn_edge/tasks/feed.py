@@ -11,7 +11,8 @@ from lnn_edge.errors import DataError, UsageError
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import LabelledSignal
 from lnn_edge.tasks.model_input import live_frame
-from lnn_edge.tasks.own_data import OwnData, Source, load_chosen, proposed_task
+from lnn_edge.tasks.own_data import Source, proposed_task
+from lnn_edge.tasks.own_records import OwnData, load_chosen
 from lnn_edge.tasks.recordings import chosen_lead, load_labelled
 from lnn_edge.tasks.registry import task_of, task_of_model
 from lnn_edge.tasks.task import Task

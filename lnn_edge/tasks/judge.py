@@ -1,4 +1,4 @@
-"""Which figures fit a task: one class per decision or record, or several findings per record."""
+"""Which figures fit a task: a class or a value per decision or record, or several findings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from lnn_edge.graph.sim.predict import DecisionSequence
 from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation, evaluate_findings
 from lnn_edge.tasks.metrics.single_label import Evaluation, evaluate_scores
+from lnn_edge.tasks.metrics.value import ValueEvaluation, evaluate_values
 from lnn_edge.tasks.task import Task
 
-Figures = Evaluation | FindingsEvaluation
+Figures = Evaluation | FindingsEvaluation | ValueEvaluation
 
 
 def judge(
@@ -22,11 +23,11 @@ def judge(
     task: Task | None,
     resamples: int = 0,
 ) -> Figures:
-    """Compare scores with labels, see evaluate_scores and evaluate_findings.
+    """Compare scores with labels, see evaluate_scores, evaluate_findings and evaluate_values.
 
     Args:
         sequences: Decisions with labels.
-        scores: (D, classes) of each.
+        scores: (D, classes) of each; values in their unit.
         classes: Names.
         task: Of the model; None takes each decision as one of a class.
         resamples: Bootstrap samples of patients for the intervals.
@@ -37,8 +38,10 @@ def judge(
     if task is not None and task.is_multi_label:
         return evaluate_findings(sequences, scores, classes, resamples)
     rare = () if task is None else task.rare
-    if task is not None and task.labels == "record":
+    if task is not None and task.decide == "record":
         sequences, scores = _of_records(sequences, scores)
+    if task is not None and task.is_value:
+        return evaluate_values(sequences, scores, task.classes[0], task.unit, resamples)
     return evaluate_scores(sequences, scores, classes, resamples, rare)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,12 @@ from lnn_edge.errors import DataError
 from lnn_edge.tasks.task import Task
 
 NOT_SCORED = -1  # a label of no class
+
+
+def is_told(labels: np.ndarray) -> np.ndarray:
+    """Return which labels say something: classes from 0 on, values that are numbers."""
+    told: np.ndarray = np.isfinite(labels) if labels.dtype.kind == "f" else labels >= 0
+    return told
 
 
 def match_events(
@@ -120,13 +127,15 @@ class Labelled:
         """Labels as they are told, int8 indices into the classes, or NOT_SCORED.
 
         (B,) of events; (N,) of samples; () of a record; or (classes,) of several labels: 1
-        present, 0 absent, -1 unknown.
+        present, 0 absent, -1 unknown. Values are float64, NaN where none is told.
         """
         kind = self.task.labels
         if kind == "event":
             return np.array([self._class(m.symbol) for m in self._marks], np.int8)
         if kind == "sample":
             return self._of_samples()
+        if kind == "value":
+            return self._of_values()
         mine = [self.task.class_of(label) for label in self.record.labels]
         if kind == "record":
             return np.array(next((c for c in mine if c is not None), NOT_SCORED), np.int8)
@@ -137,12 +146,13 @@ class Labelled:
         )
 
     def labels_at(self, stamps: np.ndarray) -> np.ndarray:
-        """Return the labels by which decisions at ascending stamps are judged, int64.
+        """Return the labels by which decisions at ascending stamps are judged, int64 or float64.
 
         Of events, a stamp belongs to the nearest one within the task's tolerance, and to each
         event its nearest stamp. Of samples, a mark of a class stands for the stretch before it and
         is judged by the last decision in it; without such marks every decision is judged as it is
-        learned. What stands for nothing is NOT_SCORED.
+        learned. Of values, the one that holds at the stamp. What stands for nothing is NOT_SCORED,
+        or NaN.
         """
         if self.task.labels == "event":
             labels = np.full(len(stamps), NOT_SCORED, np.int64)
@@ -152,10 +162,12 @@ class Labelled:
             return labels
         if self.task.labels == "sample":
             return self._of_stretches(stamps) if self._stretches else self.targets_at(stamps)
+        if self.task.is_value:
+            return self.labels[stamps] if self.labels.ndim else np.full(len(stamps), self.labels)
         return np.tile(self.labels.astype(np.int64), (len(stamps), *(1,) * self.labels.ndim))
 
     def targets_at(self, stamps: np.ndarray) -> np.ndarray:
-        """Return the labels to learn, int64: of samples, only what has held for a while."""
+        """Return the labels to learn: of samples, only what has held for a while."""
         if self.task.labels != "sample":
             return self.labels_at(stamps)
         settling = round(self.task.settling_s * self.record.rate_hz)
@@ -164,7 +176,12 @@ class Labelled:
         return np.where(earlier == now, now, NOT_SCORED)
 
     def count(self) -> dict[str, int]:
-        """Count what is judged, per class; of events, Q are those of none."""
+        """Count what is judged, per class; of events, Q are those of none.
+
+        Of values, the samples that have one.
+        """
+        if self.task.is_value:
+            return {self.classes[0]: int(np.isfinite(self.labels).sum())}
         if self.task.is_multi_label:
             found = np.flatnonzero(self.labels == 1)
         elif self._stretches:
@@ -177,7 +194,7 @@ class Labelled:
         return counts | {"Q": int((found == NOT_SCORED).sum())}
 
     def left_out(self) -> dict[str, int]:
-        """Count marks and labels of no class by their names."""
+        """Count marks and labels of no class, or that are no number, by their names."""
         task, record = self.task, self.record
         names: list[str]
         if task.labels == "event":
@@ -186,6 +203,13 @@ class Labelled:
             names = [i.label for i in record.intervals]
         else:
             names = list(record.labels)
+        if task.is_value:
+            told = (
+                record.labels
+                if task.decide == "record"
+                else (*(m.symbol for m in record.marks), *(i.label for i in record.intervals))
+            )
+            return dict(Counter(n for n in told if not math.isfinite(task.value_of(n))))
         return dict(Counter(name for name in names if task.class_of(name) is None))
 
     @cached_property
@@ -209,6 +233,29 @@ class Labelled:
         for interval in self.record.intervals:
             labels[interval.first : interval.last + 1] = self._class(interval.label)
         return labels
+
+    def _of_values(self) -> np.ndarray:
+        """Return what intervals say, and marks of the stretch before them; of a record its label.
+
+        A mark stands for the samples since the one before it, no more than the task's stretch.
+        """
+        record, task = self.record, self.task
+        if task.decide == "record":
+            told = (v for label in record.labels if math.isfinite(v := task.value_of(label)))
+            return np.array(next(told, math.nan))
+        values = np.full(len(self.frames), math.nan)
+        longest = round(task.stretch_s * record.rate_hz) or len(values)
+        after = 0
+        for mark in record.marks:
+            value = task.value_of(mark.symbol)
+            if math.isfinite(value):
+                values[max(after, mark.sample + 1 - longest) : mark.sample + 1] = value
+                after = mark.sample + 1
+        for interval in record.intervals:
+            value = task.value_of(interval.label)
+            if math.isfinite(value):
+                values[interval.first : interval.last + 1] = value
+        return values
 
     def _of_stretches(self, stamps: np.ndarray) -> np.ndarray:
         labels = np.full(len(stamps), NOT_SCORED, np.int64)

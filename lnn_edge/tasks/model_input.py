@@ -12,6 +12,7 @@ from lnn_edge.data.record import Channel, Record
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.tasks.beats.find_beats import find_beats
+from lnn_edge.tasks.judged_output import judged_output
 from lnn_edge.tasks.registry import task_of
 
 _R_PEAK = "R peak"  # events that can be found
@@ -83,7 +84,8 @@ def _frame(graph: QGraph, names: tuple[str, ...], rate_hz: float) -> Frame:
 def takes_recordings(graph: QGraph) -> bool:
     """Return whether a model is fed samples of recordings of its task, and not real values."""
     contract = graph.contract
-    return bool(graph.classes) and (contract.task is not None or contract.adc_gain is not None)
+    is_known = contract.task is not None or contract.adc_gain is not None
+    return is_known and bool(judged_output(graph).classes)
 
 
 def with_own_events(graph: QGraph) -> QGraph:

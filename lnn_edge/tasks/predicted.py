@@ -26,17 +26,21 @@ class Answer:
         outputs: The parts of its output vector.
         classes: Names of the scores, () where no part is scores.
         is_multi_label: Whether each class is decided by itself.
+        value: Name of the value; "" where the model's task is no value.
     """
 
     outputs: tuple[Output, ...]
     classes: tuple[str, ...]
     is_multi_label: bool
+    value: str = ""
 
     @classmethod
     def of(cls, graph: QGraph) -> Answer:
         """Return that of a model."""
         task = task_of(graph.metadata)
-        return cls(graph.outputs, graph.classes, task is not None and task.is_multi_label)
+        is_multi_label = task is not None and task.is_multi_label
+        value = task.classes[0] if task is not None and task.is_value else ""
+        return cls(graph.outputs, graph.classes, is_multi_label, value)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -47,7 +51,7 @@ class Answer:
         if output.kind == "scores" and self.classes:
             return self.classes
         if output.size == 1:
-            return (output.name,)
+            return (self.value or output.name,)
         return tuple(f"{output.name}_{i}" for i in range(output.size))
 
     def real(self, steps: np.ndarray) -> np.ndarray:

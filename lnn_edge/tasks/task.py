@@ -5,6 +5,7 @@ A task is data. Networks and augmentations, which need torch, are named and foun
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -14,11 +15,11 @@ from lnn_edge.data.frame import Frame
 from lnn_edge.errors import DataError
 
 Decide = Literal["events", "frames", "record"]
-LabelKind = Literal["event", "sample", "record", "multi-label"]
+LabelKind = Literal["event", "sample", "record", "multi-label", "value"]
 KINDS: dict[Decide, tuple[LabelKind, ...]] = {
     "events": ("event",),
-    "frames": ("sample",),
-    "record": ("record", "multi-label"),
+    "frames": ("sample", "value"),
+    "record": ("record", "multi-label", "value"),
 }
 """Kinds of labels by what models decide on."""
 
@@ -78,9 +79,10 @@ class Task:
         decide: On what it decides: an event, frames at equal distances, or frames whose mean
             score stands for the record.
         labels: Kind of the labels; see KINDS.
-        classes: What it tells apart.
+        classes: What it tells apart; of a value its name alone.
         map: Mark or label of a recording -> class; one that is a class itself needs no entry.
         unscored: Marks that are events too, and of no class.
+        unit: Of a value; "" for a number without one.
         rare: Classes too rare for a stable figure: the main figure leaves them out.
         tolerance_s: Largest distance between an event and a decision that stands for it.
         settling_s: How long the label must have held before a decision learns from it.
@@ -106,6 +108,7 @@ class Task:
     map: Mapping[str, str] = field(default_factory=dict)
     unscored: tuple[str, ...] = ()
     rare: tuple[str, ...] = ()
+    unit: str = ""
     tolerance_s: float = 0.15
     settling_s: float = 0.0
     stretch_s: float = 0.0
@@ -118,7 +121,15 @@ class Task:
 
     def __post_init__(self) -> None:
         """Check what all users of a task rely on."""
-        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+        if self.is_value and (len(self.classes) != 1 or self.map or self.unscored):
+            raise DataError(
+                f"task {self.name} has labels of kind value and the classes "
+                f"{', '.join(self.classes) or 'none'}; there must be one, the name of the value, "
+                "and no map"
+            )
+        if self.unit and not self.is_value:
+            raise DataError(f"task {self.name} has classes, which have no unit; leave it out")
+        if not self.is_value and len(set(self.classes)) != max(len(self.classes), 2):
             raise DataError(
                 f"task {self.name} has the classes {', '.join(self.classes) or 'none'}; it must "
                 "have at least two and their names must differ"
@@ -141,6 +152,11 @@ class Task:
         return self.labels == "multi-label"
 
     @property
+    def is_value(self) -> bool:
+        """Whether models estimate a number, and decide for no class."""
+        return self.labels == "value"
+
+    @property
     def leads(self) -> tuple[str, ...]:
         """Names of the channels."""
         return tuple(c.name for c in self.frame.channels)
@@ -149,6 +165,13 @@ class Task:
         """Return the index of the class of a mark or label; None where it is of no class."""
         name = self.map.get(label, label)
         return self.classes.index(name) if name in self.classes else None
+
+    def value_of(self, label: str) -> float:
+        """Return the number that a label says; NaN where it says none."""
+        try:
+            return float(label)
+        except ValueError:
+            return math.nan
 
     def is_event(self, mark: str) -> bool:
         """Return whether a mark is an event on which models decide, of a class or of none."""

@@ -47,6 +47,7 @@ class _Labels:
     map: dict[str, str] = field(default_factory=dict)
     unscored: tuple[str, ...] = ()
     rare: tuple[str, ...] = ()
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ def task_of_document(values: object, where: str, name: str = "") -> Task:
         labels.map,
         labels.unscored,
         labels.rare,
+        labels.unit,
         decide.tolerance_s,
         decide.settling_s,
         decide.stretch_s,
@@ -152,6 +154,7 @@ def document_of(task: Task) -> dict[str, Any]:
             "map": dict(task.map),
             "unscored": list(task.unscored),
             "rare": list(task.rare),
+            **({"unit": task.unit} if task.is_value else {}),
         },
         "words": _told(task.words),
     }

@@ -17,6 +17,7 @@ from lnn_edge.errors import DataError
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, chunks
 from lnn_edge.nn.model import AbstractStreamNet
+from lnn_edge.tasks.labelled import is_told
 from lnn_edge.tasks.metrics.single_label import check_classes
 from lnn_edge.train.checkpoint import in_real_units, prepare
 from lnn_edge.train.recipe import Recipe
@@ -29,7 +30,7 @@ class Examples:
     Attributes:
         names: Of all recordings, those that are too short among them.
         patients: Who was recorded, each once.
-        labels: (D, ...) int64 of all decisions.
+        labels: (D, ...) int64 of all decisions, or (D,) float64 of values.
         starts: First decision of each recording.
         counts: Decisions of each.
         values: Integers of the network's inputs by name, (D, *shape) each, mapped from disk.
@@ -112,7 +113,7 @@ def _check_labels(labels: list[np.ndarray], classes: Sequence[str], recipe: Reci
             f"no recording holds {recipe.training.sequence_length} decisions, the recipe's "
             "sequence_length; use longer recordings or a shorter sequence"
         )
-    if not any((each >= 0).any() for each in labels):
+    if not any(is_told(each).any() for each in labels):
         raise DataError(f"nothing has a label of {', '.join(classes)}; there is nothing to learn")
 
 

@@ -7,11 +7,12 @@ import math
 import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 import torch
+from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from lnn_edge import __version__
@@ -36,6 +37,7 @@ from lnn_edge.train.checkpoint import (
 )
 from lnn_edge.train.losses import make_loss, unlearned
 from lnn_edge.train.recipe import Recipe, task_of_recipe
+from lnn_edge.train.value_scale import ValueScale
 
 GRADIENT_LIMIT = 1.0
 WARM_UP = 0.15  # part of the cycle in which the learning rate rises
@@ -106,12 +108,15 @@ def train(
         task = task or task_of_recipe(recipe)
         network = make_network(recipe.network, recipe.model, task).to(device)
         examples = make_examples(network, training, recipe, folder)
+        scale = ValueScale.of(examples.labels, network) if task.is_value else None
+        if scale is not None:
+            examples = replace(examples, labels=scale.learned(examples.labels))
         held_out = prepare(network, validation, recipe.preprocessing)
         names = examples.names, tuple(s.name for s in held_out)
         classes = unlearned(examples.labels, recipe.training, network.classes)
         told = document_of(task), dict(data)
         card = ModelCard(__version__, seed, "", *names, recipe, classes, examples.patients, *told)
-        run = _Run(recipe, network, examples, task)
+        run = _Run(recipe, network, examples, task, scale)
         for epoch in range(run.resume(folder, card, force), recipe.training.epochs):
             torch.manual_seed(seed * 1000 + epoch + 1)
             loss = run.epoch()
@@ -122,7 +127,7 @@ def train(
                 )
             run.save(folder, card, epoch + 1)
             on_epoch(EpochReport(epoch + 1, recipe.training.epochs, loss, run.judge(held_out)))
-        network.load_state_dict(run.average)
+        network.load_state_dict(run.said())
         network.cpu().eval()
         card = save_trained(folder, network, card, force=force)
         (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -133,9 +138,15 @@ class _Run:
     """State of a training: network, optimiser, schedule and the average of the weights."""
 
     def __init__(
-        self, recipe: Recipe, network: AbstractStreamNet, examples: Examples, task: Task
+        self,
+        recipe: Recipe,
+        network: AbstractStreamNet,
+        examples: Examples,
+        task: Task,
+        scale: ValueScale | None,
     ) -> None:
         self.recipe, self.network, self.examples, self.task = recipe, network, examples, task
+        self.scale = scale
         plan = recipe.training
         whole = plan.batch_size * plan.sequence_length
         self.steps = max(1, len(examples.labels) // whole)
@@ -157,12 +168,16 @@ class _Run:
         self.network.train()
         return sum(self._step() for _ in range(self.steps)) / self.steps
 
+    def said(self) -> dict[str, Tensor]:
+        """Return the averaged weights, of a value so that they say it in its unit."""
+        return dict(self.average) if self.scale is None else self.scale.said(self.average)
+
     def judge(self, held_out: list[DecisionSequence]) -> Figures | None:
         """Evaluate the averaged weights."""
         if not held_out:
             return None
         current = {k: v.clone() for k, v in self.network.state_dict().items()}
-        self.network.load_state_dict(self.average)
+        self.network.load_state_dict(self.said())
         scores = float_scores(self.network.cpu(), held_out)
         self.network.load_state_dict(current)
         self.network.to(self.device)

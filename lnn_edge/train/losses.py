@@ -1,8 +1,9 @@
-"""What training minimises: one class per decision, or several findings."""
+"""What training minimises: one class per decision, several findings, or errors of a value."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -19,14 +20,16 @@ def make_loss(labels: Tensor, plan: Training, classes: Sequence[str]) -> Loss:
     """Return the loss of a batch of scores (B, T, C) and labels.
 
     Args:
-        labels: Of all examples, to weight what is rare: classes (D,), or findings (D, C) in 1, 0
-            and -1 for unknown.
+        labels: Of all examples, to weight what is rare: classes (D,); findings (D, C) in 1, 0
+            and -1 for unknown; or float values (D,) of mean 0 and variance 1, NaN for unknown.
         plan: Weights and smoothing.
         classes: Names.
 
     Raises:
         UsageError: The plan names something else than a class.
     """
+    if labels.is_floating_point():
+        return partial(_squared_error, burn_in=plan.burn_in)
     if labels.ndim == 2:
         return _findings_loss(labels, plan)
     return _class_loss(labels, plan, classes)
@@ -40,12 +43,22 @@ def unlearned(labels: Tensor, plan: Training, classes: Sequence[str]) -> tuple[s
         plan: Which classes count as another one.
         classes: Names.
     """
+    if labels.is_floating_point():
+        return ()
     if labels.ndim == 2:
         told = (labels > 0).any(0)
     else:
         merged = _merged(plan, classes)[labels[labels >= 0]]
         told = torch.bincount(merged, minlength=len(classes)) > 0
     return tuple(name for name, is_told in zip(classes, told.tolist(), strict=True) if not is_told)
+
+
+def _squared_error(values: Tensor, labels: Tensor, burn_in: int) -> Tensor:
+    """Return the mean squared error of values (B, T, 1) whose label is known."""
+    values, labels = values[:, burn_in:, 0], labels[:, burn_in:]
+    known = torch.isfinite(labels)
+    error = (values - torch.where(known, labels, 0)) * known
+    return error.square().sum() / known.sum().clamp(min=1)
 
 
 def _findings_loss(labels: Tensor, plan: Training) -> Loss:

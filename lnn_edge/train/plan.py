@@ -9,7 +9,9 @@ from functools import partial
 from lnn_edge.data.registry import find_dataset
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.sim.predict import LabelledSignal
-from lnn_edge.tasks.own_data import By, Source, counted, divide, load_own
+from lnn_edge.tasks.own_data import Source
+from lnn_edge.tasks.own_records import load_own
+from lnn_edge.tasks.own_split import By, counted, divide
 from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.tasks.task import Task
 from lnn_edge.train.own import Asked, plan_own
@@ -120,11 +122,11 @@ def _of_dataset(
 def _of_own(recipe: Recipe, source: Source, asked: Asked, by: By, fold: int | None) -> Plan:
     recipe, task, source = plan_own(recipe, source, asked)
     own = load_own(source, task)
-    parts = divide(own.recordings, by, fold)
+    parts = divide(own, by, fold)
     data = {
         **source.document(),
         "split": by,
-        "subjects": len({r.patient for r in own.recordings}),
+        "subjects": len({f.subject for f in own.facts}),
         "changes": own.changes.summary(),
     }
     if fold is not None:
@@ -135,4 +137,4 @@ def _of_own(recipe: Recipe, source: Source, asked: Asked, by: By, fold: int | No
         *own.changes.lines(),
         counted(parts),
     )
-    return Plan(recipe, parts.training, parts.held_out, task, data, told)
+    return Plan(recipe, parts.training.recordings, parts.held_out.recordings, task, data, told)

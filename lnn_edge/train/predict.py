@@ -14,6 +14,7 @@ from lnn_edge.graph.sim.predict import DecisionSequence, run_records
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.tasks.beats.find_beats import with_detector
+from lnn_edge.tasks.judged_output import judged_output
 from lnn_edge.tasks.predicted import Predicted
 from lnn_edge.train.checkpoint import float_scores, load_trained
 
@@ -32,7 +33,7 @@ class FloatModel:
     def __init__(self, folder: Path, graph: QGraph) -> None:
         self._folder, self._network = folder, load_trained(folder).network
         self._front = _front(self._network, graph)
-        if self._network.classes != graph.classes:
+        if self._network.classes != judged_output(graph).classes:
             raise DataError(_differ(folder))
 
     def beside(self, predicted: Predicted) -> Predicted:

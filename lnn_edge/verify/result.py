@@ -17,6 +17,7 @@ from lnn_edge.files.write import write_whole
 from lnn_edge.graph.output import Output
 from lnn_edge.tasks.judge import Figures
 from lnn_edge.tasks.learned import Overlap
+from lnn_edge.tasks.metrics.value import ValueEvaluation
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,19 @@ class OutputCheck:
         """Return JSON values."""
         checked = {"mismatches": self.mismatches, "float_error": self.float_error}
         return {**asdict(self.output), **checked}
+
+
+def _figures(judged: Figures | None) -> dict[str, object]:
+    """Return what verify.json says of accuracy: of classes, or of a value."""
+    of_classes = None if isinstance(judged, ValueEvaluation) else judged
+    return {
+        "accuracy": of_classes and of_classes.accuracy,
+        "macro_f1": of_classes and of_classes.macro_f1,
+        "classes": of_classes and {n: asdict(f) for n, f in of_classes.classes.items()},
+        "main_classes": of_classes and list(of_classes.main_classes),
+        "absent_classes": of_classes and list(of_classes.absent_classes),
+        "value": judged.to_json() if isinstance(judged, ValueEvaluation) else None,
+    }
 
 
 @dataclass(frozen=True)
@@ -198,7 +212,6 @@ class Verification:
     def to_json(self) -> dict[str, object]:
         """Return the document of verify.json."""
         counts = asdict(self.counts) if self.counts else None
-        judged = self.judged
         return {
             "link": self.link,
             "passed": self.passed,
@@ -216,11 +229,7 @@ class Verification:
             "instructions_per_step": counts if self.clock_source == "instructions" else None,
             "cycles_per_step": counts if self.clock_source == "dwt" else None,
             "counts_samples": self.counts_samples,
-            "accuracy": judged and judged.accuracy,
-            "macro_f1": judged and judged.macro_f1,
-            "classes": {n: asdict(f) for n, f in judged.classes.items()} if judged else None,
-            "main_classes": judged and list(judged.main_classes),
-            "absent_classes": judged and list(judged.absent_classes),
+            **_figures(self.judged),
             "trained_on": self.trained_on and self.trained_on.to_json(),
             "is_invented": self.is_invented,
             "float_error": self.float_error,

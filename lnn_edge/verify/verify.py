@@ -22,6 +22,7 @@ from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.tasks.judge import Figures
 from lnn_edge.tasks.judge import judge as judge_scores
+from lnn_edge.tasks.judged_output import judged_output
 from lnn_edge.tasks.learned import is_invented, learned_by_graph, overlap
 from lnn_edge.tasks.registry import task_of
 from lnn_edge.verify.device import open_device, preset_of
@@ -238,8 +239,9 @@ def label_judge(graph: QGraph, recordings: Sequence[LabelledSignal]) -> Judge:
 
     Recordings of another task are not judged.
     """
-    names, decided, task = graph.classes, graph.scores, task_of(graph.metadata)
-    if decided is None or any(r.classes[: len(names)] != names for r in recordings):
+    output, task = judged_output(graph), task_of(graph.metadata)
+    names = output.classes
+    if output.output is None or any(r.classes[: len(names)] != names for r in recordings):
         return lambda _: None
 
     def judge(runs: Sequence[Sequence[ResultRecord]]) -> Figures | None:
@@ -251,7 +253,7 @@ def label_judge(graph: QGraph, recordings: Sequence[LabelledSignal]) -> Judge:
             sequences.append(DecisionSequence(name, patient, stamps, labels, {}))
             shape = (len(run), graph.output.size)
             outputs = np.array([r.outputs for r in run], np.int64).reshape(shape)
-            scores.append(decided.part(outputs))
+            scores.append(output.part(outputs))
         try:
             return judge_scores(sequences, scores, names, task)
         except DataError:  # too few labels for a figure; the bits are proved all the same

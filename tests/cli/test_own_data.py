@@ -19,7 +19,8 @@ from lnn_edge.data.wfdb_folder import wfdb_library
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files.read import read_toml
 from lnn_edge.tasks.feed import Wish
-from lnn_edge.tasks.own_data import Source, load_own
+from lnn_edge.tasks.own_data import Source
+from lnn_edge.tasks.own_records import load_own
 from lnn_edge.tasks.registry import find_task
 from lnn_edge.train.own import Asked, plan_own
 from lnn_edge.train.recipe import load_recipe

@@ -112,7 +112,7 @@ def test_a_task_file_gives_channels_rate_and_classes(tmp_path: Path) -> None:
         ({"labels": {"kind": "sample", "classes": ["a"]}}, "at least two"),
         ({"labels": {"kind": "sample", "classes": ["a", "a"]}}, "must differ"),
         ({"labels": {**GESTURE["labels"], "map": {"w": "vawe"}}}, "maps to 'vawe'"),  # type: ignore[dict-item]
-        ({"labels": {**GESTURE["labels"], "kind": "value"}}, "kind must be .*, not 'value'"),  # type: ignore[dict-item]
+        ({"labels": {**GESTURE["labels"], "kind": "number"}}, "kind must be .*, not 'number'"),  # type: ignore[dict-item]
         ({"freme": 1}, "unknown key 'freme'"),
     ],
 )

@@ -71,6 +71,11 @@ class FindingsEvaluation:
         """The main figure."""
         return self.macro_f1
 
+    @property
+    def main(self) -> tuple[str, float]:
+        """Name and value of the figure that is watched."""
+        return "main_f1", self.main_f1
+
     def to_json(self) -> dict[str, object]:
         """Return JSON values."""
         return asdict(self)

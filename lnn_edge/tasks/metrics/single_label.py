@@ -12,6 +12,7 @@ from lnn_edge.build.decide import Decisions, decide
 from lnn_edge.errors import DataError
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
+from lnn_edge.tasks.judged_output import judged_output
 
 RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)
@@ -77,11 +78,19 @@ class Evaluation:
         """Return JSON values."""
         return asdict(self)
 
+    @property
+    def main(self) -> tuple[str, float]:
+        """Name and value of the figure that is watched."""
+        return "main_f1", self.main_f1
+
 
 def integer_scores(
     graph: QGraph, recordings: Sequence[LabelledSignal]
 ) -> tuple[list[DecisionSequence], list[np.ndarray]]:
-    """Run an integer model over recordings; return the decisions and their scores (D, classes)."""
+    """Run an integer model over recordings; return the decisions and their scores (D, classes).
+
+    A value is returned in its unit.
+    """
     decided, scores = decided_scores(graph, recordings)
     return decided.sequences, scores
 
@@ -90,11 +99,10 @@ def decided_scores(
     graph: QGraph, recordings: Sequence[LabelledSignal]
 ) -> tuple[Decisions, list[np.ndarray]]:
     """Do the same, and tell what ran the model."""
-    check_classes(graph.classes, recordings)
-    decided = decide(graph, recordings)
-    assert graph.scores is not None  # since it has classes
-    part, name = graph.scores.part, graph.output.name
-    return decided, [part(s.values[name]) for s in decided.sequences]
+    judged = judged_output(graph)
+    check_classes(judged.classes, recordings)
+    decided, name = decide(graph, recordings), graph.output.name
+    return decided, [judged.part(s.values[name]) for s in decided.sequences]
 
 
 def check_classes(classes: Sequence[str], recordings: Sequence[LabelledSignal]) -> None:

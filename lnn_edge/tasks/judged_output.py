@@ -1,0 +1,40 @@
+"""Which part of a model's outputs is compared with labels: scores of classes, or a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lnn_edge.graph.output import Output
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.tasks.registry import task_of
+
+
+@dataclass(frozen=True)
+class JudgedOutput:
+    """What of a model's output vector is compared with labels.
+
+    Attributes:
+        classes: Of the scores; of a value its name; none where nothing can be judged.
+        output: Where they lie; None where nothing can be judged.
+        is_value: Whether it is a value, which is judged in its unit.
+    """
+
+    classes: tuple[str, ...]
+    output: Output | None
+    is_value: bool = False
+
+    def part(self, outputs: np.ndarray) -> np.ndarray:
+        """Return integer scores (D, classes), or values (D, 1) in their unit."""
+        assert self.output is not None  # since it has classes
+        steps = self.output.part(outputs)
+        return self.output.dequantize(steps) if self.is_value else steps
+
+
+def judged_output(graph: QGraph) -> JudgedOutput:
+    """Return what of a model's outputs is compared with labels."""
+    task = task_of(graph.metadata)
+    if task is not None and task.is_value and not graph.classes and graph.output.size == 1:
+        return JudgedOutput(task.classes, graph.outputs[0], is_value=True)
+    return JudgedOutput(graph.classes, graph.scores)
