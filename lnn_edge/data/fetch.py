@@ -1,4 +1,4 @@
-"""Brings data sets into a folder: downloads MIT-BIH with wfdb, generates the synthetic set."""
+"""Brings data sets into a folder: each from its home, or generated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from io import StringIO
 from pathlib import Path
 
 from lnn_edge.data import mitdb, synthetic
-from lnn_edge.data.physionet import PUBLISHED, fetch_published
+from lnn_edge.data.archive import ARCHIVES, fetch_archive
+from lnn_edge.data.physionet import PUBLISHED, Home, fetch_published
 from lnn_edge.data.wfdb_folder import ANNOTATOR, read_record, wfdb_library
 from lnn_edge.errors import DataError
 from lnn_edge.files.lock import alone_in
@@ -17,7 +18,7 @@ from lnn_edge.files.write import write_together
 
 HOME = "https://physionet.org/content/mitdb/1.0.0/"
 _SUFFIXES = ("dat", ANNOTATOR, "hea")
-FETCHABLE = (mitdb.NAME, *PUBLISHED, synthetic.NAME)
+FETCHABLE = (mitdb.NAME, *PUBLISHED, *ARCHIVES, synthetic.NAME)
 OnRecord = Callable[[int, int], None]
 
 
@@ -27,7 +28,7 @@ def fetch(name: str, data_dir: Path, on_record: OnRecord = lambda done, total: N
     Args:
         name: One of FETCHABLE.
         data_dir: Where the folder NAME is made.
-        on_record: Called with (records or files done, those in all) after each.
+        on_record: Called with (records, files or bytes done, those in all) after each.
 
     Raises:
         DataError: There is nothing to fetch of that name, or no network, or no room.
@@ -38,7 +39,14 @@ def fetch(name: str, data_dir: Path, on_record: OnRecord = lambda done, total: N
         return fetch_mitdb(data_dir / mitdb.NAME, on_record)
     if name in PUBLISHED:
         return fetch_published(PUBLISHED[name], data_dir / name, on_record)
+    if name in ARCHIVES:
+        return fetch_archive(ARCHIVES[name], data_dir / name, on_record)
     raise DataError(f"{name!r} cannot be fetched; take one of {', '.join(FETCHABLE)}")
+
+
+def home_of(name: str) -> Home | None:
+    """Return where a data set is published and under which terms; None where that is not told."""
+    return PUBLISHED.get(name) or ARCHIVES.get(name)
 
 
 def fetch_mitdb(folder: Path, on_record: OnRecord = lambda done, total: None) -> Path:

@@ -51,9 +51,10 @@ def find_records(path: Path, hints: Hints = Hints()) -> Found:  # noqa: B008
         DataError: There is nothing that a reader knows.
     """
     if path.is_dir():
-        layout = next((a for a in LAYOUTS if a.is_it(path)), None)
-        if layout is not None:
-            return Found(layout.name, layout.entries(path, hints), {})
+        for place in (path, *_only_folder(path)):  # archives often hold a folder of everything
+            layout = next((a for a in LAYOUTS if a.is_it(place)), None)
+            if layout is not None:
+                return Found(layout.name, layout.entries(place, hints), {})
         return _in_folder(path, hints)
     if not path.is_file():
         raise DataError(f"{path} is not there; give a file or a folder of recordings")
@@ -134,6 +135,13 @@ def _wfdb(folder: Path, headers: list[Path], hints: Hints) -> Found:
         headers = [p for p in headers if p not in parts]
     reader = wfdb_record.READER
     return Found(reader.name, tuple(_entry(reader, p, folder, hints) for p in headers), {})
+
+
+def _only_folder(folder: Path) -> list[Path]:
+    """Return the folder in a folder that holds no other."""
+    with os.scandir(folder) as items:
+        found = [Path(i.path) for i in items if i.is_dir() and not i.name.startswith(".")]
+    return found if len(found) == 1 else []
 
 
 def _files(folder: Path) -> list[Path]:

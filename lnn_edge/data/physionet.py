@@ -18,18 +18,15 @@ from lnn_edge.files.write import write_together
 SUMS = "SHA256SUMS.txt"
 RETRIES = 2  # of a download that broke off or has another sum
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]?(\S+)")
-_NAME = re.compile(r"\w[\w.-]*")
-_WANTED = (".hea", ".dat", ".atr")
-_LISTS = ("RECORDS", "ANNOTATORS")
 
 
 @dataclass(frozen=True)
-class Published:
-    """A data set at its home.
+class Home:
+    """Where a data set is published.
 
     Attributes:
         name: Of the folder it goes to.
-        home: Address of its folder, with a slash at the end.
+        home: Address of its folder, with a slash at the end, or of its archive.
         summary: One line.
         licence: Short name.
         source: Who to cite.
@@ -40,6 +37,17 @@ class Published:
     summary: str
     licence: str
     source: str
+
+
+@dataclass(frozen=True)
+class Published(Home):
+    """A folder of PhysioNet.
+
+    Attributes:
+        wanted: Pattern of the files that are brought, by their paths in it.
+    """
+
+    wanted: str = r"\w[\w.-]*\.(hea|dat|atr)|RECORDS|ANNOTATORS"
 
 
 PUBLISHED = {
@@ -58,6 +66,38 @@ PUBLISHED = {
             "MIT-BIH Noise Stress Test Database, ECGs with noise added, and the noise",
             "ODC-By 1.0",
             "Moody, Muldrow and Mark 1984; Goldberger et al. 2000; doi 10.13026/C2HS3T",
+        ),
+        Published(
+            "ecg-arrhythmia",
+            "https://physionet.org/files/ecg-arrhythmia/1.0.0/",
+            "Chapman-Shaoxing and Ningbo, 45,152 12-lead ECGs of ten seconds, 5 GB",
+            "CC BY 4.0",
+            "Zheng et al. 2020; Goldberger et al. 2000; doi 10.13026/wgex-er52",
+            r"WFDBRecords/\d\d/\d{3}/JS\d{5}\.(hea|mat)|ConditionNames_SNOMED-CT\.csv",
+        ),
+        Published(
+            "challenge-2021",
+            "https://physionet.org/files/challenge-2021/1.0.3/",
+            "PhysioNet/CinC Challenge 2021, 88,253 12-lead ECGs of eight sources, 11 GB",
+            "CC BY 4.0",
+            "Reyna et al. 2021; Goldberger et al. 2000; doi 10.13026/34va-7q14",
+            r"training/[\w-]+/g\d+/\w+\.(hea|mat)",
+        ),
+        Published(
+            "challenge-2012",
+            "https://physionet.org/files/challenge-2012/1.0.0/",
+            "PhysioNet/CinC Challenge 2012, 12,000 stays in intensive care",
+            "ODC-By 1.0",
+            "Silva et al. 2012; Goldberger et al. 2000",
+            r"set-[abc]/\d+\.txt|Outcomes-[abc]\.txt",
+        ),
+        Published(
+            "ptbxl",
+            "https://physionet.org/files/ptb-xl/1.0.3/",
+            "PTB-XL, 21,799 12-lead ECGs of ten seconds at 500 Hz",
+            "CC BY 4.0",
+            "Wagner et al. 2020; Goldberger et al. 2000; doi 10.13026/kfzx-aw45",
+            r"records500/\d{5}/\d{5}_hr\.(hea|dat)|ptbxl_database\.csv|scp_statements\.csv",
         ),
     )
 }
@@ -118,11 +158,7 @@ def _sums(published: Published, text: bytes) -> dict[str, str]:
     """Return the sums of the files that are wanted, by name."""
     rows = (_LINE.fullmatch(line) for line in text.decode("utf-8", "replace").splitlines())
     sums = {row[2]: row[1] for row in rows if row is not None}
-    wanted = {
-        name: digest
-        for name, digest in sums.items()
-        if _NAME.fullmatch(name) and (name.endswith(_WANTED) or name in _LISTS)
-    }
+    wanted = {name: digest for name, digest in sums.items() if re.fullmatch(published.wanted, name)}
     if not wanted:
         raise DataError(f"{published.home}{SUMS} lists no recording; try again later")
     return wanted

@@ -14,7 +14,11 @@ DATA_VARIABLE = "LNN_EDGE_DATA"
 
 
 def find_folder(
-    name: str, data_dir: Path | None, is_it: Callable[[Path], bool], contents: str
+    name: str,
+    data_dir: Path | None,
+    is_it: Callable[[Path], bool],
+    contents: str,
+    subfolders: Sequence[str] = (),
 ) -> Path:
     """Find the folder of a data set: DIR/NAME, or DIR itself; None takes LNN_EDGE_DATA.
 
@@ -23,6 +27,7 @@ def find_folder(
         data_dir: DIR.
         is_it: Returns whether a folder is the one.
         contents: What it holds, for the message.
+        subfolders: Of DIR, where they have other names than the data set.
 
     Raises:
         DataError: There is none.
@@ -31,7 +36,7 @@ def find_folder(
     if not place:
         raise DataError(f"no folder given for {name}; give --data-dir or set {DATA_VARIABLE}")
     given = Path(place)
-    for folder in (given / name, given):
+    for folder in (*(given / place for place in subfolders or (name,)), given):
         if is_it(folder):
             return folder
     raise DataError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from lnn_edge.data import (
     cpsc2018,
     embedded,
+    hapt_cache,
     mitdb,
     ptbxl,
     synthetic,
@@ -303,7 +304,7 @@ DATASETS = {
         uci_har.SPLITS,
         uci_har.FOLD_COUNT,
         _in_any_folder(uci_har.names_of),
-        uci_har.locate,
+        hapt_cache.locate,
         uci_har.read,
         uci_har.list_names,
         task="activity",

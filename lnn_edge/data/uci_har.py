@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.data.published import check_split, find_folder
+from lnn_edge.data.published import check_split
 from lnn_edge.data.record import Channel, Interval, Mark, Record
 from lnn_edge.errors import DataError
 from lnn_edge.files.archives import members_of
@@ -26,16 +26,16 @@ UNITS = ("g",) * 3 + ("rad/s",) * 3
 ACC_STEPS_PER_G = 720.0
 GYRO_STEPS_PER_RAD_S = 1 / 0.00030543
 STEPS = (ACC_STEPS_PER_G,) * 3 + (GYRO_STEPS_PER_RAD_S,) * 3  # per unit; gravity is in acc
-WINDOW = 128  # samples of an official window, 2.56 s, half of it shared with the next one
+WINDOW = 128  # samples of an official window, 2.56 s
+HOP = 64  # from one to the next, in a segment of one activity
 TEST_SUBJECTS = (2, 4, 9, 10, 12, 13, 18, 20, 24)
 TRAINING_SUBJECTS = tuple(s for s in range(1, 31) if s not in TEST_SUBJECTS)
 FOLD_COUNT = 4
 SPLITS = ("develop", "train", "validation", "test", "all")
 # Subject of each run, runs counted from 1: subject 10 made three, everybody else two.
 SUBJECT_OF_RUN = tuple(s for s in range(1, 31) for _ in range(3 if s == 10 else 2))
-_FILES = ("hapt_raw.npz", "hapt_windows.npz")
+FILE = "hapt_raw.npz"
 _RAW = ("acc", "gyro", "exp_id", "exp_user", "exp_offset", "segments")
-_WINDOWS = ("start", "label", "exp")
 
 
 def subjects_of(split: str, fold: int = 0) -> tuple[int, ...]:
@@ -82,7 +82,7 @@ def list_names(folder: Path) -> tuple[str, ...]:
     Raises:
         DataError: The files are damaged.
     """
-    return tuple(name_of(int(n)) for n in _read(folder / _FILES[0], ("exp_id",))["exp_id"])
+    return tuple(name_of(int(n)) for n in _read(folder / FILE, ("exp_id",))["exp_id"])
 
 
 def read(folder: Path, names: Sequence[str]) -> tuple[Record, ...]:
@@ -93,24 +93,10 @@ def read(folder: Path, names: Sequence[str]) -> tuple[Record, ...]:
     Raises:
         DataError: The files are damaged.
     """
-    raw = _read(folder / _FILES[0], _RAW)
-    windows = _read(folder / _FILES[1], _WINDOWS)
-    _check(folder, raw, windows)
+    raw = _read(folder / FILE, _RAW)
+    _check(folder, raw)
     index = {name_of(int(n)): i for i, n in enumerate(raw["exp_id"])}
-    return tuple(_run(raw, windows, index[name]) for name in names)
-
-
-def locate(data_dir: Path | None) -> Path:
-    """Find the folder of the files: DIR/uci_har, or DIR itself; None takes LNN_EDGE_DATA.
-
-    Raises:
-        DataError: There is none.
-    """
-    return find_folder(NAME, data_dir, _holds_files, " and ".join(_FILES))
-
-
-def _holds_files(folder: Path) -> bool:
-    return all((folder / file).is_file() for file in _FILES)
+    return tuple(_run(raw, index[name]) for name in names)
 
 
 def _read(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -121,28 +107,34 @@ def _read(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         raise DataError(f"{path} is damaged or no HAPT file ({error}); fetch it again") from None
 
 
-def _check(folder: Path, raw: dict[str, np.ndarray], windows: dict[str, np.ndarray]) -> None:
+def _check(folder: Path, raw: dict[str, np.ndarray]) -> None:
     samples, ends = len(raw["acc"]), raw["exp_offset"]
     fits = raw["acc"].shape == raw["gyro"].shape == (samples, 3) and ends[-1] == samples
     fits = fits and len(ends) == len(raw["exp_id"]) + 1 == len(raw["exp_user"]) + 1
-    fits = fits and len(windows["start"]) == len(windows["label"]) == len(windows["exp"])
+    fits = fits and raw["segments"].ndim == 2 and raw["segments"].shape[1] >= 5
     if not (fits and raw["acc"].dtype == raw["gyro"].dtype == np.int16):
         raise DataError(f"{folder}: the arrays do not fit each other; fetch the files again")
 
 
-def _run(raw: dict[str, np.ndarray], windows: dict[str, np.ndarray], index: int) -> Record:
+def _run(raw: dict[str, np.ndarray], index: int) -> Record:
+    """Return a run; its official windows lie HOP apart in each segment, from its start on."""
     number = int(raw["exp_id"][index])
     begin, end = (int(e) for e in raw["exp_offset"][index : index + 2])
-    intervals = [
-        Interval(int(first) - begin, int(last) - begin - 1, CLASSES[activity - 1])
-        for run, _subject, activity, first, last in raw["segments"][:, :5]
+    segments = [
+        (int(first) - begin, int(end) - begin, int(activity) - 1)
+        for run, _subject, activity, first, end in raw["segments"][:, :5]
         if run == number and activity <= len(CLASSES)
     ]
-    chosen = (windows["exp"] == number) & (windows["label"] <= len(CLASSES))
+    intervals = [Interval(first, end - 1, CLASSES[activity]) for first, end, activity in segments]
+    windows = [
+        (start, activity)
+        for first, end, activity in segments
+        for start in range(first, end - WINDOW + 1, HOP)
+    ]
+    starts, labels = np.array(windows, np.int64).reshape(-1, 2).T
     frames = np.concatenate((raw["acc"][begin:end], raw["gyro"][begin:end]), axis=1)
-    starts = windows["start"][chosen].astype(np.int64) - begin
     subject = int(raw["exp_user"][index])
-    return run_of(name_of(number), subject, frames, intervals, starts, windows["label"][chosen] - 1)
+    return run_of(name_of(number), subject, frames, intervals, starts, labels)
 
 
 def run_of(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from lnn_edge.data import uci_har
+from lnn_edge.data import hapt_cache, uci_har
 from lnn_edge.data.inspection import inspect
 from lnn_edge.data.open_records import find_records, read_records
 from lnn_edge.data.readers import wfdb_record
@@ -88,7 +88,7 @@ def test_raw_data_of_hapt(tmp_path: Path) -> None:
 
 @needs_mitdb
 def test_a_real_run_written_as_raw_data_is_the_run(tmp_path: Path) -> None:
-    folder = uci_har.locate(Path(os.environ[DATA_VARIABLE]))
+    folder = hapt_cache.locate(Path(os.environ[DATA_VARIABLE]))
     with np.load(folder / "hapt_raw.npz") as raw:
         end = int(raw["exp_offset"][1])
         acc, gyro = raw["acc"][:end] / 720, raw["gyro"][:end] * 0.00030543
@@ -97,6 +97,12 @@ def test_a_real_run_written_as_raw_data_is_the_run(tmp_path: Path) -> None:
     write_raw(tmp_path, acc, gyro, text)
     (record,) = read_records(find_records(tmp_path))
     assert np.allclose(record.samples, np.hstack([acc, gyro]), atol=1e-8)
+    with np.load(hapt_cache.locate(tmp_path) / uci_har.FILE) as packed:  # by the reader of texts
+        for name, scale in (("acc", 720), ("gyro", 1 / 0.00030543)):
+            assert np.array_equal(packed[name], np.rint((acc, gyro)[name == "gyro"] * scale))
+        assert np.array_equal(packed["segments"][:, 3:], [r[3:] for r in rows])
+    (run,) = uci_har.read(tmp_path, ["run01"])
+    assert np.array_equal(run.samples[:, :3], np.rint(acc * 720))
     assert [(i.first, i.last + 1) for i in record.intervals] == [(r[3], r[4]) for r in rows]
 
 
@@ -110,6 +116,7 @@ def test_labels_of_cpsc_2018_stand_in_the_headers(tmp_path: Path) -> None:
         ("A0001", ("RBBB", "AF")),
         ("A1001", ("12345",)),
     ]
+    assert all(r.unknown == ("SB", "ST") for r in read_records(found))
 
 
 @needs_mitdb

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -144,4 +145,22 @@ def test_the_list_says_whose_reader_never_saw_the_real_set() -> None:
     assert "EDF (.edf)" in said or "EDF" in said
     listed = call_json("data", "list")
     assert {"CinC 2017"} <= {x.get("layout") for x in listed if x.get("has_seen_it")}
-    assert {"svdb", "nstdb"} == {x["fetch"] for x in listed if "fetch" in x}
+    homes = {x["fetch"]: x["licence"] for x in listed if "fetch" in x}
+    assert {"svdb", "nstdb", "ecg-arrhythmia", "challenge-2021", "challenge-2012", "ptbxl",
+            "cinc2017", "hapt", "uci-har", "pamap2", "opportunity", "person-activity",
+            "speech-commands"} == set(homes)  # fmt: skip
+    assert all(homes.values())
+
+
+def test_wanted_files_of_subfolders_are_known_by_their_paths() -> None:
+    def wants(name: str, path: str) -> bool:
+        return re.fullmatch(PUBLISHED[name].wanted, path) is not None
+
+    assert wants("svdb", "800.hea")
+    assert not wants("svdb", "sub/800.hea")
+    assert wants("ecg-arrhythmia", "WFDBRecords/01/010/JS00001.mat")
+    assert wants("challenge-2021", "training/ptb-xl/g1/HR00001.hea")
+    assert not wants("challenge-2021", "training/../g1/HR00001.hea")
+    assert wants("challenge-2012", "set-a/132539.txt")
+    assert wants("ptbxl", "records500/00000/00001_hr.dat")
+    assert not wants("ptbxl", "records100/00000/00001_lr.dat")

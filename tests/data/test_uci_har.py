@@ -43,16 +43,10 @@ def write_small(folder: Path, **changes: np.ndarray) -> None:
         "exp_id": np.array([1, 3], np.int16),
         "exp_user": np.array([1, 2], np.int16),
         "exp_offset": np.array([0, 400, 700]),
-        "segments": np.array([[1, 1, 1, 10, 200], [1, 1, 7, 200, 260], [3, 2, 4, 420, 690]]),
-    }
-    windows = {
-        "start": np.array([10, 74, 420, 200]),
-        "label": np.array([1, 1, 4, 7], np.uint8),
-        "exp": np.array([1, 1, 3, 1], np.uint8),
+        "segments": np.array([[1, 1, 1, 10, 202], [1, 1, 7, 202, 260], [3, 2, 4, 420, 690]]),
     }
     folder.mkdir(parents=True)
     np.savez(folder / "hapt_raw.npz", **{k: changes.get(k, v) for k, v in raw.items()})
-    np.savez(folder / "hapt_windows.npz", **{k: changes.get(k, v) for k, v in windows.items()})
 
 
 def test_runs_are_cut_where_the_experiments_end(tmp_path):
@@ -61,10 +55,10 @@ def test_runs_are_cut_where_the_experiments_end(tmp_path):
     assert (first.name, first.patient, len(first.frames)) == ("run01", "subject01", 400)
     assert (second.name, second.patient, len(second.frames)) == ("run03", "subject02", 300)
     assert second.frames[0].tolist() == [1200, 1201, 1202, -1200, -1201, -1202]
-    assert set(first.labels[10:200]) == {0}
-    assert set(first.labels[200:]) == {NOT_SCORED}  # the transition is no class
+    assert set(first.labels[10:202]) == {0}
+    assert set(first.labels[202:]) == {NOT_SCORED}  # the transition is no class
     assert windows_of(first) == ([10, 74], [0, 0])
-    assert windows_of(second) == ([20], [3])
+    assert windows_of(second) == ([20, 84, 148], [3, 3, 3])
     assert set(second.labels[20:290]) == {3}
 
 
@@ -91,7 +85,7 @@ def test_an_unknown_split_is_refused(split, fold):
 
 
 def test_missing_files_are_named(tmp_path, monkeypatch):
-    with pytest.raises(DataError, match=r"hapt_raw\.npz and hapt_windows\.npz"):
+    with pytest.raises(DataError, match=r"hapt_raw\.npz or RawData"):
         load_runs(tmp_path)
     monkeypatch.delenv("LNN_EDGE_DATA", raising=False)
     with pytest.raises(DataError, match="--data-dir"):
@@ -113,7 +107,7 @@ def test_a_truncated_file_is_named(tmp_path, kept):
         {"gyro": np.zeros((699, 3), np.int16)},
         {"acc": np.zeros((700, 3))},
         {"exp_offset": np.array([0, 400, 699])},
-        {"label": np.array([1, 1], np.uint8)},
+        {"segments": np.zeros((3, 4), np.int16)},
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(tmp_path, change):
@@ -149,18 +143,19 @@ def test_runs_belong_to_the_subjects_of_the_table(tmp_path):
 def test_an_official_window_is_judged_by_the_last_decision_in_it(tmp_path):
     write_small(tmp_path / "uci_har")
     first, second = load_runs(tmp_path)
-    stamps = np.arange(63, 300, 16)  # windows end at 137 and 201 (walking), 147 (sitting)
+    # windows end at 137 and 201 (walking), 147, 211 and 275 (sitting)
+    stamps = np.arange(63, 300, 16)
     judged = {t: c for t, c in zip(stamps, first.labels_at(stamps), strict=True) if c >= 0}
     assert judged == {127: 0, 191: 0}
     judged = {t: c for t, c in zip(stamps, second.labels_at(stamps), strict=True) if c >= 0}
-    assert judged == {143: 3}
+    assert judged == {143: 3, 207: 3, 271: 3}
     assert set(first.labels_at(np.array([300]))) == {NOT_SCORED}
 
 
 def test_nothing_is_learned_right_after_a_change(tmp_path):
     write_small(tmp_path / "uci_har")
     first, _ = load_runs(tmp_path)
-    assert first.targets_at(np.array([10, 41, 42, 199, 200])).tolist() == [-1, -1, 0, 0, -1]
+    assert first.targets_at(np.array([10, 41, 42, 201, 202])).tolist() == [-1, -1, 0, 0, -1]
 
 
 @needs_data

@@ -65,7 +65,7 @@ def _counts(path: Path, columns: int) -> np.ndarray:
     return table.astype(np.int64)
 
 
-def _names(folder: Path) -> dict[int, str]:
+def read_names(folder: Path) -> dict[int, str]:
     """Read activity_labels.txt: a number and a name a line."""
     path = folder / "activity_labels.txt"
     try:
@@ -85,7 +85,7 @@ def _windows(folder: Path, hints: Hints) -> tuple[Entry, ...]:
 
 def _read_windows(folder: Path, part: str) -> Iterator[Record]:
     """Yield runs: windows of a subject that share their halves, joined."""
-    names = _names(folder)
+    names = read_names(folder)
     place = folder / part
     signals = [_numbers(place / "Inertial Signals" / f"{s}_{part}.txt", _WINDOW) for s in _SIGNALS]
     labels = _counts(place / f"y_{part}.txt", 1)[:, 0]
@@ -126,7 +126,7 @@ def _raw(folder: Path, hints: Hints) -> tuple[Entry, ...]:
 
 
 def _read_raw(folder: Path, path: Path, experiment: str, user: str) -> Iterator[Record]:
-    names = _names(folder)
+    names = read_names(folder)
     acc = _numbers(path, 3)
     gyro = _numbers(path.with_name(path.name.replace("acc_", "gyro_")), 3)
     if len(acc) != len(gyro):

@@ -35,7 +35,7 @@ _NO_NUMBERS = (*words.LABEL, *words.SUBJECT, *words.RECORD)
 
 
 @dataclass(frozen=True)
-class Layout:
+class TextLayout:
     """How a text file is a table.
 
     Attributes:
@@ -64,7 +64,7 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
         DataError: The file is missing, damaged, too large, or no table of numbers.
     """
     layout = find_layout(path)
-    frame = _frame(path, layout)
+    frame = read_table(path, layout)
     changes = Changes()
     renamed = sum(a != b for a, b in zip(layout.names, frame.columns, strict=True))
     changes = changes.also(
@@ -75,7 +75,7 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
     yield from records_of_table(str(path), name, frame, layout.units, hints, changes)
 
 
-def find_layout(path: Path) -> Layout:
+def find_layout(path: Path) -> TextLayout:
     """Look at the first lines of a file.
 
     Raises:
@@ -102,7 +102,7 @@ def find_layout(path: Path) -> Layout:
     names = cells[0] if heads else [f"channel_{i}" for i in range(1, len(cells[0]) + 1)]
     units = [c.strip("'\" []()") for c in cells[1]] if heads == 2 else []
     told = (*units, *("" for _ in names))[: len(names)]
-    return Layout(encoding, delimiter, decimal, quote, notes + heads, tuple(names), told)
+    return TextLayout(encoding, delimiter, decimal, quote, notes + heads, tuple(names), told)
 
 
 def _beginning(path: Path) -> tuple[str, str]:
@@ -162,7 +162,7 @@ def _is_units(row: list[str]) -> bool:
     return all(len(c) <= 16 for c in row) and not any(_NUMBER.match(c) for c in row)
 
 
-def _frame(path: Path, layout: Layout) -> pd.DataFrame:
+def read_table(path: Path, layout: TextLayout) -> pd.DataFrame:
     """Read all rows."""
     import pandas as pd
 

@@ -1,9 +1,7 @@
-"""WFDB folders with labels of whole records: CinC 2017 and CPSC-2018 as PhysioNet has it.
+"""CinC 2017: single-lead ECGs with a label each, as PhysioNet distributes them.
 
-CinC 2017: REFERENCE.csv without a header, `record,label`, beside the records;
-https://physionet.org/content/challenge-2017/1.0.0/. CPSC-2018: cpsc_2018/g1/A0001.hea and so on,
-each with a comment `#Dx:` of SNOMED CT codes; https://physionet.org/content/challenge-2021/1.0.3/;
-codes and names after dx_mapping_scored.csv of the Challenge (Perez Alday et al. 2020).
+REFERENCE.csv without a header, `record,label`, beside the records;
+https://physionet.org/content/challenge-2017/1.0.0/.
 """
 
 from __future__ import annotations
@@ -22,17 +20,6 @@ from lnn_edge.errors import DataError
 
 _REFERENCE = "REFERENCE.csv"
 CINC2017_LABELS = {"N": "normal", "A": "AF", "O": "other", "~": "noise"}
-CPSC2018_LABELS = {
-    "426783006": "normal",
-    "164889003": "AF",
-    "270492004": "1dAVb",
-    "164909002": "LBBB",
-    "59118001": "RBBB",
-    "284470004": "PAC",
-    "164884008": "PVC",
-    "429622005": "STD",
-    "164931005": "STE",
-}
 
 
 def _is_cinc2017(folder: Path) -> bool:
@@ -71,28 +58,6 @@ def _labelled(path: Path, hints: Hints, label: str) -> Iterator[Record]:
         yield replace(record, labels=(label,))
 
 
-def _is_cpsc2018(folder: Path) -> bool:
-    place = _cpsc_place(folder)
-    return any(place.glob("g?/A????.hea"))
-
-
-def _cpsc_place(folder: Path) -> Path:
-    """Return the folder of g1, g2 ...; it may be named, or be inside training/."""
-    places = (folder / "cpsc_2018", folder / "training" / "cpsc_2018")
-    return next((p for p in places if p.is_dir()), folder)
-
-
-def _cpsc2018(folder: Path, hints: Hints) -> tuple[Entry, ...]:
-    headers = sorted(_cpsc_place(folder).glob("g?/A????.hea"))
-    return tuple(Entry(p.stem, partial(_diagnosed, p, hints)) for p in headers)
-
-
-def _diagnosed(path: Path, hints: Hints) -> Iterator[Record]:
-    """Name the codes of a record; one that is not of the nine classes keeps its number."""
-    for record in wfdb_record.read(path, path.stem, hints):
-        yield replace(record, labels=tuple(CPSC2018_LABELS.get(c, c) for c in record.labels))
-
-
 CINC2017 = Layout(
     "CinC 2017",
     "8,528 hand-held ECGs of one lead with four classes",
@@ -100,12 +65,4 @@ CINC2017 = Layout(
     _cinc2017,
     has_seen_it=True,
     licence="ODC-By",
-)
-CPSC2018 = Layout(
-    "CPSC-2018 of PhysioNet",
-    "6,877 12-lead ECGs with nine findings, labels in the headers",
-    _is_cpsc2018,
-    _cpsc2018,
-    has_seen_it=False,
-    licence="CC BY",
 )

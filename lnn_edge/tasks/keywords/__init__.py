@@ -1,0 +1,1 @@
+"""Which of 35 words a second of sound holds."""
