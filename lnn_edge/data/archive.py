@@ -218,7 +218,7 @@ def _write_all(members: Iterator[tuple[str, int, IO[bytes]]], place: Path) -> No
         if total > MOST_BYTES or count > MOST_FILES:
             raise ValueError(f"it holds over {MOST_BYTES:,} bytes or {MOST_FILES:,} files")
         if not parts or any(p in ("..", "/") or "\\" in p or p[0] == "/" for p in parts):
-            raise ValueError(f"it holds {name[:60]!r}, which is no name inside it")
+            raise ValueError(f"it holds {name[:60]!r}, which lies outside of it")
         path = place.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:

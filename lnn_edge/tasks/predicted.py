@@ -26,7 +26,7 @@ class Answer:
         outputs: The parts of its output vector.
         classes: Names of the scores, () where no part is scores.
         is_multi_label: Whether each class is decided by itself.
-        value: Name of the value; "" where the model's task is no value.
+        value: Name of the value; "" where the task has classes.
     """
 
     outputs: tuple[Output, ...]

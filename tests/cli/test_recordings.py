@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lnn_edge.data.fetch import FETCHABLE
 from lnn_edge.data.registry import DATA_VARIABLE
 from lnn_edge.data.wfdb_writer import WfdbRecord, write_record
 from lnn_edge.graph.file import load_graph
@@ -239,7 +240,7 @@ def test_what_cannot_be_fetched_is_named(tmp_path: Path) -> None:
     file.write_text("no folder")
     with untouched(tmp_path):
         said = refusal(call("data", "fetch", "excerpts", "--data-dir", tmp_path))
-        assert said == "'excerpts' cannot be fetched; take one of mitdb, svdb, nstdb, synthetic"
+        assert said == f"'excerpts' cannot be fetched; take one of {', '.join(FETCHABLE)}"
         said = refusal(call("data", "fetch", "synthetic", "--data-dir", file))
     assert said.endswith("; give a writable one with --data-dir")
 

@@ -177,8 +177,8 @@ def test_person_activity(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("010-000-024-033", "010-000-024-034", "'010-000-024-034' in row 1 is no tag"),
-        ("lying down", "flying", "'flying' in row 4 is no activity"),
+        ("010-000-024-033", "010-000-024-034", "column tag holds '010-000-024-034' in row 1"),
+        ("lying down", "flying", "column activity holds 'flying' in row 4"),
         ("1.8924", "left", "column y holds numbers, and 'left'"),
         ("633790226052091205", "633790226050091205", "times of A01 go back by 0.172"),
     ],
@@ -234,7 +234,7 @@ def test_challenge_2012(tmp_path: Path) -> None:
     assert column["Height"] == column["Height_measured"] == [0, 0, 0]
     assert column["dt"] == pytest.approx([0, 7 / 60, 1.5])
     path.write_text(STAY.replace("HR,73", "HR,fast"))
-    with pytest.raises(DataError, match="'00:07,HR,fast', which is no measurement"):
+    with pytest.raises(DataError, match="'00:07,HR,fast', which is not a measurement"):
         read(tmp_path, "Challenge 2012")
     (tmp_path / "Outcomes-a.txt").write_text(OUTCOME.replace("132539", "132540"))
     with pytest.raises(DataError, match="tells no outcome of 132539"):

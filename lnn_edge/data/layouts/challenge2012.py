@@ -77,7 +77,7 @@ def _read(path: Path, outcome: str, part: str) -> Iterator[Record]:
         minute, number = _minute(time), _number(value)
         if parameter not in index or minute is None or number is None or len(rows) == MOST_ROWS:
             row = f"{time},{parameter},{value}"[:60]
-            raise DataError(f"{path} holds {row!r}, which is no measurement; copy it again")
+            raise DataError(f"{path} holds {row!r}, which is not a measurement; copy it again")
         if number != -1:
             rows.append((minute, index[parameter], number))
     if not rows:

@@ -6,9 +6,10 @@ header. dataset/column_names.txt says what they are, a line each, such as
     Column: 2 Accelerometer RKN^ accX; value = round(original_value), unit = milli g
 
 and dataset/label_legend.txt what the labels of columns 244 to 250 mean, such as
-`1   -   Locomotion   -   Stand`; 0 is no label. https://archive.ics.uci.edu/dataset/226; Roggen et
-al. 2010, INSS. The 113 columns on the body are those of the Opportunity challenge (Chavarriaga et
-al. 2013, Pattern Recogn Lett 34:2033-2042). Its split has the same people on both sides (runs
+`1   -   Locomotion   -   Stand`; 0 stands for none.
+https://archive.ics.uci.edu/dataset/226; Roggen et al. 2010, INSS. The 113 columns
+on the body are those of the Opportunity challenge (Chavarriaga et al. 2013, Pattern Recogn Lett
+34:2033-2042). Its split has the same people on both sides (runs
 ADL4 and ADL5 of S2 and S3 are its test), so no part is told: folds of subjects.
 """
 

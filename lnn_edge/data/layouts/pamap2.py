@@ -4,7 +4,7 @@ Protocol/subject101.dat to subject109.dat, and Optional/ of some of them; 54 col
 blanks, without a header, after readme.pdf: time in s, activity, heart rate in 1/min (about 9 Hz,
 NaN between), then of hand, chest and ankle each temperature in C, acceleration of +-16 g and of
 +-6 g in m/s2, rotation in rad/s, field in uT, and four of orientation, "invalid in this data
-collection". Activity 0 is transient and no label.
+collection". Activity 0 is transient and has no label.
 https://archive.ics.uci.edu/dataset/231; Reiss and Stricker 2012, ISWC. No split was published:
 folds of subjects.
 """
@@ -68,7 +68,7 @@ def _read(path: Path, name: str) -> Iterator[Record]:
     table = read_table(path, TextLayout("utf-8", " ", ".", '"', 0, names, units))
     texts = [c for c in names if table[c].dtype.kind not in "fiu"]
     if texts:
-        raise DataError(f"{path}: column {texts[0]} holds what is no number; unpack it again")
+        raise DataError(f"{path}: column {texts[0]} must hold numbers alone; unpack it again")
     if table[names[-1]].isna().all():
         raise DataError(f"{path} has fewer than {len(names)} columns; unpack it again")
     left = [c for c in names if "orientation" in c]

@@ -75,13 +75,14 @@ def _read(path: Path) -> Iterator[Record]:
     table = read_table(path, _LAYOUT)
     for name in ("ticks", "x", "y", "z"):
         if table[name].dtype.kind not in "fi" or table[name].isna().any():
-            raise DataError(f"{path}: column {name} holds what is no number; copy it again")
+            raise DataError(f"{path}: column {name} must hold numbers alone; copy it again")
     for name, known in (("tag", TAGS), ("activity", CLASS_OF)):
         strange = table.loc[~table[name].isin(known), name]
         if len(strange):
             found = repr(str(strange.iloc[0])[:40])
             raise DataError(
-                f"{path}: {found} in row {strange.index[0] + 1} is no {name}; copy it again"
+                f"{path}: column {name} holds {found} in row {strange.index[0] + 1}, which the set "
+                "does not have; copy it again"
             )
     for sequence, rows in table.groupby("sequence", sort=False):
         yield _sequence(path, str(sequence), rows)

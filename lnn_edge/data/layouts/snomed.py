@@ -54,7 +54,7 @@ LABELS = {
 UNSURE = {"IRBBB": ("RBBB",), "BBB": ("RBBB", "LBBB")}
 """What a label leaves unknown."""
 UNASKED = ("SB", "ST")
-"""What nobody looked for in CPSC-2018."""
+"""Findings that CPSC-2018 does not tell."""
 SOURCES = (
     "chapman_shaoxing", "cpsc_2018", "cpsc_2018_extra", "georgia", "ningbo", "ptb", "ptb-xl",
     "st_petersburg_incart",

@@ -54,7 +54,7 @@ def _read(path: Path, name: str, part: str) -> Iterator[Record]:
     from scipy.io import wavfile
 
     if path.stat().st_size > MOST_BYTES:
-        raise DataError(f"{path} has over {MOST_BYTES:,} bytes, which is no word; leave it out")
+        raise DataError(f"{path} has over {MOST_BYTES:,} bytes, too many for a word; leave it out")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", wavfile.WavFileWarning)  # of chunks that end early
