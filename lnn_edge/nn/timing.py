@@ -221,7 +221,7 @@ class _Planner:
             left += fresh
         for n in seen:
             if n.name in stage.reads:
-                stage.reads[n.name].after += timing.shift
+                stage.reads[n.name].after += timing.shift * stage.hop
         stage.nodes.append(node)
         return Timing(stage.index)
 
