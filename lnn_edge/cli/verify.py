@@ -130,7 +130,7 @@ def _verify_sequences(
 
 def show_verification(result: Verification) -> None:
     """Print the outcome."""
-    from lnn_edge.device.protocol import IMAGE_WORDS
+    from lnn_edge.device.board_info import IMAGE_WORDS
     from lnn_edge.graph.fidelity import error_text
 
     out = console()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from lnn_edge.device.board_info import Info
 from lnn_edge.device.link import LinkCounters
-from lnn_edge.device.protocol import Info, Stats
+from lnn_edge.device.protocol import Stats
 from lnn_edge.graph.sim.queues import Counters
 
 _UNITS = {"instructions": "instructions", "dwt": "cycles"}  # by Info.clock_source

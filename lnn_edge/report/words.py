@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from lnn_edge.build.project import Project
-from lnn_edge.device.protocol import IMAGE_WORDS
+from lnn_edge.device.board_info import IMAGE_WORDS
 from lnn_edge.report.facts import LinkFacts, Report
 
 GOOD, BAD, OPEN = "good", "bad", "open"

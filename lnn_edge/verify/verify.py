@@ -10,9 +10,10 @@ import numpy as np
 
 from lnn_edge.build.cmake import BuildResult, build
 from lnn_edge.build.project import Project
+from lnn_edge.device.board_info import Info
 from lnn_edge.device.counters import decision_cost, largest_call
 from lnn_edge.device.link import Link
-from lnn_edge.device.protocol import Info, ResultRecord
+from lnn_edge.device.protocol import ResultRecord
 from lnn_edge.device.runners import make_runner
 from lnn_edge.errors import DataError, VerificationError
 from lnn_edge.graph.file import graph_sha256

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lnn_edge.device.board_info import Info
 from lnn_edge.device.protocol import (
     Data,
     Error,
     Fault,
-    Info,
     RecordLayout,
     ResultRecord,
     Results,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lnn_edge.codegen.kernels import Core
+from lnn_edge.device.board_info import Info
 from lnn_edge.device.link import Link
-from lnn_edge.device.protocol import Info
 from lnn_edge.graph.sim.stream import Decision, Stream
 from lnn_edge.verify.exchange import Signal
 from lnn_edge.verify.verify import verify

@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from lnn_edge.device.board_info import Info
 from lnn_edge.device.framing import Frame, FrameDecoder, encode_frame
-from lnn_edge.device.protocol import PROTOCOL_VERSION, Info, Kind, Stats
+from lnn_edge.device.protocol import PROTOCOL_VERSION, Kind, Stats
 from lnn_edge.device.runners.process import BoardProcess
 
 ENVELOPE_BYTES = 8 + 2 + 4 + 7  # head of DATA, type and seq, CRC, COBS with a zero on either side

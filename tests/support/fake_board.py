@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lnn_edge.device.board_info import Info
 from lnn_edge.device.framing import MAX_PAYLOAD, Frame, FrameDecoder, encode_frame
 from lnn_edge.device.protocol import (
     PROTOCOL_VERSION,
@@ -23,7 +24,6 @@ from lnn_edge.device.protocol import (
     Error,
     ErrorCode,
     Fault,
-    Info,
     Kind,
     ResultRecord,
     Results,

@@ -15,6 +15,7 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
+from lnn_edge.device.board_info import Info
 from lnn_edge.device.framing import MAX_PAYLOAD
 from lnn_edge.device.link.exchange import Exchange, LinkCounters, Patience, SessionLostError
 from lnn_edge.device.link.pace import Window
@@ -26,7 +27,6 @@ from lnn_edge.device.protocol import (
     RESULTS_HEAD_BYTES,
     STATE_HEAD_BYTES,
     Data,
-    Info,
     Kind,
     RecordLayout,
     ResultRecord,
