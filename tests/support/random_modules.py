@@ -26,7 +26,7 @@ ACTIVATIONS = (
 )
 REASONS = (
     "frame by frame",
-    "pads another axis than time",
+    "must pad time alone",
     "no range was observed",
     "exist at different times",
     "lie apart in memory",
