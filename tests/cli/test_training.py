@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import lnn_edge as le
 from lnn_edge.graph.file import graph_sha256, load_graph
 from tests.cli.command import call, call_json
 from tests.cli.conftest import write_recipe
@@ -41,6 +42,15 @@ def test_the_same_seed_gives_the_same_model(trained: Path, data_dir: Path, tmp_p
     other = tmp_path / "other"
     call_json("train", recipe, "--data-dir", data_dir, "-o", other, "--seed", 1)
     assert (other / weights).read_bytes() != (trained / weights).read_bytes()
+
+
+def test_the_library_trains_as_the_command_does(
+    trained: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    recipe = str(write_recipe(tmp_path / "tiny.toml"))
+    folder = le.train(recipe, to=tmp_path / "again", data_dir=str(data_dir))
+    for name in ("model.safetensors", "model.toml"):
+        assert (folder / name).read_bytes() == (trained / name).read_bytes()
 
 
 def test_a_quantized_model_is_a_graph(trained: Path, data_dir: Path) -> None:
