@@ -262,6 +262,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=500, help="mutants to draw")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="*", help="files, as a pattern")
+    parser.add_argument("--rooms", default="", help="of the sample only these, NAME,NAME")
     parser.add_argument("--line", type=int, help="every mutant of this line")
     parser.add_argument("-o", type=Path, required=True, metavar="CSV", help="table to append to")
     options = parser.parse_args()
@@ -270,6 +271,9 @@ def main() -> None:
     if options.line:
         text = {s.file: (ROOT / s.file).read_text() for s in chosen}
         drawn = [m for f in text for m in mutants(f, text[f]) if m.line == options.line]
+    if options.rooms:
+        files = {s.file for s in chosen if s.room in options.rooms.split(",")}
+        drawn = [m for m in drawn if m.file in files]
     options.o.parent.mkdir(parents=True, exist_ok=True)
     survived = 0
     for mutant, verdict in run(chosen, drawn, options.o):

@@ -103,6 +103,8 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("conv2d", f"{OPS}/patches.c.j2", "row * {{ g.strides[0] }}", "row"),
     ("conv2d", f"{OPS}/conv2d.c.j2", "int32_t acc = {{ c.bias }}[o];", "int32_t acc = 0;"),
     ("slice", f"{OPS}/slice.c.j2", "{{ op.first }} + i", "i"),
+    ("loop", f"{OPS}/loop.c.j2", "(t == {{ op.count - 1 }}U)", "(t == 0U)"),
+    ("constant", f"{OPS}/constant.c.j2", "{{ c.value }}[i]", "{{ c.value }}[0]"),
     ("concat", f"{OPS}/concat.c.j2", "ns.offset + part.size", "ns.offset"),
     ("template_distance", f"{OPS}/template_distance.c.j2", "== INT16_MIN", "== INT16_MAX"),
     ("gated_sum", f"{OPS}/gated_sum.c.j2", "x0[i] * 32768", "x0[i] * 32767"),

@@ -8,37 +8,44 @@
 
 #define BLOCKS (1u << 16)
 #define NO_BLOCK 0xFFFFFFFFu
+#define CYCCNT 4u /* in its page */
 
 enum { STOP_NONE, STOP_EVENT, STOP_GUARD, STOP_SCAN, STOP_FULL };
 enum { CHECK_ALIGNED = 1, CHECK_DIVISOR = 2, CHECK_FPU_ON = 3, CHECK_NEVER = 4, CHECK_NOTED = 5 };
-enum { HAS_FPU = 1, FPU_GUARDED = 2 };
+enum { HAS_FPU = 1, FPU_GUARDED = 2, MISALIGNED = 4 };
 
 typedef struct
 {
     uint32_t address, size, instructions, flags;
+    uint32_t aligned, unused; /* registers that hold addresses of words, one bit each */
     uint64_t count;
 } block_t;
 
+typedef struct guard guard_t;
+
 typedef struct
 {
-    uint64_t retired, stop_at;
+    uint64_t retired, stop_at, zero_at;
     uint32_t request, stopped, fpu_off, trap_division, watch, last, used, guard_address, guard_check,
-        noted;
+        noted, is_counting;
     uint32_t masks[3];
-    int32_t mask_registers[3];
+    int32_t mask_registers[3], core_registers[16];
     int (*emu_stop)(void *engine);
     int (*reg_read)(void *engine, int register_id, void *value);
     int (*scan)(uint32_t index);
     void (*guard_hit)(void);
+    uint64_t (*load)(void *engine, uint64_t offset, unsigned width, void *user);
+    const guard_t *noting;
     block_t blocks[BLOCKS];
 } counter_t;
 
-typedef struct
+/* Of a noted access: `rest` instructions of `block` had not run before it. */
+struct guard
 {
     counter_t *counter;
     int32_t register_id;
-    uint32_t mask, check;
-} guard_t;
+    uint32_t mask, check, block, rest;
+};
 
 uint64_t counter_size(void)
 {
@@ -59,6 +66,23 @@ static int masks_changed(void *engine, const counter_t *c)
         uint32_t value = 0;
         (void)c->reg_read(engine, c->mask_registers[i], &value);
         if (value != c->masks[i])
+        {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int misaligned(void *engine, const counter_t *c, uint32_t registers)
+{
+    for (int i = 0; registers >> i != 0u; i++)
+    {
+        uint32_t value = 0;
+        if ((registers >> i & 1u) != 0u)
+        {
+            (void)c->reg_read(engine, c->core_registers[i], &value);
+        }
+        if ((value & 3u) != 0u)
         {
             return 1;
         }
@@ -107,6 +131,13 @@ void counter_on_block(void *engine, uint64_t address, uint32_t size, void *user)
             return;
         }
     }
+    if (b->aligned != 0u && misaligned(engine, c, b->aligned))
+    {
+        b->flags |= MISALIGNED;
+        (void)c->scan(h);
+        stop(engine, c, STOP_SCAN);
+        return;
+    }
     b->count++;
     c->retired += b->instructions;
     c->last = h;
@@ -123,6 +154,7 @@ void counter_on_guard(void *engine, uint64_t address, uint32_t size, void *user)
     if (g->check == CHECK_NOTED)
     {
         c->noted = (uint32_t)address;
+        c->noting = g;
         return;
     }
     if (c->stopped == STOP_GUARD)
@@ -145,4 +177,17 @@ void counter_on_guard(void *engine, uint64_t address, uint32_t size, void *user)
         c->guard_hit();
         stop(engine, c, STOP_GUARD);
     }
+}
+
+/* A load from the page of CYCCNT: answered here where it is known how much of its block has run. */
+uint64_t counter_on_load(void *engine, uint64_t offset, unsigned width, void *user)
+{
+    const counter_t *c = user;
+    const guard_t *g = c->noting;
+    if (offset == CYCCNT && width == 4u && c->is_counting != 0u && g != 0 && g->block == c->last &&
+        c->last != NO_BLOCK)
+    {
+        return (uint32_t)(c->retired - g->rest - c->zero_at);
+    }
+    return c->load(engine, offset, width, user);
 }

@@ -18,8 +18,9 @@ from lnn_edge.device.virtual.thumb import Block, Check, Guard, decode, get_it_st
 from lnn_edge.files.compiled import load_compiled
 
 NO_BLOCK = 0xFFFFFFFF
+CYCCNT = 0xE0001004
 _BLOCKS = 1 << 16
-_HAS_FPU, _FPU_GUARDED = 1, 2
+_HAS_FPU, _FPU_GUARDED, _MISALIGNED = 1, 2, 4
 HOOK_CODE, HOOK_BLOCK = 4, 8  # uc_hook_type of the engine's C interface
 
 
@@ -48,6 +49,8 @@ class _BlockStruct(c.Structure):
         ("size", c.c_uint32),
         ("instructions", c.c_uint32),
         ("flags", c.c_uint32),
+        ("aligned", c.c_uint32),
+        ("unused", c.c_uint32),
         ("count", c.c_uint64),
     )
 
@@ -58,6 +61,7 @@ class _State(c.Structure):
     _fields_ = (
         ("retired", c.c_uint64),
         ("stop_at", c.c_uint64),
+        ("zero_at", c.c_uint64),
         ("request", c.c_uint32),
         ("stopped", c.c_uint32),
         ("fpu_off", c.c_uint32),
@@ -68,12 +72,16 @@ class _State(c.Structure):
         ("guard_address", c.c_uint32),
         ("guard_check", c.c_uint32),
         ("noted", c.c_uint32),
+        ("is_counting", c.c_uint32),
         ("masks", c.c_uint32 * 3),
         ("mask_registers", c.c_int32 * 3),
+        ("core_registers", c.c_int32 * 16),
         ("emu_stop", c.c_void_p),
         ("reg_read", c.c_void_p),
         ("scan", c.c_void_p),
         ("guard_hit", c.c_void_p),
+        ("load", c.c_void_p),
+        ("noting", c.c_void_p),
         ("blocks", _BlockStruct * _BLOCKS),
     )
 
@@ -84,7 +92,15 @@ class _GuardStruct(c.Structure):
         ("register_id", c.c_int32),
         ("mask", c.c_uint32),
         ("check", c.c_uint32),
+        ("block", c.c_uint32),
+        ("rest", c.c_uint32),
     )
+
+
+_LOAD = c.CFUNCTYPE(c.c_uint64, c.c_void_p, c.c_uint64, c.c_uint, c.c_void_p)
+_STORE = c.CFUNCTYPE(None, c.c_void_p, c.c_uint64, c.c_uint, c.c_uint64, c.c_void_p)
+ReadPage = Callable[[Any, int, int, Any], int]
+WritePage = Callable[[Any, int, int, int, Any], None]
 
 
 @dataclass(frozen=True)
@@ -132,11 +148,15 @@ class AbstractCounter(abc.ABC):
     def _remove_hook(self, hook: Any) -> None:
         """Undo `_add_hook`."""
 
+    @abc.abstractmethod
+    def map_clock(self, start: int, size: int, read: ReadPage, write: WritePage) -> None:
+        """Route accesses to the page of the cycle counter, which programs read all the time."""
+
     def scan(self, index: int) -> bool:
-        """Decode a block at first sight.
+        """Decode a block: at first sight, and when one of its checks at entry has failed.
 
         Returns:
-            Whether guards were added, so that the engine must translate the block anew.
+            Whether the engine must translate the block anew, because guards were added.
         """
         entry = self.state.blocks[index]
         code = self._core.read_code(entry.address, entry.size)
@@ -150,9 +170,12 @@ class AbstractCounter(abc.ABC):
         entry.instructions = len(block.addresses)
         wanted = [g for g in block.guards if g.check != Check.FPU_ON or self.state.fpu_off]
         wanted += block.accesses if block.is_noted else ()
+        entry.aligned = sum({1 << guard.register for guard in block.at_entry})
+        if entry.flags & _MISALIGNED:
+            entry.aligned, wanted = 0, [*wanted, *block.at_entry]
         if any(g.check == Check.FPU_ON for g in block.guards):
-            entry.flags = _HAS_FPU | (_FPU_GUARDED if self.state.fpu_off else 0)
-        return self._guard(wanted)
+            entry.flags |= _HAS_FPU | (_FPU_GUARDED if self.state.fpu_off else 0)
+        return self._guard(wanted) or bool(entry.flags & _MISALIGNED)
 
     def _guard(self, wanted: Iterable[Guard]) -> bool:
         """Have the engine check instructions; return whether any is new."""
@@ -185,13 +208,15 @@ class AbstractCounter(abc.ABC):
 
     def it_state_at(self, address: int) -> int:
         """ITSTATE of a guarded instruction of the last charged block."""
-        guards = self._decoded[self.state.last].guards
+        block = self._decoded[self.state.last]
+        guards = (*block.guards, *block.at_entry)
         return next((g.it_state for g in guards if g.address == address), 0)
 
-    def noted_access(self) -> int | None:
-        """Address of the load or store that runs now, None where that is not noted."""
-        is_noted = self._decoded[self.state.last].is_noted
-        return int(self.state.noted) if is_noted else None
+    def retired_before_noted(self) -> int | None:
+        """Instructions before the load or store that runs now, None where that is not noted."""
+        if not self._decoded[self.state.last].is_noted:
+            return None
+        return int(self.state.retired) - self.not_yet_run(self.state.noted)
 
     def note_last_block(self) -> tuple[int, int]:
         """Note loads and stores of the block that was charged last, so that none need stop again.
@@ -257,14 +282,38 @@ class CompiledCounter(AbstractCounter):
             handle,
         )
         self._records: list[_GuardStruct] = []
-        self._scan_callback = c.CFUNCTYPE(c.c_int, c.c_uint32)(_guarded_scan(self.scan, failed))
+        self._failed = failed
+        self._scan_callback = c.CFUNCTYPE(c.c_int, c.c_uint32)(_guarded(self.scan, failed))
         self._hit_callback = c.CFUNCTYPE(None)(core.guard_hit)
         self.state.mask_registers[:] = core.masks
+        self.state.core_registers[:] = core.registers
         self.state.emu_stop = _address(engine_library.uc_emu_stop)
         self.state.reg_read = _address(engine_library.uc_reg_read)
         self.state.scan = _address(self._scan_callback)
         self.state.guard_hit = _address(self._hit_callback)
         self._hook(HOOK_BLOCK, library.counter_on_block, c.addressof(self.state), 1, 0)
+
+    def map_clock(self, start: int, size: int, read: ReadPage, write: WritePage) -> None:
+        """Answer loads of CYCCNT in C, all others in Python."""
+        self._load = _LOAD(_guarded(read, self._stopped_by))
+        self._store = _STORE(_guarded(write, self._stopped_by))
+        self.state.load = _address(self._load)
+        on_load, state = self._library.counter_on_load, c.addressof(self.state)
+        map_page = self._engine_library.uc_mmio_map
+        if map_page(self._handle, start, size, on_load, state, self._store, None):
+            raise RuntimeError(f"the engine cannot map the page at {start:#010x}")
+
+    def _stopped_by(self, error: BaseException) -> None:
+        self._failed(error)
+        self._engine_library.uc_emu_stop(self._handle)
+
+    def retired_before_noted(self) -> int | None:
+        """Also lets C answer this load when it comes again."""
+        retired = super().retired_before_noted()
+        if retired is not None:
+            noting = c.cast(self.state.noting, c.POINTER(_GuardStruct)).contents
+            noting.block, noting.rest = self.state.last, self.state.retired - retired
+        return retired
 
     def _hook(self, kind: int, function: Any, user: int, begin: int, end: int) -> c.c_size_t:
         handle = c.c_size_t()
@@ -288,6 +337,7 @@ class CompiledCounter(AbstractCounter):
             self._core.registers[guard.register],
             guard.mask,
             int(guard.check),
+            NO_BLOCK,
         )
         function = self._library.counter_on_guard
         hook = self._hook(HOOK_CODE, function, c.addressof(record), guard.address, guard.address)
@@ -343,9 +393,19 @@ class PythonCounter(AbstractCounter):
         if (index not in self._decoded or unguarded) and self.scan(index):
             self._stop(Stopped.SCAN)
             return
+        if entry.aligned and self._misaligned(entry.aligned):
+            entry.flags |= _MISALIGNED
+            self.scan(index)
+            self._stop(Stopped.SCAN)
+            return
         entry.count += 1
         state.retired += entry.instructions
         state.last = index
+
+    def _misaligned(self, registers: int) -> bool:
+        read = self._engine.reg_read
+        looked = (r for i, r in enumerate(self._core.registers) if registers >> i & 1)
+        return any(read(register) & 3 for register in looked)
 
     def _add_hook(self, guard: Guard) -> Any:
         def check(engine: Any, address: int, _size: int, _user: Any) -> None:
@@ -372,6 +432,10 @@ class PythonCounter(AbstractCounter):
     def _remove_hook(self, hook: Any) -> None:
         self._engine.hook_del(hook)
 
+    def map_clock(self, start: int, size: int, read: ReadPage, write: WritePage) -> None:
+        """Route them as all others."""
+        self._engine.mmio_map(start, size, read, None, write, None)
+
 
 def compiled_library() -> c.CDLL | None:
     """The helper when it compiles and its structure is the one declared here."""
@@ -390,14 +454,14 @@ def _address(function: Any) -> int:
     return value
 
 
-def _guarded_scan(
-    scan: Callable[[int], bool], failed: Callable[[BaseException], None]
-) -> Callable[[int], int]:
+def _guarded(
+    function: Callable[..., int | None], failed: Callable[[BaseException], None]
+) -> Callable[..., int]:
     """An exception cannot cross C: hand it over and ask the engine to stop."""
 
-    def call(index: int) -> int:
+    def call(*arguments: Any) -> int:
         try:
-            return int(scan(index))
+            return int(function(*arguments) or 0)
         except Exception as error:
             failed(error)
             return 1

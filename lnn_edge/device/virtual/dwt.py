@@ -8,6 +8,7 @@ zero (Arm's is 0x23B) and the part number is 0xEDE. Registers: ARMv7-M C1.8, Cor
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from lnn_edge.device.virtual.bus import AbstractPeripheral
 
@@ -30,6 +31,8 @@ class Dwt(AbstractPeripheral):
         is_enabled: DEMCR.TRCENA.
         retired: Instructions retired before the one that accesses now, or None when that access
             will come again and its result does not matter.
+        counter: Its `is_counting` and `zero_at`, the retired instructions at which CYCCNT was zero,
+            modulo 2^64, are kept here. Most reads never come here: counter.c answers them.
     """
 
     def __init__(
@@ -37,9 +40,11 @@ class Dwt(AbstractPeripheral):
         has_lock: bool,
         is_enabled: Callable[[], bool],
         retired: Callable[[], int | None],
+        counter: Any,
     ) -> None:
         super().__init__("DWT", 0xE0001000, 0x1000)
         self._has_lock, self._is_enabled, self._retired = has_lock, is_enabled, retired
+        self._counter = counter
         self.reset()
 
     def reset(self) -> None:
@@ -47,11 +52,11 @@ class Dwt(AbstractPeripheral):
         self.stored = {_CTRL: _FOUR_COMPARATORS}
         self._locked = self._has_lock
         self._held = 0  # CYCCNT while stopped
-        self._zero_at: int | None = None  # retired instructions at which CYCCNT was zero
+        self._counter.is_counting = 0
 
     def trace_changed(self) -> None:
         """DEMCR was written: the counter may have to start or stop."""
-        if self._should_run() == (self._zero_at is not None):
+        if self._should_run() == bool(self._counter.is_counting):
             return
         retired = self._retired()
         if retired is not None:
@@ -65,9 +70,9 @@ class Dwt(AbstractPeripheral):
             return (1 | self._locked << 1) if self._has_lock else 0
         if not self._is_enabled():
             return 0
-        if offset == _CYCCNT and self._zero_at is not None:
+        if offset == _CYCCNT and self._counter.is_counting:
             retired = self._retired()
-            return 0 if retired is None else (retired - self._zero_at) & 0xFFFFFFFF
+            return 0 if retired is None else (retired - self._counter.zero_at) & 0xFFFFFFFF
         return self._held if offset == _CYCCNT else self.stored.get(offset, 0)
 
     def write(self, offset: int, value: int) -> None:
@@ -82,7 +87,7 @@ class Dwt(AbstractPeripheral):
             return
         if offset == _CYCCNT:
             self._held = value
-            self._zero_at = None if self._zero_at is None else retired - value
+            self._counter.zero_at = retired - value
             return
         self.stored[offset] = value | _FOUR_COMPARATORS if offset == _CTRL else value
         if offset == _CTRL:
@@ -93,8 +98,9 @@ class Dwt(AbstractPeripheral):
         return self._is_enabled() and self.stored[_CTRL] & 1 == 1
 
     def _follow(self, retired: int) -> None:
-        if self._should_run() and self._zero_at is None:
-            self._zero_at = retired - self._held
-        elif not self._should_run() and self._zero_at is not None:
-            self._held = (retired - self._zero_at) & 0xFFFFFFFF
-            self._zero_at = None
+        counter, runs = self._counter, self._should_run()
+        if runs and not counter.is_counting:
+            counter.zero_at = retired - self._held
+        elif not runs and counter.is_counting:
+            self._held = (retired - counter.zero_at) & 0xFFFFFFFF
+        counter.is_counting = int(runs)

@@ -17,6 +17,7 @@ from typing import Any
 
 from lnn_edge.device.virtual.config import PAGE, MemoryRegion
 from lnn_edge.device.virtual.counter import (
+    CYCCNT,
     AbstractCounter,
     CompiledCounter,
     Core,
@@ -148,7 +149,10 @@ class Engine:
         def on_write(_uc: Any, offset: int, width: int, value: int, _user: Any) -> None:
             write(start + offset, width, value)
 
-        self._uc.mmio_map(start, size, on_read, None, on_write, None)
+        if start <= CYCCNT < start + size:
+            self.counter.map_clock(start, size, on_read, on_write)
+        else:
+            self._uc.mmio_map(start, size, on_read, None, on_write, None)
 
     def protect(self, region: MemoryRegion, segments: list[tuple[int, int, Rights]]) -> None:
         """Enforce rights in a memory, of which the segments are all.

@@ -157,6 +157,7 @@ class Machine:
             config.cpu == "cortex-m7",
             lambda: self.scb.is_trace_enabled,
             self._exact_retired,
+            self.counter.state,
         )
         self.rcc = Rcc(config.hse_hz, timeline.rescale)
         wiring = Wiring(config, self.engine, self._interrupt_line, self._polled)
@@ -230,9 +231,9 @@ class Machine:
         """
         if self.counter.state.last == NO_BLOCK:
             return int(self.counter.state.retired)
-        noted = self.counter.noted_access()
+        noted = self.counter.retired_before_noted()
         if noted is not None:
-            return int(self.counter.state.retired) - self.counter.not_yet_run(noted)
+            return noted
         start, _ = self.counter.last_block()
         if self._precise_at == start:
             self._precise_at = None

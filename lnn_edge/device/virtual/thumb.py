@@ -8,6 +8,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, replace
 
+_WORD = 3  # mask of an address
+
 
 class Check(enum.IntEnum):
     """What must be checked before an instruction runs; the values are shared with counter.c."""
@@ -45,6 +47,8 @@ class Block:
     Args:
         addresses: Address of each instruction.
         guards: Checks, FPU_ON among them for each floating-point instruction.
+        at_entry: Checks of alignment that can be made before the block: nothing in it changes the
+            register before. Those of a register that was checked and kept since are left out.
         accesses: Its loads and stores, to be noted before they run.
         is_noted: Whether each load and store is noted before it runs, because one of them is in an
             IT block: there the engine does not stop at a peripheral access.
@@ -52,6 +56,7 @@ class Block:
 
     addresses: tuple[int, ...]
     guards: tuple[Guard, ...]
+    at_entry: tuple[Guard, ...]
     accesses: tuple[Guard, ...]
     is_noted: bool
 
@@ -90,7 +95,9 @@ def decode(address: int, code: bytes, *, double_precision: bool, it_state: int =
     """
     addresses: list[int] = []
     guards: list[Guard] = []
+    at_entry: list[Guard] = []
     accesses: list[Guard] = []
+    changed = aligned = 0  # registers, one bit each: since the block began; known to be
     offset = 0
     while offset + 2 <= len(code):
         at = address + offset
@@ -101,14 +108,47 @@ def decode(address: int, code: bytes, *, double_precision: bool, it_state: int =
             found = _wide_guards(at, first, second, double_precision)
         else:
             found = _narrow_guards(at, first)
-        guards += [replace(guard, it_state=it_state) for guard in found]
+        for guard in (replace(guard, it_state=it_state) for guard in found):
+            bit = 1 << guard.register
+            if guard.check != Check.ALIGNED or guard.mask != _WORD:
+                guards.append(guard)
+            elif not aligned & bit:
+                (guards if changed & bit else at_entry).append(guard)
+                aligned |= 0 if it_state else bit
+        written = _registers_changed(first, second)
+        changed, aligned = changed | written, aligned & ~written
         if _accesses_memory(first):
             accesses.append(Guard(at, Check.NOTED, it_state=it_state))
         opens_it = first >> 8 == 0xBF and first & 0xF != 0
         it_state = first & 0xFF if opens_it else _next_it_state(it_state)
         offset += 4 if is_wide(first) else 2
     is_noted = any(access.it_state for access in accesses)
-    return Block(tuple(addresses), tuple(guards), tuple(accesses), is_noted)
+    return Block(tuple(addresses), tuple(guards), tuple(at_entry), tuple(accesses), is_noted)
+
+
+def _registers_changed(first: int, second: int) -> int:
+    """Registers that an instruction may give another value, or another alignment; rather too many.
+
+    Every field that can name a register counts, but not the base of those that transfer several
+    words: it moves by words.
+    """
+    if not is_wide(first):
+        if first >> 12 == 0xC or first >> 9 == 0x5E:  # LDM, STM, POP
+            return first & 0xFF
+        if first >> 10 == 0x11:  # of all sixteen registers
+            return 1 << (first & 7 | first >> 4 & 8) | 1 << (first >> 3 & 0xF)
+        return _bits(first & 7, first >> 3 & 7, first >> 6 & 7, first >> 8 & 7)
+    if first & 0xFE40 == 0xE800:  # LDM, STM
+        return second
+    if first & 0xFE40 == 0xE840 and first & 0x0120:  # LDRD, STRD
+        return _bits(second >> 12, second >> 8 & 0xF)
+    if first & 0xEE00 == 0xEC00 and first & 0xFFE0 != 0xEC40:  # loads and stores of the FPU
+        return 0
+    return _bits(first & 0xF, *(second >> at & 0xF for at in (0, 4, 8, 12)))
+
+
+def _bits(*registers: int) -> int:
+    return sum(1 << register for register in set(registers))
 
 
 def _accesses_memory(first: int) -> bool:

@@ -237,3 +237,92 @@ def test_a_fault_in_an_it_block_goes_on_there(tmp_path, instruction, condition, 
     board = Board(program(tmp_path, source, {3: "Fault_Handler"}), use_compiler=use_compiler)
     board.finish()
     assert board.box(2) == ([1, 1 + 2 + 4] if condition == "eq" else [0, 1 + 16])
+
+
+# Whether it makes R1 an address of no word. R5 points to two such addresses, S0 and S1 hold them.
+CHANGES = {
+    "": 0,
+    "adds r1, #2": 1,
+    "add.w r1, r1, #2": 1,
+    "adds r1, r6, r7; adds r1, r1, r7": 1,
+    "mov r1, r8": 1,
+    "mov.w r1, r8": 1,
+    "ldr r1, [r5]": 1,
+    "ldr.w r1, [r5]": 1,
+    "ldr r2, [r1, #2]!": 1,
+    "ldr r2, [r1], #2": 1,
+    "ldrd r1, r2, [r5]": 1,
+    "ldrd r2, r1, [r5]": 1,
+    "ldm r5, {r1, r2}": 1,
+    "ldm.w r5, {r1, r12}": 1,
+    "ldrex r1, [r5]": 1,
+    "push {r8}; pop {r1}": 1,
+    "umull r1, r2, r8, r7": 1,
+    "bfi r1, r7, #1, #2": 1,
+    "vmov r1, s0": 1,
+    "vmov r2, r1, s0, s1": 1,
+    "vldmia r1!, {s2, s3}": 0,
+    "ldrd r2, r3, [r1], #8": 0,
+    "cmp r7, #1; ite eq; moveq r1, r8; movne r1, r6": 1,
+    "cmp r7, #1; it eq; ldrdeq r2, r3, [r1]; mov r1, r8": 1,
+}
+
+
+@pytest.mark.parametrize("use_compiler", [True, False])
+def test_alignment_is_checked_after_whatever_changes_a_register(tmp_path, use_compiler):
+    cases = "".join(
+        f'__asm volatile("mov r5, %0; mov r6, %1; movs r7, #1; add r8, r6, #2; mov r1, r6; '
+        f'vldmia r5, {{s0, s1}}; b 1f; 1: {code}; ldrd r2, r3, [r1]" '
+        ':: "r"(&box[40]), "r"(&box[44]) '
+        ': "r1", "r2", "r3", "r5", "r6", "r7", "r8", "r12", "s0", "s1", "s2", "s3", "cc", "memory"'
+        ");"
+        f" box[{index}] = faults; faults = 0;\n"
+        for index, code in enumerate(CHANGES)
+    )
+    source = f"""
+    static volatile uint32_t faults;
+    void repair(uint32_t *frame); void Fault_Handler(void);
+    void repair(uint32_t *frame) {{ frame[1] &= ~3u; faults++; }}
+    NAKED void Fault_Handler(void) {{ __asm volatile("mov r0, sp; b repair"); }}
+    void Reset_Handler(void)
+    {{
+        CPACR |= 0xF << 20; BARRIER();
+        faults = 0;
+        box[40] = box[41] = (uint32_t)&box[44] + 2;
+        {cases}
+        DONE();
+    }}
+    """
+    text = program(tmp_path, source, {3: "Fault_Handler"})
+    board = Board(text, use_compiler=use_compiler)
+    reference = Reference(board, text)
+    board.finish()
+    assert dict(zip(CHANGES, board.box(len(CHANGES)), strict=True)) == CHANGES
+    assert board.retired == reference.count
+
+
+IN_A_LOOP = """
+void repair(uint32_t *frame); void Fault_Handler(void);
+void repair(uint32_t *frame) { frame[1] &= ~3u; box[0]++; }
+NAKED void Fault_Handler(void) { __asm volatile("mov r0, sp; b repair"); }
+void Reset_Handler(void)
+{
+    box[0] = 0;
+    __asm volatile("mov r1, %0; movs r4, #6; 1: nop; b 2f; 2: nop; ldrd r2, r3, [r1], #8; "
+                   "ldrd r2, r3, [r1]; cmp r4, #3; it eq; addeq r1, #2; subs r4, #1; bne 1b; "
+                   "add r1, %0, #2; b 3f; 3: ldrd r2, r3, [r1, #4]; "
+                   "mov r1, %0; b 2f; nop; 2:"
+                   :: "r"(&box[8]) : "r1", "r2", "r3", "r4", "cc", "memory");
+    DONE();
+}
+"""
+
+
+@pytest.mark.parametrize("use_compiler", [True, False])
+def test_a_block_that_was_aligned_before_faults_at_its_instruction(tmp_path, use_compiler):
+    text = program(tmp_path, IN_A_LOOP, {3: "Fault_Handler"})
+    board = Board(text, use_compiler=use_compiler)
+    reference = Reference(board, text)
+    board.finish()
+    assert board.box(1) == [2]
+    assert board.retired == reference.count

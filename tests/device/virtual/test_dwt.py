@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from lnn_edge.device.virtual.dwt import Dwt
@@ -14,7 +16,8 @@ CTRL, CYCCNT, LAR, LSR = 0, 4, 0xFB0, 0xFB4
 class Bench:
     def __init__(self, has_lock: bool = True) -> None:
         self.retired, self.enabled = 1000, True
-        self.dwt = Dwt(has_lock, lambda: self.enabled, lambda: self.retired)
+        counter = SimpleNamespace(is_counting=0, zero_at=0)
+        self.dwt = Dwt(has_lock, lambda: self.enabled, lambda: self.retired, counter)
 
 
 def test_it_counts_from_when_it_is_enabled():
@@ -136,3 +139,25 @@ def test_conditional_accesses_are_exact_too(tmp_path, use_compiler):
     board.finish()
     assert board.box(2) == [2, 3]
     assert 0 < board.box(1, 2)[0] < 8  # it was set to zero just before
+
+
+TWO_WAYS = f"""
+void Reset_Handler(void)
+{{
+    {START}
+    __asm volatile("mov r4, #5; 1: tst r4, #1; ldr r0, [%0, #4]; beq 2f; nop; nop; "
+                   "2: nop; ldr r1, [%0, #4]; subs r0, r1, r0; str r0, [%1], #4; subs r4, #1; "
+                   "bne 1b"
+                   :: "r"(0xE0001000), "r"(&box[0]) : "r0", "r1", "r4", "cc", "memory");
+    DONE();
+}}
+"""
+
+
+@needs_arm_gcc
+@pytest.mark.target
+@pytest.mark.parametrize("use_compiler", [True, False])
+def test_reads_that_come_again_and_in_other_blocks_are_exact(tmp_path, use_compiler):
+    board = Board(program(tmp_path, TWO_WAYS), use_compiler=use_compiler)
+    board.finish()
+    assert board.box(5) == [5, 3, 5, 3, 5]
