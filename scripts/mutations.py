@@ -155,8 +155,10 @@ def _python(file: str, source: str) -> Iterator[Mutant]:
     def place(line: int, column: int) -> int:
         return starts[line - 1] + len(lines[line - 1].encode()[:column].decode())
 
-    for name, node in _nodes(ast.parse(source), ""):
-        for part, after in _python_faults(node):
+    tree = ast.parse(source)
+    indices = [node.slice for node in ast.walk(tree) if isinstance(node, ast.Subscript)]
+    for name, node in _nodes(tree, ""):
+        for part, after in _python_faults(node, node in indices):
             start = place(part.lineno, part.col_offset)
             end = place(part.end_lineno or 0, part.end_col_offset or 0)
             yield Mutant(file, name, part.lineno, start, end, source[start:end], after)
@@ -187,7 +189,9 @@ def _children(node: ast.AST) -> list[ast.AST]:
     return list(ast.iter_child_nodes(node))
 
 
-def _python_faults(node: ast.expr | ast.stmt) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
+def _python_faults(
+    node: ast.expr | ast.stmt, is_index: bool
+) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
     """Return what is replaced, the node or its condition, and by which text."""
     match node:
         case ast.Compare(left, [op], [right]):
@@ -208,7 +212,8 @@ def _python_faults(node: ast.expr | ast.stmt) -> Iterator[tuple[ast.expr | ast.s
             yield node, str(not value)
         case ast.Constant(int() as value):
             yield node, f"({value + 1})"
-            yield node, f"({value - 1})"
+            if not is_index or value:  # of a single element, the last is the first
+                yield node, f"({value - 1})"
         case ast.UnaryOp(ast.USub() | ast.Not(), operand):
             yield node, f"({ast.unparse(operand)})"
         case ast.BoolOp(op, values):

@@ -20,6 +20,15 @@ settings.load_profile("shared")
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+@pytest.fixture
+def readers_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call libraries of files in this process; one of their own takes a third of a second."""
+    from tests.support.apart import read_here
+
+    for home in ("data.tnmg", "data.readers.hdf5_file", "nn.from_keras.files"):
+        monkeypatch.setattr(f"lnn_edge.{home}.read_apart", read_here)
+
+
 def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 

@@ -19,6 +19,7 @@ def f(a: int = 3, *, b: bool = True) -> int:
         raise ValueError(f"{a + 1}")
     a += 2
     g(max(a, -b))
+    h(a[0])
     return a << 4 if b else 0
 '''
 C = """/* 1 < 2 */
@@ -57,6 +58,7 @@ def test_faults_of_python() -> None:
         ("2", "(3)"),
         ("2", "(1)"),
         ("g(max(a, -b))", "pass"),
+        ("h(a[0])", "pass"),
         ("max", "min"),
         ("-b", "(b)"),
         ("a << 4", "((a) >> (4))"),

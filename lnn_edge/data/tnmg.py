@@ -18,10 +18,10 @@ Source: Ribeiro et al. 2020, Nat Commun 11:1760; CODE-15 %: https://zenodo.org/r
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ import numpy as np
 
 from lnn_edge.data.lazy_records import LazyRecords
 from lnn_edge.data.published import check_split, find_folder, read_columns, read_header
-from lnn_edge.data.readers.hdf5_file import DAMAGE
+from lnn_edge.data.readers import hdf5_file
+from lnn_edge.data.readers.apart import Groups, read_apart
 from lnn_edge.data.record import Record
 from lnn_edge.data.twelve_leads import FINDINGS, GAIN, LEADS, RATE_HZ, ecg
 from lnn_edge.errors import DataError, MissingToolError
@@ -43,6 +44,8 @@ SOURCE_LENGTH = 4096
 LENGTH = SOURCE_LENGTH * RATE_HZ // SOURCE_RATE_HZ  # 5120
 _TEST_REMAINDER = 4  # of 5: a fifth of the patients
 _SHAPE = (SOURCE_LENGTH, len(LEADS))
+DAMAGE = hdf5_file.DAMAGE  # for apart.py
+_AT_ONCE = 64  # rows, 13 MB; a process takes longer to start than to read them
 _TRUTH = {"true": 1, "1": 1, "1.0": 1, "false": 0, "0": 0, "0.0": 0}
 
 
@@ -139,7 +142,7 @@ def read(folder: Path, names: Sequence[str]) -> Sequence[Record]:
             raise DataError(f"the table in {folder} has no record {name}; see `lnn-edge data info`")
     count = None if (folder / TABLE).is_file() else len(exams)
     wanted = {name: exams[name] for name in names}
-    return LazyRecords(tuple(names), partial(_read, folder, wanted, count))
+    return LazyRecords(tuple(names), _Tracings(folder, wanted, count).record)
 
 
 def to_frames(millivolts: np.ndarray) -> np.ndarray:
@@ -162,33 +165,80 @@ def to_frames(millivolts: np.ndarray) -> np.ndarray:
     return frames
 
 
-def _read(folder: Path, exams: dict[str, _Exam], count: int | None, name: str) -> Record:
-    exam = exams[name]
-    millivolts = _read_tracing(folder / exam.file, name, exam.row, count)
-    if not np.isfinite(millivolts).all():
-        raise DataError(
-            f"{folder / exam.file}: record {name} has values that are no number; leave it out"
-        )
-    findings = {f: bool(there) for f, there in zip(FINDINGS, exam.findings, strict=True)}
-    return ecg(name, f"{NAME}-{exam.patient}", to_frames(millivolts), findings)
+class _Tracings:
+    """Rows of the HDF5 files, read apart: many at once where one follows another.
+
+    Args:
+        folder: Holds the files.
+        exams: By the name of their record.
+        count: How many exams the only file must hold, if that is known.
+    """
+
+    def __init__(self, folder: Path, exams: dict[str, _Exam], count: int | None) -> None:
+        self._folder, self._exams, self._count = folder, exams, count
+        self._names = tuple(exams)
+        self._places = {name: place for place, name in enumerate(self._names)}
+        self._next = 0  # place of the record after the one that was read last
+        self._ahead: dict[str, np.ndarray] = {}
+
+    def record(self, name: str) -> Record:
+        """Return the record of an exam."""
+        exam = self._exams[name]
+        path = self._folder / exam.file
+        millivolts = self._tracing(path, name)
+        if not np.isfinite(millivolts).all():
+            raise DataError(f"{path}: record {name} has values that are no number; leave it out")
+        findings = {f: bool(there) for f, there in zip(FINDINGS, exam.findings, strict=True)}
+        return ecg(name, f"{NAME}-{exam.patient}", to_frames(millivolts), findings)
+
+    def _tracing(self, path: Path, name: str) -> np.ndarray:
+        place = self._places[name]
+        if name not in self._ahead:
+            last = place + (_AT_ONCE if place in (0, self._next) else 1)
+            names = [n for n in self._names[place:last] if self._exams[n].file == path.name]
+            try:
+                self._ahead = self._rows(path, names)
+            except DataError:  # perhaps of another one of them
+                self._ahead = self._rows(path, [name])
+        self._next = place + 1
+        return self._ahead.pop(name)
+
+    def _rows(self, path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+        rows = {name: self._exams[name].row for name in names}
+        try:
+            return read_apart(__name__, path, json.dumps([self._count, rows]))["tracings"]
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} is missing or damaged ({error}); copy it again") from None
 
 
-def _read_tracing(path: Path, name: str, row: int | None, count: int | None) -> np.ndarray:
-    """Read one row of `tracings`, (4096, 12); count is how many there must be, if known."""
-    try:
-        with _import_h5py().File(path, "r") as file:
-            tracings = file["tracings"]
-            fits = len(tracings.shape) == 3 and tracings.shape[1:] == _SHAPE
-            if not fits or count not in (None, len(tracings)):
-                raise DataError(
-                    f"{path}: tracings must be ({count or 'n'}, {SOURCE_LENGTH}, "
-                    f"{len(LEADS)}), a row per exam of the table, not {tracings.shape}; "
-                    "take file and table of the same data set"
-                )
-            place = _row_of(path, name, file["exam_id"][:]) if row is None else row
-            return np.asarray(tracings[place])
-    except DAMAGE as error:
-        raise DataError(f"{path} is missing or damaged ({error}); copy it again") from None
+def groups_of(path: Path, wanted: str) -> Groups:
+    """Return rows of `tracings`, (4096, 12) each, by the name of their record; see apart.py.
+
+    Args:
+        path: The HDF5 file.
+        wanted: JSON of how many rows there must be, and of the row of each record, each if known.
+
+    Raises:
+        DataError: It does not hold them as published.
+        Exception: One of DAMAGE. The library may also never return, or crash.
+    """
+    count, rows = json.loads(wanted)
+    with _import_h5py().File(path, "r") as file:
+        tracings = file["tracings"]
+        fits = len(tracings.shape) == 3 and tracings.shape[1:] == _SHAPE
+        if not fits or count not in (None, len(tracings)):
+            raise DataError(
+                f"{path}: tracings must be ({count or 'n'}, {SOURCE_LENGTH}, "
+                f"{len(LEADS)}), a row per exam of the table, not {tracings.shape}; "
+                "take file and table of the same data set"
+            )
+        ids = file["exam_id"][:] if None in rows.values() else np.zeros(0)
+        return {
+            "tracings": {
+                name: np.asarray(tracings[_row_of(path, name, ids) if row is None else row])
+                for name, row in rows.items()
+            }
+        }
 
 
 def _row_of(path: Path, name: str, exam_ids: np.ndarray) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +13,17 @@ import pytest
 
 from lnn_edge.data import folds, tnmg
 from lnn_edge.data.lazy_records import LazyRecords
+from lnn_edge.data.readers import apart
+from lnn_edge.data.readers.apart import Groups
 from lnn_edge.data.twelve_leads import FINDINGS, LEADS
 from lnn_edge.errors import DataError, MissingToolError
 from lnn_edge.tasks.recordings import load_labelled
 from tests.cli.command import call, call_json, refusal
+from tests.support.apart import read_here, write_program
 
 h5py = pytest.importorskip("h5py")
 
+pytestmark = pytest.mark.usefixtures("readers_here")
 COLUMNS = ("exam_id", "age", "patient_id", "trace_file", *FINDINGS)
 NOTHING = ["False"] * 6
 
@@ -154,6 +159,46 @@ def test_a_damaged_record_is_found_when_it_is_reached(tmp_path: Path) -> None:
         records[1]
     with pytest.raises(DataError, match=r"exams_part1.hdf5 is missing or damaged"):
         records[3]
+
+
+def test_of_records_that_follow_each_other_many_are_read_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def note(module: str, path: Path, wanted: str) -> Groups:
+        asked.append(list(json.loads(wanted)[1]))
+        return read_here(module, path, wanted)
+
+    monkeypatch.setattr(tnmg, "read_apart", note)
+    records = load_labelled("tnmg", folder)
+    first = [record.frames for record in records]
+    again = [records[index].frames for index in (2, 0)]
+    assert asked == [list(records.names), ["1169162"], ["1169160", *records.names[1:]]]
+    np.testing.assert_array_equal(again, [first[2], first[0]])
+
+
+@pytest.mark.parametrize(
+    ("does", "said"), [("hang", "does not come to an end with it"), ("crash", "crashes on it")]
+)
+def test_a_library_that_fails_reaches_nobody_else(
+    does: str, said: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tnmg, "read_apart", apart.read_apart)
+    monkeypatch.setattr(apart.sys, "executable", write_program(tmp_path / "python", does))
+    monkeypatch.setattr(apart, "_SECONDS", 0.5)
+    records = load_labelled("tnmg", folder)
+    with pytest.raises(DataError, match=rf"exams_part0.hdf5 is missing or damaged \(its .*{said}"):
+        records[1]
+
+
+def test_a_process_of_its_own_reads_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = load_labelled("tnmg", folder)
+    here = [records[index].frames for index in (0, 1)]
+    monkeypatch.setattr(tnmg, "read_apart", apart.read_apart)
+    np.testing.assert_array_equal(
+        here, [record.frames for record in load_labelled("tnmg", folder)[:2]]
+    )
 
 
 def test_only_the_row_of_the_record_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

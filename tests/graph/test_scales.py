@@ -68,6 +68,11 @@ def test_formats_are_tensors() -> None:
     assert all(isinstance(t, QTensor) for t in made)
 
 
+def test_a_state_of_16_bits_has_32767_steps_to_either_side() -> None:
+    assert integrating_dtype(0.5 / 32767 / STANDSTILL) == "int16"
+    assert integrating_dtype(0.5 / 32767.5 / STANDSTILL) == "int32"
+
+
 @pytest.mark.parametrize("share", [0.2, 0.05, 0.01, 1e-3, 1e-4])
 def test_an_integrating_state_stands_still_where_its_format_says(share: float) -> None:
     """Let an int16 state follow 0.5 and see how far from it a rounded update ends."""

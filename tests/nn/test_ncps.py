@@ -14,12 +14,16 @@ import numpy as np
 import pytest
 import torch
 
+from lnn_edge.data.readers import apart
 from lnn_edge.errors import DataError, LnnEdgeError, UsageError
+from lnn_edge.nn.from_keras import files
 from lnn_edge.nn.imported import load_imported, save_imported
 from lnn_edge.nn.importer import import_model
 from lnn_edge.nn.ncps import ImportOptions
+from tests.support.apart import write_program
 from tests.support.places import SUPPORT
 
+pytestmark = pytest.mark.usefixtures("readers_here")
 KERAS = SUPPORT / "keras"
 INPUT = 5
 GATED = ImportOptions(mode="default", activation="lecun_tanh")
@@ -449,6 +453,40 @@ def test_a_keras_file_without_configuration_is_asked_for(tmp_path: Path) -> None
     import_model(tmp_path / "model.keras", GATED)
     with pytest.raises(UsageError, match="give --activation"):
         import_model(tmp_path / "model.keras", ImportOptions(mode="default"))
+
+
+FILES = {"memory.keras": ImportOptions(), "default.weights.h5": GATED}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_process_of_its_own_reads_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = import_model(KERAS / name, FILES[name]).module.state_dict()
+    monkeypatch.setattr(files, "read_apart", apart.read_apart)
+    there = import_model(KERAS / name, FILES[name]).module.state_dict()
+    torch.testing.assert_close(there, here, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("does", "said"), [("hang", "does not come to an end with it"), ("crash", "crashes on it")]
+)
+@pytest.mark.parametrize("name", FILES)
+def test_a_library_that_fails_reaches_nobody_else(
+    name: str, does: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "read_apart", apart.read_apart)
+    monkeypatch.setattr(apart.sys, "executable", write_program(tmp_path / "python", does))
+    monkeypatch.setattr(apart, "_SECONDS", 0.5)
+    with pytest.raises(DataError, match=rf"{name} is damaged \(its .*{said}\); save the weights"):
+        import_model(KERAS / name, FILES[name])
+
+
+def test_a_sentence_of_the_other_process_arrives_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "read_apart", apart.read_apart)
+    path = damaged_hdf5(tmp_path, HDF5["nan"][0])
+    with pytest.raises(DataError, match=rf"^{path}: {FF1} holds 1 NaN .* at \[1, 2\]; train it"):
+        import_model(path, GATED)
 
 
 def damaged_hdf5(folder: Path, edit: Callable[[Any], object]) -> Path:

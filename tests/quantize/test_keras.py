@@ -18,6 +18,7 @@ from tests.support.keras_models import frames_of, saved
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:keras.*"),
     pytest.mark.filterwarnings("ignore:Using padding='same':UserWarning"),
+    pytest.mark.usefixtures("readers_here"),
 ]
 QUICK = ("stream: lstm", "stream: simple", "window: same strided", "image: conv2d")
 FAR = 0.03  # of the span, with random weights and all values calibrated

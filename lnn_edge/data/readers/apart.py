@@ -10,18 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
+from lnn_edge.errors import DataError
+
 _SECONDS, _PER_BYTE = 20.0, 4e-7  # 20 s, and 4 s more for 10 MB
+_TOLD = 3  # exit code: a whole sentence is on stdout
 Groups = dict[str, dict[str, np.ndarray]]
 """Arrays by name, by the group that they are in; numbers and texts, no objects."""
 
 
-def read_apart(module: str, path: Path) -> Groups:
-    """Return what the `groups_of` of a module returns for a file.
+def read_apart(module: str, path: Path, *arguments: str) -> Groups:
+    """Return what the `groups_of` of a module returns for a file and more arguments.
 
     Raises:
-        ValueError: It refuses the file (in its own words), crashes on it, or does not return.
+        ValueError: Its library refuses the file, crashes on it, or does not return.
+        DataError: What it says itself, in a sentence.
     """
-    command = [sys.executable, "-m", "lnn_edge.data.readers.apart", module, str(path)]
+    command = [sys.executable, "-m", "lnn_edge.data.readers.apart", module, str(path), *arguments]
     size = path.stat().st_size if path.is_file() else 0
     try:
         done = subprocess.run(
@@ -33,6 +37,8 @@ def read_apart(module: str, path: Path) -> Groups:
         )
     except subprocess.TimeoutExpired:
         raise ValueError("its library does not come to an end with it") from None
+    if done.returncode == _TOLD:
+        raise DataError(done.stdout.decode("utf-8", "replace"))
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         is_told = done.returncode == 1 and said
@@ -59,12 +65,15 @@ def unpack(data: bytes | memoryview) -> Groups:
     return groups
 
 
-def _main(module: str, path: str) -> None:
+def _main(module: str, path: str, *arguments: str) -> None:
     import importlib
 
     reader = importlib.import_module(module)
     try:
-        groups = reader.groups_of(Path(path))
+        groups = reader.groups_of(Path(path), *arguments)
+    except DataError as error:
+        sys.stdout.buffer.write(str(error).encode())
+        raise SystemExit(_TOLD) from None
     except reader.DAMAGE as error:
         sys.stderr.write(str(error).split("\n")[0].strip()[:160] or type(error).__name__)
         raise SystemExit(1) from None

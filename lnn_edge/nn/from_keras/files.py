@@ -6,30 +6,28 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from tempfile import TemporaryDirectory
+from typing import Protocol
 
 import numpy as np
 
-from lnn_edge.data.readers.hdf5_file import DAMAGE
+from lnn_edge.data.readers.apart import Groups, read_apart
 from lnn_edge.errors import DataError, MissingToolError
-from lnn_edge.files.finite import check_finite
 from lnn_edge.files.read import most_unpacked
-from lnn_edge.nn.arrays import AGAIN, Arrays, check_size
+from lnn_edge.nn.arrays import Arrays
+from lnn_edge.nn.from_keras import hdf5
 from lnn_edge.nn.from_keras.graph import KerasLayer
+from lnn_edge.nn.from_keras.hdf5 import ALONE, NEW_FILE
 from lnn_edge.nn.from_keras.liquid_config import KerasConfig
-
-ALONE = "it must hold one CfC or LTC layer of ncps and no other; save the whole model, as .keras"
-IDLE = ("Dropout", "SpatialDropout1D", "GaussianDropout", "GaussianNoise", "AlphaDropout")
 
 KERAS_WEIGHTS, KERAS_CONFIG = "model.weights.h5", "config.json"  # inside a .keras file
 MOST_CONFIG = 1 << 21  # bytes
 # What zipfile raises on files that are not as they should be; ValueError: of a member's name.
 _NO_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
-NEW_FILE = "load it in Keras 3 and save it as .keras"
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # variables of LTCCell in the order in which ncps.keras makes them
 LTC_VARIABLES = (
@@ -114,17 +112,9 @@ def placed_variables(path: Path, raw: bytes) -> PlacedVariables:
     Raises:
         DataError: It is damaged, too large, or holds something else than numbers.
     """
-    with _open_hdf5(path, raw) as file:
-        if "_layer_checkpoint_dependencies" in file:
-            raise DataError(f"{path} was saved by Keras 2; {NEW_FILE}")
-        items: dict[str, Any] = {}
-        file.visititems(items.__setitem__)
-        names = [n for n, item in items.items() if hasattr(item, "dtype") and _is_weight(n)]
-        _check_size(path, [items[n] for n in names])
-        arrays = {
-            n: _variable(path, n, items[n]) if items[n].dtype.kind == "f" else None for n in names
-        }
-    return PlacedVariables(path, arrays)
+    groups = _read_hdf5(path, raw, "placed")
+    others = dict.fromkeys(groups.get("others", {}))
+    return PlacedVariables(path, {**groups.get("floats", {}), **others})
 
 
 @dataclass(frozen=True)
@@ -148,50 +138,38 @@ def old_parts(path: Path, raw: bytes) -> OldParts | None:
     Raises:
         DataError: It is damaged, too large, or holds something else than numbers.
     """
-    with _open_hdf5(path, raw) as file:
-        config = file.attrs.get("model_config")
-        if config is None or "model_weights" not in file:
-            return None
-        layers = file["model_weights"]
-        found = {name: _named(layers[name]) for name in map(_text, layers.attrs["layer_names"])}
-        _check_size(path, [item for items in found.values() for item in items])
-        arrays = {
-            name: [_variable(path, item.name, item) for item in items if item.dtype.kind == "f"]
-            for name, items in found.items()
-        }
-        is_old = _text(file.attrs.get("keras_version", "1")).split(".")[0] in ("1", "2")
-    told = config if isinstance(config, bytes) else str(config).encode()
-    return OldParts(told, NamedVariables(arrays), is_old)
+    groups = _read_hdf5(path, raw, "whole")
+    if not groups:
+        return None
+    told = groups.pop("")
+    named = {g.removeprefix("layer "): list(arrays.values()) for g, arrays in groups.items()}
+    is_old = str(told["version"]).split(".")[0] in ("1", "2")
+    return OldParts(told["config"].tobytes(), NamedVariables(named), is_old)
 
 
-def _named(group: Any) -> list[Any]:
-    return [group[_text(name)] for name in group.attrs["weight_names"]]
+def keras_arrays(path: Path, raw: bytes) -> Arrays:
+    """Return the arrays of the one cell in Keras weights, by the names of ncps.torch."""
+    return cell_arrays(str(path), _read_hdf5(path, raw, "cell").get("", {}), None)
 
 
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _check_size(path: Path, items: Sequence[Any]) -> None:
-    check_size(str(path), len(items), sum(item.size or 0 for item in items))
+def _read_hdf5(path: Path, raw: bytes, what: str) -> Groups:
+    if find_spec("h5py") is None:
+        raise MissingToolError(
+            "Keras weights need h5py; install it with `pip install lnn-edge[keras]`"
+        )
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "weights.h5"
+        file.write_bytes(raw)
+        try:
+            return read_apart(hdf5.__name__, file, what, str(path))
+        except ValueError as error:
+            raise DataError(f"{path} is damaged ({error}); save the weights again") from None
 
 
 def _natural(name: str) -> tuple[int, str]:
     """Return a key that puts vars/10 behind vars/9."""
     above, _, last = name.rpartition("/")
     return int(last) if last.isdigit() else -1, above
-
-
-def keras_arrays(path: Path, raw: bytes) -> Arrays:
-    """Return the arrays of the one cell in Keras weights, by the names of ncps.torch."""
-    with _open_hdf5(path, raw) as file:
-        items: dict[str, Any] = {}
-        file.visititems(items.__setitem__)
-        names = [n for n, item in items.items() if hasattr(item, "dtype") and _is_weight(n)]
-        cell = _only_cell(path, names, list(items))
-        _check_size(path, [items[n] for n in names])
-        variables = {n.removeprefix(cell): _variable(path, n, items[n]) for n in names}
-    return cell_arrays(str(path), variables, None)
 
 
 def cell_arrays(where: str, variables: Arrays, config: KerasConfig | None) -> Arrays:
@@ -206,59 +184,6 @@ def cell_arrays(where: str, variables: Arrays, config: KerasConfig | None) -> Ar
         raise DataError(
             f"{where} holds a cell without {error.args[0]}, so no CfC or LTC of ncps; {ALONE}"
         ) from None
-
-
-@contextmanager
-def _open_hdf5(path: Path, raw: bytes) -> Iterator[Any]:
-    try:
-        import h5py
-    except ImportError:
-        raise MissingToolError(
-            "Keras weights need h5py; install it with `pip install lnn-edge[keras]`"
-        ) from None
-    try:
-        with h5py.File(io.BytesIO(raw), "r") as file:
-            yield file
-    except DAMAGE as error:
-        raise DataError(f"{path} is damaged ({error}); save the weights again") from None
-
-
-def _is_weight(name: str) -> bool:
-    return "/vars/" in name and not re.search(r"(^|/)(optimizer|seed_generator)/", name)
-
-
-def _only_cell(path: Path, variables: list[str], items: list[str]) -> str:
-    """Return what the names of the one cell's variables begin with."""
-    cells = {m[1] for name in variables if (m := re.match(r"(.*?/cell/)", name))}
-    if len(cells) != 1:
-        raise DataError(f"{path} holds {len(cells)} cells; {ALONE}")
-    cell = cells.pop()
-    layers = [n for n in items if re.search(r"(^|/)layers/\w+$", n) and not _is_idle(n)]
-    stray = [
-        n for n in (*variables, *layers) if not (n.startswith(cell) or cell.startswith(n + "/"))
-    ]
-    if stray:
-        raise DataError(f"{path} holds {stray[0]} besides the cell; {ALONE}")
-    return cell
-
-
-def _is_idle(layer: str) -> bool:
-    """Return whether a layer, by its place in a file, does nothing outside training."""
-    name = layer.split("/")[-1]
-    plain = re.sub(r"_\d+$", "", name).replace("_", "")
-    return name == "input_layer" or plain in {known.lower() for known in IDLE}
-
-
-def _variable(path: Path, name: str, item: Any) -> np.ndarray:
-    """Return a variable as float64."""
-    if item.dtype.kind != "f" or item.is_virtual or item.external:
-        raise DataError(
-            f"{path}: {name} must be floats in the file itself, not {item.dtype} of shape "
-            f"{item.shape}; save the model as it is before any quantization"
-        )
-    array = np.asarray(item, np.float64)
-    check_finite(f"{path}: {name}", array, AGAIN)
-    return array
 
 
 def _renamed(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.nn.from_keras.build import Build, NeedsWindow, Shape, Unanswered, Value
-from lnn_edge.nn.from_keras.files import NEW_FILE, PlacedVariables, Variables, cell_arrays
+from lnn_edge.nn.from_keras.files import PlacedVariables, Variables, cell_arrays
 from lnn_edge.nn.from_keras.graph import KerasGraph
+from lnn_edge.nn.from_keras.hdf5 import NEW_FILE
 from lnn_edge.nn.from_keras.layers import LIQUID, add_layer
 from lnn_edge.nn.from_keras.liquid_config import liquid_config
 from lnn_edge.nn.from_keras.recurrent import check_forward

@@ -13,7 +13,6 @@ from scipy.io import savemat
 
 from lnn_edge.data.open_records import find_records, read_records
 from lnn_edge.data.readers import edf_file, hdf5_file, mat_file, parquet_file
-from lnn_edge.data.readers.apart import Groups
 from lnn_edge.data.readers.reader import Hints, Reader
 from lnn_edge.data.record import Interval, Mark, Record
 from lnn_edge.errors import DataError, MissingToolError
@@ -161,19 +160,8 @@ WRITERS: dict[str, tuple[Reader, Callable[[Path], Path]]] = {
 }
 
 
-def read_here(_: str, path: Path) -> Groups:
-    """Stand in for a process of its own, which takes a third of a second for each file."""
-    try:
-        return hdf5_file.groups_of(path)
-    except hdf5_file.DAMAGE as error:
-        raise ValueError(str(error)) from None
-
-
 @pytest.mark.parametrize("suffix", WRITERS)
-def test_damaged_files_are_read_or_refused(
-    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hdf5_file, "read_apart", read_here)
+def test_damaged_files_are_read_or_refused(suffix: str, tmp_path: Path, readers_here: None) -> None:
     reader, write = WRITERS[suffix]
     path = write(tmp_path / f"r1.{suffix}")
 

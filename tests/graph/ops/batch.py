@@ -45,6 +45,14 @@ static void take(uint8_t *to, const uint32_t count)
     }
 }
 
+static void spoil(uint8_t *to, const uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+    {
+        to[i] = 0xA5U; /* every element of an output must be written */
+    }
+}
+
 static void give(const uint8_t *from, const uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
@@ -170,8 +178,10 @@ def _case_source(index: int, case: Case) -> str:
     lines += [body.strip(), "}", f"static LNN_NOINLINE void trial_{index}(void)\n{{"]
     for name in (f"x{i}_{index}" for i in range(len(op.inputs))):
         lines.append(f"    take((uint8_t *) {name}, sizeof {name});")
+    outputs = [f"y{i}_{index}" for i in range(len(op.outputs))]
+    lines += [f"    spoil((uint8_t *) {name}, sizeof {name});" for name in outputs]
     lines.append(f"    case_{index}({arguments});")
-    for name in (f"y{i}_{index}" for i in range(len(op.outputs))):
+    for name in outputs:
         lines.append(f"    give((const uint8_t *) {name}, sizeof {name});")
     return "\n".join([*lines, "}"])
 

@@ -17,6 +17,7 @@ from tests.support.keras_models import frames_of, keras_library, outputs_of, sav
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:keras.*"),
     pytest.mark.filterwarnings("ignore:Using padding='same':UserWarning"),
+    pytest.mark.usefixtures("readers_here"),
 ]
 
 

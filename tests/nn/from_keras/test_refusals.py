@@ -17,7 +17,10 @@ from lnn_edge.nn.importer import import_model
 from lnn_edge.nn.ncps import ImportOptions
 from tests.support.keras_models import Case, frames_of, keras_library, saved, shaken
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:keras.*")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:keras.*"),
+    pytest.mark.usefixtures("readers_here"),
+]
 STREAM, WINDOW = (None, 3), (16, 3)
 Make = Callable[[Any], Any]
 REFUSED: dict[str, tuple[tuple[int | None, ...], Make, str]] = {
