@@ -1,7 +1,8 @@
 """Training speed of our sequence modules against those of ncps.torch, same shapes and weights.
 
 Example: python scripts/bench_train.py
-Forward and backward of both, in turns, in one process; the ratio of a turn is their time over ours.
+Forward and backward of both, in turns, in one process; the ratio of a turn is their time over ours:
+by processor time on one thread, by the clock on more.
 The largest difference is that of outputs, and of gradients relative to their largest value.
 """
 
@@ -89,10 +90,11 @@ def timed(run: Callable[[Tensor], Tensor], module: nn.Module, pair: Pair) -> tup
     """Return the seconds of forward and backward, and the outputs."""
     module.zero_grad()
     x = pair.x.clone().requires_grad_()
-    begin = time.perf_counter()
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    begin = clock()
     outputs = run(x)
     (outputs * pair.weight).sum().backward()  # type: ignore[no-untyped-call]
-    return time.perf_counter() - begin, outputs.detach()
+    return clock() - begin, outputs.detach()
 
 
 def difference(pair: Pair, ours: Tensor, theirs: Tensor) -> float:
@@ -109,17 +111,19 @@ def difference(pair: Pair, ours: Tensor, theirs: Tensor) -> float:
 
 def compare(pair: Pair, turns: int) -> dict[str, object]:
     """Run both in turns; the first one warms up."""
-    ratios, differences = [], []
+    ratios, differences, times = [], [], []
     for turn in range(turns + 1):
         ours, mine = timed(pair.run_ours, pair.ours, pair)
         theirs, wanted = timed(lambda x: pair.theirs(x)[0], pair.theirs, pair)
         differences.append(difference(pair, mine, wanted))
         if turn:
             ratios.append(theirs / ours)
+            times.append(ours)
     return {
         "cell": pair.name,
         "shape": pair.shape,
         "threads": torch.get_num_threads(),
+        "ms": 1000 * min(times),
         "ratio": statistics.median(ratios),
         "least": min(ratios),
         "most": max(ratios),
@@ -131,10 +135,11 @@ def main() -> None:
     """Print a table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=15)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     rows = []
-    for threads in (1, 2):
+    for threads in given.threads:
         torch.set_num_threads(threads)
         torch.manual_seed(0)
         for pair in pairs():
@@ -142,12 +147,12 @@ def main() -> None:
     if given.json:
         print(json.dumps(rows, indent=1))
         return
-    print("| cell | shape | threads | ncps / ours, median | range | largest difference |")
-    print("|---|---|---|---|---|---|")
+    print("| cell | shape | threads | ours, ms | ncps / ours, median | range | difference |")
+    print("|---|---|---|---|---|---|---|")
     for r in rows:
         span = f"{r['least']:.2f} to {r['most']:.2f}"
-        head = f"| {r['cell']} | {r['shape']} | {r['threads']} | {r['ratio']:.2f}"
-        print(f"{head} | {span} | {r['difference']:.1e} |")
+        head = f"| {r['cell']} | {r['shape']} | {r['threads']} | {r['ms']:.1f}"
+        print(f"{head} | {r['ratio']:.2f} | {span} | {r['difference']:.1e} |")
 
 
 if __name__ == "__main__":

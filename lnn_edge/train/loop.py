@@ -22,7 +22,7 @@ from lnn_edge.files.write import REMEDY, write_whole
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.nn.model_card import CARD, WEIGHTS
-from lnn_edge.nn.threads import one_thread
+from lnn_edge.nn.threads import fastest_threads, one_thread, scans_on
 from lnn_edge.tasks.judge import Figures, judge
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.tasks.task import Task
@@ -102,6 +102,7 @@ def train(
             folder holds a finished model, or another training writes to it.
     """
     _check_device(device)
+    most = torch.get_num_threads()
     with alone_in(folder, patience_s=0), torch.random.fork_rng(), one_thread():
         _check_unfinished(folder, force)  # better now than after an epoch
         torch.manual_seed(seed)
@@ -117,9 +118,12 @@ def train(
         told = document_of(task), dict(data)
         card = ModelCard(__version__, seed, "", *names, recipe, classes, examples.patients, *told)
         run = _Run(recipe, network, examples, task, scale)
-        for epoch in range(run.resume(folder, card, force), recipe.training.epochs):
+        done = run.resume(folder, card, force)
+        threads = run.choose_threads(most)
+        for epoch in range(done, recipe.training.epochs):
             torch.manual_seed(seed * 1000 + epoch + 1)
-            loss = run.epoch()
+            with scans_on(threads):
+                loss = run.epoch()
             if not math.isfinite(loss):
                 raise UsageError(
                     f"the training diverged in epoch {epoch + 1}: its loss is {loss}; lower "
@@ -171,6 +175,14 @@ class _Run:
     def said(self) -> dict[str, Tensor]:
         """Return the averaged weights, of a value so that they say it in its unit."""
         return dict(self.average) if self.scale is None else self.scale.said(self.average)
+
+    def choose_threads(self, most: int) -> int:
+        """Time steps that change nothing; return the number of threads that is fastest."""
+        before = {k: v.clone() for k, v in self.network.state_dict().items()}
+        self.network.train()
+        found = fastest_threads(self._back, most)
+        self.network.load_state_dict(before)
+        return found
 
     def judge(self, held_out: list[DecisionSequence]) -> Figures | None:
         """Evaluate the averaged weights."""
@@ -225,6 +237,15 @@ class _Run:
         return epoch
 
     def _step(self) -> float:
+        loss = self._back()
+        clip_grad_norm_(self.network.parameters(), GRADIENT_LIMIT)
+        self.optimizer.step()
+        self.schedule.step()
+        self._average_weights()
+        return loss
+
+    def _back(self) -> float:
+        """Leave the gradients of a batch's loss in the network; return the loss."""
         plan = self.recipe.training
         inputs, labels = self.examples.batch(plan.batch_size, plan.sequence_length)
         inputs = {name: x.to(self.device) for name, x in inputs.items()}
@@ -235,11 +256,7 @@ class _Run:
             loss = loss + plan.auxiliary_weight * self.loss(alone, labels)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        clip_grad_norm_(self.network.parameters(), GRADIENT_LIMIT)
-        self.optimizer.step()
-        self.schedule.step()
-        self._average_weights()
-        return loss.item()
+        return float(loss.item())
 
     def _average_weights(self) -> None:
         decay = self.recipe.training.average_decay

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,6 +97,26 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
         train(short_recipe(2), RECORDINGS, [], tmp_path, seed=5)
 
 
+def test_the_number_of_threads_changes_no_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, found = short_recipe(1), []
+    recipe = replace(recipe, training=replace(recipe.training, batch_size=24))  # two blocks
+
+    def measured(run: Callable[[], object], _most: int) -> int:
+        run()
+        return len(found) + 1
+
+    for name in ("one", "two"):
+        monkeypatch.setattr("lnn_edge.train.loop.fastest_threads", measured)
+        train(recipe, RECORDINGS, [], tmp_path / name, seed=5)
+        found.append((tmp_path / name / "model.safetensors").read_bytes())
+    monkeypatch.setattr("lnn_edge.train.loop.fastest_threads", lambda _run, _most: 1)
+    train(recipe, RECORDINGS, [], tmp_path / "unmeasured", seed=5)
+    found.append((tmp_path / "unmeasured/model.safetensors").read_bytes())
+    assert found[0] == found[1] == found[2]
+
+
 def test_training_leaves_the_global_generator_alone(tmp_path: Path) -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
@@ -116,7 +137,7 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     weights.write_bytes(good)
     card = tmp_path / "model.toml"
     card.write_text(card.read_text().replace("format = 2", "format = 9"))
-    with pytest.raises(DataError, match="format 9"):
+    with pytest.raises(DataError, match="format 2, not 9"):
         load_trained(tmp_path)
 
 

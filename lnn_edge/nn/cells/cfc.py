@@ -15,6 +15,7 @@ from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.scales import Ranges
 from lnn_edge.nn.cell import LoweredCell, Tap, no_tap
+from lnn_edge.nn.cells.cfc_compiled import compiled_scan
 from lnn_edge.nn.cells.cfc_integers import LOWEST, CfcLowering, numbered
 from lnn_edge.nn.cells.cfc_scan import Form, scale_of, scan
 
@@ -249,8 +250,10 @@ class Cfc(nn.Module):
         )
         elapsed = (config.gate_sign * dt.transpose(0, 1)).expand(*frames.shape[:2], 1)
         first = (weight[:, :size], weight[:, size:], bias)
-        flat = (value for pair in later for value in pair)
-        states = scan(form, frames, h, elapsed, *first, *flat, *extra)
+        weights = (*first, *(value for pair in later for value in pair), *extra)
+        states = compiled_scan(form, frames, h, elapsed, weights)
+        if states is None:
+            states = scan(form, frames, h, elapsed, *weights)
         return states.transpose(0, 1), states[-1]
 
     def _stacked_heads(self, inside: float, dt: float | None) -> tuple[Tensor, Tensor]:

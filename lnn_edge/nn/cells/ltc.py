@@ -20,7 +20,8 @@ from lnn_edge.graph.ops.unfold import ONE, Membranes, Unfold
 from lnn_edge.graph.scales import Ranges, integrating_dtype, symmetric
 from lnn_edge.graph.stage import State
 from lnn_edge.nn.cell import LoweredCell, Tap, linear_op, no_tap
-from lnn_edge.nn.cells.ltc_scan import input_sums, scan
+from lnn_edge.nn.cells.ltc_compiled import compiled_scan
+from lnn_edge.nn.cells.ltc_scan import scan
 from lnn_edge.nn.cells.wirings import Wiring
 
 Positivity = Literal["softplus", "clip"]
@@ -174,18 +175,20 @@ class Ltc(nn.Module):
         """
         parts = self.parts()
         batch, steps = x.shape[:2]
-        inputs = (x * self.input_w + self.input_b).transpose(0, 1).flatten(0, 1)
-        leak = parts.gleak + self.config.epsilon
-        ground = input_sums(inputs, _wires(parts.sensory, self.sensory_sparsity_mask))
-        ground = ground + torch.cat((parts.gleak * self.vleak, leak))
-        states = scan(
-            self.config.unfolds,
-            ground.reshape(steps, batch, -1),
+        inputs = (
+            (x * self.input_w + self.input_b).transpose(0, 1),
             v,
             dt.transpose(0, 1).expand(steps, batch, 1),
             parts.cm * self.config.unfolds,
+        )
+        leak = torch.cat((parts.gleak * self.vleak, parts.gleak + self.config.epsilon))
+        wires = (
+            _wires(parts.sensory, self.sensory_sparsity_mask),
             _wires(parts.recurrent, self.sparsity_mask),
         )
+        states = compiled_scan(self.config.unfolds, inputs, leak, *wires)
+        if states is None:
+            states = scan(self.config.unfolds, inputs, leak, *wires)
         outputs = states[..., : self.output_size] * self.output_w + self.output_b
         return outputs.transpose(0, 1), states[-1]
 

@@ -263,22 +263,18 @@ class LtcScan(torch.autograd.Function):
         )
 
 
-def input_sums(x: Tensor, wires: tuple[Tensor, ...]) -> Tensor:
-    """Return currents and conductances from inputs, (M, 2N) of inputs (M, S); see make_wires."""
-    sums: Tensor = InputSums.apply(x, *wires)  # type: ignore[no-untyped-call]
-    return sums
-
-
 def scan(
     unfolds: int,
-    ground: Tensor,
-    v: Tensor,
-    dt: Tensor,
-    capacity: Tensor,
-    wires: tuple[Tensor, ...],
+    inputs: tuple[Tensor, ...],
+    leak: Tensor,
+    sensory: tuple[Tensor, ...],
+    recurrent: tuple[Tensor, ...],
 ) -> Tensor:
-    """Return the potentials after each step; see LtcScan and make_wires."""
+    """Return the potentials (T, B, N) after each step; for the arguments see ltc_compiled."""
+    x, v, dt, capacity = inputs
+    sums = InputSums.apply(x.flatten(0, 1), *sensory) + leak  # type: ignore[no-untyped-call]
+    ground = sums.reshape(*x.shape[:2], -1)
     states: Tensor = LtcScan.apply(  # type: ignore[no-untyped-call]
-        unfolds, ground, v, dt, capacity, *wires
+        unfolds, ground, v, dt, capacity, *recurrent
     )
     return states

@@ -12,6 +12,7 @@ from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.scales import Ranges, symmetric
 from lnn_edge.nn.cell import LoweredCell, Tap, no_tap
 from lnn_edge.nn.cells.cfc import Cfc, CfcConfig
+from lnn_edge.nn.cells.compiled_scan import refuse
 from lnn_edge.nn.cells.lstm import Lstm
 
 Place = Literal["state", "input"]
@@ -68,6 +69,7 @@ class MixedMemory(nn.Module):
         self, x: Tensor, dt: Tensor, state: tuple[Tensor, Tensor], tap: Tap = no_tap
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Scan `step` over time: h' of each step (B, T, H), and the last state."""
+        refuse("mixed memory", "its LSTM and CfC wait for each other")
         outputs = []
         for t in range(x.shape[1]):
             state = self.step(x[:, t], state, dt[:, t], tap)

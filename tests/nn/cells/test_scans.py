@@ -15,6 +15,12 @@ from tests.nn.cells.test_cfc_forms import FORMS, HEADS, name_of
 
 BATCH, STEPS, INPUT, HIDDEN = 3, 70, 4, 5  # more steps than a chunk of the gradient holds
 Run = Callable[[Tensor, Tensor, Tensor], Tensor]
+UNWANTED_IN_C = [f"lnn_edge.nn.cells.{c}.scan" for c in ("cfc", "ltc")]
+IN_C = ["lnn_edge.nn.cells.compiled_scan._compiled"]
+
+
+def refused(*_arguments: object) -> None:
+    """What a missing compiler gives; no states where C should have run."""
 
 
 def gradients(cell: nn.Module, run: Run, dt_varies: bool, size: int) -> tuple[Tensor, list[Tensor]]:
@@ -36,12 +42,17 @@ def gradients(cell: nn.Module, run: Run, dt_varies: bool, size: int) -> tuple[Te
 
 
 def agree(cell: nn.Module, fast: Run, slow: Run, dt_varies: bool, size: int) -> None:
-    states, grads = gradients(cell, fast, dt_varies, size)
-    kept = [g.clone() for g in grads]
-    wanted, expected = gradients(cell, slow, dt_varies, size)
-    assert torch.allclose(states, wanted, rtol=0, atol=1e-9)
-    for got, want in zip(kept, expected, strict=True):
-        assert torch.allclose(got, want, rtol=1e-7, atol=1e-9 * float(want.abs().max() + 1))
+    """In C, and by torch where there is no compiler."""
+    wanted, grads = gradients(cell, slow, dt_varies, size)
+    expected = [g.clone() for g in grads]
+    for without in (UNWANTED_IN_C, IN_C):
+        with pytest.MonkeyPatch.context() as patch:
+            for name in without:
+                patch.setattr(name, refused)
+            states, got = gradients(cell, fast, dt_varies, size)
+        assert torch.allclose(states, wanted, rtol=0, atol=1e-9)
+        for value, want in zip(got, expected, strict=True):
+            assert torch.allclose(value, want, rtol=1e-7, atol=1e-9 * float(want.abs().max() + 1))
 
 
 @pytest.mark.parametrize("dt_varies", [False, True])
