@@ -37,6 +37,14 @@ class ArenaPlan:
     slots: dict[str, Slot]
     bytes: int
 
+    @property
+    def live_bytes(self) -> int:
+        """The most that is alive while any one operator runs: no plan takes less."""
+        slots = self.slots.values()
+        starts = {s.first for s in slots}
+        alive = (sum(s.bytes for s in slots if s.first <= at <= s.last) for at in starts)
+        return max(alive, default=0)
+
     def offset(self, name: str) -> int:
         """Return the first byte of a tensor or scratch."""
         return self.slots[name].offset

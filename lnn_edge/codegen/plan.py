@@ -204,6 +204,11 @@ class ModelCode:
         return max(s.arena.bytes for s in self.stages)
 
     @property
+    def live_bytes(self) -> int:
+        """The most of the arena that is alive at once."""
+        return max(s.arena.live_bytes for s in self.stages)
+
+    @property
     def fires_on_events(self) -> bool:
         """Whether events trigger the deciding stage, or else frames."""
         return isinstance(self.graph.deciding_trigger, EventTrigger)

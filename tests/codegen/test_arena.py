@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnn_edge.codegen.arena import ArenaPlan, plan_arena
+from lnn_edge.codegen.arena import ArenaPlan, Slot, plan_arena
 from lnn_edge.codegen.kernels import HOST, Core, select
-from lnn_edge.files.shipped import shipped_graph
+from lnn_edge.codegen.plan import generate
+from lnn_edge.files.shipped import GRAPH, shipped_folder, shipped_graph, shipped_names
 from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.fixed import Array
 from lnn_edge.graph.ir import AbstractOp, QTensor
@@ -164,9 +165,10 @@ def first_fit(stage: Stage, scratch: Scratch) -> int:
 @QUICK
 @given(stages)
 def test_the_arena_lies_between_what_is_alive_and_no_sharing(drawn: tuple[Stage, Scratch]) -> None:
-    size = plan_arena(*drawn).bytes
+    plan = plan_arena(*drawn)
+    size = plan.bytes
     assert size % ALIGNMENT == 0
-    assert least_possible(*drawn) <= size <= sum(b for _, _, b in spans(*drawn))
+    assert plan.live_bytes <= least_possible(*drawn) <= size <= sum(b for _, _, b in spans(*drawn))
 
 
 def test_largest_first_is_no_worse_than_first_fit_on_the_whole() -> None:
@@ -188,6 +190,18 @@ def test_real_models_run_in_their_arena_which_is_near_the_least(core: Core, ship
     run(stage, scratch, plan)
     assert plan.bytes <= first_fit(stage, scratch)
     assert plan.bytes <= 1.15 * least_possible(stage, scratch)
+
+
+@pytest.mark.parametrize("core", [HOST, Core("cortex-m7", dsp=True)], ids=["host", "m7"])
+@pytest.mark.parametrize("name", shipped_names())
+def test_shipped_models_take_hardly_more_than_what_is_alive(name: str, core: Core) -> None:
+    code = generate(load_graph(shipped_folder(name) / GRAPH), core)
+    assert code.live_bytes <= code.arena_bytes <= 1.02 * code.live_bytes
+
+
+def test_what_is_alive_is_counted_at_the_worst_operator() -> None:
+    slots = (Slot("x", 0, 8, -1, 1), Slot("y", 8, 12, 0, 2), Slot("z", 0, 20, 2, 3))
+    assert ArenaPlan({s.name: s for s in slots}, 40).live_bytes == 32
 
 
 def test_states_lie_outside_the_arena() -> None:
