@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -52,7 +53,7 @@ def _lines(kind: str, out: TextIO, answer: Answer, *, with_floats: bool) -> Sink
 
     def take(predicted: Predicted) -> None:
         if kind == "csv":
-            writer.writerows([*ahead, *rows(predicted)])
+            writer.writerows(chain(ahead, rows(predicted)))
             ahead.clear()
         else:
             out.writelines(json.dumps(d) + "\n" for d in documents(predicted))

@@ -24,6 +24,7 @@ ABSENT = "absent"
 MOST_CLIPPED = 0.01  # of a channel's samples; where more lie beyond 16 bit, the unit is wrong
 _LIMITS = np.iinfo(np.int16)
 _FAR = 1 << 62  # beyond 16 bit, within 64
+_SPAN = 1 << 18  # samples
 _NAMELESS = re.compile(r"channel_\d+")  # as readers call what has no name
 
 
@@ -107,7 +108,10 @@ def to_frame(record: Record, frame: Frame, *, channels: Mapping[str, str] | None
     if record.rate_hz != frame.rate_hz:
         taken = resample(replace(taken, samples=taken.samples.astype(np.float64)), frame.rate_hz)
     taken_names = [c.name for c in taken.channels]
-    steps = np.empty((len(taken.samples), len(frame.channels)), np.int16)
+    chosen = [record.channels[p].name for p in places if p is not None]
+    is_in_steps = _is_in_steps(taken, frame, chosen)
+    shape = (len(taken.samples), len(frame.channels))
+    steps = taken.samples if is_in_steps else np.empty(shape, np.int16)
     names: list[str] = []
     for at, (place, wanted) in enumerate(zip(places, frame.channels, strict=True)):
         if place is None:
@@ -115,8 +119,9 @@ def to_frame(record: Record, frame: Frame, *, channels: Mapping[str, str] | None
             names.append(ABSENT)
             continue
         found = record.channels[place].name
-        steps[:, at], done = _steps(taken, taken_names.index(found), wanted)
-        changes += done
+        if not is_in_steps:
+            steps[:, at], done = _steps(taken, taken_names.index(found), wanted)
+            changes += done
         is_spare = wanted.name == ANY and all(found != c.name for c in frame.channels)
         names.append(found if is_spare else wanted.name)
     own = tuple(
@@ -124,6 +129,23 @@ def to_frame(record: Record, frame: Frame, *, channels: Mapping[str, str] | None
         for name, c in zip(names, frame.channels, strict=True)
     )
     return replace(taken, samples=steps, channels=own, changes=taken.changes + changes)
+
+
+def _is_in_steps(record: Record, frame: Frame, names: list[str]) -> bool:
+    """Return whether samples are the frame's steps as they lie there: a day of them needs no copy.
+
+    Args:
+        record: With the chosen channels alone.
+        frame: What is wanted.
+        names: Of the channels, in the order of the frame.
+    """
+    mine = [(c.name, c.unit, c.gain, c.zero) for c in record.channels]
+    wanted = zip(names, frame.channels, strict=False)
+    return (
+        record.is_steps
+        and mine == [(n, c.unit, c.steps_per_unit, c.zero) for n, c in wanted]
+        and len(names) == len(frame.channels)
+    )
 
 
 def _choose(record: Record, frame: Frame, told: Mapping[str, str]) -> list[int | None]:
@@ -228,41 +250,54 @@ def _steps(record: Record, place: int, wanted: FrameChannel) -> tuple[np.ndarray
     scale = Fraction(repr(float(wanted.steps_per_unit))) * ratio
     scale /= Fraction(repr(float(channel.gain)))
     if record.is_steps:
-        steps = _exact(samples, zero, scale, wanted.zero)
+        steps, clipped = _exact(samples, zero, scale, wanted.zero)
     else:
         values, absent = _bridged(record, place)
         detail = f"gaps of {channel.name} by lines"
         changes = changes.also("filled", detail, absent, "samples", record.name)
-        steps = np.floor((values - float(zero)) * float(scale) + (wanted.zero + 0.5))
-    saturated, clipped = _saturated(record.name, channel, wanted, steps)
-    detail = f"{channel.name} beyond 16 bit to the nearest step"
-    return saturated, changes.also("converted", detail, clipped, "samples", record.name)
-
-
-def _saturated(
-    where: str, channel: Channel, wanted: FrameChannel, steps: np.ndarray
-) -> tuple[np.ndarray, int]:
-    """Return steps as int16, and how many of them lay beyond."""
-    clipped = int(((steps < _LIMITS.min) | (steps > _LIMITS.max)).sum())
+        steps, clipped = _saturated(
+            np.floor((values - float(zero)) * float(scale) + (wanted.zero + 0.5))
+        )
     if clipped > MOST_CLIPPED * len(steps):
         raise DataError(
-            f"record {where}: {clipped / len(steps):.0%} of channel {channel.name} lie beyond 16 "
-            f"bit at {wanted.steps_per_unit:g} steps per {wanted.unit or 'unit'}; check its unit "
-            f"({channel.unit or 'not told'}), gain and zero"
+            f"record {record.name}: {clipped / len(steps):.0%} of channel {channel.name} lie "
+            f"beyond 16 bit at {wanted.steps_per_unit:g} steps per {wanted.unit or 'unit'}; check "
+            f"its unit ({channel.unit or 'not told'}), gain and zero"
         )
-    return steps.clip(_LIMITS.min, _LIMITS.max).astype(np.int16), clipped
+    detail = f"{channel.name} beyond 16 bit to the nearest step"
+    return steps, changes.also("converted", detail, clipped, "samples", record.name)
 
 
-def _exact(samples: np.ndarray, old_zero: Fraction, scale: Fraction, zero: int) -> np.ndarray:
-    """Return floor((s - old_zero) * scale + zero + 1/2) of int16 s, in rational numbers, int64."""
+def _saturated(steps: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return steps as int16, and how many of them lay beyond."""
+    beyond = (steps < _LIMITS.min) | (steps > _LIMITS.max)
+    return steps.clip(_LIMITS.min, _LIMITS.max).astype(np.int16), int(beyond.sum())
+
+
+def _exact(
+    samples: np.ndarray, old_zero: Fraction, scale: Fraction, zero: int
+) -> tuple[np.ndarray, int]:
+    """Return floor((s - old_zero) * scale + zero + 1/2) of int16 s, in rational numbers, saturated.
+
+    A day of samples passes in spans, since int64 takes four times the memory.
+
+    Returns:
+        The steps, int16, and how many of them lay beyond.
+    """
     low, high = int(samples.min()), int(samples.max())
     offset = zero + Fraction(1, 2) - old_zero * scale
     bottom = scale.denominator * offset.denominator
     top, shift = scale.numerator * offset.denominator, offset.numerator * scale.denominator
-    every = ((s * top + shift) // bottom for s in range(low, high + 1))
+    every = [(s * top + shift) // bottom for s in range(low, high + 1)]
     table = np.array([max(-_FAR, min(_FAR, step)) for step in every], np.int64)
-    steps: np.ndarray = table[samples.astype(np.int64) - low]
-    return steps
+    is_beyond = (table < _LIMITS.min) | (table > _LIMITS.max)
+    near, _ = _saturated(table)
+    steps, clipped = np.empty(len(samples), np.int16), 0
+    for start in range(0, len(samples), _SPAN):
+        places = samples[start : start + _SPAN].astype(np.int64) - low
+        steps[start : start + _SPAN] = near[places]
+        clipped += int(is_beyond[places].sum())
+    return steps, clipped
 
 
 def _bridged(record: Record, place: int) -> tuple[np.ndarray, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from lnn_edge.tasks.model_input import Fed
 from lnn_edge.tasks.registry import task_of
 
 NOTHING = "-"  # of several findings, none
+_SPAN = 4096  # decisions
 _DIGITS = 6  # significant ones of outputs; times to a microsecond
 
 
@@ -148,22 +150,29 @@ def header(answer: Answer, *, with_floats: bool) -> list[str]:
     return ["record", "sample", "time_s", *columns, *beside]
 
 
-def rows(predicted: Predicted) -> list[list[object]]:
-    """Return a row for each decision."""
-    parts = [_cells(predicted.answer, predicted.steps, predicted.values)]
-    if predicted.floats is not None:
-        parts.append(_cells(predicted.answer, predicted.floats, predicted.floats))
-    places = zip(predicted.samples.tolist(), predicted.times_s.tolist(), strict=True)
-    heads: list[list[object]] = [
-        [predicted.name, sample, round(time, _DIGITS)] for sample, time in places
-    ]
-    return [sum(cells, head) for head, *cells in zip(heads, *parts, strict=True)]
+def rows(predicted: Predicted) -> Iterator[list[object]]:
+    """Yield a row for each decision; a day has a hundred thousand, so they are made in spans."""
+    for start in range(0, len(predicted.stamps), _SPAN):
+        yield from _rows(predicted, slice(start, start + _SPAN))
 
 
-def documents(predicted: Predicted) -> list[dict[str, Any]]:
-    """Return a JSON object for each decision."""
+def _rows(predicted: Predicted, span: slice) -> Iterator[list[object]]:
+    floats = None if predicted.floats is None else predicted.floats[span]
+    part = replace(
+        predicted, stamps=predicted.stamps[span], steps=predicted.steps[span], floats=floats
+    )
+    parts = [_cells(part.answer, part.steps, part.values)]
+    if floats is not None:
+        parts.append(_cells(part.answer, floats, floats))
+    places = zip(part.samples.tolist(), part.times_s.tolist(), strict=True)
+    for (sample, time), *cells in zip(places, *parts, strict=True):
+        yield sum(cells, [part.name, sample, round(time, _DIGITS)])
+
+
+def documents(predicted: Predicted) -> Iterator[dict[str, Any]]:
+    """Yield a JSON object for each decision."""
     columns = header(predicted.answer, with_floats=predicted.floats is not None)
-    return [dict(zip(columns, row, strict=True)) for row in rows(predicted)]
+    return (dict(zip(columns, row, strict=True)) for row in rows(predicted))
 
 
 def _cells(answer: Answer, decided_by: np.ndarray, values: np.ndarray) -> list[list[object]]:

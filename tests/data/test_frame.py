@@ -180,6 +180,20 @@ def test_plain_steps_stay_steps_at_another_rate() -> None:
     )
 
 
+def test_what_is_in_the_frame_already_is_not_copied() -> None:
+    samples = np.arange(80, dtype=np.int16).reshape(40, 2)
+    own = (Channel("MLII", "mV", 200.0, 1024), Channel("V5", "mV", 200.0, 1024))
+    record = make(samples, *own)
+    assert np.shares_memory(to_frame(record, ECG).samples, samples)
+    turned = to_frame(make(samples, *own[::-1]), ECG).samples
+    assert np.array_equal(turned, samples[:, ::-1])
+    lifted = to_frame(make(samples, own[0], replace(own[1], zero=1000.0)), ECG).samples
+    assert np.array_equal(lifted, np.add(samples, (0, 24)))
+    smaller = to_frame(make(samples, own[0], replace(own[1], unit="uV")), ECG).samples
+    assert np.array_equal(smaller[:, 0], samples[:, 0])
+    assert set(smaller[:, 1].tolist()) <= {1023, 1024}
+
+
 def test_what_is_beyond_16_bit_saturates_and_is_counted() -> None:
     values = np.zeros((400, 1))
     values[7] = 1e9

@@ -132,11 +132,11 @@ def test_rows_name_classes_values_and_logits() -> None:
     beside = [f"{c}_float" for c in columns]
     places = ["record", "sample", "time_s"]
     assert header(got.answer, with_floats=True) == places + columns + beside
-    first = documents(got)[0]
+    first = next(documents(got))
     scores = [first[name] for name in graph.classes]
     assert first["class"] == graph.classes[int(np.argmax(scores))]
     assert first["time_s"] == first["sample"] / 50
-    assert rows(got)[0] == list(first.values())
+    assert next(rows(got)) == list(first.values())
     assert got.counts() == {c: got.classes.count(c) for c in graph.classes if c in got.classes}
 
 

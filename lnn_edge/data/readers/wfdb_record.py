@@ -28,6 +28,7 @@ ANNOTATORS = ("atr", "ecg", "ari", "st", "qrs", "apn", "pwave", "man", "pu", "q1
 DEFAULT_GAIN = 200.0  # steps per mV where a header gives none, by header(5)
 _RHYTHM = "+"
 _VALUE_BYTES = 6  # that a sample takes while it is read, of those that count
+_SPAN = 1 << 18  # frames that are read at once
 _PROMISE = "does not hold what its header promises"
 
 
@@ -108,6 +109,9 @@ def _read_signals(stem: Path, name: str, header: Any) -> _Signals:
         with wfdb_library() as wfdb:
             if getattr(header, "n_seg", 1) > 1:
                 return _joined(name, header, _whole(stem, header, wfdb))
+            steps = _in_spans(stem, header, wfdb)
+            if steps is not None:
+                return _Signals(steps, float(header.fs), *_facts(stem, name, header))
             return _single(
                 stem, name, wfdb.rdrecord(str(stem), physical=False, smooth_frames=False)
             )
@@ -156,21 +160,10 @@ def _joined(name: str, header: Any, whole: _Whole) -> _Signals:
 
 def _single(stem: Path, name: str, record: Any) -> _Signals:
     """Take a record of one segment: steps where all of them are valid, else values."""
-    gains, assumed = _gains(stem, record)
-    names = unique([n or "" for n in record.sig_name])
-    zeros = [float(z) for z in record.baseline]
-    facts = zip(names, record.units, gains, zeros, strict=True)
-    channels = tuple(Channel(n, _unit(u), g, z) for n, u, g, z in facts)
-    renamed = sum(a != b for a, b in zip(names, record.sig_name, strict=True))
-    changes = Changes().also(
-        "assumed", f"{DEFAULT_GAIN:g} steps per mV where no gain is told", assumed, "channels", name
-    )
-    changes = changes.also(
-        "renamed", "channels without a name of their own", renamed, "channels", name
-    )
+    channels, changes = _facts(stem, name, record)
     columns = list(record.e_d_signal)
     invalid = [np.isnan(c) for c in record.dac(expanded=True)]
-    _check_sums(stem, record, columns)
+    _check_sums(stem, record, [int(c.sum()) for c in columns])
     rates = [float(record.fs) * count for count in record.samps_per_frame]
     fits = all(c.size and -(1 << 15) <= c.min() and c.max() < 1 << 15 for c in columns)
     if len(set(rates)) == 1 and fits and not any(i.any() for i in invalid):
@@ -183,6 +176,46 @@ def _single(stem: Path, name: str, record: Any) -> _Signals:
     plain = tuple(Channel(c.name, c.unit) for c in channels)
     samples, rate, resampled = to_one_rate(name, values, rates)
     return _Signals(samples, rate, plain, changes + resampled)
+
+
+def _facts(stem: Path, name: str, record: Any) -> tuple[tuple[Channel, ...], Changes]:
+    """Return the channels, and what was assumed of them."""
+    gains, assumed = _gains(stem, record)
+    names = unique([n or "" for n in record.sig_name])
+    zeros = [float(z) for z in record.baseline]
+    facts = zip(names, record.units, gains, zeros, strict=True)
+    channels = tuple(Channel(n, _unit(u), g, z) for n, u, g, z in facts)
+    renamed = sum(a != b for a, b in zip(names, record.sig_name, strict=True))
+    changes = Changes().also(
+        "assumed", f"{DEFAULT_GAIN:g} steps per mV where no gain is told", assumed, "channels", name
+    )
+    return channels, changes.also(
+        "renamed", "channels without a name of their own", renamed, "channels", name
+    )
+
+
+def _in_spans(stem: Path, header: Any, wfdb: Any) -> np.ndarray | None:
+    """Read a long record of valid steps, a span at a time; None where it must be read whole.
+
+    wfdb takes 16 bytes for a sample that is 2 here: a day of two leads would not fit 1 GB.
+    """
+    length, frames = header.sig_len or 0, header.samps_per_frame
+    if length <= _SPAN or any(count != 1 for count in frames):
+        return None
+    steps, sums = np.empty((length, header.n_sig), np.int16), np.zeros(header.n_sig, np.int64)
+    for start in range(0, length, _SPAN):
+        end = min(start + _SPAN, length)
+        part = wfdb.rdrecord(
+            str(stem), sampfrom=start, sampto=end, physical=False, smooth_frames=False
+        )
+        columns = np.stack(part.e_d_signal, axis=1)
+        is_valid = not any(np.isnan(c).any() for c in part.dac(expanded=True))
+        if not is_valid or columns.min() < -(1 << 15) or columns.max() >= 1 << 15:
+            return None
+        steps[start:end] = columns
+        sums += columns.sum(0)
+    _check_sums(stem, header, sums.tolist())
+    return steps
 
 
 def _unit(text: str | None) -> str:
@@ -200,10 +233,10 @@ def _gains(stem: Path, record: Any) -> tuple[list[float], int]:
     return [float(g) or DEFAULT_GAIN for g in record.adc_gain], assumed
 
 
-def _check_sums(stem: Path, record: Any, columns: list[np.ndarray]) -> None:
+def _check_sums(stem: Path, record: Any, sums: list[int]) -> None:
     """Compare the 16-bit sums of samples; 0 in a header stands for "not computed"."""
-    for name, promised, column in zip(record.sig_name, record.checksum, columns, strict=True):
-        if promised and (int(column.sum()) - promised) % (1 << 16):
+    for name, promised, found in zip(record.sig_name, record.checksum, sums, strict=True):
+        if promised and (found - promised) % (1 << 16):
             raise DataError(
                 f"{stem}: the samples of lead {name} do not have the checksum of the header; the "
                 "record is damaged: copy it again"

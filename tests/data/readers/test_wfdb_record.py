@@ -103,6 +103,36 @@ def test_values_are_those_of_wfdb_and_invalid_ones_are_absent(fmt: str, tmp_path
     assert not np.isnan(record.samples[:, 0]).any()
 
 
+@pytest.mark.parametrize("fmt", ["16", "212"])
+def test_a_long_record_is_read_in_spans_as_it_is_whole(
+    fmt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, "a", NOISE, fmt=[fmt, fmt])
+    whole = read(path)
+    monkeypatch.setattr(wfdb_record, "_SPAN", 64)  # 500 is no multiple
+    monkeypatch.setattr(wfdb_record, "_single", None)
+    spans = read(path)
+    np.testing.assert_array_equal(spans.samples, whole.samples)
+    assert spans.samples.dtype == whole.samples.dtype == np.int16
+    assert (spans.channels, spans.marks) == (whole.channels, whole.marks)
+    file = path.with_suffix(".dat")
+    content = bytearray(file.read_bytes())
+    content[600] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="checksum"):
+        read(path)
+
+
+def test_a_long_record_with_invalid_samples_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = NOISE.copy()
+    samples[300, 1] = -(1 << 15)  # what format 16 calls invalid
+    path = write(tmp_path, "a", samples)
+    monkeypatch.setattr(wfdb_record, "_SPAN", 64)
+    assert np.argwhere(np.isnan(read(path).samples)).tolist() == [[300, 1]]
+
+
 def test_what_a_header_leaves_out_is_assumed_and_told(tmp_path: Path) -> None:
     path = write(tmp_path, "r1", NOISE, leads=("ECG", "other"))
     edit_header(tmp_path, "500.0(7)/mV", "0")
