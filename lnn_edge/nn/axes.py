@@ -45,8 +45,8 @@ class Axes:
 def find_axes(traced: fx.GraphModule, inputs: Sequence[Tensor]) -> Mapping[str, Axes]:
     """Return the axes of every node's value.
 
-    The graph runs on (1, T), (2, T) and (1, 0.5 T), or 0.8 T if it needs more: an axis is what its
-    length varies with.
+    The graph runs on (1, T), (2, T) and (1, T / 2), or (1, 2 T) and (1, 0.8 T) if it needs more: an
+    axis is what its length varies with.
 
     Args:
         traced: See trace.
@@ -58,7 +58,7 @@ def find_axes(traced: fx.GraphModule, inputs: Sequence[Tensor]) -> Mapping[str, 
     length = inputs[0].shape[1]
     one = [x[:1] for x in inputs]
     runs = [run_nodes(traced, *one), run_nodes(traced, *(torch.cat((x, x)) for x in one))]
-    runs.append(_run_shorter(traced, one, length))
+    runs += _run_lengths(traced, one, length)
     axes = {}
     for node in traced.graph.nodes:
         values = [_first(run[node.name]) for run in runs]
@@ -67,12 +67,20 @@ def find_axes(traced: fx.GraphModule, inputs: Sequence[Tensor]) -> Mapping[str, 
     return axes
 
 
-def _run_shorter(traced: fx.GraphModule, inputs: Sequence[Tensor], length: int) -> Values:
-    for shorter in (length // 2, length - max(1, length // 5)):
+def _run_lengths(traced: fx.GraphModule, inputs: Sequence[Tensor], length: int) -> Sequence[Values]:
+    """Return runs on sequences of other lengths; behind strides two lengths may look alike."""
+    found: list[Values] = []
+    failed = None
+    for frames in (length // 2, 2 * length, length - max(1, length // 5)):
+        given = (torch.cat((x, x), 1)[:, : max(1, frames)] for x in inputs)
         try:
-            return run_nodes(traced, *(x[:, : max(1, shorter)] for x in inputs))
+            found.append(run_nodes(traced, *given))
         except LayerError as error:
             failed = error
+        if failed is None:
+            break
+    if found:
+        return found
     raise LayerError(
         f"{failed}; forward works for {length} frames only: give hop= for a window that moves, cut "
         "windows with x.unfold(1, length, hop), or give longer sequences"
@@ -103,8 +111,8 @@ def _axes_of(node: fx.Node, values: Sequence[Tensor]) -> Axes:
     names: list[str | int] = []
     if len({v.ndim for v in values}) > 1:
         raise LayerError(f"{where(node)}: the number of axes must not vary with the length")
-    for whole, twice, short in zip(*(v.shape for v in values), strict=True):
-        name = ("B" if whole != twice else "") + ("T" if whole != short else "")
+    for whole, twice, *others in zip(*(v.shape for v in values), strict=True):
+        name = ("B" if whole != twice else "") + ("T" if {*others} - {whole} else "")
         names.append(name or whole)
     if not any("B" in str(name) for name in names):
         raise LayerError(
