@@ -16,6 +16,7 @@ from lnn_edge.files.shipped import graph_path
 from lnn_edge.files.write import publish
 from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.nn.history import HISTORY, history_csv, read_history
 from lnn_edge.nn.model_card import kind_of, read_card, read_model, unlearned_beside
 
 GROUP = "lnn_edge.exporters"
@@ -104,11 +105,19 @@ def _board_for(form: str, name: str | None, core: str | None) -> Board | None:
 
 
 def _float_model(path: Path, graph: QGraph) -> dict[str, bytes]:
-    """Return the files of an imported model, so that `verify` can compare with floats."""
+    """Return what lies beside a graph and goes along.
+
+    Of an imported model both files, so that `verify` can compare with floats; of a trained one its
+    history, for the report.
+    """
     folder = path.parent
     card = read_card(folder)
-    if card is None or kind_of(card) != "imported":
+    if card is None:
         return {}
+    if kind_of(card) != "imported":
+        is_same = card.get("weights_sha256") == graph.metadata.get("weights_sha256")
+        epochs = read_history(folder / HISTORY) if is_same else ()
+        return {HISTORY: history_csv(epochs).encode()} if epochs else {}
     stored = read_model(folder, "imported")
     if stored.values["weights_sha256"] != graph.metadata.get("weights_sha256"):
         raise UsageError(

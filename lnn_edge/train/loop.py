@@ -1,4 +1,4 @@
-"""Training: recipe and recordings in, model.safetensors and model.toml out. Resumable."""
+"""Training: recipe and recordings in; weights, card and history.csv out. Resumable."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import math
 import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
@@ -20,6 +21,7 @@ from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import REMEDY, write_whole
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
+from lnn_edge.nn.history import HISTORY, Epoch, history_csv
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.nn.model_card import CARD, WEIGHTS
 from lnn_edge.nn.threads import fastest_threads, one_thread, scans_on
@@ -42,6 +44,8 @@ from lnn_edge.train.value_scale import ValueScale
 GRADIENT_LIMIT = 1.0
 WARM_UP = 0.15  # part of the cycle in which the learning rate rises
 CHECKPOINT = "checkpoint.pt"
+FIGURES = ("accuracy", "main_f1", "macro_f1", "macro_auroc", "mae", "rmse", "r2")
+"""Of a history: those of them that the task is judged by."""
 _OF_ANOTHER = (
     "belongs to another training (recipe, seed, records or version differ); delete it or choose "
     "another folder"
@@ -82,7 +86,8 @@ def train(
     """Train a network and write it to a folder.
 
     An interrupted run in the same folder, of the same recipe, seed and recordings, goes on after
-    its last whole epoch and ends as if it had not been interrupted.
+    its last whole epoch and ends as if it had not been interrupted. history.csv has a line for each
+    epoch, written as the epoch ends.
 
     Args:
         recipe: What to train and how.
@@ -129,8 +134,10 @@ def train(
                     f"the training diverged in epoch {epoch + 1}: its loss is {loss}; lower "
                     "learning_rate in the recipe"
                 )
-            run.save(folder, card, epoch + 1)
-            on_epoch(EpochReport(epoch + 1, recipe.training.epochs, loss, run.judge(held_out)))
+            judged, metrics = run.judge(held_out)
+            run.history.append(Epoch(epoch + 1, loss, run.learning_rate, metrics))
+            run.save(folder, card)
+            on_epoch(EpochReport(epoch + 1, recipe.training.epochs, loss, judged))
         network.load_state_dict(run.said())
         network.cpu().eval()
         card = save_trained(folder, network, card, force=force)
@@ -139,7 +146,7 @@ def train(
 
 
 class _Run:
-    """State of a training: network, optimiser, schedule and the average of the weights."""
+    """State of a training: network, optimiser, schedule, average of the weights, history."""
 
     def __init__(
         self,
@@ -151,6 +158,7 @@ class _Run:
     ) -> None:
         self.recipe, self.network, self.examples, self.task = recipe, network, examples, task
         self.scale = scale
+        self.history: list[Epoch] = []
         plan = recipe.training
         whole = plan.batch_size * plan.sequence_length
         self.steps = max(1, len(examples.labels) // whole)
@@ -172,6 +180,11 @@ class _Run:
         self.network.train()
         return sum(self._step() for _ in range(self.steps)) / self.steps
 
+    @property
+    def learning_rate(self) -> float:
+        """That of the next step."""
+        return float(self.schedule.get_last_lr()[0])
+
     def said(self) -> dict[str, Tensor]:
         """Return the averaged weights, of a value so that they say it in its unit."""
         return dict(self.average) if self.scale is None else self.scale.said(self.average)
@@ -184,30 +197,46 @@ class _Run:
         self.network.load_state_dict(before)
         return found
 
-    def judge(self, held_out: list[DecisionSequence]) -> Figures | None:
-        """Evaluate the averaged weights."""
+    def judge(self, held_out: list[DecisionSequence]) -> tuple[Figures | None, dict[str, float]]:
+        """Evaluate the averaged weights; return all figures, and those of the history."""
         if not held_out:
-            return None
+            return None, {}
         current = {k: v.clone() for k, v in self.network.state_dict().items()}
         self.network.load_state_dict(self.said())
         scores = float_scores(self.network.cpu(), held_out)
         self.network.load_state_dict(current)
         self.network.to(self.device)
-        return judge(held_out, scores, self.network.classes, self.task)
+        judged = judge(held_out, scores, self.network.classes, self.task)
+        metrics = {"validation_loss": self._loss_of(held_out, scores)}
+        known = {name: getattr(judged, name, None) for name in FIGURES}
+        metrics |= {name: value for name, value in known.items() if value is not None}
+        return judged, {name: value for name, value in metrics.items() if math.isfinite(value)}
 
-    def save(self, folder: Path, card: ModelCard, epoch: int) -> None:
-        """Write a checkpoint that resume() takes up."""
+    def _loss_of(self, held_out: list[DecisionSequence], scores: list[np.ndarray]) -> float:
+        labels = torch.from_numpy(np.concatenate([s.labels for s in held_out]))
+        given = torch.from_numpy(np.concatenate(scores))
+        if self.scale is not None:
+            labels, given = self.scale.learned(labels), self.scale.learned(given)
+        given = given.float()
+        return float(self.loss(given[None].to(self.device), labels[None].to(self.device)))
+
+    def save(self, folder: Path, card: ModelCard) -> None:
+        """Write the history, and a checkpoint that resume() takes up."""
         states = [
             self.network.state_dict(),
             self.optimizer.state_dict(),
             self.schedule.state_dict(),
         ]
+        document = {
+            "card": repr(card),
+            "history": [asdict(epoch) for epoch in self.history],
+            "states": states,
+            "average": self.average,
+        }
         buffer = io.BytesIO()
-        torch.save(
-            {"card": repr(card), "epoch": epoch, "states": states, "average": self.average},
-            buffer,
-        )
+        torch.save(document, buffer)
         write_whole(folder / CHECKPOINT, buffer.getvalue())
+        write_whole(folder / HISTORY, history_csv(self.history))
 
     def resume(self, folder: Path, card: ModelCard, force: bool) -> int:
         """Take up a checkpoint of the same training; return the epochs that are done.
@@ -233,8 +262,9 @@ class _Run:
         self.optimizer.load_state_dict(optimizer)
         self.schedule.load_state_dict(schedule)
         self.average = saved["average"]
-        epoch: int = saved["epoch"]
-        return epoch
+        self.history = [Epoch(**epoch) for epoch in saved["history"]]
+        write_whole(folder / HISTORY, history_csv(self.history))  # it may be a line behind
+        return len(self.history)
 
     def _step(self) -> float:
         loss = self._back()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -23,7 +25,11 @@ def test_a_training_says_what_it_did(data_dir: Path, tmp_path: Path) -> None:
     assert facts.keys() >= {"model", "records", "epochs"}
     assert (facts["model"], facts["records"], len(facts["epochs"])) == (str(folder), 7, 2)
     assert all(e["loss"] > 0 and 0 <= e["main_f1"] <= 1 for e in facts["epochs"])
-    assert sorted(p.name for p in folder.iterdir()) == ["model.safetensors", "model.toml"]
+    files = ["history.csv", "model.safetensors", "model.toml"]
+    assert sorted(p.name for p in folder.iterdir()) == files
+    history = list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
+    told = [{k: float(row[k]) for k in ("loss", "main_f1")} for row in history]
+    assert told == facts["epochs"]
     card = tomllib.loads((folder / "model.toml").read_text())
     assert card["training_patients"] == card["training_records"]  # 12 invented patients
     assert (
@@ -65,6 +71,17 @@ def test_a_quantized_model_is_a_graph(trained: Path, data_dir: Path) -> None:
     assert facts.items() >= expected.items()
     assert facts.keys() - expected.keys() == {"float_error", "resolution", "warnings"}
     assert graph.metadata["calibration_records"] == [f"s{i:02d}" for i in range(1, 10)]
+
+
+def test_an_export_takes_the_history_of_its_weights_along(trained: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(trained, tmp_path / "model")
+    board, history = ("--board", "stm32f746"), model / "history.csv"
+    call_json("export", model / "model.qgraph", *board, "-o", tmp_path / "firmware")
+    assert (tmp_path / "firmware/float/history.csv").read_bytes() == history.read_bytes()
+    card = model / "model.toml"
+    card.write_text(card.read_text().replace('weights_sha256 = "', 'weights_sha256 = "0'))
+    call_json("export", model / "model.qgraph", *board, "-o", tmp_path / "other")
+    assert not (tmp_path / "other/float").exists()
 
 
 @pytest.mark.parametrize("form", ["float", "integer"])

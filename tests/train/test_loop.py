@@ -13,10 +13,12 @@ import pytest
 import torch
 
 from lnn_edge.errors import DataError, UsageError
+from lnn_edge.nn.history import HISTORY, read_history
 from lnn_edge.quantize.trained import quantize
 from lnn_edge.tasks.metrics.single_label import evaluate_scores, integer_scores
 from lnn_edge.train.checkpoint import Trained, float_scores, load_trained, prepare, save_trained
 from lnn_edge.train.loop import EpochReport, train
+from lnn_edge.train.losses import make_loss
 from lnn_edge.train.recipe import Recipe, builtin_recipes, load_recipe
 from tests.support.recordings import invented
 
@@ -67,7 +69,7 @@ def test_the_card_and_the_graph_say_what_was_not_learned(trained: Trained, tmp_p
 def test_an_interrupted_training_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     recipe = short_recipe(3)
-    train(recipe, RECORDINGS, [], whole, seed=5)
+    train(recipe, RECORDINGS, HELD_OUT, whole, seed=5)
 
     class Interrupt(Exception):
         pass
@@ -77,11 +79,40 @@ def test_an_interrupted_training_ends_as_the_uninterrupted_one(tmp_path: Path) -
             raise Interrupt
 
     with pytest.raises(Interrupt):
-        train(recipe, RECORDINGS, [], parts, seed=5, on_epoch=stop)
+        train(recipe, RECORDINGS, HELD_OUT, parts, seed=5, on_epoch=stop)
     assert not (parts / "model.safetensors").exists()
-    train(recipe, RECORDINGS, [], parts, seed=5)
-    names = ("model.safetensors", "model.toml")
+    assert [e.epoch for e in read_history(parts / HISTORY)] == [1, 2]
+    (parts / HISTORY).write_text("nonsense")  # the checkpoint knows better
+    train(recipe, RECORDINGS, HELD_OUT, parts, seed=5)
+    names = ("model.safetensors", "model.toml", HISTORY)
     assert all((whole / n).read_bytes() == (parts / n).read_bytes() for n in names)
+
+
+def test_the_history_has_what_each_epoch_gave(tmp_path: Path) -> None:
+    told: list[EpochReport] = []
+    recipe = short_recipe(3)
+    trained = train(recipe, RECORDINGS, HELD_OUT, tmp_path, seed=2, on_epoch=told.append)
+    epochs = read_history(tmp_path / HISTORY)
+    assert [(e.epoch, e.loss) for e in epochs] == [(r.epoch, r.loss) for r in told]
+    (sequence,) = prepare(trained.network, HELD_OUT)
+    (scores,) = float_scores(trained.network, [sequence])
+    judged = evaluate_scores([sequence], [scores], trained.network.classes, rare=("F",))
+    last = epochs[-1].metrics
+    assert (last["accuracy"], last["main_f1"]) == (judged.accuracy, judged.main_f1)
+    labels, plan = torch.from_numpy(sequence.labels), recipe.training
+    learned = torch.from_numpy(np.concatenate([r.labels for r in RECORDINGS])).long()
+    loss = make_loss(learned, plan, trained.network.classes)
+    wanted = float(loss(torch.from_numpy(scores).float()[None], labels[None]))
+    assert last["validation_loss"] == pytest.approx(wanted, rel=0.02)  # of decided beats alone
+    assert epochs[0].learning_rate > epochs[-1].learning_rate < plan.learning_rate / 1000
+
+
+def test_a_history_without_recordings_held_out_has_no_figures(tmp_path: Path) -> None:
+    train(short_recipe(1), RECORDINGS, [], tmp_path, seed=2)
+    assert (tmp_path / HISTORY).read_text().startswith("epoch,loss,learning_rate\n1,")
+    (tmp_path / HISTORY).write_text("epoch,loss,learning_rate\n1,nan,0.1\n")
+    with pytest.raises(DataError, match=r"history.csv is damaged .*loss is no finite number"):
+        read_history(tmp_path / HISTORY)
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
