@@ -19,7 +19,8 @@ from lnn_edge.cli.output import (
 
 if TYPE_CHECKING:
     from lnn_edge.report import Report
-    from lnn_edge.report.facts import BuildFacts, LinkFacts
+    from lnn_edge.report.built import BuildFacts
+    from lnn_edge.report.links import LinkFacts
 
 MOST_OPERATORS = 10  # in the terminal; the page has all
 

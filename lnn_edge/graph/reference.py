@@ -44,6 +44,8 @@ class TensorFacts:
 class Reference:
     """Sequences of frames, each from a reset, and the outputs of the model in floating point.
 
+    A trained model has none, since `verify` feeds it recordings; its tensors are known yet.
+
     Attributes:
         frames: (T, C) float64 in real units, of each sequence.
         outputs: (D, K) float64 of its D decisions, all outputs side by side.
@@ -86,10 +88,10 @@ def read_reference(where: Path, model_sha256: str, channels: int, outputs: int) 
         tensors = _tensors(arrays) if "facts" in arrays else {}
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{where} is damaged ({error}); quantize the model again") from None
-    if not count or not all(map(_is_table, [*frames, *values])):
+    if not (count or tensors) or not all(map(_is_table, [*frames, *values])):
         raise DataError(f"{where} holds no sequences of frames; quantize the model again")
     sizes = {(x.shape[1], y.shape[1]) for x, y in zip(frames, values, strict=True)}
-    if digest != model_sha256.encode() or sizes != {(channels, outputs)}:
+    if digest != model_sha256.encode() or not sizes <= {(channels, outputs)}:
         raise DataError(f"{where} is of another graph; delete it, or quantize the model again")
     return Reference(tuple(frames), tuple(values), tensors)
 

@@ -57,8 +57,10 @@ def lower(
     return _graph(lowering, stages, rings, name, facts), lowering.values
 
 
-def lower_behind(plan: Plan, ranges: Ranges, front: Pipeline, name: str, facts: Facts) -> QGraph:
-    """Return the integer graph of a plan that reads the outputs of an integer front end.
+def lower_behind(
+    plan: Plan, ranges: Ranges, front: Pipeline, name: str, facts: Facts
+) -> tuple[QGraph, Mapping[str, Any]]:
+    """Return the integer graph of a plan that reads an integer front end, and as lower its values.
 
     Args:
         plan: Its inputs have the names of tensors of the front end's last stage.
@@ -93,7 +95,8 @@ def lower_behind(plan: Plan, ranges: Ranges, front: Pipeline, name: str, facts: 
         outputs=outputs,
         probes=deciding.outputs,
     )
-    return _graph(lowering, (*front.preparing_stages, stage), front.rings, name, facts)
+    stages = (*front.preparing_stages, stage)
+    return _graph(lowering, stages, front.rings, name, facts), lowering.values
 
 
 def _graph(

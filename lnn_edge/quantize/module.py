@@ -96,7 +96,7 @@ def _quantized(
     error = 0.0 if front is not None else prove(module, plan, _first(plan, example, LONGEST_PROOF))
     metadata = {**metadata, "streaming_error": error}
     if front is not None:
-        return lower_behind(plan, observe(plan, _single(sequences)), front, name, metadata)
+        return lower_behind(plan, observe(plan, _single(sequences)), front, name, metadata)[0]
     reference = _reference(plan, _single(sequences))
     clock = None
     if frame is None:

@@ -20,9 +20,10 @@ from lnn_edge.graph.fidelity import Resolution, error_warnings, resolution, warn
 from lnn_edge.graph.file import graph_bytes, graph_sha256
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.ranges import Range
-from lnn_edge.graph.reference import reference_beside
+from lnn_edge.graph.reference import Reference, reference_beside
 from lnn_edge.graph.scales import Ranges
-from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
+from lnn_edge.graph.sim.interpreter import Values
+from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, run_decisions
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.nn.model_card import kind_of, read_card
@@ -32,12 +33,15 @@ from lnn_edge.nn.timing import make_plan
 from lnn_edge.nn.trace import trace
 from lnn_edge.quantize.assemble import lower_behind
 from lnn_edge.quantize.observe import Calibration, calibrate, observe
+from lnn_edge.quantize.worth import facts_behind
 from lnn_edge.tasks.feed import Feed, Wish, dataset_feed, load_own_feed
 from lnn_edge.tasks.own_data import source_of
 from lnn_edge.train.checkpoint import Trained, facts_of, load_trained, prepare, real_inputs
 
 REPORT = "quantize.json"  # beside the graph
 MOST_RECORDINGS = 2000  # to calibrate on: more change no range and fill the memory
+MOST_COMPARED = 16  # recordings on which integers are compared with the network, each from a reset
+MOST_DECISIONS = 256  # on each of them
 PLANNED = 5  # decisions of a sequence on which a network is planned
 
 
@@ -212,8 +216,32 @@ def _quantize(
     plan = plan_of(network)
     calibration = _calibrated(network, plan, sequences)
     ranges = calibration.ranges()
-    graph = lower_behind(plan, ranges, network.front, card.recipe.name, metadata)
-    return graph, (*_of_time(graph, sequences), *_of_tensors(graph, calibration))
+    graph, values = lower_behind(plan, ranges, network.front, card.recipe.name, metadata)
+    facts = facts_behind(plan, values, graph, _compared(graph, network, recordings))
+    resolutions = (*_of_time(graph, sequences), *_of_tensors(graph, calibration))
+    return replace(graph, reference=Reference((), (), facts)), resolutions
+
+
+def _compared(
+    graph: QGraph, network: AbstractStreamNet, recordings: Sequence[LabelledSignal]
+) -> list[tuple[Values, tuple[Tensor, ...]]]:
+    """Return the first decisions on a few recordings: integers that decide, real inputs."""
+    few = [recordings[i] for i in range(0, len(recordings), -(-len(recordings) // MOST_COMPARED))]
+    given = tuple(t.name for t in graph.deciding_stage.inputs)
+    read = tuple(t.name for t in network.inputs)
+    wanted = tuple(dict.fromkeys((*given, *read)))
+    found = [
+        replace(s, values={name: v[:MOST_DECISIONS] for name, v in s.values.items()})
+        for s in run_decisions(network.front, few, wanted)
+        if len(s.stamps)
+    ]
+    return [
+        (
+            {name: s.values[name] for name in given},
+            tuple(x[None] for x in real_inputs(network, s).values()),
+        )
+        for s in found
+    ]
 
 
 def _of_time(graph: QGraph, sequences: Sequence[DecisionSequence]) -> tuple[Resolution, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from lnn_edge.graph.fidelity import output_errors
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.reference import Reference, TensorFacts
+from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.sim.batch import run_tensors
 from lnn_edge.nn.axes import Axes, run_nodes
 from lnn_edge.nn.plan import Plan
@@ -33,13 +35,64 @@ def tensor_facts(
         graph: Made of it.
         reference: Frames, and the outputs of forward.
     """
+
+    def runs() -> Iterator[_Run]:
+        for frames, outputs in zip(reference.frames, reference.outputs, strict=True):
+            integers = run_tensors(graph, graph.frame.quantize(frames).astype(np.int16))
+            yield _Run(integers, _inputs(plan, frames), outputs)
+
+    return _facts_of(plan, values, graph, runs())
+
+
+def facts_behind(
+    plan: Plan,
+    values: Mapping[str, Any],
+    graph: QGraph,
+    decisions: Sequence[tuple[Mapping[str, np.ndarray], tuple[Tensor, ...]]],
+) -> dict[str, TensorFacts]:
+    """Return the same of a network behind an integer front end.
+
+    Args:
+        plan: Of the network.
+        values: Where its nodes lie in integers.
+        graph: Made of both.
+        decisions: Of each sequence from a reset the inputs of the deciding stage by name,
+            (D, *shape) integers, and the network's inputs in real units, (1, D, *shape).
+    """
+    stage = graph.deciding_stage
+    wanted = tuple(t.name for op in stage.ops for t in op.outputs)
+    (output,) = plan.outputs.values()
+
+    def runs() -> Iterator[_Run]:
+        for given, inputs in decisions:
+            batch = {name: x[:, None] for name, x in given.items()}
+            start = interpreter.initial_state(stage, (1,))
+            integers, _ = interpreter.run_sequence(stage, batch, start, wanted)
+            real = _rows(run_nodes(plan.traced, *inputs)[output.name], plan.axes[output.name])
+            yield _Run({name: q[:, 0] for name, q in integers.items()}, inputs, real)
+
+    return _facts_of(plan, values, graph, runs())
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One sequence: integers by name, the network's inputs, its outputs in real numbers."""
+
+    integers: Mapping[str, np.ndarray]
+    inputs: tuple[Tensor, ...]
+    outputs: np.ndarray
+
+
+def _facts_of(
+    plan: Plan, values: Mapping[str, Any], graph: QGraph, runs: Iterator[_Run]
+) -> dict[str, TensorFacts]:
     held = {tensor.name: (node, value) for tensor, node, value in _held(plan, values, graph)}
     pairs: dict[str, list[Pair]] = {name: [] for name in held}
     ends: list[Pair] = []
-    for frames, outputs in zip(reference.frames, reference.outputs, strict=True):
-        integers = run_tensors(graph, graph.frame.quantize(frames).astype(np.int16))
-        ends.append(_alike(integers[graph.output.name], outputs))
-        nodes = run_nodes(plan.traced, *_inputs(plan, frames))
+    for run in runs:
+        integers = run.integers
+        ends.append(_alike(integers[graph.output.name], run.outputs))
+        nodes = run_nodes(plan.traced, *run.inputs)
         for name, (node, value) in held.items():
             q = integers[name].reshape(len(integers[name]), -1)[:, value.places.ravel()]
             pairs[name].append(_alike(q, _rows(nodes[node], plan.axes[node])))

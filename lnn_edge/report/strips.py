@@ -72,7 +72,7 @@ def draw_predicted(predicted: Predicted, *, events: bool, start_s: float = 0.0) 
         *strips,
     )
     size = f'<svg width="{_WIDTH:g}" height="{whole:g}"'  # a browser would fit it to its window
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{drawing.replace("<svg", size, 1)}\n'
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{str(drawing).replace("<svg", size, 1)}\n'
 
 
 def _lanes(predicted: Predicted, start_s: float, stop_s: float) -> Iterator[_Lane]:

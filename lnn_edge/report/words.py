@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 from lnn_edge.build.project import Project
 from lnn_edge.device.board_info import IMAGE_WORDS
-from lnn_edge.report.facts import LinkFacts, Report
+from lnn_edge.report.facts import Report
+from lnn_edge.report.links import LinkFacts
 
 GOOD, BAD, OPEN = "good", "bad", "open"
 OTHER_FUNCTIONS = 6  # functions that are no operator, named in the profile

@@ -36,6 +36,7 @@ class Words:
         legend: How to read a strip.
         source: Where the recordings come from.
         event: What a model that decides on events waits for.
+        classes: What a class is, by its name, where the name does not say it.
     """
 
     unit: str = "decisions"
@@ -45,6 +46,7 @@ class Words:
     legend: str = "What is true stands above, what the model decides below."
     source: str = ""
     event: str = "event"
+    classes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from lnn_edge.files.read import read_toml
 from lnn_edge.tasks.task import Decide, LabelKind, Task, Words
 
 FORMAT = 1
-_NAMES = ("unit", "people", "heading", "event")
+_NAMES = ("unit", "people", "heading", "event", "classes")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class _Document:
     name: str = ""
     summary: str = ""
     split: _Split = _Split()
-    words: dict[str, str] = field(default_factory=dict)
+    words: dict[str, object] = field(default_factory=dict)
 
 
 def read_task_file(path: Path) -> Task:
@@ -160,7 +160,7 @@ def document_of(task: Task) -> dict[str, Any]:
     }
 
 
-def _told(words: Words) -> dict[str, str]:
+def _told(words: Words) -> dict[str, object]:
     """Return what a task calls its things; sentences are of a data set that is shown."""
     plain = vars(Words())
     return {k: v for k, v in vars(words).items() if k in _NAMES and v != plain[k]}

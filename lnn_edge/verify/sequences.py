@@ -66,7 +66,7 @@ def _asked(
     """Return sequences (T, C), and the outputs (D, K) of the float model where it is there."""
     graph, reference = project.graph, project.graph.reference
     if frames is None:
-        if reference is None:
+        if reference is None or not reference.frames:
             raise VerificationError(
                 f"{project.folder} holds no reference; give sequences of frames, --input X.npy"
             )

@@ -71,7 +71,7 @@ def plain(seed: int) -> QGraph:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assemble, "run_all", lambda graph: graph)
         front = front_of(module.length, module.hop, module.leads)
-        return assemble.lower_behind(plan, observe(plan, [inputs]), front, "net", {})
+        return assemble.lower_behind(plan, observe(plan, [inputs]), front, "net", {})[0]
 
 
 def front_of(length: int, hop: int, leads: int) -> Pipeline:

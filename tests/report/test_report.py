@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import struct
-import subprocess
-import zlib
 from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -29,9 +25,11 @@ from lnn_edge.errors import UsageError
 from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.report import collect, render, save, verdict
-from lnn_edge.report.ecg import draw_recording
-from lnn_edge.report.facts import BuildFacts
-from lnn_edge.report.memory_map import segments
+from lnn_edge.report.built import BuildFacts
+from lnn_edge.report.drawings.memory_map import segments
+from lnn_edge.report.drawings.timeline import draw_timeline
+from lnn_edge.report.predictions import Prediction
+from lnn_edge.report.timelines import timeline_of
 from lnn_edge.report.words import clock_words, time_words
 from lnn_edge.verify.result import Mismatch, Spread, Verification, write_verification
 from tests.support.modules import make_module
@@ -87,6 +85,10 @@ def page_of(folder: Path) -> str:
     return render(collect(folder, RECORDINGS))
 
 
+def drawn(prediction: Prediction) -> str:
+    return "".join(strip.drawing for strip in draw_timeline(timeline_of(prediction, ())))
+
+
 class _Page(HTMLParser):
     """Collects the text, refuses unbalanced tags."""
 
@@ -101,7 +103,7 @@ class _Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.seen.append((tag, dict(attrs)))
-        if tag != "meta":
+        if tag not in ("meta", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -125,8 +127,9 @@ def test_page_needs_nothing_else(exported: Path) -> None:
     add_verification(exported)
     page = page_of(exported)
     for tag, attributes in _Page(page).seen:
-        assert tag not in ("script", "link", "img", "iframe", "object", "use", "image")
-        assert not {"src", "href", "srcset", "data"} & attributes.keys()
+        assert tag not in ("link", "img", "iframe", "object", "use", "image")
+        assert not {"src", "srcset", "data"} & attributes.keys()
+        assert str(attributes.get("href", "#")).startswith("#")
     assert "url(" not in page
     assert "@import" not in page
 
@@ -239,15 +242,15 @@ def test_strips_show_every_wrong_decision(exported: Path) -> None:
     page = render(report)
     assert page.count('class="wrong-box"') == errors
     for prediction, recording in zip(report.predictions, RECORDINGS, strict=True):
-        drawn = _Page(draw_recording(prediction))
-        truths = [a for tag, a in drawn.seen if tag == "text" and a["y"] == "14.0"]
+        page_of_strips = _Page(drawn(prediction))
+        truths = [a for tag, a in page_of_strips.seen if tag == "text" and a["y"] == "14.0"]
         beats = [a for a in truths if str(a["class"]).startswith("beat")]
         assert len(beats) == len(recording.events)
 
 
 def test_strips_keep_the_extreme_samples(exported: Path) -> None:
     (first, _) = collect(exported, RECORDINGS).predictions
-    paths = [a for tag, a in _Page(draw_recording(first)).seen if a.get("class") == "trace"]
+    paths = [a for tag, a in _Page(drawn(first)).seen if a.get("class") == "trace"]
     numbers = [int(n) for n in re.findall(r"-?\d+", str(paths[0]["d"]))]
     assert numbers[0] == 0
     y = np.cumsum([numbers[1], *numbers[3::2]])
@@ -274,7 +277,8 @@ def test_a_module_of_ones_own_has_no_recordings_and_a_summary(tmp_path: Path) ->
     export(graph, load_board("stm32f746"), tmp_path / "own")
     page = render(collect(tmp_path / "own", RECORDINGS))
     headings = re.findall("<h2>(.*?)</h2>", page)
-    assert headings[:3] == ["Verification", "Outputs", "What the integers are worth"]
+    wanted = ["Verification", "Outputs", "Calibration sequences", "Float against integer"]
+    assert headings[:4] == wanted
     assert "ECG" not in page
     assert "patients" not in page
     assert graph.summary().splitlines()[-1] in page
@@ -442,87 +446,3 @@ def test_command_refuses_a_folder_that_is_no_export(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "no exported project" in done.output
     assert list(tmp_path.iterdir()) == []
-
-
-def _browser() -> str:
-    """Return a browser, or skip unless LNN_EDGE_DEMAND_BROWSER demands one."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None and os.environ.get("LNN_EDGE_DEMAND_BROWSER") != "1":
-        pytest.skip("chromium is not installed")
-    assert found is not None, "chromium is demanded and not installed"
-    return found
-
-
-@pytest.mark.parametrize(
-    ("scheme", "paper", "good"),
-    [("1", (0xFF, 0xFF, 0xFF), (0x17, 0x70, 0x3B)), ("0", (0x12, 0x16, 0x1C), (0x6F, 0xD1, 0x97))],
-    ids=["light", "dark"],
-)
-def test_browser_draws_the_page(
-    exported: Path, tmp_path: Path, scheme: str, paper: tuple[int, ...], good: tuple[int, ...]
-) -> None:
-    browser = _browser()
-    add_build(exported)
-    add_verification(exported)
-    page = save(collect(exported, RECORDINGS), exported / "report.html")
-    picture = tmp_path / "page.png"
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-    command += [f"--blink-settings=preferredColorScheme={scheme}", "--window-size=1000,1600"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={picture}"]
-    done = subprocess.run(
-        [*command, page.as_uri()], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert picture.is_file(), done.stderr
-    pixels = read_png(picture)
-    assert pixels.shape == (1600, 1000, 3)
-    colours, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_counts=True)
-    assert tuple(colours[counts.argmax()].tolist()) == paper
-    assert len(colours) > 50
-    assert (pixels == good).all(2).sum() > 200  # the verdict's edge
-    inked = (pixels != paper).any(2).any(1).reshape(16, 100).any(1)
-    assert inked.all()  # something on every part of the page
-
-
-def read_png(path: Path) -> np.ndarray:
-    """Read an 8-bit RGB or RGBA picture, (H, W, 3)."""
-    raw, offset, data = path.read_bytes(), 8, b""
-    assert raw[:8] == b"\x89PNG\r\n\x1a\n"
-    while offset < len(raw):
-        size, kind = struct.unpack_from(">I4s", raw, offset)
-        body = raw[offset + 8 : offset + 8 + size]
-        if kind == b"IHDR":
-            width, height, depth, colour = struct.unpack_from(">IIBB", body)
-        elif kind == b"IDAT":
-            data += body
-        offset += 12 + size
-    assert depth == 8
-    channels = {2: 3, 6: 4}[colour]
-    lines = np.frombuffer(zlib.decompress(data), np.uint8).reshape(height, 1 + width * channels)
-    above = np.zeros((width, channels), np.uint8)
-    rows = []
-    for line in lines:
-        above = _unfilter(int(line[0]), line[1:].reshape(width, channels), above)
-        rows.append(above)
-    return np.stack(rows)[:, :, :3]
-
-
-def _unfilter(kind: int, line: np.ndarray, above: np.ndarray) -> np.ndarray:
-    """Undo a filter of the PNG specification, section 9."""
-    if kind == 0:
-        return line
-    if kind == 1:
-        return np.cumsum(line, axis=0, dtype=np.uint8)
-    if kind == 2:
-        return line + above
-    result = np.zeros(line.shape, int)
-    left, corner = np.zeros(line.shape[1], int), np.zeros(line.shape[1], int)
-    for i, (value, up) in enumerate(zip(line.astype(int), above.astype(int), strict=True)):
-        if kind == 3:
-            guess = (left + up) // 2
-        else:
-            base = left + up - corner
-            a, b, c = abs(base - left), abs(base - up), abs(base - corner)
-            guess = np.where((a <= b) & (a <= c), left, np.where(b <= c, up, corner))
-        left = result[i] = (value + guess) % 256
-        corner = up
-    return result.astype(np.uint8)

@@ -237,9 +237,9 @@ def test_findings_behind_other_outputs_have_their_own_probabilities(tmp_path: Pa
 
 
 def read_link(path: Path) -> object:
-    from lnn_edge.report.facts import _link
+    from lnn_edge.report.links import link_of
 
-    return _link(json.loads(path.read_text()))
+    return link_of(json.loads(path.read_text()))
 
 
 def test_a_verification_of_before_is_read(project: Path) -> None:

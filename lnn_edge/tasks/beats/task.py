@@ -23,6 +23,12 @@ WORDS = Words(
     "2001; PhysioNet, Goldberger et al. 2000), made available under the Open Data Commons "
     "Attribution License v1.0.",
     "R peak",
+    {
+        "N": "normal beat, also with bundle branch block, or an escape from above the ventricles",
+        "S": "supraventricular ectopic beat: too early, from the atria or the AV node",
+        "V": "ventricular ectopic beat: from a ventricle, wide, and mostly early",
+        "F": "fusion of a ventricular and a normal beat",
+    },
 )
 TASK = Task(
     name="beats",

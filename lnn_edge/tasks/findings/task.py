@@ -13,8 +13,17 @@ WORDS = Words(
     "12-lead ECGs",
     "The recordings shown are generated and say nothing of accuracy: for figures that stand for "
     "patients use recordings of patients (`lnn-edge evaluate --dataset cpsc2018`).",
-    "Of each recording the probability of each finding, the mean of all decisions on it.",
+    "Above each strip what is known of the recording, below it what the model finds. Thin lines "
+    "0.2 s and 0.5 mV, strong lines 1 s and 1 mV.",
     "The ECGs shown are synthetic.",
+    classes={
+        "1dAVb": "first-degree AV block: conduction to the ventricles takes too long",
+        "RBBB": "right bundle branch block",
+        "LBBB": "left bundle branch block",
+        "SB": "sinus bradycardia: slow",
+        "AF": "atrial fibrillation",
+        "ST": "sinus tachycardia: fast",
+    },
 )
 COMPRESSED = {"bins": 28}  # of 129: up to 53 Hz, behind a low-pass of 40 Hz
 _LIQUID = "lnn_edge.tasks.findings.conv_liquid"

@@ -21,5 +21,15 @@ TASK = Task(
         Network("rhythm-cfc", f"{_ACTIVITY}.har_cfc:HarNet", f"{_ACTIVITY}.har_cfc:HarNetConfig"),
     ),
     augmentation=f"{_ACTIVITY}.augmentation:MotionAugmentation",
-    words=Words("recordings", "patients", "ECG"),
+    words=Words(
+        "recordings",
+        "patients",
+        "ECG",
+        classes={
+            "normal": "normal sinus rhythm",
+            "AF": "atrial fibrillation",
+            "other": "another rhythm",
+            "noise": "too noisy to tell",
+        },
+    ),
 )

@@ -21,9 +21,11 @@ from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.quantize.trained import quantize
 from lnn_edge.report import write_report
-from lnn_edge.report.facts import Prediction
-from lnn_edge.report.motion import draw_run
+from lnn_edge.report.drawings.timeline import draw_timeline
+from lnn_edge.report.predictions import Prediction
+from lnn_edge.report.timelines import timeline_of
 from lnn_edge.tasks.activity.augmentation import MotionAugmentation
+from lnn_edge.tasks.labelled import Labelled
 from lnn_edge.tasks.metrics.single_label import evaluate_scores, integer_scores
 from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.tasks.registry import make_network
@@ -110,8 +112,15 @@ def test_a_report_shows_motion(graph: QGraph, tmp_path: Path) -> None:
     export(graph, load_board("stm32f746"), tmp_path / "firmware")
     page = write_report(tmp_path / "firmware", tmp_path / "report.html").read_text()
     assert "windows right" in page
-    assert "Run p09" in page
+    assert "Record p09" in page
     assert "motion shown is synthetic" in page
+
+
+def drawn(run: Labelled, decided: dict[int, int]) -> str:
+    stamps = np.array(list(decided))
+    scores = 9.0 * np.eye(len(CLASSES))[list(decided.values())]
+    prediction = Prediction(run, stamps, run.labels_at(stamps), scores)
+    return "".join(strip.drawing for strip in draw_timeline(timeline_of(prediction, ())))
 
 
 def test_a_strip_shades_where_the_model_is_wrong_and_nothing_else() -> None:
@@ -121,9 +130,9 @@ def test_a_strip_shades_where_the_model_is_wrong_and_nothing_else() -> None:
     inside = run.record.marks[4].sample - 63
     wrong = {**right, inside // 16 * 16: (int(run.labels[inside]) + 1) % len(CLASSES)}
     pattern = r'class="wrong-band"[^>]*? width="([\d.]+)"'
-    pages = [draw_run(Prediction(run, decided)) for decided in (right, wrong)]
+    pages = [drawn(run, decided) for decided in (right, wrong)]
     widths = [sum(map(float, re.findall(pattern, page))) for page in pages]
-    sixteen = 16 / RATE_HZ * (1160 - 54) / 60
+    sixteen = 16 / RATE_HZ * (1160 - 82) / 60
     assert widths[1] - widths[0] == pytest.approx(sixteen, abs=0.5)
 
 

@@ -142,7 +142,7 @@ def lowered(net: AbstractColumnsNet) -> QGraph:
     windows = net.window.dequantize(np.random.default_rng(0).integers(-128, 0, shape))
     plan = plan_of(net)
     ranges = observe(plan, [(torch.from_numpy(windows).float(),)])
-    return lower_behind(plan, ranges, net.front, "net", METADATA)
+    return lower_behind(plan, ranges, net.front, "net", METADATA)[0]
 
 
 def plain(net: AbstractColumnsNet) -> QGraph:

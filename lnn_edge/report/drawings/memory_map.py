@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from lnn_edge.build.size import STACK_SECTION
 from lnn_edge.device.board import Board, Region
-from lnn_edge.report.facts import BuildFacts
-from lnn_edge.report.markup import Html, element, figure, join, label, path, rectangle, svg, text
+from lnn_edge.report.built import BuildFacts
+from lnn_edge.report.markup import Html, element, join, label, path, rectangle, svg, text
 
 SEGMENTS = {
     ".vectors": ("vectors", "vector table"),
@@ -64,7 +64,8 @@ def draw_region(board: Board, build: BuildFacts, region: Region) -> Html:
         bars += [path("funnel", funnel), _bar(top, parts, used), _outline(top)]
         height = top + _BAR + 2
     drawing = svg(_WIDTH, height, f"{caption}: {_words(parts)}", *bars)
-    return figure(caption, drawing, _legend(parts, region.size - used))
+    head = element("figcaption", {}, text(caption))
+    return element("figure", {}, head, drawing, _legend(parts, region.size - used))
 
 
 def _placed(board: Board, build: BuildFacts, region: Region) -> Iterator[Segment]:

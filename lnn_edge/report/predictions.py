@@ -1,0 +1,164 @@
+"""Recordings of a task and what a model says of them, and how good that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.predict import DecisionSequence, run_decisions
+from lnn_edge.report.liquid import Values, layers_of
+from lnn_edge.report.wiring import wiring_of
+from lnn_edge.tasks.judge import judge
+from lnn_edge.tasks.labelled import Labelled
+from lnn_edge.tasks.metrics.single_label import Evaluation
+from lnn_edge.tasks.recordings import chosen_lead
+from lnn_edge.tasks.registry import task_of
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A recording and what the model says of it.
+
+    Attributes:
+        recording: The recording.
+        stamps: (D,) of its decisions.
+        labels: By which they are judged, see DecisionSequence.
+        scores: (D, C) log odds of the classes.
+        is_multi_label: Whether each class is decided by itself.
+        values: Integers of the neurons and of what moves them, (D, *shape) by name.
+    """
+
+    recording: Labelled
+    stamps: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+    is_multi_label: bool = False
+    values: Values = field(default_factory=dict)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Of each class after each decision, (D, C): softmax, or the logistic function."""
+        if self.is_multi_label:
+            return np.asarray(1 / (1 + np.exp(-self.scores)))
+        odds = np.exp(self.scores - self.scores.max(1, keepdims=True))
+        return np.asarray(odds / odds.sum(1, keepdims=True))
+
+    @property
+    def decided(self) -> np.ndarray:
+        """Index of the class of highest score, (D,)."""
+        return np.asarray(self.scores.argmax(1))
+
+    @property
+    def is_judged(self) -> np.ndarray:
+        """Whether a decision has a label, (D,); none of several labels has."""
+        if self.is_multi_label:
+            return np.zeros(len(self.stamps), bool)
+        return np.asarray(self.labels >= 0)
+
+    @property
+    def is_wrong(self) -> np.ndarray:
+        """Whether a decision is another class than its label, (D,)."""
+        if self.is_multi_label:
+            return self.is_judged
+        return np.asarray(self.is_judged & (self.decided != self.labels))
+
+    @property
+    def times_s(self) -> np.ndarray:
+        """When decisions stand, (D,)."""
+        return np.asarray(self.stamps / self.recording.record.rate_hz)
+
+
+@dataclass(frozen=True)
+class RecordFindings:
+    """What a model of findings says of a recording.
+
+    Attributes:
+        recording: The recording.
+        probabilities: Of each class, of the mean score of all decisions.
+        known: 1 present, 0 absent, -1 unknown, of each class.
+    """
+
+    recording: Labelled
+    probabilities: tuple[float, ...]
+    known: tuple[int, ...]
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether a finding that is there has at most 1/2, or one that is absent more."""
+        pairs = zip(self.probabilities, self.known, strict=True)
+        return any(k >= 0 and (p > 0.5) != bool(k) for p, k in pairs)
+
+
+def predict(graph: QGraph, recordings: Sequence[Labelled]) -> tuple[Prediction, ...]:
+    """Return what a model says of recordings; nothing where their labels are not the model's."""
+    part = graph.scores
+    if part is None or not _fits(graph, recordings):
+        return ()
+    task, name = task_of(graph.metadata), graph.output.name
+    sequences = run_decisions(graph, recordings, tuple({name: 0, **dict.fromkeys(seen_in(graph))}))
+    return tuple(
+        Prediction(
+            recording,
+            s.stamps,
+            s.labels,
+            part.dequantize(part.part(s.values[name])),
+            task is not None and task.is_multi_label,
+            s.values,
+        )
+        for recording, s in zip(recordings, sequences, strict=True)
+    )
+
+
+def seen_in(graph: QGraph) -> tuple[str, ...]:
+    """Return the names of the tensors that the liquid part of a page reads."""
+    layers = layers_of(graph)
+    if not layers:
+        return ()
+    wiring = wiring_of(graph, layers)
+    stage = graph.deciding_stage
+    names = [name for layer in layers for name in layer.needs]
+    names += [t.name for t in wiring.inputs] if wiring else []
+    names += [s.update.name for s in stage.states]
+    return tuple(dict.fromkeys([*names, *(t.name for t in stage.inputs)]))
+
+
+def evaluation_of(graph: QGraph, predictions: Sequence[Prediction]) -> Evaluation | None:
+    """Return the figures over all decisions of one class each; None for several findings."""
+    if not predictions or predictions[0].is_multi_label:
+        return None
+    sequences = [
+        DecisionSequence(p.recording.name, p.recording.patient, p.stamps, p.labels, {})
+        for p in predictions
+    ]
+    scores = [p.scores for p in predictions]
+    judged = judge(sequences, scores, graph.classes, task_of(graph.metadata), RESAMPLES)
+    assert isinstance(judged, Evaluation)  # not of several labels
+    return judged
+
+
+def findings_of(predictions: Sequence[Prediction]) -> tuple[RecordFindings, ...]:
+    """Return what is found in each recording, where a model scores findings."""
+    return tuple(
+        RecordFindings(
+            p.recording,
+            tuple((1 / (1 + np.exp(-p.scores.mean(0)))).tolist()),
+            tuple(p.labels[0].tolist()),
+        )
+        for p in predictions
+        if p.is_multi_label and len(p.scores)
+    )
+
+
+def _fits(graph: QGraph, recordings: Sequence[Labelled]) -> bool:
+    """Return whether the recordings have the model's lead, and as labels what it tells apart."""
+    classes, lead = graph.classes, chosen_lead(graph.metadata)
+    if lead is not None and any(r.leads[0] != lead for r in recordings):
+        return False
+    if not classes or not recordings:
+        return False
+    return all(r.classes[: len(classes)] == classes for r in recordings)

@@ -1,0 +1,209 @@
+"""Predictions and reference sequences -> timelines: what stands in which lane, word and row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import numpy as np
+
+from lnn_edge.data.record import Channel
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.report.drawings.timeline import Lane, Rows, Timeline, Word
+from lnn_edge.report.liquid import Layer, Values, activity
+from lnn_edge.report.played import Played
+from lnn_edge.report.predictions import Prediction
+from lnn_edge.tasks.labelled import NOT_SCORED, Labelled
+
+UNDECIDED = "\N{MIDDLE DOT}"
+UNSCORED = "Q"
+ECG_S, SLOW_S, FRAMES = 15.0, 60.0, 200.0  # length of a strip
+_FAST_HZ = 100.0
+_FEW_LEADS = 3
+_TALL, _FLAT = 30.0, 20.0  # pixels per mV
+_PLAIN = 84.0
+_CLASS_ROW = 10.0
+_NEURON_ROWS = 96.0  # pixels of a layer of many neurons
+
+
+def timeline_of(prediction: Prediction, layers: Sequence[Layer]) -> Timeline:
+    """Return the timeline of a recording."""
+    recording = prediction.recording
+    record = recording.record
+    on_events = recording.task.decide == "events"
+    spans = _spans(prediction.times_s, record.duration_s, centered=on_events)
+    decided = _at_events(prediction) if on_events else _held(prediction, spans)
+    true = _true_events(recording) if on_events else _true_spans(recording)
+    return Timeline(
+        record.name,
+        record.rate_hz,
+        "s",
+        record.duration_s,
+        _strip(record.rate_hz, record.duration_s),
+        tuple(_lanes(record.channels, record.values())),
+        tuple(true),
+        tuple(decided),
+        spans,
+        tuple(_rows(prediction, layers)),
+    )
+
+
+def timeline_of_played(played: Played, graph: QGraph, layers: Sequence[Layer]) -> Timeline:
+    """Return the timeline of a reference sequence: outputs of integers over those of forward."""
+    rate = graph.contract.sample_rate_hz
+    count = graph.frame.size
+    names = graph.contract.leads or tuple(f"channel {i + 1}" for i in range(count))
+    units = graph.contract.units or ("",) * count
+    length = len(played.frames) / (rate or 1.0)
+    times = (played.stamps + 1) / (rate or 1.0)
+    channels = tuple(Channel(n, u) for n, u in zip(names, units, strict=True))
+    spans = _spans(times, length, centered=False)
+    return Timeline(
+        played.name,
+        rate or 1.0,
+        "s" if rate else "",
+        length,
+        _strip(rate, length) if rate else min(FRAMES, length),
+        (*_lanes(channels, played.frames), *_output_lanes(played, graph)),
+        (),
+        (),
+        spans,
+        tuple(_neurons(played.values, layers)),
+    )
+
+
+def _strip(rate: float, length: float) -> float:
+    """Return how much a strip holds, in seconds: no more than there is."""
+    return min(ECG_S if rate >= _FAST_HZ else SLOW_S, float(np.ceil(length)))
+
+
+def _output_lanes(played: Played, graph: QGraph) -> Iterator[Lane]:
+    """Yield a lane for each output, its integers over the numbers of the model before."""
+    frames = np.arange(len(played.frames))
+    held = np.searchsorted(played.stamps, frames, side="right") - 1
+    for output in graph.outputs:
+        columns = range(output.first, output.end)
+        pairs = [
+            np.where(held < 0, np.nan, values[np.maximum(held, 0), column])
+            for column in columns
+            for values in (played.wanted, played.outputs)
+        ]
+        curves = np.nan_to_num(np.array(pairs))
+        kinds = ("value wanted", "value") * len(columns)
+        yield Lane(f"output {output.name}", curves, False, _PLAIN, kinds)
+
+
+def _lanes(channels: Sequence[Channel], values: np.ndarray) -> Iterator[Lane]:
+    """Yield a lane for each lead of an ECG; other channels of one unit share one, three at most."""
+    places = range(len(channels))
+    leads = sum(c.unit == "mV" for c in channels)
+    height = _TALL if leads <= _FEW_LEADS else _FLAT
+    for unit, alike in groupby(places, key=lambda i: channels[i].unit):
+        here = list(alike)
+        if unit == "mV":
+            for i in here:
+                yield Lane(f"{channels[i].name} (mV)", values[:, [i]].T, True, height)
+            continue
+        for first in range(0, len(here), 3):
+            few = here[first : first + 3]
+            name = ", ".join(channels[i].name for i in few) + (f" ({unit})" if unit else "")
+            yield Lane(name, values[:, few].T, False, _PLAIN)
+
+
+def _spans(times: np.ndarray, end: float, *, centered: bool) -> np.ndarray:
+    """Return the time that each decision is shown for: until the next, or around an event."""
+    if not len(times):
+        return np.zeros((0, 2))
+    if not centered:
+        return np.stack([times, np.append(times[1:], max(end, times[-1]))], axis=1)
+    middles = (times[1:] + times[:-1]) / 2
+    return np.stack([np.append(times[0] - 0.4, middles), np.append(middles, times[-1] + 0.4)], 1)
+
+
+def _true_events(recording: Labelled) -> Iterator[Word]:
+    for stamp, truth in zip(recording.events.tolist(), recording.labels.tolist(), strict=True):
+        time = stamp / recording.record.rate_hz
+        yield Word(time, time, UNSCORED if truth == NOT_SCORED else recording.classes[truth])
+
+
+def _at_events(prediction: Prediction) -> Iterator[Word]:
+    """Yield what is decided at each event, and a point at events that are not decided."""
+    recording = prediction.recording
+    rate, classes = recording.record.rate_hz, recording.classes
+    for stamp, index, wrong in zip(
+        prediction.stamps.tolist(), prediction.decided.tolist(), prediction.is_wrong.tolist(),
+        strict=True,
+    ):  # fmt: skip
+        yield Word(stamp / rate, stamp / rate, classes[index], wrong)
+    near = recording.task.tolerance_s * rate
+    for event in recording.events.tolist():
+        if not len(prediction.stamps) or np.abs(prediction.stamps - event).min() > near:
+            yield Word(event / rate, event / rate, UNDECIDED, is_none=True)
+
+
+def _true_spans(recording: Labelled) -> Iterator[Word]:
+    """Yield stretches of one label; of labels of a record, what is known of all of it."""
+    classes, labels, rate = recording.classes, recording.labels, recording.record.rate_hz
+    if labels.ndim == 1 and recording.task.labels == "sample":
+        for start, stop in _stretches(labels):
+            if labels[start] != NOT_SCORED:
+                yield Word(start / rate, stop / rate, classes[labels[start]])
+        return
+    known = [c for c, v in zip(classes, np.atleast_1d(labels), strict=False) if v == 1]
+    if labels.ndim == 0:
+        known = [classes[int(labels)]] if labels != NOT_SCORED else []
+    yield Word(0, recording.duration_s, " + ".join(known) or "none of the classes")
+
+
+def _held(prediction: Prediction, spans: np.ndarray) -> Iterator[Word]:
+    """Yield what is said until the next decision; wrong where it differs from what is true."""
+    recording = prediction.recording
+    classes = recording.classes
+    if recording.task.labels == "sample":
+        yield from _held_samples(prediction, len(recording.frames))
+        return
+    wrong = prediction.is_wrong
+    said = [_found(row, classes) for row in prediction.scores]
+    if not prediction.is_multi_label:
+        said = [classes[i] for i in prediction.decided.tolist()]
+    keys = [f"{s}{w}" for s, w in zip(said, wrong.tolist(), strict=True)]
+    for start, stop in _stretches(np.array(keys)) if keys else ():
+        yield Word(spans[start, 0], spans[stop - 1, 1], said[start], bool(wrong[start]))
+
+
+def _found(scores: np.ndarray, classes: Sequence[str]) -> str:
+    return " + ".join(c for c, s in zip(classes, scores, strict=True) if s > 0) or "nothing"
+
+
+def _held_samples(prediction: Prediction, end: int) -> Iterator[Word]:
+    recording = prediction.recording
+    rate = recording.record.rate_hz
+    held = np.full(end, NOT_SCORED, np.int64)
+    stops = np.append(prediction.stamps[1:], end)
+    for start, stop, index in zip(prediction.stamps, stops, prediction.decided, strict=True):
+        held[start:stop] = index
+    wrong = (held != recording.labels) & (recording.labels != NOT_SCORED) & (held != NOT_SCORED)
+    for start, stop in _stretches(2 * held + wrong):
+        if held[start] != NOT_SCORED:
+            word = recording.classes[held[start]]
+            yield Word(start / rate, stop / rate, word, bool(wrong[start]))
+
+
+def _stretches(values: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Yield first and end of stretches of one value."""
+    edges = np.flatnonzero(values[1:] != values[:-1]) + 1
+    yield from zip([0, *edges.tolist()], [*edges.tolist(), len(values)], strict=True)
+
+
+def _rows(prediction: Prediction, layers: Sequence[Layer]) -> Iterator[Rows]:
+    classes = prediction.recording.classes[: prediction.scores.shape[1]]
+    yield Rows("scores", classes, prediction.probabilities.T, _CLASS_ROW)
+    yield from _neurons(prediction.values, layers)
+
+
+def _neurons(values: Values, layers: Sequence[Layer]) -> Iterator[Rows]:
+    for layer in layers:
+        states = activity(layer, values).T
+        names = tuple(str(i + 1) for i in range(len(states)))
+        height = min(6.0, _NEURON_ROWS / len(states))
+        yield Rows("neurons" if len(layers) == 1 else layer.label[:12], names, states, height)
