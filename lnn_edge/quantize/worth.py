@@ -76,7 +76,7 @@ def facts_behind(
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """One sequence: integers by name, the network's inputs, its outputs in real numbers."""
+    """One sequence: integers by name, the network's inputs, the outputs of the float model."""
 
     integers: Mapping[str, np.ndarray]
     inputs: tuple[Tensor, ...]
