@@ -40,7 +40,7 @@ from lnn_edge.train.checkpoint import Trained, facts_of, load_trained, prepare, 
 
 REPORT = "quantize.json"  # beside the graph
 MOST_RECORDINGS = 2000  # to calibrate on: more change no range and fill the memory
-MOST_COMPARED = 16  # recordings on which integers are compared with the network, each from a reset
+MOST_COMPARED = 8  # recordings on which integers are compared with the network, each from a reset
 MOST_DECISIONS = 256  # on each of them
 PLANNED = 5  # decisions of a sequence on which a network is planned
 
@@ -217,30 +217,30 @@ def _quantize(
     calibration = _calibrated(network, plan, sequences)
     ranges = calibration.ranges()
     graph, values = lower_behind(plan, ranges, network.front, card.recipe.name, metadata)
-    facts = facts_behind(plan, values, graph, _compared(graph, network, recordings))
+    compared = _compared(graph, network, recordings, sequences)
+    facts = facts_behind(plan, values, graph, compared) if compared else {}
     resolutions = (*_of_time(graph, sequences), *_of_tensors(graph, calibration))
-    return replace(graph, reference=Reference((), (), facts)), resolutions
+    return replace(graph, reference=Reference((), (), facts) if facts else None), resolutions
 
 
 def _compared(
-    graph: QGraph, network: AbstractStreamNet, recordings: Sequence[LabelledSignal]
+    graph: QGraph,
+    network: AbstractStreamNet,
+    recordings: Sequence[LabelledSignal],
+    prepared: Sequence[DecisionSequence],
 ) -> list[tuple[Values, tuple[Tensor, ...]]]:
-    """Return the first decisions on a few recordings: integers that decide, real inputs."""
-    few = [recordings[i] for i in range(0, len(recordings), -(-len(recordings) // MOST_COMPARED))]
-    given = tuple(t.name for t in graph.deciding_stage.inputs)
-    read = tuple(t.name for t in network.inputs)
-    wanted = tuple(dict.fromkeys((*given, *read)))
-    found = [
-        replace(s, values={name: v[:MOST_DECISIONS] for name, v in s.values.items()})
-        for s in run_decisions(network.front, few, wanted)
-        if len(s.stamps)
-    ]
+    """Return the first decisions on a few recordings: integers, and the network's inputs."""
+    places = [i for i, s in enumerate(prepared) if len(s.stamps)]
+    places = places[:: -(-len(places) // MOST_COMPARED)] if places else []
+    made = tuple(t.name for op in graph.deciding_stage.ops for t in op.outputs)
+    decided = run_decisions(graph, [recordings[i] for i in places], made)
+    few = slice(MOST_DECISIONS)
     return [
         (
-            {name: s.values[name] for name in given},
-            tuple(x[None] for x in real_inputs(network, s).values()),
+            {name: q[few] for name, q in integers.values.items()},
+            tuple(x[None, few] for x in real_inputs(network, prepared[i]).values()),
         )
-        for s in found
+        for i, integers in zip(places, decided, strict=True)
     ]
 
 

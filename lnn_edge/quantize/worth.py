@@ -14,7 +14,6 @@ from lnn_edge.graph.fidelity import output_errors
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.reference import Reference, TensorFacts
-from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.sim.batch import run_tensors
 from lnn_edge.nn.axes import Axes, run_nodes
 from lnn_edge.nn.plan import Plan
@@ -56,20 +55,15 @@ def facts_behind(
         plan: Of the network.
         values: Where its nodes lie in integers.
         graph: Made of both.
-        decisions: Of each sequence from a reset the inputs of the deciding stage by name,
-            (D, *shape) integers, and the network's inputs in real units, (1, D, *shape).
+        decisions: Of each sequence from a reset integers of the graph by name, (D, *shape), and the
+            network's inputs in real units, (1, D, *shape).
     """
-    stage = graph.deciding_stage
-    wanted = tuple(t.name for op in stage.ops for t in op.outputs)
     (output,) = plan.outputs.values()
 
     def runs() -> Iterator[_Run]:
-        for given, inputs in decisions:
-            batch = {name: x[:, None] for name, x in given.items()}
-            start = interpreter.initial_state(stage, (1,))
-            integers, _ = interpreter.run_sequence(stage, batch, start, wanted)
+        for integers, inputs in decisions:
             real = _rows(run_nodes(plan.traced, *inputs)[output.name], plan.axes[output.name])
-            yield _Run({name: q[:, 0] for name, q in integers.items()}, inputs, real)
+            yield _Run(integers, inputs, real)
 
     return _facts_of(plan, values, graph, runs())
 
@@ -93,12 +87,14 @@ def _facts_of(
         integers = run.integers
         ends.append(_alike(integers[graph.output.name], run.outputs))
         nodes = run_nodes(plan.traced, *run.inputs)
-        for name, (node, value) in held.items():
+        for name in held.keys() & integers.keys():
+            node, value = held[name]
             q = integers[name].reshape(len(integers[name]), -1)[:, value.places.ravel()]
             pairs[name].append(_alike(q, _rows(nodes[node], plan.axes[node])))
     facts = {
         name: _facts(held[name][1].tensor, held[name][1].places.ravel(), *_joined(parts))
         for name, parts in pairs.items()
+        if parts
     }
     q, wanted = _joined(ends)
     for output, error in zip(graph.outputs, output_errors(graph, q, wanted).values(), strict=True):

@@ -59,8 +59,8 @@ class Report:
 
     @property
     def words(self) -> Words:
-        """How the model's task speaks; plainly where it has none."""
-        task = task_of(self.project.graph.metadata)
+        """How the model's task speaks; plainly where nothing of a task is shown."""
+        task = task_of(self.project.graph.metadata) if self.predictions else None
         return Words() if task is None else task.words
 
     @property

@@ -81,7 +81,7 @@ def test_an_export_takes_the_history_of_its_weights_along(trained: Path, tmp_pat
     card = model / "model.toml"
     card.write_text(card.read_text().replace('weights_sha256 = "', 'weights_sha256 = "0'))
     call_json("export", model / "model.qgraph", *board, "-o", tmp_path / "other")
-    assert not (tmp_path / "other/float").exists()
+    assert not (tmp_path / "other/float/history.csv").exists()
 
 
 @pytest.mark.parametrize("form", ["float", "integer"])
