@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from lnn_edge.data.registry import DATA_VARIABLE
 from lnn_edge.errors import DataError
 from tests.data.readers.damage import SHARED, damaged
 from tests.data.readers.test_wfdb_record import NOISE, write
+from tests.support.reader_cost import cost_of
 
 RNG = np.random.default_rng(12)
 
@@ -315,6 +317,20 @@ def test_damaged_files_are_read_or_refused(writer: Callable[[Path], Path], tmp_p
         assert "\n" not in said
 
     check()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+@pytest.mark.parametrize("writer", [write_pamap2, write_opportunity, write_challenge2012])
+def test_ten_megabytes_take_no_more_than_any_file(
+    writer: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    path = writer(tmp_path)
+    head, *rows = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(head + b"".join(rows) * ((10 << 20) // sum(map(len, rows))))
+    cost = cost_of("records", tmp_path)
+    assert cost.megabytes <= 200
+    assert cost.seconds <= 4  # 2, on a processor with nothing else to do
 
 
 def test_rates_and_counts_are_as_published() -> None:

@@ -75,7 +75,9 @@ def _read(path: Path, outcome: str, part: str) -> Iterator[Record]:
         if parameter in ("RecordID", ""):
             continue
         minute, number = _minute(time), _number(value)
-        if parameter not in index or minute is None or number is None or len(rows) == MOST_ROWS:
+        if len(rows) == MOST_ROWS:
+            raise DataError(f"{path} holds over {MOST_ROWS:,} measurements; copy it again")
+        if parameter not in index or minute is None or number is None:
             row = f"{time},{parameter},{value}"[:60]
             raise DataError(f"{path} holds {row!r}, which is not a measurement; copy it again")
         if number != -1:
