@@ -9,6 +9,7 @@ import pytest
 
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.biquad import EMPTY, Biquads, biquad_state
+from lnn_edge.graph.ops.elementwise import Concat
 from lnn_edge.graph.ops.leaky import LeakyAverage
 from lnn_edge.graph.ops.r_peaks import NEW, RPeaks
 from tests.graph.ops.cases import MAKERS, Seeded
@@ -93,3 +94,11 @@ def test_of_a_detector_only_samples_can_be_negative(seed: int) -> None:
     samples = op.layout["x_ring"]
     assert set(low[samples].tolist()) == {op.inputs[0].qmin}
     assert not np.delete(low, np.r_[samples]).any()
+
+
+def test_joined_parts_have_the_widest_range_of_them() -> None:
+    narrow, low = (
+        QTensor(n, (2,), "int8", 1.0, 0, *q) for n, q in (("a", (-5, 9)), ("b", (-9, 5)))
+    )
+    (y,) = Concat.join("op", (narrow, low), "y").outputs
+    assert (y.qmin, y.qmax) == (-9, 9)
