@@ -304,7 +304,7 @@ def _by_labels(
 def _recalled(where: Opened) -> Verdict:
     """Compare integers with the floats that are kept beside them."""
     reference = where.graph.reference
-    if reference is None:
+    if reference is None or not reference.frames:
         raise UsageError(
             f"{where.name} takes frames and keeps none of its own; give some, --input X.npy"
         )
@@ -314,7 +314,7 @@ def _recalled(where: Opened) -> Verdict:
 
 def _with_reference(found: Verdict, graph: QGraph) -> Verdict:
     """Return a verdict with the errors on calibration data, where they are known."""
-    if graph.reference is None:
+    if graph.reference is None or not graph.reference.frames:
         return found
     return replace(found, float_errors=reference_errors(graph), compared_on=CALIBRATION)
 

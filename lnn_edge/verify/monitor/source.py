@@ -141,7 +141,7 @@ def embedded(graph: QGraph, names: Sequence[str] | None = None) -> Source:
     if takes_recordings(graph):
         found = load_feed(graph.metadata, Wish(names=names)).recordings
         signals = [Signal(r.name, r.frames, r.events) for r in found]
-    elif graph.reference is not None and names is None:
+    elif graph.reference is not None and graph.reference.frames and names is None:
         signals = [
             Signal(f"sequence {i}", graph.frame.quantize(x).astype(np.int16))
             for i, x in enumerate(graph.reference.frames)
