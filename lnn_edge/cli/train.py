@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +22,10 @@ from lnn_edge.cli.own import own_options, source_from
 
 if TYPE_CHECKING:
     from lnn_edge.tasks.own_split import By
+    from lnn_edge.train.loop import EpochReport
     from lnn_edge.train.recipe import Preprocessing
 
+LINE_S = 60  # seconds from one line of progress to the next, where no bar shows
 _WATCHED = {"main_f1": "F1", "mae": "mean absolute error"}
 
 
@@ -98,7 +102,7 @@ def command(
     Example: lnn-edge train har-cfc --data walks --label-column activity --fold 0 -o runs/walks
     Example: lnn-edge train ccfc --compress --data-dir data -o runs/ccfc
     """
-    from lnn_edge.train.loop import EpochReport, train
+    from lnn_edge.train.loop import train
     from lnn_edge.train.own import Asked
     from lnn_edge.train.plan import adjusted, plan_training
 
@@ -113,9 +117,10 @@ def command(
     )
     for line in () if as_json else plan.told:
         click.echo(line)
-    history = []
+    history: list[dict[str, object]] = []
     with progress(as_json) as bar:
         shown = bar.add_task("training", total=plan.recipe.training.epochs, note="")
+        tell = _teller(is_quiet=as_json or not bar.disable)
 
         def on_epoch(report: EpochReport) -> None:
             judged = report.validation
@@ -123,9 +128,12 @@ def command(
             note = f"loss {report.loss:.3f}"
             note += f", validation {_WATCHED[figure]} {value:.3f}" if judged else ""
             bar.update(shown, completed=report.epoch, note=note)
+            if not (history or as_json) and report.epoch > 1:
+                bar.console.print(f"resumed after epoch {report.epoch - 1}")
+            tell(report, note)
             history.append({"loss": report.loss, figure: value})
 
-        train(
+        trained = train(
             plan.recipe,
             plan.training,
             plan.held_out,
@@ -137,12 +145,28 @@ def command(
             task=plan.task,
             data=plan.data,
         )
-    count = len(plan.training)
+    count, untaught = len(plan.training), list(trained.card.unlearned or ())
     if as_json:
         show_json(
-            {"model": str(output), "records": count, "epochs": history}
+            {"model": str(output), "records": count, "epochs": history, "unlearned": untaught}
             | ({"data": plan.data} if plan.data else {})
         )
         return
     console().print(f"trained on {count} recordings: {output}/model.safetensors")
+    if untaught:
+        names = ", ".join(untaught)
+        console().print(f"no label taught the class {names}; its scores mean nothing")
     console().print(f"next: lnn-edge quantize {output}")
+
+
+def _teller(*, is_quiet: bool) -> Callable[[EpochReport, str], None]:
+    """Return what prints an epoch to stderr if the last line is a minute old."""
+    told = [time.monotonic()]
+
+    def tell(report: EpochReport, note: str) -> None:
+        if is_quiet or time.monotonic() < told[-1] + LINE_S:
+            return
+        told.append(time.monotonic())
+        click.echo(f"epoch {report.epoch} of {report.epochs}: {note}", err=True)
+
+    return tell

@@ -59,6 +59,28 @@ def test_the_library_trains_as_the_command_does(
         assert (folder / name).read_bytes() == (trained / name).read_bytes()
 
 
+def test_a_training_without_a_terminal_tells_where_it_is(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, folder = write_recipe(tmp_path / "tiny.toml"), tmp_path / "model"
+    command = ("train", recipe, "--data-dir", data_dir, "-o", folder, "--epochs", 2)
+    merged = ("--set", 'training.merge={ F = "N" }')
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lnn_edge.train.loop._Run.judge", stop)  # after the first checkpoint
+        assert call(*command, *merged).code != 0
+    monkeypatch.setattr("lnn_edge.cli.train.LINE_S", 0)
+    outcome = call(*command, *merged)
+    resumed, line = outcome.err.splitlines()
+    assert resumed == "resumed after epoch 1"
+    assert line.startswith("epoch 2 of 2: loss ")
+    assert "no label taught the class F; its scores mean nothing" in outcome.out
+    assert call_json(*command, *merged, "--force")["unlearned"] == ["F"]
+
+
 def test_a_quantized_model_is_a_graph(trained: Path, data_dir: Path) -> None:
     facts = call_json("quantize", trained, "--data-dir", data_dir)
     graph = load_graph(trained / "model.qgraph")
