@@ -28,6 +28,7 @@ pytestmark = pytest.mark.slow
 ROWS = ("linear", "conv1d", "conv2d")
 DSP = Core("cortex-m7", dsp=True)
 FIXED, DUAL = "firmware/runtime/lnn_fixed.h", "firmware/runtime/lnn_dsp.h"
+ROUTINES = "firmware/runtime/lnn_rows.h"
 OPS, RUNTIME = "templates/ops", "firmware/runtime/lnn_runtime.c"
 
 C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
@@ -47,9 +48,12 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("conv1d", f"{OPS}/conv1d.c.j2", "t * {{ op.stride * x.shape[1] }}", "t * {{ x.shape[1] }}"),
     ("linear", f"{OPS}/rows_dsp.c.j2", '"%s[%s] + sums[%d]" % (c.bias, row, r)', '"sums[%d]" % r'),
     ("conv1d", f"{OPS}/rows_dsp.c.j2", "{{ row }} < {{ rows }}", "{{ row }} <= {{ rows }}"),
-    ("linear", f"{OPS}/rows_dsp.c.j2", 'block[%d]" % (4 + r)', 'block[%d]" % r'),
-    ("linear", DUAL, "uint32_t        low0   = block[1];", "uint32_t        low0   = 0U;"),
-    ("linear", DUAL, "LNN_COPY_WORD(out + 2, &odd);", "LNN_COPY_WORD(out + 2, &even);"),
+    ("linear", f"{OPS}/rows_dsp.c.j2", "range(rows % 4)", "range(rows % 4 - 1)"),
+    ("linear", ROUTINES, "(int32_t) stream[4U + r]", "0"),
+    ("linear", ROUTINES, "low0   = (*stream)[1];", "low0   = 0U;"),
+    ("linear", ROUTINES, "LNN_COPY_WORD(out + 2, &odd);", "LNN_COPY_WORD(out + 2, &even);"),
+    ("linear", ROUTINES, "lnn_saturate(value, low,", "lnn_saturate(value, INT16_MIN,"),
+    ("conv1d", ROUTINES, "(int32_t) stream[r], 0, zero", "(int32_t) stream[r], 0, 0"),
     ("conv1d", DUAL, "(a & 0xFFFFU) | (b << 16)", "(a & 0xFFFFU) | (b & 0xFFFF0000U)"),
     ("linear", FIXED, "-INT16_MAX, INT16_MAX", "INT16_MIN, INT16_MAX"),
     ("linear", f"{OPS}/rows_dsp.c.j2", "total[o] += sums[0]", "total[o] = sums[0]"),
@@ -183,9 +187,13 @@ ARM_MUTATIONS = [
     ("requantize", FIXED, '"smmulr %0', '"smmul %0'),
     ("linear", FIXED, '"ssat %0, #8', '"ssat %0, #7'),
     ("linear", DUAL, '"   smlad %[low1], r12, %[two], %[low1]\\n"', ""),
-    ("linear", DUAL, '"   sxtb16 r12, r12\\n" \\', "\\"),
+    ("linear", ROUTINES, '"   sxtb16 r9, r9\\n"', '""'),
+    ("linear", ROUTINES, '"   qsub16 r6, r6, r12\\n"', '"   ssub16 r6, r6, r12\\n"'),
+    ("linear", ROUTINES, '"   lsl r5, r5, lr\\n"', '""'),
+    ("conv1d", ROUTINES, '28 * (" first " + 3)', '28 * (" first " + 2)'),
+    ("conv1d", ROUTINES, '"   smmlar r6, r6, r9, r12\\n"', '"   smmulr r6, r6, r9\\n"'),
+    ("conv1d", ROUTINES, "sxtb16 r3, r3, ror #8", "sxtb16 r3, r3, ror #16"),
     ("conv1d", DUAL, '"pkhtb %0, %2, %1, asr #16"', '"pkhtb %0, %1, %2, asr #16"'),
-    ("linear", FIXED, '"smmlar %0', '"smmla %0'),
     ("linear", FIXED, "qsub16 %0, %0, %2", "sub %0, %0, %2"),
     ("linear", DUAL, '"   sxtb16 r5, r5, ror #8\\n"', '"   sxtb16 r5, r5\\n"'),
 ]

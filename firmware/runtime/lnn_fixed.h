@@ -143,6 +143,29 @@ LNN_INLINE int32_t lnn_divide(const int32_t n, const int32_t d)
     return ((numerator % denominator) < 0) ? (quotient - 1) : quotient;
 }
 
+/** @brief x as one word; the caller proves that it fits. */
+LNN_INLINE int32_t lnn_narrow(const int64_t x)
+{
+    int32_t y = (int32_t) x;
+#if defined(__GNUC__)
+    __asm__("" : "+r"(y)); /* GCC would go on with both words */
+#endif
+    return y;
+}
+
+/** @brief x / 2^n rounded half up, n in [1, 31]; the caller proves that it fits. */
+LNN_INLINE int32_t lnn_shift_rounded(const int64_t x, const int32_t n)
+{
+    const uint32_t high = (uint32_t) (x >> 32) << (32 - n);
+    uint32_t       low  = (uint32_t) x;
+#if LNN_HAS_DSP
+    __asm__("lsrs %0, %0, %2\n\tadc %0, %0, %1" : "+&r"(low) : "r"(high), "r"(n) : "cc"); /* the carry is a half */
+    return (int32_t) low;
+#else
+    return (int32_t) ((high | (low >> n)) + ((low >> (n - 1)) & 1U));
+#endif
+}
+
 /** @brief Number of zero bits above the highest one; x above 0. */
 LNN_INLINE int32_t lnn_leading_zeros(const uint32_t x)
 {

@@ -10,7 +10,7 @@ import numpy as np
 from lnn_edge.codegen import windows
 from lnn_edge.codegen.arena import NOWHERE, ArenaPlan, plan_arena
 from lnn_edge.codegen.codetext import Code
-from lnn_edge.codegen.kernels import Core, Kernel, select
+from lnn_edge.codegen.kernels import Core, Kernel, reach, select
 from lnn_edge.codegen.kernels.loop import plan_body
 from lnn_edge.device.framing import LARGEST_REPLY, MAX_PAYLOAD
 from lnn_edge.errors import GraphError
@@ -77,6 +77,7 @@ class OperatorCode:
         arguments: Memory of each input, output and scratch: (declaration, expression).
         inner: Operators that it runs.
         inside: Places of their tensors in its scratch.
+        is_convex: Whether its membranes need no limit.
     """
 
     op: AbstractOp
@@ -86,6 +87,7 @@ class OperatorCode:
     arguments: tuple[tuple[Code, Code], ...]
     inner: tuple[OperatorCode, ...] = ()
     inside: ArenaPlan = NOWHERE
+    is_convex: bool = False
 
     @property
     def carried(self) -> tuple[tuple[State, Code, Code], ...]:
@@ -275,7 +277,7 @@ class ModelCode:
     def limited_tensors(self) -> tuple[LimitedTensor, ...]:
         """States and rings that cannot have every value of their type."""
         graph = self.graph
-        makers = {t.name: op for stage in graph.stages for op in stage.ops for t in op.outputs}
+        makers = makers_of([op for stage in graph.stages for op in stage.ops])
         tensors = []
         for state in graph.states:
             maker, own = makers.get(state.update.name), state.tensor
@@ -344,7 +346,10 @@ def generate(
             n: Code("(void *) &ctx->arena[%d]") % s.offset for n, s in arena.slots.items()
         }
         own = f"{graph.name}_{stage.name}", f"{graph.name}_op_{stage.name}"
-        operators = [operator_code(op, kernels[op.name], own, weights, places) for op in stage.ops]
+        makers = makers_of(stage.ops)
+        operators = [
+            operator_code(op, kernels[op.name], own, weights, places, makers) for op in stage.ops
+        ]
         taps = windows.taps(graph, stage)
         turns = windows.turns(graph, stage)
         stages.append(StageCode(stage, tuple(operators), arena, places, taps, *turns))
@@ -387,6 +392,7 @@ def operator_code(
     prefixes: tuple[str, str],
     weights: Weights,
     places: Mapping[str, Code],
+    makers: Mapping[str, AbstractOp],
 ) -> OperatorCode:
     """Return an operator, and those inside it, as templates see them.
 
@@ -396,18 +402,25 @@ def operator_code(
         prefixes: Of the symbols of constants, and of functions.
         weights: Takes the constants.
         places: C expression of the memory of each tensor, and of scratch.
+        makers: What makes each tensor beside it.
     """
     of_constants, of_functions = (f"{prefix}_{op.name}" for prefix in prefixes)
     names = weights.take(of_constants, kernel.pack(op))
-    code = OperatorCode(op, kernel, of_functions, names, tuple(_arguments(places, op)))
+    arguments, proved = tuple(_arguments(places, op)), reach.is_convex(op, makers)
+    code = OperatorCode(op, kernel, of_functions, names, arguments, is_convex=proved)
     if not isinstance(op, Loop):
         return code
     inside = plan_body(op, select, kernel.inside)
-    own = _body_places(op, inside)
+    own, beside = _body_places(op, inside), makers_of(op.body)
     inner = tuple(
-        operator_code(o, select(o, kernel.inside), prefixes, weights, own) for o in op.body
+        operator_code(o, select(o, kernel.inside), prefixes, weights, own, beside) for o in op.body
     )
     return replace(code, inner=inner, inside=inside)
+
+
+def makers_of(ops: Sequence[AbstractOp]) -> dict[str, AbstractOp]:
+    """Return what makes each tensor, by the tensor's name."""
+    return {tensor.name: op for op in ops for tensor in op.outputs}
 
 
 def _in_scratch(inside: ArenaPlan) -> dict[str, Code]:

@@ -20,6 +20,8 @@ from lnn_edge.errors import BuildError
 from lnn_edge.files.read import LARGEST_ARRAYS, read_whole
 
 _ALLOC = 0x2  # SHF_ALLOC
+_SHARED = "lnn_op_"  # what operators share, firmware/runtime/lnn_rows.h
+_OPERATOR = "_op_"  # within the name of an operator's function
 # What pyelftools raises on files that are not as they should be.
 _DAMAGE = (
     ELFError,
@@ -59,6 +61,16 @@ class Symbol:
     address: int
     size: int
     is_function: bool
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it does a part of the work of each operator that calls it."""
+        return self.name.startswith(_SHARED)
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether it is the function of an operator."""
+        return _OPERATOR in self.name and not self.is_shared
 
 
 @dataclass(frozen=True)

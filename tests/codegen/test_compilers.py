@@ -216,7 +216,9 @@ def test_a_declaration_has_the_alignment_of_its_definition(tmp_path: Path) -> No
     call(["gcc", *(f"-I{path}" for path in job.includes), "-fsyntax-only", tmp_path / "check.c"])
 
 
-@pytest.mark.parametrize("name", ["lnn_fixed.h", "lnn_dsp.h", "lnn_ring.h", "lnn_state.h"])
+@pytest.mark.parametrize(
+    "name", ["lnn_fixed.h", "lnn_dsp.h", "lnn_ring.h", "lnn_rows.h", "lnn_state.h"]
+)
 def test_a_big_endian_compiler_is_refused(name: str) -> None:
     flags = ["-fsyntax-only", "-mbig-endian", "-mcpu=cortex-r5", "-marm", f"-I{runtime()}"]
     command = [*require("arm-none-eabi-gcc"), *flags, "-x", "c", str(runtime() / name)]

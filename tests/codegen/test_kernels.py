@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from lnn_edge.codegen.kernels import HOST, KERNELS, Core, select
-from lnn_edge.codegen.kernels.rows import BLOCK, PAIR_LIMIT, SPAN, byte_rows, pair_rows, stream
+from lnn_edge.codegen.kernels.rows import (
+    BLOCK,
+    PAIR_LIMIT,
+    SPAN,
+    byte_rows,
+    pack_stream,
+    pair_rows,
+    stream,
+)
 from lnn_edge.files import resources
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops import OPERATORS
@@ -55,6 +63,13 @@ def narrow(columns: int, rows: int) -> Linear:
     return replace(op, name=f"n{columns}x{rows}", inputs=(x,))
 
 
+def to_bytes(columns: int, rows: int) -> Linear:
+    """A matrix whose output is int8 around a zero point."""
+    op = linear(columns, rows, "int8")
+    y = replace(op.outputs[0], dtype="int8", qmin=-128, qmax=127, zero_point=-100)
+    return replace(op, name=f"e{columns}x{rows}", outputs=(y,), shift=np.zeros(rows, np.int8))
+
+
 def conv1d(frames: int, channels: int, taps: int, filters: int, stride: int, dtype: str) -> Conv1d:
     rng = np.random.default_rng(frames)
     x = QTensor("x", (frames, channels), dtype, 0.05, 3)
@@ -86,6 +101,7 @@ def operators() -> list[AbstractOp]:
         ops += [linear(*size, dtype) for size in LINEAR_SIZES]
         ops += [conv1d(*size, dtype) for size in CONV_SIZES]
     ops += [narrow(*size) for size in LINEAR_SIZES]
+    ops += [to_bytes(4 * groups, 3 + groups) for groups in range(1, 10)]
     # Every product at its extreme: the sums that the pair kernel's proof is about.
     ops += [linear(516, 4, "int8", sign * np.ones((4, 516))) for sign in (1.0, -1.0)]
     return ops
@@ -227,7 +243,7 @@ def test_pairs_are_refused_where_a_high_row_could_overflow() -> None:
 def test_a_stream_holds_biases_weights_and_factors() -> None:
     op = replace(linear(6, 5, "int8"), shift=np.array([0, 1, 2, 3, 4], np.int8))
     for crossed in (False, True):
-        blocks = stream(op, crossed).view(np.int32).reshape(2, 4 + 8 + 8)
+        blocks = stream(op, crossed).view(np.int32)
         order = [0, 2, 1, 3] if crossed else [0, 1, 2, 3]
         weight = np.zeros((8, 8), np.int8)
         weight[:5, :6] = op.weight
@@ -239,6 +255,39 @@ def test_a_stream_holds_biases_weights_and_factors() -> None:
             assert (block[[0, 2]] - low).tolist() == (256 * high).tolist()
             assert (block[4:12] == pair_rows(crossing[rows]).view(np.int32)).all()
             assert block[12:].tolist() == [*multiplier[rows], *shift[rows]]
+
+
+@pytest.mark.parametrize("rows", [1, 4, 5, 8, 11])
+def test_rows_that_make_no_block_follow_in_a_stream_of_their_own(rows: int) -> None:
+    op = linear(37, rows, "int8")
+    y = replace(op.outputs[0], qmin=-32767, zero_point=-5)
+    op = replace(op, outputs=(y,), shift=np.arange(rows, dtype=np.int8) % 2)
+    words = pack_stream(op)["stream"].view(np.int32)
+    for count in (rows // 4, int(rows % 4 > 0)):
+        if count:
+            size = count * (4 + 4 * 10 + 4 + (4 if rows > 1 else 0))
+            head = [
+                2,
+                3,
+                4 * size,
+                -5,
+                65537,
+                int(rows > 1),
+            ]  # of ten groups the first round has two
+            assert words[:6].tolist() == head
+            words = words[6 + size :]
+    assert len(words) == 0
+
+
+def test_outputs_that_no_routine_saturates_take_other_kernels() -> None:
+    narrow_y = replace(linear(24, 12, "int8").outputs[0], dtype="int8", qmin=-127, qmax=127)
+    shifted = replace(linear(24, 12, "int8"), shift=np.ones(12, np.int8))
+    assert select(replace(linear(24, 12, "int8"), outputs=(narrow_y,)), M7).name == "dsp_pairs"
+    assert select(shifted, M7).name == "dsp_stream"
+    whole_y = replace(narrow_y, qmin=-128)
+    assert select(replace(shifted, outputs=(whole_y,)), M7).name == "dsp_pairs"
+    rectified = replace(shifted.outputs[0], qmin=0)
+    assert select(replace(shifted, outputs=(rectified,)), M7).name == "dsp_pairs"
 
 
 def factors(op: Linear) -> tuple[np.ndarray, ...]:

@@ -6,7 +6,7 @@ from outside may have any value of its type.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from lnn_edge.graph.ops.elementwise import Q15_ONE, Mix
 from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.memory_cell import Gate
 from lnn_edge.graph.ops.rescale import AbstractRescale
+from lnn_edge.graph.ops.synapse import Synapses
+from lnn_edge.graph.ops.unfold import Unfold
 
 Reach = tuple[int, int]
 
@@ -28,6 +30,34 @@ def stays_inside(op: AbstractOp) -> bool:
         return False
     low, high = find(op)
     return y.qmin <= low and high <= y.qmax
+
+
+def is_convex(op: AbstractOp, makers: Mapping[str, AbstractOp]) -> bool:
+    """Return whether membranes are proved to stay within their range without a limit.
+
+    Where num and den come from synapses, |n| <= d - m: what leaks is m more than what it drives,
+    and no driven conductance exceeds its conductance. With k = capacity 2**time_bits / dt a step towards
+    n / d ends at most at ONE (k + n) / (k + d), and rounding adds 2**(gap_bits - 1) / (k + d) and
+    a half: below ONE + 1 if 2**gap_bits < k + d + 2 m ONE. Its length fits 32 bits if rounding
+    adds less than 2**15.
+
+    Args:
+        op: Any operator.
+        makers: What makes each tensor, by the tensor's name.
+    """
+    if not isinstance(op, Unfold):
+        return False
+    _, num, den, *elapsed = op.inputs
+    maker = makers.get(num.name)
+    if not isinstance(maker, Synapses) or maker.outputs != (num, den):
+        return False
+    longest = max(1, elapsed[0].qmax) if elapsed else 1
+    driven, leak = maker.leak.astype(np.int64)
+    room = (op.capacity.astype(np.int64) << op.time_bits) // longest + leak
+    more = 2 * (leak - np.abs(driven)) * op.one
+    is_short = bool((room << 16 > 1 << op.gap_bits).all())
+    is_in_words = op.shifts[1] <= 31 and longest < 1 << 15
+    return is_short and is_in_words and bool((room + more > 1 << op.gap_bits).all())
 
 
 def _ends(x: QTensor) -> Reach:

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from lnn_edge.codegen.kernels.kernel import Constants, Core, Kernel, no_scratch, portable
+from lnn_edge.graph import fixed
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops.conv import Conv1d
 from lnn_edge.graph.ops.convolution import AbstractConvolution
@@ -26,6 +27,8 @@ WIDE_BYTES = 2048
 """Of widened input, above which it is widened a block at a time."""
 WORTH_HALVES = 256
 """Weights from which on a matrix on int16 takes 16 bits for each."""
+UNROLLED = {"int8": 8, "int16": 4}
+"""Groups in a round of the routines of lnn_rows.h, by dtype of what they write."""
 PAIR_LIMIT = 1 << 23
 """The sum of a pair's high row is what 256 leaves of 32 bits."""
 
@@ -104,15 +107,15 @@ def pack_pairs(op: AbstractRowOp) -> Constants:
 
 
 def stream(op: AbstractRowOp, is_crossed: bool) -> np.ndarray:
-    """Return what lnn_sum_pairs reads, four rows after four, each with its factors.
+    """Return what the routines of lnn_rows.h read of four rows, four after four.
 
     Args:
         op: The operator.
         is_crossed: Whether each four columns lie in the order 0, 2, 1, 3.
 
     Returns:
-        uint32: 256 b1 + b0, b0, 256 b3 + b2, b2; the words of pair_rows; four multipliers; four
-        shifts if any is not 0.
+        (blocks, words) uint32: 256 b1 + b0, b0, 256 b3 + b2, b2; the words of pair_rows; four
+        multipliers; four shifts if any is not 0.
     """
     rows, columns = (-(-n // BLOCK) * BLOCK for n in op.weight.shape)
     weight = np.zeros((rows, columns), np.int64)
@@ -124,7 +127,18 @@ def stream(op: AbstractRowOp, is_crossed: bool) -> np.ndarray:
     start = np.stack((256 * high + low, low), axis=-1).reshape(-1, BLOCK)
     blocks = pair_rows(weight).reshape(len(start), -1)
     words: np.ndarray = np.concatenate((start, blocks, *factors), axis=1).astype(np.uint32)
-    return words.ravel()
+    return words
+
+
+def _heads(op: AbstractRowOp, blocks: np.ndarray) -> list[int]:
+    """Return what is in front of blocks in a stream."""
+    y, groups = op.outputs[0], -(-op.weight.shape[1] // BLOCK)
+    unrolled = UNROLLED[y.dtype]
+    heads = [-groups % unrolled, -(-groups // unrolled), blocks.nbytes, y.zero_points[0]]
+    if y.dtype == "int8":
+        return heads
+    margin = y.qmin - fixed.RANGES["int16"][0]
+    return [*heads, margin << 16 | margin, int(op.shift.any())]
 
 
 def _by_block(values: np.ndarray) -> np.ndarray:
@@ -147,8 +161,12 @@ def _step(op: Conv1d) -> int:
 
 
 def pack_stream(op: AbstractRowOp) -> Constants:
-    """Return biases, weights and factors as one stream."""
-    return {"stream": stream(op, is_crossed(op))}
+    """Return the whole blocks of four rows as one stream, and what is left as another behind it."""
+    blocks, whole = stream(op, is_crossed(op)), op.weight.shape[0] // BLOCK
+    parts = [part for part in (blocks[:whole], blocks[whole:]) if len(part)]
+    heads = (np.array(_heads(op, part)).astype(np.uint32) for part in parts)
+    words = [each for head, part in zip(heads, parts, strict=True) for each in (head, part.ravel())]
+    return {"stream": np.concatenate(words)}
 
 
 def pack_words(op: AbstractRowOp) -> Constants:
@@ -192,9 +210,19 @@ def fits_pairs(op: AbstractRowOp, core: Core) -> bool:
 
 
 def fits_stream(op: AbstractRowOp, core: Core) -> bool:
-    """Fit pairs with small biases whose frames begin at whole words."""
+    """Fit pairs with small biases whose frames begin at whole words, if a routine writes y."""
     in_words = not isinstance(op, Conv1d) or not op.is_contiguous or _step(op) % 2 == 0
-    return fits_pairs(op, core) and in_words and stays_below(op, has_bias=True)
+    return fits_pairs(op, core) and in_words and is_streamed(op)
+
+
+def is_streamed(op: AbstractRowOp) -> bool:
+    """Return whether a routine of lnn_rows.h keeps the sums exact, and saturates as y needs it."""
+    y, (low, high) = op.outputs[0], fixed.RANGES[op.outputs[0].dtype]
+    if y.dtype == "int8":
+        is_written = (y.qmin, y.qmax) == (low, high) and not op.shift.any()
+    else:
+        is_written = y.dtype == "int16" and y.qmin < 0 and y.qmax == high
+    return is_written and stays_below(op, has_bias=True)
 
 
 def fits_narrow(op: AbstractRowOp, core: Core) -> bool:
@@ -202,7 +230,7 @@ def fits_narrow(op: AbstractRowOp, core: Core) -> bool:
     x = op.inputs[0]
     is_narrow = x.dtype == "int16" and -128 <= x.qmin <= x.qmax <= 127
     whole_groups = x.size % BLOCK == 0
-    return is_narrow and whole_groups and core.dsp and stays_below(op, has_bias=True) and pays(op)
+    return is_narrow and whole_groups and core.dsp and is_streamed(op) and pays(op)
 
 
 def fits_halves(op: AbstractRowOp, core: Core) -> bool:

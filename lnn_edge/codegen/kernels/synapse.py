@@ -56,8 +56,14 @@ def pack_paired_synapses(op: Synapses) -> Constants:
 
 
 def pack_paired_unfold(op: Unfold) -> Constants:
-    """Return the same and the membranes."""
-    return {**_pack(op), **_paired(op), "capacity": op.capacity}
+    """Return the synapses, a table of int16, and of each neuron what its kernel reads in turn.
+
+    (N, 4) uint32: what its sums begin with, its capacity and one, and how many synapses it has.
+    """
+    packed = {**_pack(op), **_paired(op)}
+    begin, counts = packed.pop("begin"), packed.pop("counts")
+    neurons = np.column_stack((begin, op.capacity + 1, counts)).astype(np.uint32)
+    return {**packed, "neurons": neurons}
 
 
 def _paired(op: AbstractSynapseOp, leak: np.ndarray | int = 0) -> Constants:

@@ -34,7 +34,8 @@ class Call:
 
     Attributes:
         result: Register r0.
-        instructions: Retired in each function; empty if they are not counted.
+        instructions: Retired in each function, with what it had done by routines that operators
+            share; empty if they are not counted.
     """
 
     result: int
@@ -65,8 +66,9 @@ class BareCore:
         self._uc.ctl_set_cpu_model(getattr(arm, f"UC_CPU_ARM_{core.upper().replace('-', '_')}"))
         self._elf = elf
         self._addresses = {symbol.name: symbol.address for symbol in elf.symbols}
-        self._blocks: dict[tuple[int, int], int] = {}
+        self._totals: dict[str, int] = {}
         self._known: dict[tuple[int, int], tuple[str, int]] = {}
+        self._owner = ""
         for start in (FLASH, RAM):
             self.add_memory(start, MEMORY_BYTES)
         self.add_memory(_RETURN, 4096)
@@ -103,11 +105,11 @@ class BareCore:
         uc.reg_write(arm.UC_ARM_REG_LR, _RETURN | 1)
         for index, value in enumerate(arguments):
             uc.reg_write(arm.UC_ARM_REG_R0 + index, value)
-        self._blocks.clear()
+        self._totals = {}
         uc.emu_start(self._addresses[function] | 1, _RETURN)
         if uc.reg_read(arm.UC_ARM_REG_PC) & ~1 != _RETURN:
             raise BuildError(f"{function} does not return; the program is damaged")
-        return Call(uc.reg_read(arm.UC_ARM_REG_R0), self._by_function())
+        return Call(uc.reg_read(arm.UC_ARM_REG_R0), self._totals)
 
     @property
     def stack_bytes(self) -> int:
@@ -117,16 +119,17 @@ class BareCore:
 
     def _on_block(self, _uc: Any, address: int, size: int, _user: Any) -> None:
         key = (address, size)
-        self._blocks[key] = self._blocks.get(key, 0) + 1
+        if key not in self._known:
+            self._known[key] = self._function_at(address), self._instructions(*key)
+        name, instructions = self._known[key]
+        if name:
+            self._owner = name
+        self._totals[self._owner] = self._totals.get(self._owner, 0) + instructions
 
-    def _by_function(self) -> dict[str, int]:
-        totals: dict[str, int] = {}
-        for key, times in self._blocks.items():
-            if key not in self._known:
-                self._known[key] = self._elf.name_at(key[0]), self._instructions(*key)
-            name, instructions = self._known[key]
-            totals[name] = totals.get(name, 0) + times * instructions
-        return totals
+    def _function_at(self, address: int) -> str:
+        """Return the name of a function, empty if its work is its caller's."""
+        function = self._elf.function_at(address)
+        return function.name if function and not function.is_shared else ""
 
     def _instructions(self, address: int, size: int) -> int:
         code = self.read(address, size)

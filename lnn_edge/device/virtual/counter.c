@@ -1,7 +1,8 @@
 /*
  * Hot path of the virtual board: counts retired instructions per basic block, stops the engine at
  * the next event, and checks what the engine does not. Compiled at first use by counter.py, which
- * holds the same structures and a slower twin with the same counts. Does not link the engine: its
+ * holds the same structures and a slower twin with the same counts. A block of a routine that
+ * operators share is counted for each of them: the one that ran last owns it. Does not link the engine: its
  * functions come in as pointers.
  */
 #include <stdint.h>
@@ -12,11 +13,11 @@
 
 enum { STOP_NONE, STOP_EVENT, STOP_GUARD, STOP_SCAN, STOP_FULL };
 enum { CHECK_ALIGNED = 1, CHECK_DIVISOR = 2, CHECK_FPU_ON = 3, CHECK_NEVER = 4, CHECK_NOTED = 5 };
-enum { HAS_FPU = 1, FPU_GUARDED = 2, MISALIGNED = 4 };
+enum { HAS_FPU = 1, FPU_GUARDED = 2, MISALIGNED = 4, IS_SHARED = 8 };
 
 typedef struct
 {
-    uint32_t address, size, instructions, flags;
+    uint32_t address, size, owner, function, instructions, flags;
     uint32_t aligned, unused; /* registers that hold addresses of words, one bit each */
     uint64_t count;
 } block_t;
@@ -27,7 +28,7 @@ typedef struct
 {
     uint64_t retired, stop_at, zero_at;
     uint32_t request, stopped, fpu_off, trap_division, watch, last, used, guard_address, guard_check,
-        noted, is_counting;
+        noted, is_counting, owner;
     uint32_t masks[3];
     int32_t mask_registers[3], core_registers[16];
     int (*emu_stop)(void *engine);
@@ -90,14 +91,43 @@ static int misaligned(void *engine, const counter_t *c, uint32_t registers)
     return 0;
 }
 
-static uint32_t find(counter_t *c, uint32_t address, uint32_t size)
+static uint32_t find(counter_t *c, uint32_t address, uint32_t size, uint32_t owner)
 {
-    uint32_t h = ((address >> 1) * 2654435761u) >> 16;
-    while (c->blocks[h].size != 0u && (c->blocks[h].address != address || c->blocks[h].size != size))
+    uint32_t h = (((address >> 1) ^ (owner << 8)) * 2654435761u) >> 16;
+    while (c->blocks[h].size != 0u && (c->blocks[h].address != address || c->blocks[h].size != size || c->blocks[h].owner != owner))
     {
         h = (h + 1u) & (BLOCKS - 1u);
     }
     return h;
+}
+
+/* Whether a block is known, with what must be checked in it; else the engine stops. */
+static int is_ready(void *engine, counter_t *c, uint32_t h, uint32_t address, uint32_t size, uint32_t owner)
+{
+    block_t *b = &c->blocks[h];
+    int unguarded_fpu = c->fpu_off != 0u && (b->flags & (HAS_FPU | FPU_GUARDED)) == HAS_FPU;
+    if (b->size != 0u && !unguarded_fpu)
+    {
+        return 1;
+    }
+    if (b->size == 0u)
+    {
+        if (c->used >= BLOCKS / 4u * 3u)
+        {
+            stop(engine, c, STOP_FULL);
+            return 0;
+        }
+        b->address = address;
+        b->size = size;
+        b->owner = owner;
+        c->used++;
+    }
+    if (c->scan(h) != 0)
+    {
+        stop(engine, c, STOP_SCAN);
+        return 0;
+    }
+    return 1;
 }
 
 /* Called before a block runs; a block that is stopped here has not run and is not charged. */
@@ -109,28 +139,18 @@ void counter_on_block(void *engine, uint64_t address, uint32_t size, void *user)
         stop(engine, c, STOP_EVENT);
         return;
     }
-    uint32_t h = find(c, (uint32_t)address, size);
-    block_t *b = &c->blocks[h];
-    int unguarded_fpu = c->fpu_off != 0u && (b->flags & (HAS_FPU | FPU_GUARDED)) == HAS_FPU;
-    if (b->size == 0u || unguarded_fpu)
+    uint32_t h = find(c, (uint32_t)address, size, 0u);
+    int ready = is_ready(engine, c, h, (uint32_t)address, size, 0u);
+    if (ready && (c->blocks[h].flags & IS_SHARED) != 0u && c->owner != 0u)
     {
-        if (b->size == 0u)
-        {
-            if (c->used >= BLOCKS / 4u * 3u)
-            {
-                stop(engine, c, STOP_FULL);
-                return;
-            }
-            b->address = (uint32_t)address;
-            b->size = size;
-            c->used++;
-        }
-        if (c->scan(h) != 0)
-        {
-            stop(engine, c, STOP_SCAN);
-            return;
-        }
+        h = find(c, (uint32_t)address, size, c->owner);
+        ready = is_ready(engine, c, h, (uint32_t)address, size, c->owner);
     }
+    if (!ready)
+    {
+        return;
+    }
+    block_t *b = &c->blocks[h];
     if (b->aligned != 0u && misaligned(engine, c, b->aligned))
     {
         b->flags |= MISALIGNED;
@@ -138,6 +158,7 @@ void counter_on_block(void *engine, uint64_t address, uint32_t size, void *user)
         stop(engine, c, STOP_SCAN);
         return;
     }
+    c->owner = b->function != 0u ? b->function : c->owner;
     b->count++;
     c->retired += b->instructions;
     c->last = h;

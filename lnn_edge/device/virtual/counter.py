@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
+from lnn_edge.device.elf import Symbol
 from lnn_edge.device.virtual.thumb import Block, Check, Guard, decode, get_it_state
 from lnn_edge.files.compiled import load_compiled
 
 NO_BLOCK = 0xFFFFFFFF
 CYCCNT = 0xE0001004
 _BLOCKS = 1 << 16
-_HAS_FPU, _FPU_GUARDED, _MISALIGNED = 1, 2, 4
+_HAS_FPU, _FPU_GUARDED, _MISALIGNED, _IS_SHARED = 1, 2, 4, 8
 HOOK_CODE, HOOK_BLOCK = 4, 8  # uc_hook_type of the engine's C interface
 
 
@@ -36,10 +37,18 @@ class Stopped(enum.IntEnum):
 
 @dataclass(frozen=True)
 class BlockCount:
-    """How often a block ran: instructions retired in it are `instructions`."""
+    """What a block cost.
+
+    Attributes:
+        address: Where it begins.
+        size: Bytes.
+        owner: Start of the operator whose work a shared routine did in it; 0 for other blocks.
+        instructions: Retired in it.
+    """
 
     address: int
     size: int
+    owner: int
     instructions: int
 
 
@@ -47,6 +56,8 @@ class _BlockStruct(c.Structure):
     _fields_ = (
         ("address", c.c_uint32),
         ("size", c.c_uint32),
+        ("owner", c.c_uint32),
+        ("function", c.c_uint32),
         ("instructions", c.c_uint32),
         ("flags", c.c_uint32),
         ("aligned", c.c_uint32),
@@ -73,6 +84,7 @@ class _State(c.Structure):
         ("guard_check", c.c_uint32),
         ("noted", c.c_uint32),
         ("is_counting", c.c_uint32),
+        ("owner", c.c_uint32),
         ("masks", c.c_uint32 * 3),
         ("mask_registers", c.c_int32 * 3),
         ("core_registers", c.c_int32 * 16),
@@ -129,11 +141,15 @@ class AbstractCounter(abc.ABC):
 
     Args:
         core: Access to the engine.
+
+    Attributes:
+        function_at: Tells what function an address lies in.
     """
 
     def __init__(self, core: Core) -> None:
         self.state: Any = _State()
         self.state.last = NO_BLOCK
+        self.function_at: Callable[[int], Symbol | None] = lambda _address: None
         self._core = core
         self._decoded: dict[int, Block] = {}
         self._partial: dict[int, int] = {}
@@ -175,6 +191,11 @@ class AbstractCounter(abc.ABC):
             entry.aligned, wanted = 0, [*wanted, *block.at_entry]
         if any(g.check == Check.FPU_ON for g in block.guards):
             entry.flags |= _HAS_FPU | (_FPU_GUARDED if self.state.fpu_off else 0)
+        function = self.function_at(entry.address)
+        if function and function.is_shared:
+            entry.flags |= _IS_SHARED
+        if function and function.is_operator:
+            entry.function = function.address
         return self._guard(wanted) or bool(entry.flags & _MISALIGNED)
 
     def _guard(self, wanted: Iterable[Guard]) -> bool:
@@ -253,7 +274,7 @@ class AbstractCounter(abc.ABC):
         for index in self._decoded:
             entry = self.state.blocks[index]
             retired = entry.count * entry.instructions - self._partial.get(index, 0)
-            yield BlockCount(entry.address, entry.size, retired)
+            yield BlockCount(entry.address, entry.size, entry.owner, retired)
 
 
 class CompiledCounter(AbstractCounter):
@@ -363,7 +384,7 @@ class PythonCounter(AbstractCounter):
     ) -> None:
         super().__init__(core)
         self._engine = engine
-        self._index: dict[tuple[int, int], int] = {}
+        self._index: dict[tuple[int, int, int], int] = {}
         engine.hook_add(HOOK_BLOCK, self._on_block)
 
     def _masks_changed(self) -> bool:
@@ -380,27 +401,40 @@ class PythonCounter(AbstractCounter):
         if due or (state.watch and self._masks_changed()):
             self._stop(Stopped.EVENT)
             return
-        index = self._index.get((address, size))
+        index = self._ready(address, size, 0)
+        if index is not None and state.blocks[index].flags & _IS_SHARED and state.owner:
+            index = self._ready(address, size, state.owner)
         if index is None:
-            if state.used >= _BLOCKS // 4 * 3:
-                self._stop(Stopped.FULL)
-                return
-            index = self._index[(address, size)] = state.used
-            state.used += 1
-            state.blocks[index].address, state.blocks[index].size = address, size
-        entry = state.blocks[index]
-        unguarded = state.fpu_off and entry.flags & (_HAS_FPU | _FPU_GUARDED) == _HAS_FPU
-        if (index not in self._decoded or unguarded) and self.scan(index):
-            self._stop(Stopped.SCAN)
             return
+        entry = state.blocks[index]
         if entry.aligned and self._misaligned(entry.aligned):
             entry.flags |= _MISALIGNED
             self.scan(index)
             self._stop(Stopped.SCAN)
             return
+        state.owner = entry.function or state.owner
         entry.count += 1
         state.retired += entry.instructions
         state.last = index
+
+    def _ready(self, address: int, size: int, owner: int) -> int | None:
+        """Return the index of a block that is known, with its checks; else the engine stops."""
+        state, key = self.state, (address, size, owner)
+        index = self._index.get(key)
+        if index is None:
+            if state.used >= _BLOCKS // 4 * 3:
+                self._stop(Stopped.FULL)
+                return None
+            index = self._index[key] = state.used
+            state.used += 1
+            entry = state.blocks[index]
+            entry.address, entry.size, entry.owner = key
+        entry = state.blocks[index]
+        unguarded = state.fpu_off and entry.flags & (_HAS_FPU | _FPU_GUARDED) == _HAS_FPU
+        if (index not in self._decoded or unguarded) and self.scan(index):
+            self._stop(Stopped.SCAN)
+            return None
+        return index
 
     def _misaligned(self, registers: int) -> bool:
         read = self._engine.reg_read

@@ -106,6 +106,7 @@ class Machine:
         self._on_fault = on_fault
         self.engine = Engine(config.cpu, config.double_precision, use_compiler)
         self.counter = self.engine.counter
+        self.counter.function_at = image.function_at
         self.timeline = Timeline(self.counter)
         self.line = Line()
         self._load()

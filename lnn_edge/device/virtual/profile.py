@@ -14,11 +14,14 @@ UNKNOWN = "(no symbol)"
 
 
 def instructions_by_function(machine: Machine) -> dict[str, int]:
-    """Instructions retired in each function, most first; they add up to the total."""
+    """Instructions retired in each function, most first; they add up to the total.
+
+    What operators share is counted as the work of each of them.
+    """
     counts: dict[str, int] = {}
     for block in machine.counter.blocks():
         if block.instructions:
-            name = machine.image.name_at(block.address) or UNKNOWN
+            name = machine.image.name_at(block.owner or block.address) or UNKNOWN
             counts[name] = counts.get(name, 0) + block.instructions
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 

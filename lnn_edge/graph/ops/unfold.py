@@ -133,6 +133,23 @@ class Unfold(AbstractSynapseOp):
         """The shift s of a denominator that has no leading zeros."""
         return 47 + self.time_bits - self.gap_bits
 
+    @property
+    def denominators(self) -> tuple[int, int]:
+        """The smallest that can arise before one is added, and the largest."""
+        _, _, den, *elapsed = self.inputs
+        opened = int(self.totals().max()) * GATE_ONE
+        shortest, longest = (elapsed[0].qmin, elapsed[0].qmax) if elapsed else (1, 1)
+        low = int(self.capacity.min()) + (shortest * den.qmin >> self.time_bits)
+        high = int(self.capacity.max()) + (longest * (den.qmax + opened) >> self.time_bits) + 1
+        return low, high
+
+    @property
+    def shifts(self) -> tuple[int, int]:
+        """The least and the most that a step can be shifted by."""
+        low, high = self.denominators
+        least, most = (self.last_shift - 32 + d.bit_length() for d in (low + 1, high))
+        return least, most
+
     def check(self) -> None:
         """Check formats and prove every 32- and 64-bit quantity."""
         v, num, den, *elapsed = self.inputs
@@ -163,7 +180,7 @@ class Unfold(AbstractSynapseOp):
         self._check_membranes()
 
     def _check_membranes(self) -> None:
-        _, num, den, *elapsed = self.inputs
+        _, num, den, *_ = self.inputs
         self.require(
             self.capacity.dtype == np.uint32 and self.capacity.shape == num.shape,
             f"capacity must be uint32 {num.shape}, not {self.capacity.dtype} {self.capacity.shape}",
@@ -179,17 +196,15 @@ class Unfold(AbstractSynapseOp):
         self.require_bound(most, "sum of conductances")
         gap = (num.magnitude + den.qmax + 2 * opened) * self.one
         self.require(gap >> self.gap_bits < 1 << GAP_BITS, f"distance to the target can be {gap}")
-        shortest, longest = (elapsed[0].qmin, elapsed[0].qmax) if elapsed else (1, 1)
-        low = int(self.capacity.min()) + (shortest * den.qmin >> self.time_bits)
-        high = int(self.capacity.max()) + (longest * (den.qmax + opened) >> self.time_bits) + 1
+        low, high = self.denominators
         self.require(
             1 <= low and high < 1 << 32,
             f"denominators must be in [1, 2**32 - 1], not [{low}, {high}]",
         )
-        zeros = 32 - (low + 1).bit_length()
+        shortest, longest = self.shifts
         self.require(
-            1 <= self.last_shift - zeros and self.last_shift <= 62,
-            f"shifts must be in [1, 62], not [{self.last_shift - zeros}, {self.last_shift}]",
+            1 <= shortest and self.last_shift <= 62,
+            f"shifts must be in [1, 62], not [{shortest}, {longest}]",
         )
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:

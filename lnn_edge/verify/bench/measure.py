@@ -50,7 +50,7 @@ class Row:
         largest_call: The longest single call.
         load: Share of a sample period that the largest call takes at the board's clock, were
             every instruction one cycle; None where no rate or no board is known.
-        code: Functions of the operators.
+        code: Functions of the operators, and what they share.
         program: All code that a model reaches, without constants.
         tables: Tables of functions.
         constants: Tables, weights and factors.
@@ -96,6 +96,7 @@ def measure(name: str, workload: Workload, core: str) -> Row:
     if not np.array_equal(run.outputs, _simulated(workload)):
         raise BenchError(f"{name}: {core} gives other bits than the simulator; run the tests")
     sizes = {symbol.name: symbol.size for symbol in elf.functions}
+    shared = [symbol.name for symbol in elf.functions if symbol.is_shared]
     decisions = [unit.decision for unit in units if unit.decision]
     return Row(
         name=name,
@@ -105,7 +106,7 @@ def measure(name: str, workload: Workload, core: str) -> Row:
         frame=round(median(run.quiet_frames)) if run.quiet_frames else None,
         largest_call=run.largest_call,
         load=_load(workload.graph, core, run.largest_call),
-        code=sum(sizes[symbol] for symbol in _counted(code, workload)),
+        code=sum(sizes[symbol] for symbol in (*_counted(code, workload), *shared)),
         program=sum(sizes.values()),
         tables=sum(a.nbytes for symbol, a in code.constants.items() if symbol.endswith("_table")),
         constants=sum(a.nbytes for a in code.constants.values()),

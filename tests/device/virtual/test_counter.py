@@ -326,3 +326,30 @@ def test_a_block_that_was_aligned_before_faults_at_its_instruction(tmp_path, use
     board.finish()
     assert board.box(1) == [2]
     assert board.retired == reference.count
+
+
+SHARED = """
+NAKED void lnn_op_wait(uint32_t n) { __asm volatile("1: subs r0, #1; bne 1b; bx lr"); }
+NAKED void a_op_first(void) { __asm volatile("push {lr}; movs r0, #5; bl lnn_op_wait; pop {pc}"); }
+NAKED void a_op_second(void)
+{
+    __asm volatile("push {lr}; movs r0, #9; bl lnn_op_wait; movs r0, #1; bl lnn_op_wait; pop {pc}");
+}
+void Reset_Handler(void)
+{
+    __asm volatile("movs r0, #2; bl lnn_op_wait; "
+                   "bl a_op_first; bl a_op_second; bl a_op_first; bkpt 0");
+}
+"""
+
+
+@pytest.mark.parametrize("use_compiler", [True, False])
+def test_what_operators_share_is_the_work_of_each_of_them(tmp_path, use_compiler):
+    """A loop of n rounds is 2 n + 1 instructions; what no operator calls stays its own."""
+    board = Board(program(tmp_path, SHARED), use_compiler=use_compiler)
+    board.finish()
+    functions = profile(board.machine)["functions"]
+    assert functions["a_op_first"] == 2 * (4 + 11)
+    assert functions["a_op_second"] == 6 + 19 + 3
+    assert functions["lnn_op_wait"] == 5
+    assert sum(functions.values()) == board.retired

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tests.support.host_c import SANITIZERS, WARNINGS
 HEAD = """#include <stdint.h>
 #include "lnn_dsp.h"
 #include "lnn_fixed.h"
+#include "lnn_rows.h"
 
 #ifdef __clang__
 #define APART __attribute__((noinline))
@@ -88,11 +90,15 @@ ITEM = {"int8": "<i1", "int16": "<i2", "uint16": "<u2", "int32": "<i4", "uint32"
 
 @dataclass(frozen=True)
 class Case:
-    """An operator, the kernel to test and its inputs, (N, *shape) each."""
+    """An operator, the kernel to test and its inputs, (N, *shape) each.
+
+    What makes its inputs is known where proofs are about that.
+    """
 
     op: AbstractOp
     kernel: Kernel
     inputs: tuple[np.ndarray, ...]
+    makers: Mapping[str, AbstractOp] = field(default_factory=dict)
 
     @property
     def trials(self) -> int:
@@ -162,7 +168,7 @@ def _case_source(index: int, case: Case) -> str:
     op, kernel = case.op, case.kernel
     weights = Weights()
     tensors = {t.name: Code("0") for t in (*op.inputs, *op.outputs)}
-    code = operator_code(op, kernel, (f"c{index}", f"op{index}"), weights, tensors)
+    code = operator_code(op, kernel, (f"c{index}", f"op{index}"), weights, tensors, case.makers)
     body = render_operator(code)
     memory = _memory(case)
     parameters = ", ".join(f"{ctype} *LNN_RESTRICT {name}" for ctype, name, _ in memory)
