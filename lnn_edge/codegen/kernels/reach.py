@@ -38,8 +38,8 @@ def is_convex(op: AbstractOp, makers: Mapping[str, AbstractOp]) -> bool:
     Where num and den come from synapses, |n| <= d - m: what leaks is m more than what it drives,
     and no driven conductance exceeds its conductance. With k = capacity 2**time_bits / dt a step
     towards n / d ends at most at ONE (k + n) / (k + d), and rounding adds
-    2**(gap_bits - 1) / (k + d) and a half: below ONE + 1 if 2**gap_bits < k + d + 2 m ONE. Its length fits 32 bits if rounding
-    adds less than 2**15.
+    2**(gap_bits - 1) / (k + d) and a half: below ONE + 1 if 2**gap_bits < k + d + 2 m ONE. Its
+    length fits 32 bits if rounding adds less than 2**15.
 
     Args:
         op: Any operator.
