@@ -1,6 +1,6 @@
 /**
  * @file lnn_ring.h
- * @brief Rings that are read tap by tap, once a frame: a few instructions each, as all sizes are known where it is called.
+ * @brief What happens once a frame or tap: a few instructions each, as all sizes are known where it is called.
  *
  * Beside lnn_runtime.h, which counts and fills them. `channels` are the 16-bit units of a frame; frames of an even
  * number of them are aligned to words.
@@ -32,6 +32,30 @@ LNN_INLINE void lnn_ring_append(lnn_ring_t *ring, int16_t *data, const uint32_t 
                                 const int16_t *frame)
 {
     lnn_frame_copy(frame, channels, &data[ring->frames % length * channels]);
+    ring->frames++;
+}
+
+/** @brief Append a frame to a ring that the first one fills. */
+LNN_INLINE void lnn_ring_push(lnn_ring_t *ring, int16_t *data, const uint32_t length, const uint32_t channels,
+                              const int16_t *frame)
+{
+    if (ring->primed == 0U)
+    {
+        lnn_ring_fill(ring, data, length, channels, frame);
+    }
+    lnn_ring_append(ring, data, length, channels, frame);
+}
+
+/** @brief Append a frame to a ring that slides: as long as the window of its only reader, which is its memory. */
+LNN_INLINE void lnn_slide_push(lnn_ring_t *ring, int16_t *data, const uint32_t length, const uint32_t hop,
+                               const uint32_t first, const uint32_t channels, const int16_t *frame)
+{
+    if (ring->primed == 0U)
+    {
+        lnn_ring_fill(ring, data, length, channels, frame);
+    }
+    const uint32_t until = (ring->frames < first) ? (first - ring->frames) : (hop - (ring->frames - first) % hop);
+    lnn_frame_copy(frame, channels, &data[(length - until) * channels]);
     ring->frames++;
 }
 

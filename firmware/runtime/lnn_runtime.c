@@ -38,17 +38,6 @@ void lnn_ring_fill(lnn_ring_t *ring, int16_t *data, const uint32_t length, const
     ring->primed = 1U;
 }
 
-void lnn_ring_push(lnn_ring_t *ring, int16_t *data, const uint32_t length, const uint32_t channels,
-                   const int16_t *frame)
-{
-    if (ring->primed == 0U)
-    {
-        lnn_ring_fill(ring, data, length, channels, frame);
-    }
-    store(data, ring->frames % length, channels, frame);
-    ring->frames++;
-}
-
 void lnn_ring_skip(lnn_ring_t *ring, int16_t *data, const uint32_t length, const uint32_t channels,
                    const uint32_t count)
 {
@@ -88,17 +77,6 @@ static uint32_t next_firing(const lnn_every_t *trigger, const uint32_t frames)
 static uint32_t slot_of(const lnn_ring_t *ring, const lnn_every_t *reader, const uint32_t frame)
 {
     return reader->length - (next_firing(reader, ring->frames) - frame);
-}
-
-void lnn_slide_push(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, const uint32_t channels,
-                    const int16_t *frame)
-{
-    if (ring->primed == 0U)
-    {
-        lnn_ring_fill(ring, data, reader->length, channels, frame);
-    }
-    store(data, slot_of(ring, reader, ring->frames), channels, frame);
-    ring->frames++;
 }
 
 void lnn_slide_advance(int16_t *data, const lnn_every_t *reader, const uint32_t channels)
@@ -197,7 +175,7 @@ static uint16_t limit(const uint32_t value, const uint32_t low, const uint32_t h
 static uint32_t is_ready(const lnn_events_t *events, const uint32_t *stamps, const lnn_trigger_t *trigger,
                          const uint32_t frames)
 {
-    if ((events->count == 0U) || (frames < stamps[0] + trigger->post))
+    if (lnn_events_wait(events, stamps, trigger, frames) == 0U)
     {
         return 0U;
     }

@@ -88,19 +88,12 @@ typedef struct
 /** @brief Fill the whole ring with one frame: what windows read before the record. */
 void lnn_ring_fill(lnn_ring_t *ring, int16_t *data, uint32_t length, uint32_t channels, const int16_t *frame);
 
-/** @brief Append a frame; the first one fills the ring if it is not full. Frames are counted in 16-bit units of `channels`. */
-void lnn_ring_push(lnn_ring_t *ring, int16_t *data, uint32_t length, uint32_t channels, const int16_t *frame);
-
 /** @brief Account for lost frames: the ring holds the last frame in their place. */
 void lnn_ring_skip(lnn_ring_t *ring, int16_t *data, uint32_t length, uint32_t channels, uint32_t count);
 
 /** @brief Copy `count` frames from index `first` (modulo 2^32) on. */
 void lnn_ring_slice(const lnn_ring_t *ring, const int16_t *data, uint32_t length, uint32_t channels, uint32_t first,
                     uint32_t count, int16_t *out);
-
-/** @brief Append a frame to a ring that slides: as long as the window of its only reader, which is its memory. */
-void lnn_slide_push(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, uint32_t channels,
-                    const int16_t *frame);
 
 /** @brief Move on by a hop; the reader has run. */
 void lnn_slide_advance(int16_t *data, const lnn_every_t *reader, uint32_t channels);
@@ -118,6 +111,13 @@ lnn_status_t lnn_events_push(lnn_events_t *events, uint32_t *stamps, const lnn_t
 /** @brief Queue the event that is `distance` frames back from `frames`; 0 is none. */
 void lnn_events_note(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger, lnn_counters_t *counters,
                      uint32_t frames, uint32_t distance);
+
+/** @brief Whether all frames of the oldest event's window have come. */
+LNN_INLINE uint32_t lnn_events_wait(const lnn_events_t *events, const uint32_t *stamps, const lnn_trigger_t *trigger,
+                                    const uint32_t frames)
+{
+    return ((events->count > 0U) && (frames >= stamps[0] + trigger->post)) ? 1U : 0U;
+}
 
 /** @brief Take the next event that is ready; LNN_IDLE if there is none. Events whose window has left the ring are
  * dropped and counted. */

@@ -226,15 +226,6 @@ class ModelCode:
         first, hop = graph.pace(graph.ring(graph.deciding_trigger.ring))
         return index if (first, hop) == (1, 1) else Code("%dU + %dU * %s") % (first - 1, hop, index)
 
-    @property
-    def reads_taps(self) -> bool:
-        """Whether rings are read or filled tap by tap."""
-        rings = any(ring.starts_at_zero for ring in self.graph.rings)
-        triggers = (stage.trigger for stage in self.graph.stages)
-        return rings or any(
-            isinstance(t, EveryTrigger) and (t.dilation > 1 or t.others) for t in triggers
-        )
-
     def zero(self, ring: Ring) -> np.ndarray:
         """Return the frame that means zero as the ring's units of 16 bits."""
         frame = ring.zero
@@ -340,7 +331,8 @@ def generate(
         kernels = {op.name: select(op, core) for op in stage.ops}
         scratch = {op.name: kernels[op.name].scratch(op) for op in stage.ops}
         apart = _places_outside_the_arena(graph, stage)
-        apart |= _updated_in_place(graph, stage, kernels)
+        if not (trace and stage is graph.deciding_stage):  # it stops between two operators
+            apart |= _updated_in_place(stage, kernels)
         arena = plan_arena(stage, scratch, apart.keys())
         places = apart | {
             n: Code("(void *) &ctx->arena[%d]") % s.offset for n, s in arena.slots.items()
@@ -479,15 +471,8 @@ def _places_outside_the_arena(graph: QGraph, stage: Stage) -> dict[str, Code]:
     return places
 
 
-def _updated_in_place(
-    graph: QGraph, stage: Stage, kernels: Mapping[str, Kernel]
-) -> dict[str, Code]:
-    """Return the memory of the states' updates that overwrite the states.
-
-    In the stage that decides nothing does: a diagnostic build stops inside it.
-    """
-    if stage is graph.deciding_stage:
-        return {}
+def _updated_in_place(stage: Stage, kernels: Mapping[str, Kernel]) -> dict[str, Code]:
+    """Return the memory of the states' updates that overwrite the states."""
     states = {s.update.name: s.tensor for s in stage.states}
     return {
         op.outputs[0].name: Code("ctx->state.%s") % op.inputs[-1].name

@@ -73,7 +73,7 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "decimate": (portable("decimate.c.j2"),),
     "gate": (portable("gate.c.j2"),),
     "gated_sum": (portable("gated_sum.c.j2"),),
-    "leaky_average": (portable("leaky_average.c.j2"),),
+    "leaky_average": (portable("leaky_average.c.j2", in_place=True),),
     "lut": (
         Kernel("dsp_pairs", "lut_dsp.c.j2", fits_pairs, pack_pairs, no_scratch),
         portable("lut.c.j2", constants("table")),
@@ -92,7 +92,7 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "slice": (portable("slice.c.j2", pack_formats),),
     "subtract": (portable("add.c.j2"),),
     "template_distance": (
-        portable("template_distance.c.j2", constants("edges", "multiplier", "shift")),
+        portable("template_distance.c.j2", constants("edges", "multiplier", "shift"), True),
     ),
     "time_gate": (portable("time_gate.c.j2"),),
 }

@@ -19,6 +19,7 @@ from lnn_edge.graph.ops.memory_cell import Gate
 from lnn_edge.graph.ops.rescale import AbstractRescale
 from lnn_edge.graph.ops.synapse import Synapses
 from lnn_edge.graph.ops.unfold import Unfold
+from lnn_edge.graph.ops.window import Decimate
 
 Reach = tuple[int, int]
 
@@ -73,6 +74,13 @@ def _of_rescale(op: AbstractOp) -> Reach:
     return int(low.min()), int(high.max())
 
 
+def _of_decimate(op: AbstractOp) -> Reach:
+    assert isinstance(op, Decimate)
+    ends = np.array(_ends(op.inputs[0])) * op.factor
+    low, high = fixed.requantize(ends, op.multiplier, op.shift).tolist()
+    return low, high
+
+
 def _of_gate(op: AbstractOp) -> Reach:
     assert isinstance(op, Gate)
     x, gate = map(_ends, op.inputs)
@@ -97,6 +105,7 @@ def _scaled(op: Mix | Gate, ends: list[int]) -> Reach:
 
 
 _REACHES: dict[str, Callable[[AbstractOp], Reach]] = {
+    "decimate": _of_decimate,
     "gate": _of_gate,
     "lut": _of_lut,
     "mix": _of_mix,

@@ -15,6 +15,7 @@ from lnn_edge.codegen.kernels.kernel import Constants, Core, Kernel, no_scratch,
 from lnn_edge.graph import fixed
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.ops.conv import Conv1d
+from lnn_edge.graph.ops.conv2d import Conv2d
 from lnn_edge.graph.ops.convolution import AbstractConvolution
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.rows import AbstractRowOp
@@ -120,14 +121,19 @@ def stream(op: AbstractRowOp, is_crossed: bool) -> np.ndarray:
     rows, columns = (-(-n // BLOCK) * BLOCK for n in op.weight.shape)
     weight = np.zeros((rows, columns), np.int64)
     weight[: op.weight.shape[0], : op.weight.shape[1]] = op.weight
-    if is_crossed:
-        weight = weight.reshape(rows, -1, BLOCK)[..., [0, 2, 1, 3]].reshape(rows, columns)
+    weight = crossed(weight) if is_crossed else weight
     bias, *factors = (_by_block(v) for v in requantization(op).values())
     low, high = bias[:, 0::2], bias[:, 1::2]
     start = np.stack((256 * high + low, low), axis=-1).reshape(-1, BLOCK)
     blocks = pair_rows(weight).reshape(len(start), -1)
     words: np.ndarray = np.concatenate((start, blocks, *factors), axis=1).astype(np.uint32)
     return words
+
+
+def crossed(weight: np.ndarray) -> np.ndarray:
+    """Return whole groups of columns (O, K) in the order 0, 2, 1, 3."""
+    ordered: np.ndarray = weight.reshape(len(weight), -1, BLOCK)[..., [0, 2, 1, 3]]
+    return ordered.reshape(weight.shape)
 
 
 def _heads(op: AbstractRowOp, blocks: np.ndarray) -> list[int]:
@@ -167,6 +173,13 @@ def pack_stream(op: AbstractRowOp) -> Constants:
     heads = (np.array(_heads(op, part)).astype(np.uint32) for part in parts)
     words = [each for head, part in zip(heads, parts, strict=True) for each in (head, part.ravel())]
     return {"stream": np.concatenate(words)}
+
+
+def pack_crossed_pairs(op: AbstractRowOp) -> Constants:
+    """Return the weights two rows a halfword, columns in the order in which bytes are widened."""
+    columns = -op.weight.shape[1] % BLOCK
+    weight = crossed(np.pad(op.weight, ((0, 0), (0, columns))))
+    return {"pairs": pair_rows(weight), **requantization(op)}
 
 
 def pack_words(op: AbstractRowOp) -> Constants:
@@ -306,12 +319,27 @@ def _of_frames(kernel: Kernel, is_contiguous: bool) -> Kernel:
     return replace(kernel, fits=fits)
 
 
-def _block_kernels(kind: str) -> tuple[Kernel, ...]:
-    template = f"{kind}_dsp_blocks.c.j2"
-    return (
-        Kernel("dsp_pair_blocks", template, fits_pair_blocks, pack_pairs, block_bytes),
-        Kernel("dsp_word_blocks", template, fits_word_blocks, pack_words, block_bytes),
-    )
+_BLOCKS = (
+    Kernel(
+        "dsp_pair_blocks",
+        "linear_dsp_blocks.c.j2",
+        fits_pair_blocks,
+        pack_crossed_pairs,
+        block_bytes,
+    ),
+    Kernel("dsp_word_blocks", "linear_dsp_blocks.c.j2", fits_word_blocks, pack_words, block_bytes),
+)
+
+
+def _of_whole(kernel: Kernel) -> Kernel:
+    """Return a kernel of Linear for a Conv2d that sees all of its input at once."""
+
+    def fits(op: Conv2d, core: Core) -> bool:
+        g = op.walk.geometry
+        is_whole = g.output == (1, 1) and g.kernel_size == op.walk.image[:2]
+        return is_whole and op.walk.stays_inside and kernel.fits(op, core)
+
+    return replace(kernel, name=f"{kernel.name}_of_whole", fits=fits)
 
 
 def _row_kernels(kind: str) -> tuple[Kernel, ...]:
@@ -331,13 +359,14 @@ _PATCHES = (
     Kernel("portable", "conv2d.c.j2", fits_ungrouped, pack_portable, patch_bytes),
 )
 
+_PATCH_BLOCKS = "conv2d_dsp_blocks.c.j2"
 _DIRECT, _STREAM = "linear_dsp_direct.c.j2", "linear_dsp_stream.c.j2"
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
     "linear": (
         Kernel("dsp_narrow_stream", _STREAM, fits_narrow, pack_stream, no_scratch),
         Kernel("dsp_halves", _DIRECT, fits_halves, pack_halves, no_scratch),
-        *_block_kernels("linear"),
+        *_BLOCKS,
         *_row_kernels("linear"),
     ),
     "conv1d": (
@@ -346,7 +375,9 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
         _GROUPED,
     ),
     "conv2d": (
-        *_block_kernels("conv2d"),
+        *(_of_whole(kernel) for kernel in _BLOCKS),
+        Kernel("dsp_pair_blocks", _PATCH_BLOCKS, fits_pair_blocks, pack_pairs, block_bytes),
+        Kernel("dsp_word_blocks", _PATCH_BLOCKS, fits_word_blocks, pack_words, block_bytes),
         *_PATCHES,
         _GROUPED,
     ),
