@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -60,10 +59,11 @@ def export(
 def _project_files(
     graph: QGraph, board: Board, unlearned: tuple[str, ...] | None
 ) -> Iterator[tuple[str, Content]]:
-    code = generate(graph, Core(board.mcu.cpu, board.mcu.dsp), unlearned=unlearned)
+    core = Core(board.mcu.cpu, board.mcu.dsp)
+    code = generate(graph, core, unlearned=unlearned)
     yield from _firmware_files()
     model = render_model(code)
-    diagnostic = render_model(replace(code, trace=True))
+    diagnostic = render_model(generate(graph, core, trace=True, unlearned=unlearned))
     for folder, files in (
         ("model", model),
         ("trace", {f: t for f, t in diagnostic.items() if model[f] != t}),
