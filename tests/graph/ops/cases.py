@@ -661,6 +661,11 @@ def wide_operators() -> dict[str, list[AbstractOp]]:
         y = QTensor("y", (*geometry.output, 6), "int8", 0.8, -5)
         weight = rng.normal(0, 1, (3, 3, channels, 6))
         ops["conv2d"].append(Conv2d.quantize("wide", x, y, weight, np.ones(6), geometry))
+    for dtype, channels in (("int8", 73), ("int16", 71)):  # all of the image at once
+        geometry, zero = geometry_of((3, 5), (3, 5), (1, 1), "valid"), 7 if dtype == "int8" else 0
+        x = QTensor("x", (3, 5, channels), dtype, 0.01, zero, -100, 100)
+        y, weight = QTensor("y", (1, 1, 6), "int8", 0.8, -5), rng.normal(0, 1, (3, 5, channels, 6))
+        ops["conv2d"].append(Conv2d.quantize("whole", x, y, weight, np.ones(6), geometry))
     return ops
 
 
