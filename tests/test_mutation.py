@@ -12,7 +12,7 @@ from lnn_edge.codegen.kernels import KERNELS, Core
 from lnn_edge.files import resources
 from lnn_edge.graph import fixed
 from lnn_edge.graph.fixed import Array
-from tests.codegen import test_stream_c
+from tests.codegen import test_stream_c, test_units
 from tests.graph.ops import test_exact
 from tests.graph.ops.batch import Batch, Case
 from tests.graph.ops.cases import MAKERS, Seeded, kind_of, stress_inputs, wide_operators
@@ -42,7 +42,7 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("lut", FIXED, "(wide + (1 << (n - 1))) >> n", "wide >> n"),
     ("lut", DUAL, "fraction * 65535U + 256U", "fraction * 65535U + 255U"),
     ("lut", DUAL, "128U + 256U", "127U + 256U"),
-    ("lut", f"{OPS}/lut_dsp.c.j2", "middle[u >> 8]", "middle[u / 256]"),
+    ("lut", f"{OPS}/elements.c.j2", "{{ name }}_at >> 8]", "{{ name }}_at / 256]"),
     ("linear", f"{OPS}/linear.c.j2", "int32_t acc = {{ c.bias }}[o];", "int32_t acc = 0;"),
     ("linear", f"{OPS}/linear.c.j2", "({{ y.zero_points[0] }})", "0"),
     ("conv1d", f"{OPS}/conv1d.c.j2", "t * {{ op.stride * x.shape[1] }}", "t * {{ x.shape[1] }}"),
@@ -68,7 +68,12 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("center", f"{OPS}/center.c.j2", "x.shape %}", "x.shape %}{% set frames = frames - 1 %}"),
     ("mean_abs", f"{OPS}/mean_abs.c.j2", "(value < 0)", "(value < -1)"),
     ("mean_pool", f"{OPS}/mean_pool.c.j2", "{{ -frames * x.zero_points[0] }}", "0"),
-    ("mix", f"{OPS}/mix.c.j2", "a * 32768", "a * 32767"),
+    (
+        "mix",
+        f"{OPS}/elements.c.j2",
+        "{{ x[0] }} * 32768 + {{ x[2] }} * (",
+        "{{ x[0] }} * 32767 + {{ x[2] }} * (",
+    ),
     ("synapses", f"{OPS}/synapse_sums.c.j2", " + synapse[0]", ""),
     ("synapses", f"{OPS}/synapse_sums.c.j2", "(synapse[2] >> 16) * gate", "synapse[2] * 0"),
     ("synapses", f"{OPS}/synapse_sums.c.j2", "argument & 255", "argument & 127"),
@@ -102,20 +107,25 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
         "j < half / 2; j += 2",
         "j < half / 2 - 2; j += 2",
     ),
-    ("add", f"{OPS}/add.c.j2", "x1[i]", "x0[i]"),
+    ("add", f"{OPS}/elements.c.j2", "op.shifts[0] }}, {{ x[1] }}", "op.shifts[0] }}, {{ x[0] }}"),
     ("conv2d", f"{OPS}/patches.c.j2", "{{ x.zero_points[0] }}", "0"),
     ("conv2d", f"{OPS}/patches.c.j2", "row * {{ g.strides[0] }}", "row"),
     ("conv2d", f"{OPS}/conv2d.c.j2", "int32_t acc = {{ c.bias }}[o];", "int32_t acc = 0;"),
-    ("slice", f"{OPS}/slice.c.j2", "{{ op.first }} + i", "i"),
+    ("slice", f"{OPS}/elementwise.c.j2", '"%d + i" % op.first', '"i"'),
     ("loop", f"{OPS}/loop.c.j2", "(t == {{ op.count - 1 }}U)", "(t == 0U)"),
     ("constant", f"{OPS}/constant.c.j2", "{{ c.value }}[i]", "{{ c.value }}[0]"),
     ("concat", f"{OPS}/concat.c.j2", "ns.offset + part.size", "ns.offset"),
     ("template_distance", f"{OPS}/template_distance.c.j2", "== INT16_MIN", "== INT16_MAX"),
-    ("gated_sum", f"{OPS}/gated_sum.c.j2", "x0[i] * 32768", "x0[i] * 32767"),
-    ("decay", f"{OPS}/decay.c.j2", "(value < 0)", "(value < -1)"),
-    ("decay", f"{OPS}/decay.c.j2", " + {{ c.rate }}[i]", ""),
-    ("relax", f"{OPS}/relax.c.j2", "sum + INT64_C(0x80000000)", "sum"),
-    ("gate", f"{OPS}/gate.c.j2", "x1[i] * x0[i]", "x1[i] * x1[i]"),
+    (
+        "gated_sum",
+        f"{OPS}/elements.c.j2",
+        "* 32768 + {{ x[2] }} * {{ x[1] }}",
+        "* 32767 + {{ x[2] }} * {{ x[1] }}",
+    ),
+    ("decay", f"{OPS}/elements.c.j2", "({{ x[0] }} < 0)", "({{ x[0] }} < -1)"),
+    ("decay", f"{OPS}/elements.c.j2", " + {{ c.rate }}[{{ i }}]", ""),
+    ("relax", f"{OPS}/elements.c.j2", "_wide + INT64_C(0x80000000)", "_wide"),
+    ("gate", f"{OPS}/elements.c.j2", "{{ x[1] }} * {{ x[0] }}", "{{ x[1] }} * {{ x[1] }}"),
     ("remember", FIXED, "int64_t sum = 16384;", "int64_t sum = 16383;"),
     ("remember", FIXED, "(high < 0) ? INT32_MIN : INT32_MAX", "(high < 0) ? INT32_MIN : 0"),
     ("biquads", f"{OPS}/biquads.c.j2", "total = old[{{ at + 2 }}];", "total = 0;"),
@@ -180,6 +190,27 @@ DETECTOR_MUTATIONS = [  # of rules that a single step seldom meets
 SOURCE_MUTATIONS = [  # and of events that a model finds
     ("frames - distance", "frames - distance + 1U"),
     ("(stamp - frames <= LNN_MOST_AHEAD)", "(stamp - frames <= 0xFFFFFFFFU)"),
+]
+UNIT_MUTATIONS = [
+    (f"{OPS}/units.c.j2", "({{ place }} < {{ layer.size }})", "({{ place }} <= {{ layer.size }})"),
+    (f"{OPS}/units.c.j2", 'block[%d]" % (layer.rows + row)', 'block[%d]" % row'),
+    (f"{OPS}/units.c.j2", "part.at + whole + order[k % 4]", "part.at + whole + k % 4"),
+    (f"{OPS}/units.c.j2", '["v0", "v2", "v1", "v3"] if', '["v0", "v1", "v2", "v3"] if'),
+    (f"{OPS}/units.c.j2", "0 if t.size == 1 else place", "place"),
+    (f"{OPS}/units.c.j2", "{% set ns.at = ns.at + 4 * groups %}\n", ""),
+    (FIXED, "-INT8_MAX, INT8_MAX", "INT8_MIN, INT8_MAX"),
+    (DUAL, "weight += 3;", "weight += 2;"),
+    (DUAL, "uint32_t        low2   = block[5];", "uint32_t        low2   = 0U;"),
+]
+ARM_UNIT_MUTATIONS = [
+    (FIXED, "smlal %0, %1, %2, %3", "smlal %0, %1, %3, %3"),
+    (FIXED, "qsub8 %0, %0, %2", "sub %0, %0, %2"),
+    (FIXED, "low  = 0x80000000U", "low  = 0U"),
+    (
+        DUAL,
+        '"   sxtb16 r8, r8\\n" \\\n    "   smlad %[low0], r4, " two',
+        '"   smlad %[low0], r4, " two',
+    ),
 ]
 ARM_MUTATIONS = [
     ("synapses", DUAL, '"   smlabb %[den], r8, r4, %[den]\\n"', ""),
@@ -253,6 +284,30 @@ def test_damaged_instructions_are_seen(
     arm_core.require_emulator()
     with pytest.raises(AssertionError, match=kind):
         test_exact.test_arm_code_is_bit_exact(small_batch(kind), "cortex-m7", sources / "build")
+
+
+def test_undamaged_units_are_green(sources: Path) -> None:
+    batch = test_units.batch_of(test_units.few())
+    test_units.test_the_host_gives_the_bits_of_the_operators(batch, sources / "build")
+
+
+@pytest.mark.parametrize(("file", "line", "replacement"), UNIT_MUTATIONS)
+def test_damaged_units_are_seen(file: str, line: str, replacement: str, sources: Path) -> None:
+    batch = test_units.batch_of(test_units.few())
+    damage(sources, file, line, replacement)
+    with pytest.raises(AssertionError, match=r"units|runtime error|AddressSanitizer"):
+        test_units.test_the_host_gives_the_bits_of_the_operators(batch, sources / "build")
+
+
+@pytest.mark.target
+@pytest.mark.parametrize(("file", "line", "replacement"), ARM_UNIT_MUTATIONS)
+def test_damaged_instructions_of_units_are_seen(
+    file: str, line: str, replacement: str, sources: Path
+) -> None:
+    batch = test_units.batch_of(test_units.few())
+    damage(sources, file, line, replacement)
+    with pytest.raises(AssertionError, match="units"):
+        test_units.test_arm_gives_the_bits_of_the_operators(batch, "cortex-m7", sources / "build")
 
 
 @pytest.mark.parametrize(("line", "replacement"), RUNTIME_MUTATIONS)

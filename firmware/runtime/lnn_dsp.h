@@ -137,22 +137,6 @@ LNN_INLINE void lnn_widen(const int8_t *x, const int32_t groups, int16_t *out)
     }
 }
 
-/** @brief The same with each four in the order 0, 2, 1, 3, in which they come out of a word. */
-LNN_INLINE void lnn_widen_crossed(const int8_t *x, const int32_t groups, int16_t *out)
-{
-    for (int32_t i = 0; i < groups; i++)
-    {
-        uint32_t word;
-        LNN_COPY_WORD(&word, x);
-        const uint32_t even = lnn_even_bytes(word);
-        const uint32_t odd  = lnn_odd_bytes(word);
-        LNN_COPY_WORD(out, &even);
-        LNN_COPY_WORD(out + 2, &odd);
-        x += 4;
-        out += 4;
-    }
-}
-
 /** @brief 4 * groups values that are int16 already, to where the padding can follow them. */
 LNN_INLINE void lnn_copy(const int16_t *x, const int32_t groups, int16_t *out)
 {
@@ -312,6 +296,82 @@ LNN_INLINE const uint32_t *lnn_sum_pairs(const uint32_t *block, const int16_t *x
     sums[1] = lnn_high_row(raw0, low0);
     sums[2] = (int32_t) low1;
     sums[3] = lnn_high_row(raw1, low1);
+    return weight;
+}
+
+#if LNN_HAS_DSP_LOOPS
+#define LNN_TRIPLES_HALF(two) \
+    "   ldm %[w]!, {r4, r5, r8}\n" \
+    "   smlad %[raw0], r4, " two ", %[raw0]\n" \
+    "   sxtb16 r4, r4\n" \
+    "   smlad %[raw1], r5, " two ", %[raw1]\n" \
+    "   sxtb16 r5, r5\n" \
+    "   smlad %[raw2], r8, " two ", %[raw2]\n" \
+    "   sxtb16 r8, r8\n" \
+    "   smlad %[low0], r4, " two ", %[low0]\n" \
+    "   smlad %[low1], r5, " two ", %[low1]\n" \
+    "   smlad %[low2], r8, " two ", %[low2]\n"
+#define LNN_TRIPLES_GROUP \
+    "   ldrd %[two], %[next], [%[x]], #8\n" LNN_TRIPLES_HALF("%[two]") LNN_TRIPLES_HALF("%[next]")
+#define LNN_TRIPLES_LOOP(text) \
+    __asm__ volatile("1:\n" text "   subs %[left], %[left], #1\n   bne 1b\n" \
+                     : [raw0] "+r"(raw0), [low0] "+r"(low0), [raw1] "+r"(raw1), [low1] "+r"(low1), \
+                       [raw2] "+r"(raw2), [low2] "+r"(low2), [w] "+r"(weight), [x] "+r"(x), [left] "+r"(left), \
+                       [two] "=&r"(two), [next] "=&r"(next) \
+                     : \
+                     : "r4", "r5", "r8", "cc", "memory")
+#endif
+
+/**
+ * @brief Six sums as in lnn_sum_pairs: six words of biases, then six words of weights for each group.
+ * @param block  biases; weights: {rows 0, 1: columns 0, 1}, {2, 3: 0, 1}, {4, 5: 0, 1}, {0, 1: 2, 3}, {2, 3: 2, 3}, {4, 5: 2, 3}
+ * @param x      4 * groups activations in [-128, 127], aligned to words
+ * @param groups at least 1; a constant
+ * @param sums   one per row; rows 1, 3 and 5 with their biases stay below 2^23 (proved when the kernel is chosen)
+ * @return       behind the weights
+ */
+LNN_INLINE const uint32_t *lnn_sum_triples(const uint32_t *block, const int16_t *x, const int32_t groups,
+                                           int32_t sums[6])
+{
+    uint32_t        raw0   = block[0];
+    uint32_t        low0   = block[1];
+    uint32_t        raw1   = block[2];
+    uint32_t        low1   = block[3];
+    uint32_t        raw2   = block[4];
+    uint32_t        low2   = block[5];
+    const uint32_t *weight = &block[6];
+#if LNN_HAS_DSP_LOOPS
+    int32_t  left = (groups % 2 == 0) ? (groups / 2) : groups;
+    uint32_t two;
+    uint32_t next;
+    if (groups % 2 == 0)
+    {
+        LNN_TRIPLES_LOOP(LNN_TRIPLES_GROUP LNN_TRIPLES_GROUP);
+    }
+    else
+    {
+        LNN_TRIPLES_LOOP(LNN_TRIPLES_GROUP);
+    }
+#else
+    for (int32_t half = 0; half < 2 * groups; half++)
+    {
+        const uint32_t pair = lnn_load_pair(x);
+        raw0                = lnn_dual_mac(weight[0], pair, raw0);
+        low0                = lnn_dual_mac(lnn_even_bytes(weight[0]), pair, low0);
+        raw1                = lnn_dual_mac(weight[1], pair, raw1);
+        low1                = lnn_dual_mac(lnn_even_bytes(weight[1]), pair, low1);
+        raw2                = lnn_dual_mac(weight[2], pair, raw2);
+        low2                = lnn_dual_mac(lnn_even_bytes(weight[2]), pair, low2);
+        weight += 3;
+        x += 2;
+    }
+#endif
+    sums[0] = (int32_t) low0;
+    sums[1] = lnn_high_row(raw0, low0);
+    sums[2] = (int32_t) low1;
+    sums[3] = lnn_high_row(raw1, low1);
+    sums[4] = (int32_t) low2;
+    sums[5] = lnn_high_row(raw2, low2);
     return weight;
 }
 

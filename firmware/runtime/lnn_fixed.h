@@ -26,38 +26,50 @@ LNN_INLINE int32_t lnn_saturate(const int32_t x, const int32_t low, const int32_
 }
 
 /** @brief x limited to int8: SSAT where the core has it. */
-LNN_INLINE int8_t lnn_saturate_int8(const int32_t x)
+LNN_INLINE int32_t lnn_saturate_int8(const int32_t x)
 {
 #if LNN_HAS_DSP
     int32_t y;
     __asm__("ssat %0, #8, %1" : "=r"(y) : "r"(x));
-    return (int8_t) y;
+    return y;
 #else
-    return (int8_t) lnn_saturate(x, INT8_MIN, INT8_MAX);
+    return lnn_saturate(x, INT8_MIN, INT8_MAX);
 #endif
 }
 
 /** @brief x limited to int16: SSAT where the core has it. */
-LNN_INLINE int16_t lnn_saturate_int16(const int32_t x)
+LNN_INLINE int32_t lnn_saturate_int16(const int32_t x)
 {
 #if LNN_HAS_DSP
     int32_t y;
     __asm__("ssat %0, #16, %1" : "=r"(y) : "r"(x));
-    return (int16_t) y;
+    return y;
 #else
-    return (int16_t) lnn_saturate(x, INT16_MIN, INT16_MAX);
+    return lnn_saturate(x, INT16_MIN, INT16_MAX);
 #endif
 }
 
 /** @brief x limited to [-32767, 32767]: SSAT, and a saturating halfword where the core has it. */
-LNN_INLINE int16_t lnn_saturate_symmetric(const int32_t x)
+LNN_INLINE int32_t lnn_saturate_symmetric_int16(const int32_t x)
 {
 #if LNN_HAS_DSP
     uint32_t y; /* one less */
     __asm__("ssat %0, #16, %1\n\tqsub16 %0, %0, %2" : "=&r"(y) : "r"(x), "r"(1U));
-    return (int16_t) (y + 1U);
+    return (int16_t) y + 1;
 #else
-    return (int16_t) lnn_saturate(x, -INT16_MAX, INT16_MAX);
+    return lnn_saturate(x, -INT16_MAX, INT16_MAX);
+#endif
+}
+
+/** @brief x limited to [-127, 127]: the same with bytes. */
+LNN_INLINE int32_t lnn_saturate_symmetric_int8(const int32_t x)
+{
+#if LNN_HAS_DSP
+    uint32_t y; /* one less */
+    __asm__("ssat %0, #8, %1\n\tqsub8 %0, %0, %2" : "=&r"(y) : "r"(x), "r"(1U));
+    return (int8_t) y + 1;
+#else
+    return lnn_saturate(x, -INT8_MAX, INT8_MAX);
 #endif
 }
 
@@ -107,10 +119,18 @@ LNN_INLINE int32_t lnn_requantize_around(const int32_t acc, const int32_t multip
 LNN_INLINE int32_t lnn_requantize_sum2(const int32_t acc1, const int32_t multiplier1, const int32_t shift1,
                                        const int32_t acc2, const int32_t multiplier2, const int32_t shift2)
 {
+#if LNN_HAS_DSP
+    uint32_t low  = 0x80000000U;
+    int32_t  high = 0;
+    __asm__("smlal %0, %1, %2, %3" : "+r"(low), "+r"(high) : "r"(lnn_shift_left(acc1, shift1)), "r"(multiplier1));
+    __asm__("smlal %0, %1, %2, %3" : "+r"(low), "+r"(high) : "r"(lnn_shift_left(acc2, shift2)), "r"(multiplier2));
+    return high;
+#else
     int64_t sum = INT64_C(0x80000000); /* the sum fits 64 bits (proved) */
     sum += (int64_t) lnn_shift_left(acc1, shift1) * multiplier1;
     sum += (int64_t) lnn_shift_left(acc2, shift2) * multiplier2;
     return (int32_t) (sum >> 32);
+#endif
 }
 
 /**

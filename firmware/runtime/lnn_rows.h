@@ -169,7 +169,7 @@ LNN_ROUTINE const uint32_t *lnn_op_rows_int8(const uint32_t *stream LNN_UNUSED, 
         lnn_rows_sums(&stream, x, groups, sums);
         for (uint32_t r = 0U; r < 4U; r++)
         {
-            *y++ = lnn_saturate_int8(lnn_requantize_around(sums[r], (int32_t) stream[r], 0, zero));
+            *y++ = (int8_t) lnn_saturate_int8(lnn_requantize_around(sums[r], (int32_t) stream[r], 0, zero));
         }
     }
     return stream;

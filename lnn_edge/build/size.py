@@ -47,12 +47,14 @@ class OperatorSymbols:
 
     Attributes:
         name: The operator.
+        holds: Operators of the graph that it computes.
         kernel: The kernel that computes it.
         function: Its C function.
         constants: C symbols of its constants that no earlier operator uses.
     """
 
     name: str
+    holds: tuple[str, ...]
     kernel: str
     function: str
     constants: tuple[str, ...]

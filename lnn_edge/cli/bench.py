@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lnn_edge.verify.bench.measure import Row
 
 INSTRUCTIONS = ("workload", "operators", "all calls", "decision", "frame", "largest call")
+HOLDS = ("workload", "kernel of", "holds")
 SIZES = ("workload", "of a sample", "code", "tables", "RAM", "stack")
 
 
@@ -64,6 +65,9 @@ def command(workloads: tuple[str, ...], core: str, as_json: bool) -> None:
     title = f"instructions on {core}, arm-none-eabi-gcc {version}"
     console().print(table(title, INSTRUCTIONS, map(instructions_of, rows)))
     console().print(table("largest call of a sample period, bytes", SIZES, map(sizes_of, rows)))
+    held = [(r.name, name, ", ".join(ops)) for r in rows for name, ops in r.holds.items()]
+    if held:
+        console().print(table("operators that one kernel computes", HOLDS, held))
 
 
 def instructions_of(row: Row) -> tuple[str, ...]:

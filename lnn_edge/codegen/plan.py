@@ -10,8 +10,10 @@ import numpy as np
 from lnn_edge.codegen import windows
 from lnn_edge.codegen.arena import NOWHERE, ArenaPlan, plan_arena
 from lnn_edge.codegen.codetext import Code
+from lnn_edge.codegen.fuse import fuse_stage
 from lnn_edge.codegen.kernels import Core, Kernel, reach, select
 from lnn_edge.codegen.kernels.loop import plan_body
+from lnn_edge.codegen.units import holds
 from lnn_edge.device.framing import LARGEST_REPLY, MAX_PAYLOAD
 from lnn_edge.errors import GraphError
 from lnn_edge.graph.file import graph_sha256
@@ -88,6 +90,20 @@ class OperatorCode:
     inner: tuple[OperatorCode, ...] = ()
     inside: ArenaPlan = NOWHERE
     is_convex: bool = False
+
+    @property
+    def holds(self) -> tuple[str, ...]:
+        """Names of the operators of the graph that it computes."""
+        return tuple(op.name for op in holds(self.op))
+
+    def constants_of(self, op: AbstractOp) -> dict[str, str]:
+        """Return the symbols of the constants of an operator that this one holds."""
+        prefix = f"{op.name}_"
+        return {
+            label.removeprefix(prefix): symbol
+            for label, symbol in self.constants.items()
+            if label.startswith(prefix)
+        }
 
     @property
     def carried(self) -> tuple[tuple[State, Code, Code], ...]:
@@ -328,19 +344,20 @@ def generate(
     weights = Weights()
     stages = []
     for stage in graph.stages:
-        kernels = {op.name: select(op, core) for op in stage.ops}
-        scratch = {op.name: kernels[op.name].scratch(op) for op in stage.ops}
+        fused = fuse_stage(stage, core)
+        kernels = {op.name: select(op, core) for op in fused.ops}
+        scratch = {op.name: kernels[op.name].scratch(op) for op in fused.ops}
         apart = _places_outside_the_arena(graph, stage)
         if not (trace and stage is graph.deciding_stage):  # it stops between two operators
-            apart |= _updated_in_place(stage, kernels)
-        arena = plan_arena(stage, scratch, apart.keys())
+            apart |= _updated_in_place(fused, kernels)
+        arena = plan_arena(fused, scratch, apart.keys())
         places = apart | {
             n: Code("(void *) &ctx->arena[%d]") % s.offset for n, s in arena.slots.items()
         }
         own = f"{graph.name}_{stage.name}", f"{graph.name}_op_{stage.name}"
-        makers = makers_of(stage.ops)
+        makers = makers_of(fused.ops)
         operators = [
-            operator_code(op, kernels[op.name], own, weights, places, makers) for op in stage.ops
+            operator_code(op, kernels[op.name], own, weights, places, makers) for op in fused.ops
         ]
         taps = windows.taps(graph, stage)
         turns = windows.turns(graph, stage)
@@ -472,24 +489,29 @@ def _places_outside_the_arena(graph: QGraph, stage: Stage) -> dict[str, Code]:
 
 
 def _updated_in_place(stage: Stage, kernels: Mapping[str, Kernel]) -> dict[str, Code]:
-    """Return the memory of the states' updates that overwrite the states."""
-    states = {s.update.name: s.tensor for s in stage.states}
+    """Return the memory of the states' updates that overwrite the states.
+
+    Args:
+        stage: With the operators that run.
+        kernels: Those of its operators, by name.
+    """
     return {
-        op.outputs[0].name: Code("ctx->state.%s") % op.inputs[-1].name
+        state.update.name: Code("ctx->state.%s") % state.tensor.name
         for op in stage.ops
+        for state in stage.states
         if kernels[op.name].in_place
-        and states.get(op.outputs[0].name) == op.inputs[-1]
-        and sum(op.inputs[-1] in other.inputs for other in stage.ops) == 1
+        and state.update in op.outputs
+        and [other for other in stage.ops if state.tensor in other.inputs] == [op]
     }
 
 
 def _arguments(places: Mapping[str, Code], op: AbstractOp) -> Iterator[tuple[Code, Code]]:
-    shared = places[op.outputs[0].name] if op.outputs else Code("")
+    read, written = ([places[t.name] for t in tensors] for tensors in (op.inputs, op.outputs))
     for prefix, tensors in (("x", op.inputs), ("y", op.outputs)):
         for index, tensor in enumerate(tensors):
             const = Code("const " if prefix == "x" else "")
             place = places[tensor.name]
-            is_shared = place == shared and [places[t.name] for t in op.inputs].count(shared) == 1
+            is_shared = place in read and place in written
             restrict = Code("" if is_shared else "LNN_RESTRICT ")
             pointer = Code("%s%s *") % (const, C_TYPES[tensor.dtype])
             typed = Code("(%s) %s") % (pointer, place) if place.startswith("(") else place

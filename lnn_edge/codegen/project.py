@@ -104,6 +104,7 @@ def _operator_facts(code: ModelCode) -> Iterator[dict[str, Any]]:
         seen.update(constants)
         yield {
             "name": o.op.name,
+            "holds": list(o.holds),
             "kernel": o.kernel.name,
             "function": o.symbol,
             "constants": constants,

@@ -93,6 +93,7 @@ def render_board(board: Board) -> dict[str, str]:
 def _environment(templates: Path) -> Templates:
     env = Templates(templates, ctype=_ctype, cinit=_cinit, cbytes=_cbytes, pin=pin_of)
     env.filters["saturated"] = _saturated
+    env.filters["limited"] = _limited
     env.filters["state_formula"] = state_formula
     env.globals["body"] = lambda operator, trace=False: _render_body(env, operator, trace)
     return env
@@ -113,13 +114,20 @@ def _ctype(value: QTensor | np.ndarray) -> Code:
 
 def _saturated(value: Code, y: QTensor, op: AbstractOp | None = None) -> Code:
     """Return a value in the type and range of y; as it is where `op` proves that it lies inside."""
+    return Code("(%s) %s") % (_ctype(y), _limited(value, y, op))
+
+
+def _limited(value: Code, y: QTensor, op: AbstractOp | None = None) -> Code:
+    """Return the same as int32_t."""
     if op is not None and stays_inside(op):
-        return Code("(%s) %s") % (_ctype(y), value)
-    if y.dtype in ("int8", "int16") and (y.qmin, y.qmax) == RANGES[y.dtype]:
-        return Code("lnn_saturate_%s(%s)") % (y.dtype, value)
-    if (y.dtype, y.qmin, y.qmax) == ("int16", -32767, 32767):
-        return Code("lnn_saturate_symmetric(%s)") % value
-    return Code("(%s) lnn_saturate(%s, %d, %d)") % (_ctype(y), value, y.qmin, y.qmax)
+        return value
+    if y.dtype in ("int8", "int16"):
+        low, high = RANGES[y.dtype]
+        if (y.qmin, y.qmax) == (low, high):
+            return Code("lnn_saturate_%s(%s)") % (y.dtype, value)
+        if (y.qmin, y.qmax) == (-high, high):
+            return Code("lnn_saturate_symmetric_%s(%s)") % (y.dtype, value)
+    return Code("lnn_saturate(%s, %d, %d)") % (value, y.qmin, y.qmax)
 
 
 def _cinit(array: np.ndarray) -> Code:

@@ -100,7 +100,8 @@ def build_facts(project: Project) -> BuildFacts | None:
 def _operators(project: Project, sizes: Mapping[str, OperatorSize]) -> tuple[OperatorFacts, ...]:
     exported: Any = project.export["operators"]
     ops = {op.name: (op, runs) for op, runs in project.graph.all_ops}
-    unknown = [o["name"] for o in exported if o["name"] not in ops or o["name"] not in sizes]
+    held = [(name, o["name"] in sizes) for o in exported for name in o["holds"]]
+    unknown = [name for name, is_built in held if name not in ops or not is_built]
     if unknown:
         raise UsageError(
             f"{project.folder}/export.json names an operator {shown(repr(unknown[0]))}, which the "
@@ -108,11 +109,11 @@ def _operators(project: Project, sizes: Mapping[str, OperatorSize]) -> tuple[Ope
         )
     return tuple(
         OperatorFacts(
-            o["name"],
-            ops[o["name"]][0].kind,
+            ", ".join(o["holds"]),
+            ", ".join(dict.fromkeys(ops[name][0].kind for name in o["holds"])),
             o["kernel"],
             o["function"],
-            _own_macs(*ops[o["name"]]),
+            sum(_own_macs(*ops[name]) for name in o["holds"]),
             *astuple(sizes[o["name"]]),
         )
         for o in exported

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
+from lnn_edge.codegen.units import label
 from lnn_edge.device.link import Link
 from lnn_edge.device.protocol import ResultRecord
 from lnn_edge.errors import VerificationError
@@ -23,31 +24,45 @@ OpenTrace = Callable[[], AbstractContextManager[Link]]
 """Opens a link to the diagnostic build of the same firmware."""
 
 
-def locate(graph: QGraph, step: Step, open_trace: OpenTrace | None) -> Mismatch:
-    """Return the first difference, by operator if the diagnostic build can be asked."""
+def locate(
+    graph: QGraph,
+    step: Step,
+    open_trace: OpenTrace | None,
+    traced: Sequence[AbstractOp] | None = None,
+) -> Mismatch:
+    """Return the first difference, by operator if the diagnostic build can be asked.
+
+    Args:
+        graph: The model.
+        step: Its first one that differs.
+        open_trace: Opens a link to the diagnostic build.
+        traced: Operators of that build; None if they are those of the graph.
+    """
     if step.expected is None or step.got is None or step.expected.stamp != step.got.stamp:
         stamps = [-1 if d is None else d.stamp for d in (step.expected, step.got)]
         return Mismatch(step.record, step.index, stamps[0], "", "stamp", 0, stamps[0], stamps[1])
     if open_trace is not None:
         with open_trace() as link:
-            found = _trace(graph, step, step.expected, link)
+            found = _trace(graph, step, step.expected, link, traced or graph.deciding_stage.ops)
         if found is not None:
             return found
     return _compare(graph, step, step.expected, step.got)
 
 
-def _trace(graph: QGraph, step: Step, expected: Decision, link: Link) -> Mismatch | None:
+def _trace(
+    graph: QGraph, step: Step, expected: Decision, link: Link, ops: Sequence[AbstractOp]
+) -> Mismatch | None:
     """Replay the step operator by operator from the state before it."""
     link.hello(bytes.fromhex(graph_sha256(graph)))
     link.reset(detail=False)
     point = 0
-    for op in graph.deciding_stage.ops:
+    for op in ops:
         inside, point = point, point + op.rounds * sum(len(o.outputs) for o in op.nested)
         for tensor in op.outputs:
             got = unpack(tensor, link.trace(point, expected.before))
             if not np.array_equal(got, expected.values[tensor.name]):
                 found = _trace_inside(op, inside, step, expected, link)
-                return found or _difference(step, op.name, tensor, expected.values, got)
+                return found or _difference(step, label(op), tensor, expected.values, got)
             point += 1
     return None
 
@@ -63,7 +78,7 @@ def _trace_inside(
             for tensor in inner.outputs:
                 got = unpack(tensor, link.trace(point, expected.before))
                 if not np.array_equal(got, values[tensor.name]):
-                    return _difference(step, f"{inner.name}[{turn}]", tensor, values, got)
+                    return _difference(step, f"{label(inner)}[{turn}]", tensor, values, got)
                 point += 1
     return None
 

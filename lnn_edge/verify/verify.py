@@ -10,6 +10,8 @@ import numpy as np
 
 from lnn_edge.build.cmake import BuildResult, build
 from lnn_edge.build.project import Project
+from lnn_edge.codegen.fuse import fuse_stage
+from lnn_edge.codegen.kernels import Core
 from lnn_edge.device.board_info import Info
 from lnn_edge.device.counters import decision_cost, largest_call
 from lnn_edge.device.link import Link
@@ -17,6 +19,7 @@ from lnn_edge.device.protocol import ResultRecord
 from lnn_edge.device.runners import make_runner
 from lnn_edge.errors import DataError, VerificationError
 from lnn_edge.graph.file import graph_sha256
+from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
@@ -43,6 +46,7 @@ def verify(
     *,
     name: str,
     open_trace: OpenTrace | None = None,
+    traced: Sequence[AbstractOp] | None = None,
     on_frames: Callable[[int], None] = lambda _: None,
     judge: Judge = lambda _: None,
     has_clock: bool = True,
@@ -59,6 +63,7 @@ def verify(
         link: To the device.
         name: Of the runner, for the result.
         open_trace: Finds the first wrong operator after a mismatch; None leaves that out.
+        traced: Operators of the diagnostic build; None if they are those of the graph.
         on_frames: Called with the frames that the device has taken since the call before.
         judge: Compares the device's decisions with labels, where there are any.
         has_clock: Whether the device can come up on its configured clock.
@@ -78,7 +83,7 @@ def verify(
         needed = "longer ones with beats" if _takes_events(graph) else "longer ones"
         raise VerificationError(f"the recordings lead to no decision; give {needed}")
     wrong = [s for s in steps if not s.agrees]
-    first = locate(graph, wrong[0], open_trace) if wrong else None
+    first = locate(graph, wrong[0], open_trace, traced) if wrong else None
     return Verification(
         name,
         info.board_name,
@@ -166,6 +171,7 @@ def verify_signals(
         with open_device(project.board, spec, built) as (_, link):
             yield link
 
+    core = Core(project.board.mcu.cpu, project.board.mcu.dsp)
     make_runner(spec, project.board)  # an unknown one is refused before anything is built
     built = build(project.folder, preset_of(spec))
     with (
@@ -178,6 +184,7 @@ def verify_signals(
             link,
             name=spec,
             open_trace=None if is_serial else open_trace,
+            traced=fuse_stage(project.graph.deciding_stage, core).ops,
             on_frames=on_frames,
             judge=judge,
             has_clock=runner.has_clock,

@@ -35,8 +35,10 @@ ELF = Elf(
     {},
 )
 OPERATORS = [
-    OperatorSymbols("conv", "rows", "m_op_beat_conv", ("m_beat_conv_weight", "m_beat_conv_bias")),
-    OperatorSymbols("removed", "portable", "m_op_beat_removed", ()),
+    OperatorSymbols(
+        "conv", ("conv",), "rows", "m_op_beat_conv", ("m_beat_conv_weight", "m_beat_conv_bias")
+    ),
+    OperatorSymbols("removed", ("removed",), "portable", "m_op_beat_removed", ()),
 ]
 
 

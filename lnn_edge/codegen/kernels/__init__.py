@@ -1,6 +1,6 @@
 """Which kernels exist for which operator. Adding a family adds a line here."""
 
-from lnn_edge.codegen.kernels import loop, plain, rows, stft, synapse
+from lnn_edge.codegen.kernels import loop, plain, rows, stft, synapse, units
 from lnn_edge.codegen.kernels.kernel import HOST, Core, Kernel
 from lnn_edge.graph.ir import AbstractOp
 
@@ -15,6 +15,7 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     **rows.KERNELS,
     **stft.KERNELS,
     **synapse.KERNELS,
+    **units.KERNELS,
     "loop": loop.kernels(select),
 }
 """Kernels by operator kind, the preferred one first; one at least fits every core."""

@@ -41,8 +41,8 @@ class Kernel:
         fits: Whether the kernel can compute this operator on this core.
         pack: Constants as the C reads them; never seen in the graph.
         scratch: Bytes of arena needed while the operator runs.
-        in_place: Whether the first output may be the memory of the last input: a state that is
-            brought up to date where it lies.
+        in_place: Whether an output may be the memory of an input: a state that is brought up to
+            date where it lies.
         inside: Core that the kernels of operators inside are selected for.
     """
 

@@ -17,6 +17,7 @@ from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.rescale import AbstractRescale
 from lnn_edge.graph.ops.scale import Scale
 
+ELEMENTWISE = "elementwise.c.j2"
 LESS = 1 << 14
 """What entries of a gate are less by in tables of int16; they reach 2**15."""
 
@@ -28,7 +29,7 @@ def less_by(op: Lut) -> int:
 
 def pack_pairs(op: Lut) -> Constants:
     """Return the table as int16."""
-    return {"table": (op.table.astype(np.int32) - less_by(op)).astype(np.int16)}
+    return {"pairs_table": (op.table.astype(np.int32) - less_by(op)).astype(np.int16)}
 
 
 def fits_pairs(op: Lut, core: Core) -> bool:
@@ -63,36 +64,36 @@ def pack_scale(op: Scale) -> Constants:
 
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
-    "add": (portable("add.c.j2"),),
+    "add": (portable(ELEMENTWISE),),
     "average_pool": (portable("average_pool.c.j2"),),
     "biquads": (portable("biquads.c.j2", constants("coefficients", "gain"), in_place=True),),
     "center": (portable("center.c.j2"),),
     "concat": (portable("concat.c.j2"),),
     "constant": (portable("constant.c.j2", pack_value),),
-    "decay": (portable("decay.c.j2", constants("rate")),),
+    "decay": (portable(ELEMENTWISE, constants("rate")),),
     "decimate": (portable("decimate.c.j2"),),
-    "gate": (portable("gate.c.j2"),),
-    "gated_sum": (portable("gated_sum.c.j2"),),
+    "gate": (portable(ELEMENTWISE),),
+    "gated_sum": (portable(ELEMENTWISE),),
     "leaky_average": (portable("leaky_average.c.j2", in_place=True),),
     "lut": (
-        Kernel("dsp_pairs", "lut_dsp.c.j2", fits_pairs, pack_pairs, no_scratch),
-        portable("lut.c.j2", constants("table")),
+        Kernel("dsp_pairs", ELEMENTWISE, fits_pairs, pack_pairs, no_scratch),
+        portable(ELEMENTWISE, constants("table")),
     ),
     "max_pool": (portable("max_pool.c.j2"),),
     "mean_abs": (portable("mean_abs.c.j2"),),
     "mean_pool": (portable("mean_pool.c.j2"),),
-    "mix": (portable("mix.c.j2"),),
+    "mix": (portable(ELEMENTWISE),),
     "multiply": (portable("multiply.c.j2"),),
     "normalize": (portable("normalize.c.j2"),),
     "r_peaks": (portable("r_peaks.c.j2", in_place=True),),
-    "relax": (portable("relax.c.j2", constants("multiplier", "offset")),),
-    "remember": (portable("remember.c.j2"),),
+    "relax": (portable(ELEMENTWISE, constants("multiplier", "offset")),),
+    "remember": (portable(ELEMENTWISE, in_place=True),),
     "requantize": (portable("requantize.c.j2", pack_formats),),
     "scale": (portable("scale.c.j2", pack_scale),),
     "slice": (portable("slice.c.j2", pack_formats),),
-    "subtract": (portable("add.c.j2"),),
+    "subtract": (portable(ELEMENTWISE),),
     "template_distance": (
         portable("template_distance.c.j2", constants("edges", "multiplier", "shift"), True),
     ),
-    "time_gate": (portable("time_gate.c.j2"),),
+    "time_gate": (portable(ELEMENTWISE),),
 }

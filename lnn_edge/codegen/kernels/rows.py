@@ -13,7 +13,7 @@ import numpy as np
 
 from lnn_edge.codegen.kernels.kernel import Constants, Core, Kernel, no_scratch, portable
 from lnn_edge.graph import fixed
-from lnn_edge.graph.ir import AbstractOp
+from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.conv import Conv1d
 from lnn_edge.graph.ops.conv2d import Conv2d
 from lnn_edge.graph.ops.convolution import AbstractConvolution
@@ -45,17 +45,19 @@ def pack_portable(op: AbstractRowOp) -> Constants:
     return {"weight": op.weight, **requantization(op)}
 
 
-def pair_rows(weight: np.ndarray) -> np.ndarray:
+def pair_rows(weight: np.ndarray, rows: int = BLOCK) -> np.ndarray:
     """Return two rows per halfword, 256 * w1 + w0, as words for lnn_dot4_pairs.
 
     Args:
         weight: (O, K) int8; missing rows and columns of the last block count as 0.
+        rows: Of a block, even.
 
     Returns:
         uint32, 4 words per group of 4 columns and 4 rows: {rows 0, 1: columns 0, 1},
         {rows 2, 3: columns 0, 1}, {0, 1: 2, 3}, {2, 3: 2, 3}; the first column is the low half.
+        Of blocks with more rows, a word more for each pair of rows and of columns.
     """
-    blocks = _blocks(weight)
+    blocks = _blocks(weight, rows)
     pairs = 256 * blocks[..., 1::2, :] + blocks[..., 0::2, :]
     halves = (pairs & 0xFFFF).reshape(*pairs.shape[:-1], 2, 2)
     words = halves[..., 0] | halves[..., 1] << 16
@@ -94,12 +96,12 @@ def half_rows(weight: np.ndarray) -> np.ndarray:
     return packed
 
 
-def _blocks(weight: np.ndarray) -> np.ndarray:
-    """Return (row blocks, column groups, 4 rows, 4 columns) int64."""
-    rows, columns = (-(-n // BLOCK) for n in weight.shape)
-    padded = np.zeros((rows * BLOCK, columns * BLOCK), np.int64)
+def _blocks(weight: np.ndarray, rows: int = BLOCK) -> np.ndarray:
+    """Return (row blocks, column groups, rows, 4 columns) int64."""
+    blocks, columns = -(-weight.shape[0] // rows), -(-weight.shape[1] // BLOCK)
+    padded = np.zeros((blocks * rows, columns * BLOCK), np.int64)
     padded[: weight.shape[0], : weight.shape[1]] = weight
-    return padded.reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2)
+    return padded.reshape(blocks, rows, columns, BLOCK).swapaxes(1, 2)
 
 
 def pack_pairs(op: AbstractRowOp) -> Constants:
@@ -118,15 +120,22 @@ def stream(op: AbstractRowOp, is_crossed: bool) -> np.ndarray:
         (blocks, words) uint32: 256 b1 + b0, b0, 256 b3 + b2, b2; the words of pair_rows; four
         multipliers; four shifts if any is not 0.
     """
-    rows, columns = (-(-n // BLOCK) * BLOCK for n in op.weight.shape)
-    weight = np.zeros((rows, columns), np.int64)
-    weight[: op.weight.shape[0], : op.weight.shape[1]] = op.weight
-    weight = crossed(weight) if is_crossed else weight
-    bias, *factors = (_by_block(v) for v in requantization(op).values())
+    return blocks_of(op.weight, requantization(op), is_crossed)
+
+
+def blocks_of(
+    weight: np.ndarray, factors: Constants, is_crossed: bool, rows: int = BLOCK
+) -> np.ndarray:
+    """Return the stream of rows (O, K) with their bias, multiplier and shift, (O,) each."""
+    count, columns = -(-weight.shape[0] // rows) * rows, -(-weight.shape[1] // BLOCK) * BLOCK
+    padded = np.zeros((count, columns), np.int64)
+    padded[: weight.shape[0], : weight.shape[1]] = weight
+    padded = crossed(padded) if is_crossed else padded
+    bias, *others = (_by_block(v, rows) for v in factors.values())
     low, high = bias[:, 0::2], bias[:, 1::2]
-    start = np.stack((256 * high + low, low), axis=-1).reshape(-1, BLOCK)
-    blocks = pair_rows(weight).reshape(len(start), -1)
-    words: np.ndarray = np.concatenate((start, blocks, *factors), axis=1).astype(np.uint32)
+    start = np.stack((256 * high + low, low), axis=-1).reshape(-1, rows)
+    blocks = pair_rows(padded, rows).reshape(len(start), -1)
+    words: np.ndarray = np.concatenate((start, blocks, *others), axis=1).astype(np.uint32)
     return words
 
 
@@ -147,11 +156,11 @@ def _heads(op: AbstractRowOp, blocks: np.ndarray) -> list[int]:
     return [*heads, margin << 16 | margin, int(op.shift.any())]
 
 
-def _by_block(values: np.ndarray) -> np.ndarray:
-    """Return values of rows as int64, (blocks, 4); missing rows count as 0."""
-    padded = np.zeros(-(-len(values) // BLOCK) * BLOCK, np.int64)
+def _by_block(values: np.ndarray, rows: int) -> np.ndarray:
+    """Return values of rows as int64, (blocks, rows); missing rows count as 0."""
+    padded = np.zeros(-(-len(values) // rows) * rows, np.int64)
     padded[: len(values)] = values
-    return padded.reshape(-1, BLOCK)
+    return padded.reshape(-1, rows)
 
 
 def is_crossed(op: AbstractRowOp) -> bool:
@@ -211,10 +220,14 @@ def pays(op: AbstractRowOp) -> bool:
 
 def stays_below(op: AbstractRowOp, has_bias: bool = False) -> bool:
     """Return whether the sums of the high rows, with biases or without, stay below PAIR_LIMIT."""
-    x = op.inputs[0]
-    high = np.abs(op.weight[1::2].astype(np.int64)).sum(axis=1) * max(abs(x.qmin), abs(x.qmax))
-    bias = np.abs(op.folded_bias[1::2].astype(np.int64))
-    return int((high + bias if has_bias else high).max(initial=0)) < PAIR_LIMIT
+    bias = op.folded_bias if has_bias else np.zeros(len(op.weight), np.int64)
+    return int(high_sums(op.weight, op.inputs[0], bias).max(initial=0)) < PAIR_LIMIT
+
+
+def high_sums(weight: np.ndarray, x: QTensor, bias: np.ndarray) -> np.ndarray:
+    """Return bounds of the sums of the high rows of (O, K) over a vector, with biases (O,)."""
+    high: np.ndarray = np.abs(weight[1::2].astype(np.int64)).sum(axis=1)
+    return high * max(abs(x.qmin), abs(x.qmax)) + np.abs(bias[1::2].astype(np.int64))
 
 
 def fits_pairs(op: AbstractRowOp, core: Core) -> bool:

@@ -57,6 +57,7 @@ class Row:
         state: What is kept between frames, rings included.
         arena: Memory of a step.
         stack: Deepest that was reached.
+        holds: Of each operator that computes several of the graph, their names.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Row:
     state: int
     arena: int
     stack: int
+    holds: dict[str, list[str]]
 
 
 def measure(name: str, workload: Workload, core: str) -> Row:
@@ -113,6 +115,7 @@ def measure(name: str, workload: Workload, core: str) -> Row:
         state=code.state_bytes,
         arena=code.arena_bytes,
         stack=run.core.stack_bytes,
+        holds={o.op.name: list(o.holds) for o in code.operators if len(o.holds) > 1},
     )
 
 
@@ -137,8 +140,8 @@ def _driver(code: ModelCode) -> str:
 
 def _counted(code: ModelCode, workload: Workload) -> tuple[str, ...]:
     """Return the functions that a row is about: those of its operators, all if it names none."""
-    names = workload.counted
-    return tuple(o.symbol for o in code.operators if not names or o.op.name in names)
+    names = frozenset(workload.counted)
+    return tuple(o.symbol for o in code.operators if not names or names.intersection(o.holds))
 
 
 @dataclass
