@@ -19,10 +19,11 @@
 /** @brief Copy a frame. */
 LNN_INLINE void lnn_frame_copy(const int16_t *from, const uint32_t channels, int16_t *to)
 {
-    const uint32_t whole = channels / LNN_CHUNK * LNN_CHUNK;
-    for (uint32_t c = 0; c < whole; c += LNN_CHUNK)
+    const uint32_t chunk = (channels < LNN_CHUNK) ? channels : LNN_CHUNK;
+    const uint32_t whole = channels / chunk * chunk;
+    for (uint32_t c = 0; c < whole; c += chunk)
     {
-        (void) memcpy(&to[c], &from[c], 2U * LNN_CHUNK);
+        (void) memcpy(&to[c], &from[c], 2U * (size_t) chunk);
     }
     (void) memcpy(&to[whole], &from[whole], 2U * (size_t) (channels - whole));
 }
