@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -101,7 +101,7 @@ def compile_driver(target: Target, folder: Path) -> Path:
 def _compile(target: Target, folder: Path, command: list[str], more: list[Path]) -> Path:
     model = folder / target.name
     model.mkdir(parents=True, exist_ok=True)
-    code = replace(generate(target.graph(), HOST), trace=True)
+    code = generate(target.graph(), HOST, trace=True)
     for name, text in render_model(code).items():
         (model / name).write_text(text)
     firmware = resources.path("firmware")

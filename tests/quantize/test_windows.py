@@ -186,8 +186,8 @@ class CLink(FakeLink):
 
     def __init__(self, graph: QGraph, signal: Signal, folder: Path) -> None:
         super().__init__(graph, signal=signal)
-        code = generate(graph, M7)
-        for name, text in render_model(replace(code, trace=True)).items():
+        code = generate(graph, M7, trace=True)
+        for name, text in render_model(code).items():
             (folder / name).write_text(text)
         runtime = resources.path("firmware") / "runtime"
         sources = map(str, [*folder.glob("*.c"), *runtime.glob("*.c")])

@@ -335,7 +335,7 @@ def test_a_window_shows_the_frames_of_its_own_moment() -> None:
 
 
 def test_a_diagnostic_build_with_further_windows_compiles(tmp_path: Path) -> None:
-    code = replace(generate(NETS["pairs"].graph(), HOST), trace=True)
+    code = generate(NETS["pairs"].graph(), HOST, trace=True)
     for file, text in render_model(code).items():
         (tmp_path / file).write_text(text)
     runtime = resources.path("firmware") / "runtime"
