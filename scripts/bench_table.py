@@ -34,8 +34,8 @@ by basic blocks. Instructions are retired ones; cycles of a board are more, and 
 - decision: the one call that decides. frame: the calls of a frame on which nothing is due.
 - largest call: what an interrupt must bear; of a sample: its share of a sample period at the
   board's clock (STM32F746G-DISCO, NUCLEO-F446RE) if every instruction took one cycle.
-- code: the operators' functions; tables: of functions; RAM: state, rings and the memory of a
-  step; stack: the deepest that was reached. All in bytes.
+- code: the operators' functions and the routines that they share; tables: of functions; RAM:
+  state, rings and the memory of a step; stack: the deepest that was reached. All in bytes.
 
 The M3 has no DSP instructions: what it runs is the portable C. Weights come from seeds; the shipped
 models run on a record that comes with the package (beats) and on a generated one (findings).

@@ -100,7 +100,7 @@ def _operator_facts(code: ModelCode) -> Iterator[dict[str, Any]]:
     """Symbols of each operator, so that a build can be measured; a shared constant counts once."""
     seen: set[str] = set()
     for o in code.operators:
-        constants = [symbol for symbol in o.constants.values() if symbol not in seen]
+        constants = [s for s in dict.fromkeys(o.constants.values()) if s not in seen]
         seen.update(constants)
         yield {
             "name": o.op.name,

@@ -17,6 +17,7 @@ import torch
 
 from lnn_edge.files.lock import LOCK, alone_in
 from lnn_edge.graph.file import save_graph
+from lnn_edge.nn.history import HISTORY
 from lnn_edge.nn.model_card import CARD, WEIGHTS
 from tests.cli.command import PROGRAM, call, call_json, refusal, tree, untouched
 from tests.cli.conftest import write_recipe
@@ -286,7 +287,9 @@ def test_a_checkpoint_of_somebody_else_is_kept(
         assert said.startswith(f"{folder}/checkpoint.pt ")
         assert "; delete it " in said
     call_json(*train, "--force")
-    assert files(folder) == {name: (trained / name).read_bytes() for name in (CARD, WEIGHTS)}
+    assert files(folder) == {
+        name: (trained / name).read_bytes() for name in (CARD, WEIGHTS, HISTORY)
+    }
 
 
 def test_of_two_trainings_in_a_folder_the_second_is_refused(data_dir: Path, tmp_path: Path) -> None:

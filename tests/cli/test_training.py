@@ -70,7 +70,7 @@ def test_a_training_without_a_terminal_tells_where_it_is(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("lnn_edge.train.loop._Run.judge", stop)  # after the first checkpoint
+        patch.setattr("lnn_edge.train.loop.EpochReport", stop)  # after the first checkpoint
         assert call(*command, *merged).code != 0
     monkeypatch.setattr("lnn_edge.cli.train.LINE_S", 0)
     outcome = call(*command, *merged)
