@@ -54,6 +54,15 @@ def test_trouble_is_counted_and_bit_exact(program: Path) -> None:
     assert run_c(program, items) == run_reference(toy_graph(), items)
 
 
+def test_a_gap_shorter_than_the_ring_repeats_the_last_frame(program: Path) -> None:
+    frames, _ = random_record(5, 160, -900, 900)
+    items = [*(("F", f) for f in frames[:60]), ("S", 7), ("F", frames[60]), ("E", 66)]
+    items += [*(("F", f) for f in frames[61:]), ("G", None)]
+    expected = run_reference(toy_graph(), items)
+    assert expected.count(b"D") >= 1
+    assert run_c(program, items) == expected
+
+
 def test_events_announced_ahead_are_bit_exact(program: Path) -> None:
     """The next event is known, but further away than the longest wait."""
     frames, _ = random_record(7, 500, -900, 900)
