@@ -15,11 +15,12 @@
 #include "lnn_fixed.h"
 
 /**
- * The loops in assembly take all but one of the registers, which a compiler has to give while it optimizes and addresses
- * no data by a register. Define LNN_PLAIN_LOOPS where a project reserves more of them.
+ * The loops in assembly take all of the registers, which GCC gives while it optimizes, keeps no frame pointer and
+ * addresses no data by a register; Clang keeps some back. Define LNN_PLAIN_LOOPS where a project reserves any.
  */
-#if LNN_HAS_DSP && defined(__OPTIMIZE__) && !defined(__PIC__) && !defined(LNN_PLAIN_LOOPS)
+#if LNN_HAS_DSP && defined(__OPTIMIZE__) && !defined(__clang__) && !defined(__PIC__) && !defined(LNN_PLAIN_LOOPS)
 #define LNN_HAS_DSP_LOOPS 1
+#pragma GCC optimize("omit-frame-pointer")
 #else
 #define LNN_HAS_DSP_LOOPS 0
 #endif
