@@ -16,9 +16,12 @@
 
 /**
  * The loops in assembly take all of the registers, which GCC gives while it optimizes, keeps no frame pointer and
- * addresses no data by a register; Clang keeps some back. Define LNN_PLAIN_LOOPS where a project reserves any.
+ * addresses no data by a register; Clang keeps some back. -fstack-protector-all writes to frames that routines do not
+ * have. Define LNN_PLAIN_LOOPS where a project reserves a register.
  */
-#if LNN_HAS_DSP && defined(__OPTIMIZE__) && !defined(__clang__) && !defined(__PIC__) && !defined(LNN_PLAIN_LOOPS)
+#if defined(__clang__) || defined(__PIC__) || defined(__SSP_ALL__) || defined(LNN_PLAIN_LOOPS)
+#define LNN_HAS_DSP_LOOPS 0
+#elif LNN_HAS_DSP && defined(__OPTIMIZE__)
 #define LNN_HAS_DSP_LOOPS 1
 #pragma GCC optimize("omit-frame-pointer")
 #else
