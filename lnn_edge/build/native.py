@@ -196,14 +196,18 @@ def load_c(folder: Path) -> CModel:
             f"the C in {folder} does not compile on this machine; `lnn-edge doctor` says whether a "
             "compiler is missing"
         )
-    model = CModel(graph, library)
+    other = UsageError(f"the C in {folder} is not that of its model.qgraph; export it again")
+    try:
+        model = CModel(graph, library)
+    except AttributeError:  # a call is missing: the C is of a model of another name
+        raise other from None
     if model.sha256 != graph_sha256(graph):
-        raise UsageError(f"the C in {folder} is not that of its model.qgraph; export it again")
+        raise other
     return model
 
 
 def _texts(folder: Path) -> dict[str, str]:
-    return {p.name: p.read_text() for p in sorted(folder.glob("*.[ch]"))}
+    return {p.name: p.read_text(errors="replace") for p in sorted(folder.glob("*.[ch]"))}
 
 
 def _split(results: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

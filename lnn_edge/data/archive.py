@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import tarfile
@@ -24,6 +25,13 @@ PART = ".fetching"  # what has arrived of the archive
 CHUNK = 1 << 20
 _RETRIES = 2
 _WAIT_S = 60
+_DISK = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EIO,
+)  # not the archive's fault
 _UCI = "https://archive.ics.uci.edu/static/public/"
 OnBytes = Callable[[int, int], None]
 
@@ -111,17 +119,18 @@ def fetch_archive(archive: Archive, folder: Path, on_bytes: OnBytes) -> Path:
         DataError: It cannot be downloaded, is not the published one, or is damaged.
         UsageError: Somebody else writes to the folder.
     """
-    if folder.is_dir() and any(path.name[0] != "." for path in folder.iterdir()):
+    part = folder / PART  # there until all of it is unpacked
+    if not part.exists() and folder.is_dir() and any(p.name[0] != "." for p in folder.iterdir()):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / PART
     try:
         with alone_in(folder):
             _download(archive, part, on_bytes)
             with tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking-") as place:
                 _unpack(archive.home, part, Path(place))
                 for path in sorted(Path(place).iterdir()):
-                    shutil.move(path, folder / path.name)
+                    if not (folder / path.name).exists():  # else moved before it was interrupted
+                        path.rename(folder / path.name)
             part.unlink()
     finally:
         with suppress(OSError):
@@ -186,6 +195,11 @@ def _unpack(url: str, path: Path, place: Path) -> None:
     except (OSError, ValueError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile,
             RuntimeError, NotImplementedError) as error:  # fmt: skip
         reason = str(error).split("\n")[0][:160]
+        if isinstance(error, OSError) and error.errno in _DISK:
+            raise DataError(
+                f"{url} could not be unpacked ({reason}); make room and give the same command "
+                "again: what was downloaded is kept"
+            ) from None
         path.unlink()
         raise DataError(
             f"{url} is damaged ({reason}); give the same command again, which downloads it anew"

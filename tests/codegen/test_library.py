@@ -219,14 +219,15 @@ def test_what_a_call_cannot_take_is_said(library: Path, tmp_path: Path) -> None:
 def test_c_that_was_damaged_is_not_loaded(tmp_path: Path) -> None:
     folder = write(toy.toy_graph(), tmp_path / "l")
     source = folder / "src" / "toy.c"
-    source.write_text("this is not C\n" + source.read_text())
+    source.write_bytes(b"this is not C, nor text: \xff\n" + source.read_bytes())
     with pytest.raises(BuildError, match="does not compile on this machine"):
         load_c(folder)
 
 
-def test_c_of_another_graph_is_not_loaded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("other", [toy.toy_graph(seed=1), toy.toy_every_graph()])
+def test_c_of_another_graph_is_not_loaded(other: QGraph, tmp_path: Path) -> None:
+    """Of the same name, and of another."""
     folder = write(toy.toy_graph(), tmp_path / "l")
-    other = toy.toy_graph(seed=1)
     (folder / "model.qgraph").write_bytes(library_files(other, CORES["any"])["model.qgraph"])
     with pytest.raises(UsageError, match="is not that of its model"):
         load_c(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import tarfile
@@ -119,6 +120,40 @@ def test_what_stays_broken_is_taken_up_by_the_next_call(server: Server, tmp_path
         fetching.fetch("speech-commands", tmp_path)
     assert "\n" not in str(said.value)
     assert 0 < (tmp_path / "speech-commands" / PART).stat().st_size < len(server.data)
+    assert files_in(fetching.fetch("speech-commands", tmp_path)) == WORDS
+
+
+def test_a_full_disk_keeps_what_was_downloaded(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.data = WORDS_TAR
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(archive.shutil, "copyfileobj", full)
+        with pytest.raises(DataError, match=r"could not be unpacked .*what was downloaded is kept"):
+            fetching.fetch("speech-commands", tmp_path)
+    assert (tmp_path / "speech-commands" / PART).read_bytes() == WORDS_TAR
+    assert files_in(fetching.fetch("speech-commands", tmp_path)) == WORDS
+
+
+def test_an_interrupted_unpacking_is_taken_up(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.data, whole, moved = WORDS_TAR, Path.rename, []
+
+    def one_only(path: Path, to: Path) -> Path:
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(to)
+        return whole(path, to)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", one_only)
+        with pytest.raises(KeyboardInterrupt):
+            fetching.fetch("speech-commands", tmp_path)
     assert files_in(fetching.fetch("speech-commands", tmp_path)) == WORDS
 
 
