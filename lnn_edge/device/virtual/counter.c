@@ -1,9 +1,10 @@
 /*
  * Hot path of the virtual board: counts retired instructions per basic block, stops the engine at
- * the next event, and checks what the engine does not. Compiled at first use by counter.py, which
- * holds the same structures and a slower twin with the same counts. A block of a routine that
- * operators share is counted for each of them: the one that ran last owns it. Does not link the engine: its
- * functions come in as pointers.
+ * the next event, and checks what the engine does not. Compiled at first use by
+ * compiled_counter.py; counter_state.py holds the same structures, and python_counter.py is a
+ * slower twin with the same counts. A block of a routine that operators share is counted for each
+ * of them: the one that ran last owns it. Does not link the engine: its functions come in as
+ * pointers.
  */
 #include <stdint.h>
 

@@ -15,17 +15,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lnn_edge.device.virtual.compiled_counter import CompiledCounter, compiled_library
 from lnn_edge.device.virtual.config import PAGE, MemoryRegion
-from lnn_edge.device.virtual.counter import (
-    CYCCNT,
-    AbstractCounter,
-    CompiledCounter,
-    Core,
-    PythonCounter,
-    Stopped,
-    compiled_library,
-)
+from lnn_edge.device.virtual.counter import CYCCNT, AbstractCounter, Core
+from lnn_edge.device.virtual.counter_state import Stopped
 from lnn_edge.device.virtual.mpu import ALL, Rights
+from lnn_edge.device.virtual.python_counter import PythonCounter
 from lnn_edge.device.virtual.thumb import Check, put_it_state
 from lnn_edge.errors import BoardError, MissingToolError
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from lnn_edge.device.elf import Elf
 from lnn_edge.device.virtual.bus import AbstractPeripheral, Bus, Registers
 from lnn_edge.device.virtual.config import MachineConfig, MemoryRegion
-from lnn_edge.device.virtual.counter import NO_BLOCK
+from lnn_edge.device.virtual.counter_state import NO_BLOCK
 from lnn_edge.device.virtual.dma import BASES, CLOCK_BITS, Dma, Wiring
 from lnn_edge.device.virtual.dwt import Dwt
 from lnn_edge.device.virtual.engine import Engine, Stop, Why
