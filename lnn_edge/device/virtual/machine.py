@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from lnn_edge.device.elf import Elf
+from lnn_edge.device.virtual import memories
 from lnn_edge.device.virtual.bus import AbstractPeripheral, Bus, Registers
-from lnn_edge.device.virtual.config import MachineConfig, MemoryRegion
+from lnn_edge.device.virtual.busy_wait import BusyWait
+from lnn_edge.device.virtual.causes import cause_of
+from lnn_edge.device.virtual.config import MachineConfig
 from lnn_edge.device.virtual.counter_state import NO_BLOCK
 from lnn_edge.device.virtual.dma import BASES, CLOCK_BITS, Dma, Wiring
 from lnn_edge.device.virtual.dwt import Dwt
 from lnn_edge.device.virtual.engine import Engine, Stop, Why
 from lnn_edge.device.virtual.exceptions import Exceptions
-from lnn_edge.device.virtual.faults import (
-    BFARVALID,
-    DACCVIOL,
-    DIVBYZERO,
-    IACCVIOL,
-    IBUSERR,
-    INVSTATE,
-    MMARVALID,
-    NOCP,
-    PRECISERR,
-    UNALIGNED,
-    UNDEFINSTR,
-    BoardStoppedError,
-    Cause,
-    Fault,
-    diagnose,
-)
+from lnn_edge.device.virtual.fault_watch import FaultWatch
+from lnn_edge.device.virtual.faults import BoardStoppedError, Cause, Fault, diagnose
 from lnn_edge.device.virtual.gpio import PORTS, Gpio
 from lnn_edge.device.virtual.iwdg import Iwdg
 from lnn_edge.device.virtual.nvic import HARD_FAULT, NMI, SVCALL, SYSTICK, USAGE_FAULT, Nvic
@@ -44,29 +31,11 @@ from lnn_edge.device.virtual.rcc import (
 )
 from lnn_edge.device.virtual.scb import Scb
 from lnn_edge.device.virtual.systick import SysTick
-from lnn_edge.device.virtual.thumb import Check
 from lnn_edge.device.virtual.timeline import Timeline
 from lnn_edge.device.virtual.usart import Line, Usart
-from lnn_edge.errors import BoardError
 
-_ROM_PAGE, _UID, _FLASH_SIZE = 0x1FF0F000, 0x1FF0F420, 0x1FF0F442  # RM0385 chapter 41
-_UID_BYTES = b"lnn-edge\0\0\0\1"  # 96 bits
 _IDCODE = 0x10016449  # DBGMCU_IDCODE: device 0x449, revision Z
-_POLLS, _POLL_DISTANCE = (
-    4,
-    200,
-)  # reads of one unchanged register that make a busy-wait; instructions
 _SHORTEST_NAP = 1000  # core clocks
-_SAME_FAULT_LIMIT = 1000  # a handler that returns to the instruction that faults
-_RESET_LIMIT = 3  # watchdog resets after a fault, with nothing received in between
-_RAM_FILL = b"\xad\xde"  # RAM is not zero at power-on
-
-_GUARD_CAUSES = {
-    Check.ALIGNED: Cause("unaligned access by an instruction that needs alignment", UNALIGNED),
-    Check.DIVISOR: Cause("division by zero", DIVBYZERO),
-    Check.FPU_ON: Cause("floating-point instruction while the FPU is off (CPACR)", NOCP),
-    Check.NEVER: Cause("double-precision instruction, which this FPU does not have", UNDEFINSTR),
-}
 
 
 @dataclass(frozen=True)
@@ -103,44 +72,22 @@ class Machine:
         on_fault: Callable[[Fault], None] | None = None,
     ) -> None:
         self.config, self.image = config, image
-        self._on_fault = on_fault
         self.engine = Engine(config.cpu, config.double_precision, use_compiler)
         self.counter = self.engine.counter
         self.counter.function_at = image.function_at
         self.timeline = Timeline(self.counter)
         self.line = Line()
-        self._load()
+        memories.fill(self.engine, config, image)
         self._build()
+        self._faults = FaultWatch(image, self.timeline, on_fault)
         self._precise_at: int | None = None
-        self._poll_key, self._poll_count, self._poll_at = (0, 0), 0, 0
+        self._busy_wait = BusyWait()
         self._is_polling = self._is_asleep = False
-        self._last_fault_pc, self._same_faults = -1, 0
-        self._faulted_resets, self._received_at_reset = 0, 0
-        self._fault_since: int | None = None
         self._mpu_state = (self.scb.mpu.version, False)
         self._pc = self.exceptions.reset()
         self._changed()
 
     # --- construction -----------------------------------------------------------------------
-
-    def _load(self) -> None:
-        for region in self.config.memories:
-            self.engine.map_memory(region)
-            fill = b"\xff\xff" if region.kind == "flash" else _RAM_FILL
-            self.engine.write_memory(region.start, fill * (region.size // 2))
-        for address, data in self.image.segments:
-            target = self.config.region_at(address)
-            if target is None or address + len(data) > target.end or target.kind != "flash":
-                raise BoardError(
-                    f"{self.image.path}: segment {address:#010x}..{address + len(data):#010x} does "
-                    f"not fit the flash of {self.config.name}; check the linker script"
-                )
-            self.engine.write_memory(address, data)
-        self.engine.map_memory(MemoryRegion("system", _ROM_PAGE, 0x400, "flash"))
-        self.engine.map_memory(MemoryRegion("system", _ROM_PAGE + 0x400, 0x400, "flash"))
-        self.engine.write_memory(_UID, _UID_BYTES)
-        flash = sum(region.size for region in self.config.memories if region.kind == "flash")
-        self.engine.write_memory(_FLASH_SIZE, struct.pack("<H", flash // 1024))
 
     def _build(self) -> None:
         config, timeline = self.config, self.timeline
@@ -243,14 +190,8 @@ class Machine:
         return None
 
     def _polled(self, register: int, value: int) -> None:
-        """Notice a busy-wait: the same register, the same value, again and again."""
-        now = int(self.counter.state.retired)
-        near = now - self._poll_at <= _POLL_DISTANCE
-        same = near and self._poll_key == (register, value)
-        self._poll_count = self._poll_count + 1 if same else 0
-        self._poll_key, self._poll_at = (register, value), now
-        if self._poll_count >= _POLLS:
-            self._poll_count, self._is_polling = 0, True
+        if self._busy_wait.saw(register, value, int(self.counter.state.retired)):
+            self._is_polling = True
             self.timeline.interrupt()
 
     # --- running ----------------------------------------------------------------------------
@@ -283,7 +224,7 @@ class Machine:
         """
         try:
             self.timeline.fire_due()
-            self._check_stuck()
+            self._faults.check_duration(self.rcc.hclk_hz, self.iwdg.is_running)
             if self.scb.reset_requested:
                 self._reset(RESET_SOFTWARE)
             idle = self._sleep() if self._is_asleep else None
@@ -292,7 +233,8 @@ class Machine:
                 self._follow_mpu()
                 self.timeline.arm()
                 idle = self._after(self._run())
-            self._check_waiting(idle)
+            if idle is not None and idle.seconds is None:
+                self._faults.check_waiting(self.iwdg.is_running)
             return idle
         except BoardStoppedError as error:
             raise self._diagnosed(str(error)) from None
@@ -344,7 +286,7 @@ class Machine:
             self._call(stop.pc)
         else:
             self.counter.uncharge(stop.pc)
-            self._fault(self._cause(stop), stop.pc)
+            self._fault(cause_of(stop, self.config, self.scb.mpu), stop.pc)
         return None
 
     def _call(self, return_to: int) -> None:
@@ -354,77 +296,23 @@ class Machine:
         else:
             self._pc = target
 
-    def _cause(self, stop: Stop) -> Cause:
-        if stop.why is Why.GUARD and stop.check is not None:
-            return _GUARD_CAUSES[stop.check]
-        if stop.why is Why.BREAK:
-            raise BoardStoppedError("breakpoint instruction (BKPT)")
-        if stop.why in (Why.READ, Why.WRITE):
-            return self._bad_access(stop)
-        if stop.why is Why.FETCH:
-            if not self.scb.mpu.rights(stop.pc).execute:
-                return Cause("execution of what the MPU forbids", IACCVIOL)
-            never = 0x40000000 <= stop.pc < 0x60000000 or stop.pc >= 0xA0000000
-            return Cause("execution where there is no code", IACCVIOL if never else IBUSERR)
-        if stop.why is Why.STATE:
-            return Cause("even address in a branch or vector (Arm state)", INVSTATE)
-        return Cause("undefined instruction", UNDEFINSTR)
-
-    def _bad_access(self, stop: Stop) -> Cause:
-        region = self.config.region_at(stop.address)
-        verb = "read from" if stop.why is Why.READ else "write to"
-        rights = self.scb.mpu.rights(stop.address)
-        if not (rights.read if stop.why is Why.READ else rights.write):
-            what = f"{verb} an address that the MPU forbids"
-            return Cause(what, DACCVIOL | MMARVALID, stop.address)
-        if region is not None and region.kind == "flash":
-            what = f"{verb} flash"
-        elif 0x40000000 <= stop.address < 0x60000000 or stop.address >= 0xE0000000:
-            what = f"{verb} an address without a (modelled) peripheral"
-        else:
-            what = f"{verb} an address without memory"
-        return Cause(what, PRECISERR | BFARVALID, stop.address)
-
     def _fault(self, cause: Cause, pc: int) -> None:
-        lr = self.engine.get("lr")
+        lr, retired = self.engine.get("lr"), int(self.counter.state.retired)
         try:
             self._pc = self.exceptions.fault(cause, pc)
         except BoardStoppedError as error:
-            what = cause.what
-            if self._fault_since is not None:
-                what = f"{self._fault_at[0].what}, then {what} at {pc:#010x}"
-            self._record(cause, pc, lr, handled=False)
+            what = self._faults.after_the_first(cause, pc)
+            self._faults.record(cause, pc, lr, retired, handled=False)
             raise BoardStoppedError(f"{what}: {error}") from None
-        self._record(cause, pc, lr, handled=True)
+        self._faults.record(cause, pc, lr, retired, handled=True)
         self._record_derived(pc)
-        self._same_faults = self._same_faults + 1 if pc == self._last_fault_pc else 0
-        self._last_fault_pc = pc
-        if self._same_faults >= _SAME_FAULT_LIMIT:
-            raise BoardStoppedError(f"endless fault loop: {cause.what}")
+        self._faults.check_progress(cause, pc)
 
     def _record_derived(self, pc: int) -> None:
         derived = self.exceptions.take_derived()
         if derived is not None:
-            self._record(derived, pc, self.engine.get("lr"), handled=True)
-
-    def _record(self, cause: Cause, pc: int, lr: int, *, handled: bool) -> None:
-        name = self.image.name_at
-        retired = int(self.counter.state.retired)
-        if self._fault_since is None:  # what fails in a handler comes of the first fault
-            self._fault_at, self._fault_since = (cause, pc, lr), self.timeline.now
-        fault = Fault(
-            what=cause.what,
-            pc=pc,
-            function=name(pc),
-            lr=lr,
-            caller=name(lr),
-            cfsr=cause.cfsr,
-            address=cause.address,
-            handled=handled,
-            instructions=retired,
-        )
-        if self._on_fault is not None:
-            self._on_fault(fault)
+            retired = int(self.counter.state.retired)
+            self._faults.record(derived, pc, self.engine.get("lr"), retired, handled=True)
 
     def _return(self, exc_return: int) -> None:
         target = self.exceptions.leave(exc_return)
@@ -433,7 +321,7 @@ class Machine:
         else:
             self._pc = target
         if not any(HARD_FAULT <= e <= USAGE_FAULT for e in self.nvic.active):
-            self._fault_since = None
+            self._faults.end()
 
     def _follow_fpu(self) -> None:
         if self.scb.is_fpu_on and self.counter.has_fpu_guards:
@@ -449,21 +337,6 @@ class Machine:
             self._mpu_state = state
             for memory in self.config.memories:
                 self.engine.protect(memory, mpu.segments(memory.start, memory.end))
-
-    def _check_stuck(self) -> None:
-        """A fault handler that neither returns nor is ended by the watchdog within a second."""
-        if self._fault_since is not None:
-            self._require_end(self.timeline.now - self._fault_since <= self.rcc.hclk_hz)
-
-    def _check_waiting(self, idle: Idle | None) -> None:
-        """A fault handler that waits and has nothing to wait for but the host."""
-        if self._fault_since is not None:
-            self._require_end(idle is None or idle.seconds is not None)
-
-    def _require_end(self, may_end: bool) -> None:
-        if not may_end and not self.iwdg.is_running:
-            what = self._fault_at[0].what
-            raise BoardStoppedError(f"{what} (the fault handler did not return or reset)")
 
     # --- waiting ----------------------------------------------------------------------------
 
@@ -510,25 +383,17 @@ class Machine:
 
     def _reset(self, cause: int) -> None:
         """Reset everything but memories, virtual time and the counted instructions."""
-        if self._fault_since is not None:
-            quiet = self.line.received == self._received_at_reset
-            self._faulted_resets = self._faulted_resets + 1 if quiet else 1
-            if self._faulted_resets >= _RESET_LIMIT:
-                what = self._fault_at[0].what
-                raise self._diagnosed(f"{what} after each of {_RESET_LIMIT} resets")
-        self._received_at_reset = self.line.received
+        self._faults.note_reset(self.line.received)
         self.rcc.cause = self.rcc.stored.get(0x74, 0) & 0xFE000000 | cause | RESET_PIN
         for peripheral in self._peripherals:
             peripheral.reset()
-        self._fault_since, self._is_polling, self._is_asleep = None, False, False
+        self._is_polling = self._is_asleep = False
         self.counter.state.last = NO_BLOCK
         self._pc = self.exceptions.reset()
         self._changed()
 
     def _diagnosed(self, what: str) -> BoardStoppedError:
-        pc, lr = self._pc, self.engine.get("lr")
-        if self._fault_since is not None:
-            _, pc, lr = self._fault_at
+        pc, lr = self._faults.place or (self._pc, self.engine.get("lr"))
         return BoardStoppedError(
             diagnose(what, self.image, pc, lr, self.scb.cfsr, self.scb.fault_address)
         )

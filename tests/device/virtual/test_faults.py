@@ -269,6 +269,20 @@ def test_a_handler_that_sleeps_with_a_timer_running_ends_in_a_diagnosis(tmp_path
     assert board.retired < 200  # it slept
 
 
+def test_a_board_that_only_faults_and_resets_ends_in_one_diagnosis(tmp_path):
+    source = (
+        "void h(void); void h(void) { for (;;) { } }\n"
+        'NAKED void fail(void) { __asm volatile("udf #7"); }\n'
+        "void Reset_Handler(void) { R(0x40003000) = 0xCCCC; fail(); }"
+    )
+    diagnosis, board = run(tmp_path, source, {3: "h"})
+    assert diagnosis.startswith(
+        "board stopped: undefined instruction after each of 3 resets; PC 0x"
+    )
+    assert diagnosis.count("board stopped") == 1
+    assert len(board.faults) == 3
+
+
 def test_a_stack_that_leaves_its_memory_ends_in_a_diagnosis(tmp_path):
     source = """
     static NOINLINE uint32_t deeper(uint32_t n)
