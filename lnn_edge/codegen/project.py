@@ -10,7 +10,8 @@ from typing import Any
 
 import lnn_edge
 from lnn_edge.codegen.kernels import Core
-from lnn_edge.codegen.plan import ModelCode, generate
+from lnn_edge.codegen.model_code import ModelCode
+from lnn_edge.codegen.plan import generate
 from lnn_edge.codegen.render import render_board, render_model
 from lnn_edge.device.board import Board
 from lnn_edge.files import resources

@@ -16,7 +16,9 @@ import lnn_edge
 from lnn_edge.codegen.codetext import Code, Templates
 from lnn_edge.codegen.header import Header, state_formula
 from lnn_edge.codegen.kernels.reach import stays_inside
-from lnn_edge.codegen.plan import C_TYPES, VERBS, ModelCode, OperatorCode
+from lnn_edge.codegen.model_code import ModelCode
+from lnn_edge.codegen.operator_code import C_TYPES, OperatorCode
+from lnn_edge.codegen.symbols import VERBS
 from lnn_edge.device.board import Board
 from lnn_edge.device.board_facts import pin_of
 from lnn_edge.device.families import FAMILIES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, get_args
 
@@ -236,3 +237,8 @@ class AbstractOp(abc.ABC):
             f"{what} can reach {bound} and must stay below {INT32_LIMIT}; reduce the "
             "input range or the number of terms",
         )
+
+
+def makers_of(ops: Sequence[AbstractOp]) -> dict[str, AbstractOp]:
+    """Return what makes each tensor, by the tensor's name."""
+    return {tensor.name: op for op in ops for tensor in op.outputs}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ir import AbstractOp, QTensor, makers_of
 from lnn_edge.graph.ops.decay import Decay
 from lnn_edge.graph.ops.elementwise import Mix, TimeGate
 from lnn_edge.graph.ops.unfold import VIEW_SHIFT, Unfold
@@ -102,7 +102,7 @@ def time_constants(graph: QGraph, layer: Layer, values: Values) -> TimeConstants
         None where the model keeps no state from decision to decision and its cell tells no rate.
     """
     stage, op = graph.deciding_stage, layer.op
-    made = {t.name: o for o in stage.ops for t in o.outputs}
+    made = makers_of(stage.ops)
     with np.errstate(divide="ignore"):
         if isinstance(op, Unfold):
             return TimeConstants(OF_LTC, _of_membranes(op, values) * _clock(graph, op))
@@ -140,7 +140,7 @@ def interval_s(graph: QGraph) -> float:
 
 def _needs(stage: Stage, op: AbstractOp) -> tuple[str, ...]:
     """Return the names of what an operator, and those before it in its cell, read and write."""
-    made = {t.name: o for o in stage.ops for t in o.outputs}
+    made = makers_of(stage.ops)
     names, ways = [op.outputs[0].name], [t.name for t in op.inputs]
     for _ in range(3):  # gate, its argument, what that is made of
         names += ways

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ir import AbstractOp, QTensor, makers_of
 from lnn_edge.graph.ops.elementwise import Concat
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.slice import Slice
@@ -82,7 +82,7 @@ class _Walk:
 
     def __init__(self, graph: QGraph, layers: Sequence[Layer]) -> None:
         stage = graph.deciding_stage
-        self.made = {t.name: op for op in stage.ops for t in op.outputs}
+        self.made = makers_of(stage.ops)
         made = [t for op in stage.ops for t in op.outputs]
         self.tensors = {t.name: t for t in (*stage.inputs, *made)}
         self.layers = {layer.tensor.name for layer in layers}

@@ -10,8 +10,7 @@ import pytest
 
 from lnn_edge.codegen.kernels import KERNELS, Core
 from lnn_edge.codegen.kernels.reach import is_convex
-from lnn_edge.codegen.plan import makers_of
-from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ir import QTensor, makers_of
 from lnn_edge.graph.ops.synapse import Synapses
 from lnn_edge.graph.ops.unfold import ONE, Membranes, Unfold
 from tests.graph.ops.batch import Batch, Case, link_for_arm, run_on_host

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from lnn_edge.codegen.kernels import HOST, Core
-from lnn_edge.codegen.plan import ModelCode, generate
+from lnn_edge.codegen.model_code import ModelCode
+from lnn_edge.codegen.plan import generate
 from lnn_edge.codegen.render import render_model
 from lnn_edge.files import resources
 from lnn_edge.files.shipped import shipped_graph

@@ -12,7 +12,8 @@ import numpy as np
 
 from lnn_edge.build.bare import link_bare
 from lnn_edge.codegen.kernels import Core
-from lnn_edge.codegen.plan import ModelCode, generate
+from lnn_edge.codegen.model_code import ModelCode
+from lnn_edge.codegen.plan import generate
 from lnn_edge.codegen.render import render_model
 from lnn_edge.device.board import load_board
 from lnn_edge.device.elf import Elf

@@ -12,7 +12,7 @@ import numpy as np
 
 from lnn_edge.codegen.codetext import Code
 from lnn_edge.codegen.kernels import Kernel
-from lnn_edge.codegen.plan import C_TYPES, Weights, operator_code
+from lnn_edge.codegen.operator_code import C_TYPES, Weights, operator_code
 from lnn_edge.codegen.render import render_operator
 from lnn_edge.files import resources
 from lnn_edge.graph.ir import AbstractOp, QTensor
