@@ -13,6 +13,7 @@ from lnn_edge.files.read import read_json
 if TYPE_CHECKING:
     from lnn_edge.graph.qgraph import QGraph
 
+FLOATS = "float"
 _AGAIN = "run `lnn-edge export` again"
 
 
@@ -31,6 +32,11 @@ class Project:
     graph: QGraph
     board: Board
     export: dict[str, object]
+
+    @property
+    def floats(self) -> Path:
+        """Folder of what is known of the float model: card, history, weights, reference."""
+        return self.folder / FLOATS
 
 
 def find_project(folder: Path | None) -> Path:
@@ -68,7 +74,7 @@ def open_project(folder: Path) -> Project:
     digest = graph_sha256(graph)
     if digest != export.get("model_sha256"):
         raise UsageError(f"{folder}: model.qgraph is not the graph that was exported; {_AGAIN}")
-    reference = folder / "float" / FILE
+    reference = folder / FLOATS / FILE
     if reference.is_file():
         sizes = graph.frame.size, graph.output.size
         known = read_reference(reference, digest, *sizes)

@@ -12,12 +12,13 @@ from lnn_edge.device.board import Board, load_board
 from lnn_edge.errors import UsageError
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.plugins import load_plugin, plugin_names
+from lnn_edge.files.read import read_whole
 from lnn_edge.files.shipped import graph_path
 from lnn_edge.files.write import publish
 from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.nn.history import HISTORY, history_csv, read_history
-from lnn_edge.nn.model_card import kind_of, read_card, read_model, unlearned_beside
+from lnn_edge.nn.model_card import CARD, kind_of, read_card, read_model, unlearned_beside
 
 GROUP = "lnn_edge.exporters"
 PROJECT = "project"
@@ -107,17 +108,19 @@ def _board_for(form: str, name: str | None, core: str | None) -> Board | None:
 def _float_model(path: Path, graph: QGraph) -> dict[str, bytes]:
     """Return what lies beside a graph and goes along.
 
-    Of an imported model both files, so that `verify` can compare with floats; of a trained one its
-    history, for the report.
+    Of an imported model both files, so that `verify` can compare with floats; of a trained one the
+    card, which names what it learned from, and the history, for the report.
     """
     folder = path.parent
     card = read_card(folder)
     if card is None:
         return {}
     if kind_of(card) != "imported":
-        is_same = card.get("weights_sha256") == graph.metadata.get("weights_sha256")
-        epochs = read_history(folder / HISTORY) if is_same else ()
-        return {HISTORY: history_csv(epochs).encode()} if epochs else {}
+        if card.get("weights_sha256") != graph.metadata.get("weights_sha256"):
+            return {}
+        epochs = read_history(folder / HISTORY)
+        history = {HISTORY: history_csv(epochs).encode()} if epochs else {}
+        return {CARD: read_whole(folder / CARD), **history}
     stored = read_model(folder, "imported")
     if stored.values["weights_sha256"] != graph.metadata.get("weights_sha256"):
         raise UsageError(

@@ -104,6 +104,7 @@ def collect(folder: Path, recordings: Sequence[Labelled], dataset: str | None = 
     predictions = predict(graph, recordings)
     is_empty = dataset is not None and is_invented(dataset, graph)
     links = read_links(folder)
+    learned = learned_by_graph(graph, project.floats)
 
     def is_current(link: LinkFacts) -> bool:
         image = images["host" if link.kind == "host" else "board"]
@@ -114,10 +115,10 @@ def collect(folder: Path, recordings: Sequence[Labelled], dataset: str | None = 
         digest,
         predictions,
         None if is_empty else evaluation_of(graph, predictions),
-        None if dataset is None else overlap(learned_by_graph(graph), dataset, recordings),
+        None if dataset is None else overlap(learned, dataset, recordings),
         findings_of(predictions),
         () if predictions else play(graph),
-        held_out(folder, graph),
+        held_out(project.floats, graph),
         tuple(link for link in links if is_current(link)),
         tuple(link.link for link in links if not is_current(link)),
         built,

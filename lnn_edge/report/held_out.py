@@ -29,11 +29,15 @@ class HeldOut:
 def held_out(folder: Path, graph: QGraph) -> HeldOut:
     """Return what a project and the package know of a model.
 
+    Args:
+        folder: Where its history lies, Project.floats.
+        graph: Of the model.
+
     Raises:
         UsageError: The history in the project is damaged.
     """
     try:
-        history = read_history(folder / "float" / HISTORY)
+        history = read_history(folder / HISTORY)
     except DataError as error:
         raise UsageError(f"{error}, and run `lnn-edge export` again") from None
     weights = graph.metadata.get("weights_sha256")

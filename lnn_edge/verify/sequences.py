@@ -76,7 +76,7 @@ def _asked(
             f"model {graph.name} takes recordings, or frames of {graph.frame.size} channels; the "
             f"input has {frames.shape[-1]}: give what this model was made for"
         )
-    wanted = imported_outputs(project.folder / "float", graph, frames)
+    wanted = imported_outputs(project.floats, graph, frames)
     return list(frames), None if wanted is None else list(wanted)
 
 

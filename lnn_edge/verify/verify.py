@@ -139,7 +139,7 @@ def verify_project(
     result = verify_signals(project, spec, signals, on_frames, judge)
     if dataset is None:
         return result
-    trained_on = overlap(learned_by_graph(graph), dataset, recordings)
+    trained_on = overlap(learned_by_graph(graph, project.floats), dataset, recordings)
     return replace(result, trained_on=trained_on, is_invented=invented)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import lnn_edge as le
 from lnn_edge.graph.file import graph_sha256, load_graph
+from lnn_edge.tasks.learned import learned_by_folder, learned_by_graph
 from tests.cli.command import call, call_json
 from tests.cli.conftest import write_recipe
 
@@ -95,15 +96,23 @@ def test_a_quantized_model_is_a_graph(trained: Path, data_dir: Path) -> None:
     assert graph.metadata["calibration_records"] == [f"s{i:02d}" for i in range(1, 10)]
 
 
-def test_an_export_takes_the_history_of_its_weights_along(trained: Path, tmp_path: Path) -> None:
+def test_an_export_takes_card_and_history_of_its_weights_along(
+    trained: Path, tmp_path: Path
+) -> None:
     model = shutil.copytree(trained, tmp_path / "model")
     board, history = ("--board", "stm32f746"), model / "history.csv"
     call_json("export", model / "model.qgraph", *board, "-o", tmp_path / "firmware")
     assert (tmp_path / "firmware/float/history.csv").read_bytes() == history.read_bytes()
     card = model / "model.toml"
+    known = learned_by_graph(load_graph(model / "model.qgraph"), tmp_path / "firmware/float")
+    assert known is not None
+    assert known.is_whole
+    assert known == learned_by_folder(model)
     card.write_text(card.read_text().replace('weights_sha256 = "', 'weights_sha256 = "0'))
     call_json("export", model / "model.qgraph", *board, "-o", tmp_path / "other")
-    assert not (tmp_path / "other/float/history.csv").exists()
+    assert not {"history.csv", "model.toml"} & {
+        p.name for p in (tmp_path / "other/float").glob("*")
+    }
 
 
 @pytest.mark.parametrize("form", ["float", "integer"])
