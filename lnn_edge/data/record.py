@@ -108,11 +108,11 @@ class Record:
         """Whether samples are steps of a converter, not values."""
         return self.samples.dtype == np.int16
 
-    def values(self) -> np.ndarray:
-        """Return the samples in the channels' units, (N, C) float64."""
+    def values(self, first: int = 0, stop: int | None = None) -> np.ndarray:
+        """Return samples [first, stop) in the channels' units, (N, C) float64."""
         zeros = np.array([c.zero for c in self.channels])
         gains = np.array([c.gain for c in self.channels])
-        values: np.ndarray = (self.samples - zeros) / gains
+        values: np.ndarray = (self.samples[first:stop] - zeros) / gains
         return values
 
     def take(self, names: tuple[str, ...]) -> Record:

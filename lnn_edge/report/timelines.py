@@ -14,6 +14,7 @@ from lnn_edge.report.liquid import Layer, Values, activity
 from lnn_edge.report.played import Played
 from lnn_edge.report.predictions import Prediction
 from lnn_edge.tasks.labelled import NOT_SCORED, Labelled
+from lnn_edge.tasks.predicted import Predicted
 
 UNDECIDED = "\N{MIDDLE DOT}"
 UNSCORED = "Q"
@@ -72,6 +73,58 @@ def timeline_of_played(played: Played, graph: QGraph, layers: Sequence[Layer]) -
     )
 
 
+def timeline_of_predicted(
+    predicted: Predicted, start_s: float, strips: int, *, events: bool
+) -> Timeline:
+    """Return the timeline of what a model says of a recording without labels.
+
+    Args:
+        predicted: Of the recording.
+        start_s: Where it begins.
+        strips: The most that it may hold.
+        events: Whether decisions stand for instants, as beats, not for the time up to the next.
+    """
+    record, times, said = predicted.fed.record, predicted.times_s, predicted.classes
+    strip = _strip(record.rate_hz, record.duration_s)
+    stop_s = min(record.duration_s, start_s + strips * strip)
+    first, stop = (round(time * record.rate_hz) for time in (start_s, stop_s))
+    spans = _spans(times, record.duration_s, centered=False)
+    decided = (
+        (Word(time, time, word) for time, word in zip(times.tolist(), said, strict=False))
+        if events
+        else _stretched(said, np.zeros(len(said), bool), spans)
+    )
+    lanes = _lanes(record.channels, record.values(first, stop))
+    values = _value_lanes(predicted, np.arange(first, stop))
+    return Timeline(
+        record.name,
+        record.rate_hz,
+        "s",
+        stop_s,
+        strip,
+        (*lanes, *values),
+        (),
+        tuple(decided),
+        first=start_s,
+    )
+
+
+def _value_lanes(predicted: Predicted, frames: np.ndarray) -> Iterator[Lane]:
+    """Yield a lane for each output that is no score."""
+    answer, values = predicted.answer, predicted.values
+    for output in answer.outputs:
+        if output.kind != "scores" or not answer.classes:
+            for column in range(output.first, output.end):
+                curve = _held_curve(predicted.stamps, frames, values[:, column])
+                yield Lane(answer.columns[column], curve[None], False, _PLAIN, ("value",))
+
+
+def _held_curve(stamps: np.ndarray, frames: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return at each frame the value of the last decision, 0 before the first."""
+    held = np.searchsorted(stamps, frames, side="right")
+    return np.append(0.0, values)[held]
+
+
 def _strip(rate: float, length: float) -> float:
     """Return how much a strip holds, in seconds: no more than there is."""
     return min(ECG_S if rate >= _FAST_HZ else SLOW_S, float(np.ceil(length)))
@@ -80,17 +133,15 @@ def _strip(rate: float, length: float) -> float:
 def _output_lanes(played: Played, graph: QGraph) -> Iterator[Lane]:
     """Yield a lane for each output, its integers over the numbers of the model before."""
     frames = np.arange(len(played.frames))
-    held = np.searchsorted(played.stamps, frames, side="right") - 1
     for output in graph.outputs:
         columns = range(output.first, output.end)
-        pairs = [
-            np.where(held < 0, np.nan, values[np.maximum(held, 0), column])
+        curves = [
+            _held_curve(played.stamps, frames, values[:, column])
             for column in columns
             for values in (played.wanted, played.outputs)
         ]
-        curves = np.nan_to_num(np.array(pairs))
         kinds = ("value wanted", "value") * len(columns)
-        yield Lane(f"output {output.name}", curves, False, _PLAIN, kinds)
+        yield Lane(f"output {output.name}", np.array(curves), False, _PLAIN, kinds)
 
 
 def _lanes(channels: Sequence[Channel], values: np.ndarray) -> Iterator[Lane]:
@@ -166,6 +217,11 @@ def _held(prediction: Prediction, spans: np.ndarray) -> Iterator[Word]:
     said = [_found(row, classes) for row in prediction.scores]
     if not prediction.is_multi_label:
         said = [classes[i] for i in prediction.decided.tolist()]
+    yield from _stretched(said, wrong, spans)
+
+
+def _stretched(said: Sequence[str], wrong: np.ndarray, spans: np.ndarray) -> Iterator[Word]:
+    """Yield a word for neighbours that say the same, and are wrong or right alike."""
     keys = [f"{s}{w}" for s, w in zip(said, wrong.tolist(), strict=True)]
     for start, stop in _stretches(np.array(keys)) if keys else ():
         yield Word(spans[start, 0], spans[stop - 1, 1], said[start], bool(wrong[start]))

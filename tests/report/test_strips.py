@@ -12,6 +12,7 @@ import lnn_edge as le
 from lnn_edge.data.embedded import folder_of_pieces
 from lnn_edge.data.record import Channel, Record
 from lnn_edge.report import strips
+from lnn_edge.report.drawings.timeline import INNER, LEFT
 from lnn_edge.report.strips import draw_predicted
 from tests.support.toy import toy_every_graph, toy_heads_graph
 
@@ -31,22 +32,23 @@ def texts(root: ElementTree.Element, kind: str) -> list[str]:
 
 
 def paths(root: ElementTree.Element, kind: str) -> int:
-    return sum(e.get("class") == kind for e in root.iter(f"{SVG}path"))
+    return sum((e.get("class") or "").split()[0] == kind for e in root.iter(f"{SVG}path"))
 
 
 def test_a_strip_of_a_minute_has_a_line_for_each_channel() -> None:
     graph = toy_every_graph()
     root = drawn(50 * 130, replace(graph, metadata={**graph.metadata, "units": ["g"] * 3}))
     assert paths(root, "trace") == 3 * 3
-    assert texts(root, "lead") == ["x (g)", "y (g)", "z (g)"] * 3
+    assert texts(root, "lead") == ["x, y, z (g)"] * 3
     assert texts(root, "caption") == ["Record <r>, second 0 to 130"]
-    assert set(texts(root, "said")) <= {"A", "B", "C"}
+    assert set(texts(root, "beat")) <= {"A", "B", "C"}
+    assert texts(root, "beat")
 
 
 def test_values_have_lines_of_their_own() -> None:
     root = drawn(50 * 30, toy_heads_graph())
     assert paths(root, "value") == 3
-    assert texts(root, "lead")[3:] == ["pose_0", "pose_1", "strides"]
+    assert texts(root, "lead")[1:] == ["pose_0", "pose_1", "strides"]
 
 
 def test_a_long_recording_is_drawn_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +61,8 @@ def test_a_long_recording_is_drawn_in_part(monkeypatch: pytest.MonkeyPatch) -> N
 def test_beats_stand_at_their_instants() -> None:
     predicted = le.predict("ecg-beats-cfc", folder_of_pieces() / "200_1490.hea", marks=True)[0]
     root = ElementTree.fromstring(draw_predicted(predicted, events=True))
-    assert texts(root, "said") == predicted.classes
-    places = [float(e.get("x", 0)) for e in root.iter(f"{SVG}text") if e.get("class") == "said"]
-    wanted = 60 + predicted.times_s % 15 * (1160 - 68) / 15
+    said = [e for e in root.iter(f"{SVG}text") if (e.get("class") or "").startswith("beat")]
+    assert [e.text for e in said] == predicted.classes
+    places = [float(e.get("x", 0)) for e in said]
+    wanted = LEFT + predicted.times_s % 15 * INNER / 15
     assert np.abs(np.array(places) - wanted).max() < 0.06

@@ -13,7 +13,6 @@ from lnn_edge.report.markup import Html, element, group, join, label, path, rect
 WIDTH, LEFT, RIGHT = 1160.0, 74.0, 8.0
 INNER = WIDTH - LEFT - RIGHT
 WORD_ROW, AXIS, GAP = 20.0, 18.0, 12.0
-PLAIN_LANE = 84.0
 LEVELS = 6  # of shaded rows, on either side of zero
 _COLUMNS, _FEW_COLUMNS = 900, 600  # of an ECG and of others: of each smallest and largest sample
 _POINTS_PER_PX = 10
@@ -90,13 +89,14 @@ class Timeline:
         name: Of the recording.
         rate: Samples in a unit of time.
         unit: "s", or "" where time counts in frames.
-        length: Of the recording, in that unit.
+        length: Where it ends, in that unit.
         strip: Length of a strip.
         lanes: Of signals.
         true: Above them.
         decided: Below them.
         spans: (D, 2) the time of each decision, for the rows.
         rows: Below the decisions.
+        first: Where the lanes begin, in that unit.
     """
 
     name: str
@@ -109,22 +109,35 @@ class Timeline:
     decided: tuple[Word, ...]
     spans: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     rows: tuple[Rows, ...] = ()
+    first: float = 0.0
 
 
 @dataclass(frozen=True)
 class Strip:
-    """A part of a timeline, and how many decisions in it are wrong."""
+    """A part of a timeline.
 
-    drawing: Html
+    Attributes:
+        title: What it shows.
+        height: Of its parts, which are WIDTH wide.
+        parts: Of the drawing.
+        wrong: How many decisions in it are.
+    """
+
+    title: str
+    height: float
+    parts: tuple[Html, ...]
     wrong: int
+
+    @property
+    def drawing(self) -> Html:
+        """The parts by themselves."""
+        return svg(WIDTH, self.height, self.title, *self.parts)
 
 
 def draw_timeline(line: Timeline) -> Iterator[Strip]:
     """Yield the strips of a timeline."""
-    for index in range(max(1, math.ceil(line.length / line.strip))):
-        start = index * line.strip
-        wrong = sum(w.is_wrong for w in _inside(line.decided, start, start + line.strip))
-        yield Strip(_Drawing(line, start).whole(wrong), wrong)
+    for index in range(max(1, math.ceil((line.length - line.first) / line.strip))):
+        yield _Drawing(line, line.first + index * line.strip).whole()
 
 
 def _inside(words: Sequence[Word], start: float, stop: float) -> list[Word]:
@@ -138,8 +151,9 @@ class _Drawing:
         self.line, self.start, self.stop = line, start, start + line.strip
         self.scale = INNER / line.strip
 
-    def whole(self, wrong: int) -> Html:
-        line = self.line
+    def whole(self) -> Strip:
+        line, inside = self.line, _inside(self.line.decided, self.start, self.stop)
+        wrong = sum(word.is_wrong for word in inside)
         top = WORD_ROW if line.true else 4.0
         parts, lane_parts = list[Html](), list[Html]()
         for lane in line.lanes:
@@ -158,11 +172,10 @@ class _Drawing:
             parts.append(self._rows(rows, bottom))
             bottom += rows.height * len(rows.names)
         parts += self._ticks(bottom + AXIS - 4)
-        count = len(_inside(line.decided, self.start, self.stop))
         unit = "second" if line.unit else "frame"
         title = f"{line.name}, {unit} {self.start:g} to {min(self.stop, line.length):g}"
-        said = f": {count} decisions, {wrong} wrong" if line.decided else ""
-        return svg(WIDTH, bottom + AXIS, title + said, *parts)
+        said = f": {len(inside)} decisions, {wrong} wrong" if line.decided else ""
+        return Strip(title + said, bottom + AXIS, tuple(parts), wrong)
 
     def _x(self, time: float) -> float:
         return LEFT + (min(max(time, self.start), self.stop) - self.start) * self.scale
@@ -193,7 +206,8 @@ class _Drawing:
     def _lane(self, lane: Lane, top: float) -> Html:
         low, high = lane.ends
         unit = lane.pixels / (high - low)
-        first, stop = (round(t * self.line.rate) for t in (self.start, self.stop))
+        line = self.line
+        first, stop = (round((t - line.first) * line.rate) for t in (self.start, self.stop))
         grid = self._paper(lane, top, unit) if lane.is_ecg else self._frame(lane, top, unit)
         columns = _COLUMNS if lane.is_ecg else _FEW_COLUMNS
         width, place = self.scale / self.line.rate, ((high, unit), (LEFT, top))
@@ -255,7 +269,7 @@ class _Drawing:
 
     def _ticks(self, y: float) -> Iterator[Html]:
         step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 1e9) if self.line.strip / s <= 16)
-        count = int(min(self.line.strip, self.line.strip) / step)
+        count = int(self.line.strip / step)
         for i in range(count + 1):
             time = self.start + i * step
             kind = "tick end" if i == count else "tick middle"

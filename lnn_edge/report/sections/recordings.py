@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from lnn_edge.report.drawings.timeline import Strip, draw_timeline
@@ -77,7 +78,7 @@ def _judged(strips: list[Strip], report: Report, prediction: Prediction) -> list
     found = next((f for f in report.findings if f.recording is prediction.recording), None)
     if found is None:
         return strips
-    return [Strip(s.drawing, int(found.is_wrong)) for s in strips]
+    return [replace(strip, wrong=int(found.is_wrong)) for strip in strips]
 
 
 def _decisions(prediction: Prediction) -> list[tuple[float, str, str, bool, list[float]]]:
