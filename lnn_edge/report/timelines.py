@@ -110,7 +110,7 @@ def timeline_of_predicted(
 
 
 def _value_lanes(predicted: Predicted, frames: np.ndarray) -> Iterator[Lane]:
-    """Yield a lane for each output that is no score."""
+    """Yield a lane for each output other than scores."""
     answer, values = predicted.answer, predicted.values
     for output in answer.outputs:
         if output.kind != "scores" or not answer.classes:
