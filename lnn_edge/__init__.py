@@ -394,15 +394,20 @@ def build(
 
 
 def verify(
-    project: Project | str | Path, *, link: str = "host", data: np.ndarray | str | None = None
+    project: Project | str | Path,
+    *,
+    link: str = "host",
+    data: Wish | np.ndarray | str | None = None,
 ) -> Verification:
     """Compare a device with the simulator, bit by bit; what is not built is built first.
+
+    Writes verify-LINK.json into the project, and the same as verify.json, for its report.
 
     Args:
         project: Project, or its folder.
         link: host, virtual, qemu, serial:PORT, or a way to flash: openocd, st-flash, msd.
-        data: (N, T, C) in real units; a data set's name; or None for the sequences that the
-            graph was made from.
+        data: (N, T, C) in real units; a data set's name; a Wish, for recordings of any kind; or
+            None for the sequences that the graph was made from.
 
     Raises:
         VerificationError: The data do not fit the model.
@@ -410,15 +415,19 @@ def verify(
     """
     from lnn_edge.build.project import open_project
     from lnn_edge.tasks.feed import Wish, load_feed
+    from lnn_edge.verify.result import write_verification
     from lnn_edge.verify.sequences import verify_sequences
-    from lnn_edge.verify.verify import verify_project
+    from lnn_edge.verify.verify import verify_feed
 
     opened = open_project(_folder(project))
-    if isinstance(data, str):
-        feed = load_feed(opened.graph.metadata, Wish(data))
-        return verify_project(opened, link, feed.recordings, dataset=data)
-    frames = data if data is None or data.ndim == 3 else data[None]
-    return verify_sequences(opened, link, frames)
+    wish = Wish(data) if isinstance(data, str) else data
+    if isinstance(wish, Wish):
+        feed = load_feed(opened.graph.metadata, wish, str(opened.folder), opened.graph)
+        result = verify_feed(opened, link, feed)
+    else:
+        result = verify_sequences(opened, link, wish)
+    write_verification(result, opened.folder)
+    return result
 
 
 def monitor(

@@ -9,11 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
+from lnn_edge.cli.evaluate import told_figures
 from lnn_edge.cli.output import console, force_option, json_option, progress, show_json
+
+if TYPE_CHECKING:
+    from lnn_edge.train.loop import EpochReport
 
 BOARD = "stm32f746"
 MAX_FLASH, MAX_RAM = 40 * 1024, 16 * 1024
@@ -95,42 +100,33 @@ class _Steps:
 
 def _make_model(task: _Task, folder: Path, steps: _Steps, force: bool, as_json: bool) -> Path:
     """Train and quantize the demo recipe on generated recordings; return the graph's path."""
+    import lnn_edge as le
     from lnn_edge.files.lock import alone_in
     from lnn_edge.files.write import OWN, publish
-    from lnn_edge.quantize.trained import quantize_folder
-    from lnn_edge.tasks.judge import judge
-    from lnn_edge.tasks.metrics.single_label import Evaluation, integer_scores
-    from lnn_edge.tasks.recordings import load_labelled
-    from lnn_edge.train.loop import train
-    from lnn_edge.train.recipe import load_recipe
+    from lnn_edge.quantize.trained import quantize_trained
+    from lnn_edge.tasks.feed import Wish
 
-    data, model, work = folder / "data", folder / "model", folder / f"{OWN}-training"
-    with steps.step("generate recordings") as remark:
-        training = load_labelled(task.dataset, data, "develop")
-        test = load_labelled(task.dataset, data, "test")
-        remark(f"{len(training) + len(test)} of {task.dataset}")
-    recipe = load_recipe(task.recipe)
-    with steps.step("train"), progress(as_json) as bar:
-        shown = bar.add_task("training", total=recipe.training.epochs, note="")
-        trained = train(
-            recipe,
-            training,
-            (),
-            work,
-            seed=0,
-            on_epoch=lambda r: bar.update(shown, completed=r.epoch, note=f"loss {r.loss:.3f}"),
-            force=True,
-        )
-    with steps.step("quantize") as remark:
-        graph = quantize_folder(trained, training, work / "model.qgraph", force=True)
+    data, model, work = str(folder / "data"), folder / "model", folder / f"{OWN}-training"
+    with steps.step(f"train on {task.dataset}"), progress(as_json) as bar:
+        shown = bar.add_task("training", total=None, note="")
+
+        def on_epoch(report: EpochReport) -> None:
+            note = f"loss {report.loss:.3f}"
+            bar.update(shown, total=report.epochs, completed=report.epoch, note=note)
+
+        le.train(task.recipe, to=work, data_dir=data, on_epoch=on_epoch, force=True)
+    with steps.step("quantize"):
+        quantize_trained(work, Wish(data_dir=data), force=True)
         files = {path.name: path.read_bytes() for path in work.iterdir()}
         with alone_in(model):
             publish(model, files, "demo", last="model.toml", force=force)
         shutil.rmtree(work)
-        judged = judge(*integer_scores(graph, test), graph.classes, trained.task)
-        assert isinstance(judged, Evaluation)  # demos decide for classes
-        remark(f"integer accuracy {judged.accuracy:.3f} on {judged.n} of the test")
-    return model / "model.qgraph"
+    with steps.step("evaluate") as remark:
+        graph = model / "model.qgraph"
+        figures = le.evaluate(graph, task.dataset, split="test", data_dir=data).figures
+        if figures is not None:
+            remark(f"{told_figures(figures)}, on {figures.n} of the test")
+    return graph
 
 
 def _prove(
@@ -144,24 +140,18 @@ def _prove(
     force: bool,
 ) -> dict[str, object]:
     """Export, build and verify a graph on all records of a data set, or on some."""
-    from lnn_edge.build.cmake import build
-    from lnn_edge.build.project import open_project
-    from lnn_edge.build.size import Limits
-    from lnn_edge.codegen.exporters import export_model
+    import lnn_edge as le
     from lnn_edge.errors import VerificationError
-    from lnn_edge.tasks.recordings import load_labelled
-    from lnn_edge.verify.result import write_verification
-    from lnn_edge.verify.verify import verify_project
+    from lnn_edge.tasks.feed import Wish
 
     with steps.step(f"export and build, {dataset}") as remark:
-        export_model(graph_path, BOARD, folder, force=force)
-        size = build(folder, "board", Limits(MAX_FLASH, MAX_RAM)).size
+        project = le.export(graph_path, board=BOARD, to=folder, force=force)
+        size = le.build(project, max_flash=MAX_FLASH, max_ram=MAX_RAM).size
         assert size is not None
         remark(f"flash {size.flash_bytes}, RAM {size.ram_bytes} + stack {size.stack_bytes} bytes")
     with steps.step(f"verify on {link}, {dataset}") as remark:
-        recordings = load_labelled(dataset, folder.parent / "data", records=records)
-        result = verify_project(open_project(folder), link, recordings, dataset=dataset)
-        write_verification(result, folder)
+        wish = Wish(dataset, data_dir=str(folder.parent / "data"), names=records)
+        result = le.verify(project, link=link, data=wish)
         remark(f"{result.mismatches} mismatches in {result.steps} steps")
     failures = (*result.failures, *size.budget_failures)
     if failures:

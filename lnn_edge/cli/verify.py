@@ -71,7 +71,6 @@ def command(
     Example: lnn-edge verify firmware --link virtual --input X.npy
     Example: lnn-edge verify firmware --link host --data walks --label-column activity
     """
-    from dataclasses import replace
     from functools import partial
 
     from lnn_edge.build.project import open_project
@@ -79,7 +78,7 @@ def command(
     from lnn_edge.tasks.feed import Wish, load_feed
     from lnn_edge.tasks.model_input import takes_recordings
     from lnn_edge.verify.result import write_verification
-    from lnn_edge.verify.verify import verify_project
+    from lnn_edge.verify.verify import verify_feed
 
     opened, source = open_project(project), source_from(data, channels, hints)
     if source is not None and (dataset is not None or input_path is not None):
@@ -99,8 +98,7 @@ def command(
         with progress(as_json) as bar:
             shown = bar.add_task(f"verify on {link}, frames", total=frames, note="")
             taken = partial(bar.advance, shown)
-            result = verify_project(opened, link, feed.recordings, taken, feed.dataset)
-        result = replace(result, lead=feed.lead)
+            result = verify_feed(opened, link, feed, taken)
     path = write_verification(result, project)
     if as_json:
         show_json(result.to_json())

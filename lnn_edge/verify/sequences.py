@@ -32,8 +32,8 @@ def verify_sequences(
     Args:
         project: It is built first, unless a fresh build lies there.
         spec: Runner, see runners.make_runner.
-        frames: (N, T, C) in real units; what the frame's format does not hold saturates. None
-            takes those of the reference, on which the model was calibrated.
+        frames: (N, T, C) or (T, C) in real units; what the frame's format does not hold saturates.
+            None takes those of the reference, on which the model was calibrated.
         on_frames: Called with the frames that the device has taken since the call before.
 
     Returns:
@@ -76,6 +76,7 @@ def _asked(
             f"model {graph.name} takes recordings, or frames of {graph.frame.size} channels; the "
             f"input has {frames.shape[-1]}: give what this model was made for"
         )
+    frames = frames if frames.ndim == 3 else frames[None]
     wanted = imported_outputs(project.floats, graph, frames)
     return list(frames), None if wanted is None else list(wanted)
 

@@ -24,6 +24,7 @@ from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.graph.stage import EventTrigger
+from lnn_edge.tasks.feed import Feed
 from lnn_edge.tasks.judge import Figures
 from lnn_edge.tasks.judge import judge as judge_scores
 from lnn_edge.tasks.judged_output import judged_output
@@ -141,6 +142,14 @@ def verify_project(
         return result
     trained_on = overlap(learned_by_graph(graph, project.floats), dataset, recordings)
     return replace(result, trained_on=trained_on, is_invented=invented)
+
+
+def verify_feed(
+    project: Project, spec: str, feed: Feed, on_frames: Callable[[int], None] = lambda _: None
+) -> Verification:
+    """Verify a project on the recordings that a user wants; see verify_project."""
+    result = verify_project(project, spec, feed.recordings, on_frames, feed.dataset)
+    return replace(result, lead=feed.lead)
 
 
 def verify_signals(

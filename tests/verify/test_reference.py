@@ -30,6 +30,7 @@ def test_the_error_of_each_output_is_told(project: Path) -> None:
     for check in result.outputs:
         assert check.float_error is not None
         assert check.float_error["rmse"] <= 0.01 * check.float_error["range"]
+    assert [(x.link, x.steps) for x in le.report(project).links] == [("host", result.steps)]
     proof = call_json("verify", project, "--link", "host")
     assert (proof["mismatches"], proof["steps"]) == (0, result.steps)
     assert [o["float_error"] for o in proof["outputs"]] == [
