@@ -318,30 +318,43 @@ def export(
 ) -> Path: ...
 
 
+@overload
+def export(
+    model: QGraph | str | Path,
+    *,
+    format: Literal["onnx"],
+    to: str | Path | None = None,
+    find_beats: bool = False,
+    force: bool = False,
+) -> Path: ...
+
+
 def export(
     model: QGraph | str | Path,
     *,
     board: str | None = None,
-    format: Literal["project", "library"] = "project",
+    format: Literal["project", "library", "onnx"] = "project",
     core: str | None = None,
     to: str | Path | None = None,
     find_beats: bool = False,
     force: bool = False,
 ) -> Project | Path:
-    """Write a firmware project, or a C library; all of it or nothing. Return it, or its folder.
+    """Write a firmware project, a C library or ONNX, whole or not at all; return it or its folder.
 
     Args:
         model: A graph; a model.qgraph, the folder of one, or the name of a shipped model. Of a
             model on disk the float model beside it goes along, so that verify can tell the error.
         board: Of a project: name of a board, or its TOML file.
-        format: "project", or "library" for C without hardware.
+        format: "project", "library" for C without hardware, or "onnx".
         core: Of a library, such as "cortex-m4"; None is plain C for any. The bits are the same.
-        to: Folder; None is firmware-BOARD or library-MODEL.
+        to: Folder; None is firmware-BOARD, library-MODEL or onnx-MODEL.
         find_beats: Whether a model of beats finds them itself.
         force: Whether to replace files there that lnn-edge did not write.
 
     Raises:
         BoardError: There is no such board.
+        GraphError: An operator has no form in ONNX.
+        MissingToolError: onnx is not installed.
         UsageError: The folder holds something else.
     """
     from lnn_edge.build.project import open_project

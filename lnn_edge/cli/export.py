@@ -1,4 +1,4 @@
-"""`lnn-edge export`: integer graph -> firmware project, or C library."""
+"""`lnn-edge export`: integer graph -> firmware project, C library, or ONNX."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lnn_edge.cli.output import console, force_option, json_option, show_json
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="[default: firmware-BOARD or library-MODEL]",
+    help="[default: firmware-BOARD, library-MODEL or onnx-MODEL]",
 )
 @click.option(
     "--format",
     "form",
     default="project",
     show_default=True,
-    help="project, library or a plug-in's.",
+    help="project, library, onnx or a plug-in's.",
 )
 @click.option("--core", help="Of a library, such as cortex-m4.  [default: any]")
 @click.option("--find-beats", is_flag=True, help="Let a model of beats find them itself.")
@@ -39,13 +39,16 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write the C of MODEL, or of the shipped ECG model, as a project for a board or as a library.
+    """Write MODEL, or the shipped ECG model, as a project for a board, a C library or ONNX.
 
     MODEL is a model.qgraph, the folder of one, or the name of a shipped model. With --find-beats
     an R-peak detector runs on the samples, and no events are needed from outside.
 
     A library is C without hardware for any build system: CMake, PlatformIO, Arduino, Zephyr,
     CMSIS-Pack. It takes --core, not --board; every core gives the same bits.
+
+    ONNX is a model of each stage, with the same bits in onnxruntime, and run.py, which plays
+    recordings through them. It takes no board.
 
     Over an earlier export, unchanged files of lnn-edge are replaced. Your own files stay; one in
     the way is named and nothing is written, unless --force is given.
@@ -54,8 +57,9 @@ def command(
     Example: lnn-edge export --board stm32f746 -o firmware
     Example: lnn-edge export ccfc --board stm32f746
     Example: lnn-edge export --format library --core cortex-m4
+    Example: lnn-edge export ccfc --format onnx
     """
-    from lnn_edge.codegen.exporters import PROJECT, export_model
+    from lnn_edge.codegen.exporters import ONNX, PROJECT, export_model
     from lnn_edge.graph.file import graph_sha256
 
     change = None
@@ -71,8 +75,12 @@ def command(
         show_json(facts)
         return
     target = made.board.title if made.board else f"core {core or 'any'}"
+    if form == ONNX:
+        target = "onnxruntime"
     console().print(f"{made.graph.name} for {target}: {made.folder}")
     if form == PROJECT:
         console().print(f"next: lnn-edge build {made.folder}")
+    elif form == ONNX:
+        console().print(f"next: python {made.folder / 'run.py'} RECORD.npy RESULTS.npz")
     elif made.board is None:
         console().print(f"how to build it: {made.folder / 'README.md'}")

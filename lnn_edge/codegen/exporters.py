@@ -1,4 +1,4 @@
-"""Exports a model in a form: a firmware project, a C library, or what another package writes."""
+"""Exports a model in a form: firmware project, C library, ONNX, or what another package writes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lnn_edge.codegen.project import export
 from lnn_edge.device.board import Board, load_board
 from lnn_edge.errors import UsageError
 from lnn_edge.files.lock import alone_in
+from lnn_edge.files.packages import need_onnx
 from lnn_edge.files.plugins import load_plugin, plugin_names
 from lnn_edge.files.read import read_whole
 from lnn_edge.files.shipped import graph_path
@@ -22,6 +23,11 @@ from lnn_edge.nn.model_card import CARD, kind_of, read_card, read_model, unlearn
 
 GROUP = "lnn_edge.exporters"
 PROJECT = "project"
+ONNX = "onnx"
+_BOARDLESS = {  # and what to say where a board is given
+    LIBRARY: "a library is for no board; leave --board out and give --core",
+    ONNX: "ONNX is for no board; leave --board out",
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Exported:
     Attributes:
         folder: Where it lies.
         graph: The model.
-        board: The board it is for; None of a library.
+        board: The board it is for; None of a form that is for none.
     """
 
     folder: Path
@@ -54,9 +60,9 @@ def export_model(
     Args:
         model: A graph; a model.qgraph, the folder of one, or the name of a shipped model; None
             for the default one.
-        board_name: Name of a board, or its TOML file; None for a library.
-        folder: Where the files go; None is firmware-BOARD, or library-MODEL.
-        form: "project", "library", or the name of another package's exporter.
+        board_name: Name of a board, or its TOML file; None for a library and for ONNX.
+        folder: Where the files go; None is firmware-BOARD, library-MODEL or onnx-MODEL.
+        form: "project", "library", "onnx", or the name of another package's exporter.
         core: Of a library: a name of library.CORES; None is "any".
         change: Makes of the graph the one that is exported, such as tasks.beats.find_beats.
         force: Whether to replace files that are in the way and its user's.
@@ -64,6 +70,7 @@ def export_model(
     Raises:
         BoardError: There is no such board.
         GraphError: The graph cannot be read, or does not fit the form.
+        MissingToolError: The form needs a package that is not installed.
         UsageError: There is no such model, exporter or core, a board is missing or too much, the
             folder holds something else, or the graph was not made from the weights beside it.
     """
@@ -74,10 +81,10 @@ def export_model(
         graph = change(graph)
     unlearned = None if path is None else unlearned_beside(path, graph)
     if board is None:
-        folder = folder or Path(f"library-{graph.name}")
+        folder = folder or Path(f"{form}-{graph.name}")
         with alone_in(folder):
-            files = library_files(graph, core_named(core), unlearned)
-            publish(folder, files, LIBRARY, last=PROVENANCE, force=force)
+            files, last = _boardless(form, graph, core, unlearned)
+            publish(folder, files, form, last=last, force=force)
         return Exported(folder, graph, None)
     folder = folder or Path(f"firmware-{board.name}")
     if form == PROJECT:
@@ -94,15 +101,27 @@ def _board_for(form: str, name: str | None, core: str | None) -> Board | None:
     Raises:
         UsageError: The form needs a board and none is given, or has no use for what is given.
     """
-    if form == LIBRARY:
+    if core is not None and form != LIBRARY:
+        raise UsageError(f"--core is for --format {LIBRARY}; leave it out")
+    if form in _BOARDLESS:
         if name is not None:
-            raise UsageError("a library is for no board; leave --board out and give --core")
+            raise UsageError(_BOARDLESS[form])
         return None
-    if core is not None:
-        raise UsageError(f"--core is for --format {LIBRARY}; a board has a core of its own")
     if name is None:
         raise UsageError("give --board; `lnn-edge boards` lists them")
     return load_board(name)
+
+
+def _boardless(
+    form: str, graph: QGraph, core: str | None, unlearned: tuple[str, ...] | None
+) -> tuple[dict[str, str | bytes], str]:
+    """Return the files of a form that is for no board, and which of them is written last."""
+    if form == LIBRARY:
+        return library_files(graph, core_named(core), unlearned), PROVENANCE
+    need_onnx()
+    from lnn_edge.codegen.onnx.export import PIPELINE, onnx_files
+
+    return onnx_files(graph, unlearned), PIPELINE
 
 
 def _float_model(path: Path, graph: QGraph) -> dict[str, bytes]:
@@ -137,7 +156,7 @@ def _export_as(form: str, graph: QGraph, board: Board, folder: Path, *, force: b
     """
     exporter = load_plugin(GROUP, form, Callable)  # type: ignore[arg-type]
     if exporter is None:
-        known = ", ".join((PROJECT, LIBRARY, *plugin_names(GROUP)))
+        known = ", ".join((PROJECT, LIBRARY, ONNX, *plugin_names(GROUP)))
         raise UsageError(f"there is no exporter {form!r}; take one of {known}")
     files = dict(exporter(graph, board))
     if not files:

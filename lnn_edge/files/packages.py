@@ -12,6 +12,12 @@ TORCH_IS_MISSING = (
 )
 
 
+ONNX_IS_MISSING = (
+    "an export to ONNX needs onnx, which is not installed; "
+    "install it with `pip install 'lnn-edge[onnx]'`"
+)
+
+
 def need_torch() -> None:
     """Refuse where torch is not installed.
 
@@ -20,3 +26,13 @@ def need_torch() -> None:
     """
     if find_spec("torch") is None:
         raise MissingToolError(TORCH_IS_MISSING)
+
+
+def need_onnx() -> None:
+    """Refuse where onnx is not installed.
+
+    Raises:
+        MissingToolError: It is not; the message says how to install it.
+    """
+    if find_spec("onnx") is None:
+        raise MissingToolError(ONNX_IS_MISSING)

@@ -79,9 +79,14 @@ def graph_bytes(graph: QGraph) -> bytes:
     return archive_of({_DOCUMENT: _canonical(document), **dict(sorted(arrays.items()))})
 
 
+def document_of(graph: QGraph) -> dict[str, Any]:
+    """Return what graph.json says (docs/graph.md)."""
+    return _encode(graph)[0]
+
+
 def graph_sha256(graph: QGraph) -> str:
     """Return the hash that names a graph: of graph.json, which holds the hash of every constant."""
-    return hashlib.sha256(_canonical(_encode(graph)[0])).hexdigest()
+    return hashlib.sha256(_canonical(document_of(graph))).hexdigest()
 
 
 def load_graph(path: Path) -> QGraph:

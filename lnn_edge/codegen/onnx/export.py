@@ -1,0 +1,85 @@
+"""The files of a model in ONNX: a model of each stage, what joins them, and a player."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lnn_edge
+from lnn_edge.codegen.onnx.stage_model import stage_model
+from lnn_edge.graph.file import document_of, graph_sha256
+from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.stage import EventTrigger, EveryTrigger, Stage
+
+PIPELINE = "pipeline.json"
+
+
+def onnx_files(graph: QGraph, unlearned: tuple[str, ...] | None = None) -> dict[str, str | bytes]:
+    """Return the files by name.
+
+    Args:
+        graph: Model.
+        unlearned: Classes that no training data contained; None where that is not known.
+
+    Raises:
+        GraphError: An operator has no form in ONNX; names it.
+    """
+    about = {"lnn_edge": lnn_edge.__version__, "model_sha256": graph_sha256(graph)}
+    names = {stage.name: f"{stage.name}.onnx" for stage in graph.stages if stage.ops}
+    files: dict[str, str | bytes] = {
+        names[stage.name]: stage_model(stage, {**about, "model": graph.name})
+        for stage in graph.stages
+        if stage.ops
+    }
+    files["run.py"] = Path(__file__).with_name("run.py").read_text()
+    document = {**about, **_pipeline(graph, names)}
+    if unlearned is not None:
+        document["metadata"] = {**graph.metadata, "unlearned": list(unlearned)}
+    files[PIPELINE] = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    return files
+
+
+def _pipeline(graph: QGraph, names: dict[str, str]) -> dict[str, Any]:
+    """Return what graph.json says of everything but operators, and what a player needs besides."""
+    document = document_of(graph)
+    seen = {t.name for stage in graph.stages for t in (*stage.inputs, *stage.kept)}
+    seen |= {state.tensor.name for state in graph.states} | {r.frame.name for r in graph.rings}
+    first, hop = graph.pace(graph.ring(graph.deciding_trigger.ring))
+    return {
+        "name": graph.name,
+        "metadata": graph.metadata,
+        "outputs": [asdict(output) for output in graph.outputs],
+        "tensors": {name: t for name, t in document["tensors"].items() if name in seen},
+        "rings": document["rings"],
+        "stages": [
+            {k: v for k, v in told.items() if k != "operators"} | _joined(graph, stage, names)
+            for told, stage in zip(document["stages"], graph.stages, strict=True)
+        ],
+        "stamps": {"first": first - 1, "hop": hop},
+    }
+
+
+def _joined(graph: QGraph, stage: Stage, names: dict[str, str]) -> dict[str, Any]:
+    """Return the file of a stage, the ring it fills with which frame, and the windows it reads."""
+    ring = None if stage is graph.deciding_stage else graph.filled_by(stage)
+    return {
+        "model": names.get(stage.name),
+        "fills": ring and ring.name,
+        "frame": ring and ring.frame.name,
+        "windows": _windows(graph, stage),
+    }
+
+
+def _windows(graph: QGraph, stage: Stage) -> list[dict[str, Any]]:
+    """Return the windows of a stage, `first` counted from the event or the number of frames."""
+    trigger, windows = stage.trigger, []
+    for window in trigger.windows:
+        first = -trigger.pre if isinstance(trigger, EventTrigger) else -window.reach
+        if isinstance(trigger, EveryTrigger):
+            first += graph.lead(trigger, window)
+        plain = {"ring": window.ring, "frames": window.frames.name, "first": first}
+        shape = {"length": window.length, "dilation": window.dilation, "shape": window.frames.shape}
+        windows.append(plain | shape)
+    return windows
