@@ -60,9 +60,11 @@ def source_from(
 
 
 def show_feed(feed: Feed, as_json: bool) -> None:
-    """Print what was done to own recordings, unless as JSON, and a warning to stderr."""
+    """Print what was done to own recordings, unless as JSON; to stderr what was not taken."""
     if feed.warning:
         click.echo(f"warning: {feed.warning}", err=True)
+    for line in feed.changes.skipped() if feed.changes is not None else ():
+        click.echo(line, err=True)
     if feed.changes is not None and not as_json:
         for line in feed.changes.lines():
             click.echo(line)

@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal[
-    "assumed", "converted", "dropped", "filled", "joined", "renamed", "resampled", "split"
+    "assumed",
+    "converted",
+    "dropped",
+    "filled",
+    "joined",
+    "renamed",
+    "resampled",
+    "skipped",
+    "split",
 ]
+MOST_NAMED = 20  # recordings that were skipped
 
 
 @dataclass(frozen=True, order=True)
@@ -74,7 +83,15 @@ class Changes:
             f"{s['kind']} {s['detail']}: {s['count']:,} {s['unit']} in {s['records']} "
             f"record{'s' if s['records'] != 1 else ''}"
             for s in self.summary()
+            if s["kind"] != "skipped"
         ]
+
+    def skipped(self) -> list[str]:
+        """Return a line of text for each recording that was left out, and why; the count last."""
+        found = [i for i in self.items if i.kind == "skipped"]
+        lines = [f"skipped {i.record}: {i.detail}" for i in found[:MOST_NAMED]]
+        count = f"{len(found):,} recording{'s' if len(found) != 1 else ''}"
+        return [*lines, f"skipped {count} in all"] if found else []
 
 
 def together(several: Iterable[Changes]) -> Changes:

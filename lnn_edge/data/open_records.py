@@ -92,6 +92,14 @@ def read_records(
             on_refusal(entry.name, error)
 
 
+def read_usable(entry: Entry, refused: dict[str, DataError]) -> Iterator[Record]:
+    """Yield the records of a file up to one that cannot be used, and note why under its name."""
+    try:
+        yield from entry.read()
+    except DataError as error:
+        refused[entry.name] = error
+
+
 def reader_of(path: Path) -> Reader | None:
     """Return the reader of a file by its suffix."""
     name = path.name.lower()

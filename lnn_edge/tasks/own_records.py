@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lnn_edge.data.changes import Changes, together
 from lnn_edge.data.frame import to_frame
 from lnn_edge.data.lazy_records import LazyRecords
-from lnn_edge.data.open_records import changes_of, find_records
+from lnn_edge.data.open_records import changes_of, find_records, read_usable
 from lnn_edge.data.readers.reader import Entry
 from lnn_edge.data.record import Record
 from lnn_edge.errors import DataError
@@ -63,12 +63,14 @@ class OwnData:
     Attributes:
         recordings: All of them.
         facts: Of each.
-        changes: What was done to them, from file to frame.
+        changes: What was done to them, from file to frame; also which ones were skipped.
+        refused: Why recordings cannot be used, by name of the record or its file.
     """
 
     recordings: Sequence[Labelled]
     facts: tuple[OwnFacts, ...]
     changes: Changes
+    refused: Mapping[str, DataError]
 
     def take(self, wanted: Callable[[OwnFacts], bool]) -> OwnData:
         """Return the recordings of which something holds."""
@@ -79,7 +81,7 @@ class OwnData:
             mine = LazyRecords(tuple(f.name for f in kept), self.recordings.read)
         else:
             mine = tuple(self.recordings[i] for i in places)
-        return OwnData(mine, kept, self.changes)
+        return OwnData(mine, kept, self.changes, self.refused)
 
 
 @dataclass(eq=False)
@@ -93,7 +95,10 @@ class _Reader:
 
     def __call__(self, name: str) -> Labelled:
         if name not in self.kept:
-            self.kept = {r.name: r for r in self.entry_of[name].read()}
+            refused: dict[str, DataError] = {}
+            self.kept = {r.name: r for r in read_usable(self.entry_of[name], refused)}
+            for error in refused.values() if name not in self.kept else ():
+                raise error
         return self.labelled(self.kept[name])
 
     def labelled(self, record: Record) -> Labelled:
@@ -106,7 +111,7 @@ def load_own(
     wanted: Callable[[Record], bool] = lambda _: True,
     most: int = MOST_IN_MEMORY,
 ) -> OwnData:
-    """Read the wanted recordings of a path into the frame of a task.
+    """Read the wanted recordings of a path into the frame of a task; skip what cannot be used.
 
     Args:
         source: Of them.
@@ -115,8 +120,7 @@ def load_own(
         most: Values of all frames that are kept in memory; of more none are.
 
     Raises:
-        DataError: One cannot be read or does not fit the frame, two have one name, or none is
-            wanted.
+        DataError: None is wanted or can be used, or two have one name.
         MissingToolError: The library of a format is not installed.
     """
     found = find_records(source.path, source.hints)
@@ -124,15 +128,20 @@ def load_own(
     made: list[Labelled] = []
     facts: list[OwnFacts] = []
     changes = [changes_of(found, source.path)]
+    refused: dict[str, DataError] = {}
     size = 0
     for entry in found.entries:
-        for record in entry.read():
+        for record in read_usable(entry, refused):
             if record.name in read.entry_of:
                 raise DataError(f"there are two records called {record.name}; rename one")
             read.entry_of[record.name] = entry
             if not wanted(record):
                 continue
-            labelled = read.labelled(record)
+            try:
+                labelled = read.labelled(record)
+            except DataError as error:
+                refused[record.name] = error
+                continue
             facts.append(OwnFacts.of(labelled))
             changes.append(_changes(labelled))
             size += labelled.frames.size
@@ -141,10 +150,21 @@ def load_own(
             else:
                 made.clear()
     if not facts:
-        raise DataError(f"{source.path} holds none of the wanted recordings; see `data inspect`")
+        raise _none(source, refused)
+    changes += [Changes().also("skipped", str(e), 1, "files", n) for n, e in refused.items()]
     names = tuple(f.name for f in facts)
     recordings = tuple(made) if size <= most else LazyRecords(names, read)
-    return OwnData(recordings, tuple(facts), together(changes))
+    return OwnData(recordings, tuple(facts), together(changes), refused)
+
+
+def _none(source: Source, refused: Mapping[str, DataError]) -> DataError:
+    """Return why there is no recording."""
+    first = next(iter(refused.values()), None)
+    if first is None:
+        return DataError(f"{source.path} holds none of the wanted recordings; see `data inspect`")
+    if len(refused) == 1:
+        return first
+    return DataError(f"no recording of {len(refused)} can be used; the first: {first}")
 
 
 def _changes(labelled: Labelled) -> Changes:
@@ -177,6 +197,9 @@ def load_chosen(
 
     own = load_own(source, task, wanted)
     absent = (kept or set()) - {f.name for f in own.facts}
+    for name, error in own.refused.items():
+        if any(f"{a}/".startswith(f"{name}/") for a in absent):
+            raise error
     if absent:
         raise DataError(
             f"{source.path} has no recording {min(absent)}"

@@ -135,6 +135,7 @@ def _of_own(recipe: Recipe, source: Source, asked: Asked, by: By, fold: int | No
     told = (
         f"task {task.name}: {classes}, at {task.frame.rate_hz:g} Hz of {', '.join(task.leads)}",
         *own.changes.lines(),
+        *own.changes.skipped(),
         counted(parts),
     )
     return Plan(recipe, parts.training.recordings, parts.held_out.recordings, task, data, told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,23 @@ def test_what_was_done_is_listed_before_training_and_kept(tmp_path: Path) -> Non
     changes = read_toml(model / "model.toml")["data"]["changes"]
     assert {"kind": "resampled", "detail": "from 50 Hz to 100 Hz", "count": 2000,
             "unit": "samples", "records": 1} in changes  # fmt: skip
+
+
+def test_a_damaged_recording_does_not_stop_training_or_judging(tmp_path: Path) -> None:
+    data = write_walks(tmp_path / "data", 2)
+    (data / "w5.csv").write_bytes((data / "w0.csv").read_bytes()[:900] + b"\0\xff")
+    model = tmp_path / "m"
+    plan = ("--set", "sequence_length=10", "--epochs", "1")
+    done = call("train", "har-cfc", "--data", data, *WALKS, *plan, *small(), "-o", model)
+    assert done.code == 0, done.err
+    assert "skipped w5: " in done.out
+    assert "skipped 1 recording in all" in done.out
+    kinds = {c["kind"]: c["detail"] for c in read_toml(model / "model.toml")["data"]["changes"]}
+    assert "w5.csv is no text" in kinds["skipped"]
+    judged = call("evaluate", model, "--data", data, *WALKS, "--json")
+    assert judged.code == 0
+    assert judged.err.startswith("skipped w5: ")
+    assert [r["name"] for r in json.loads(judged.out)["records"]] == ["w0", "w1"]
 
 
 def test_folders_are_sides_of_a_split_and_a_subject_on_both_is_refused(tmp_path: Path) -> None:

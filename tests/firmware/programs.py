@@ -39,11 +39,11 @@ def write_toy(folder: Path, core: Core = HOST) -> Path:
     return write_model(toy_graph(), folder, core)
 
 
-def write_model(graph: QGraph, folder: Path, core: Core = HOST) -> Path:
+def write_model(graph: QGraph, folder: Path, core: Core = HOST, trace: bool = False) -> Path:
     """Write a generated model and return its folder."""
     model = folder / "model"
     model.mkdir()
-    for name, text in render_model(generate(graph, core)).items():
+    for name, text in render_model(generate(graph, core, trace=trace)).items():
         (model / name).write_text(text)
     return model
 

@@ -15,7 +15,7 @@ from cobs import cobs
 from lnn_edge.device.framing import MAX_PAYLOAD, Frame, encode_frame
 from lnn_edge.device.protocol import PROTOCOL_VERSION, Data, ErrorCode, Kind, Results
 from lnn_edge.graph.file import graph_sha256
-from lnn_edge.graph.sim.stream import BLOB_HEAD_BYTES
+from lnn_edge.graph.sim.stream import BLOB_HEAD_BYTES, Stream
 from tests.firmware.programs import compile_host, write_model, write_toy
 from tests.firmware.wire import Wire, connect, run_host
 from tests.support.toy import toy_every_graph, toy_graph
@@ -207,7 +207,7 @@ def test_data_that_contradicts_itself_is_refused_and_changes_nothing(wire):
 
 def test_a_gap_is_told_to_the_model_once_frames_follow_it(wire):
     wire.ask(Kind.DATA, 2, data(0, 10))
-    wire.ask(Kind.DATA, 3, data(500, 0))
+    assert wire.ask(Kind.DATA, 3, data(500, 0)).kind == Kind.RESULTS
     assert wire.stats(4).frames_skipped == 0
     wire.ask(Kind.DATA, 5, data(500, 1))
     assert wire.stats(6).frames_skipped == 490
@@ -283,6 +283,33 @@ def test_a_state_that_is_longer_than_a_frame_is_read_by_whole_frames(tmp_path):
             for seq, length in enumerate(range(most + 1, most + 6), start=3):
                 reply = wire.ask(Kind.GET_STATE, seq, struct.pack("<HH", 0, length))
                 assert refusal(reply) == ErrorCode.BAD_ARGUMENT, length
+
+
+def test_a_board_that_was_not_reset_is_in_the_state_of_reset(program):
+    with run_host(program) as address, connect(address) as wire:
+        whole = struct.pack("<HH", 0, wire.hello(0).state_bytes)
+        started = wire.ask(Kind.GET_STATE, 1, whole).payload
+        wire.ask(Kind.RESET, 2, b"\0")
+        assert wire.ask(Kind.GET_STATE, 3, whole).payload == started
+
+
+def test_a_trace_is_read_from_any_byte_of_it(tmp_path):
+    graph = toy_every_graph(first=6)
+    stream = Stream(graph)
+    for frame in np.random.default_rng(1).integers(-900, 900, (6, graph.frame.size)):
+        stream.push_frame(frame)
+    ready = b"\0\0" + stream.state_blob()
+    model = write_model(graph, tmp_path, trace=True)
+    with run_host(compile_host(model, tmp_path)) as address, connect(address) as wire:
+        wire.hello(0)
+        parts = []
+        for seq, offset in ((1, 0), (3, 1), (5, 4)):
+            assert wire.ask(Kind.SET_STATE, seq, ready).kind == Kind.ACK
+            reply = wire.ask(Kind.TRACE, seq + 1, struct.pack("<HH", 0, offset))
+            assert reply.kind == Kind.TRACED
+            parts.append(reply.payload[2:])
+        assert parts[1:] == [parts[0][1:], parts[0][4:]]
+        assert len(parts[0]) > 8
 
 
 def test_a_half_set_state_holds_up_what_needs_a_whole_one(wire):

@@ -106,6 +106,29 @@ def test_time_ends_where_the_model_has_settled(gaps: int) -> None:
     assert 5 < high < 200
 
 
+def test_ranges_are_halved_from_where_the_usual_value_is_no_longer_rounded_to_nothing() -> None:
+    tried = []
+
+    def asked(values: Range) -> QTensor:
+        tried.append(values[1])
+        return as_bytes(values)
+
+    values = np.concatenate([np.ones(999), [1000.0]])
+    chosen(lambda x: x, values[None], Channel("x", asked, has_tails=True))
+    first = 2 * 127.0  # steps of twice the usual value
+    assert tried == [1000.0, 1000.0, *(first / 2**i for i in range(8))]
+
+
+def test_of_ranges_that_change_as_much_the_widest_is_taken() -> None:
+    """Whatever its input, this model is wholly wrong, but on the frames themselves."""
+    values = changed(NORMAL, _77=1e6)[..., None]
+
+    def model(frames: np.ndarray) -> np.ndarray:
+        return np.zeros(frames.shape) + (not np.array_equal(frames, some_frames(values)))
+
+    assert choose_ranges(model, values, [channel()])["x"][1] == 1e6
+
+
 def test_time_that_matters_to_the_end_is_kept() -> None:
     elapsed = np.clip(0.8 + 0.1 * NORMAL, 0.1, None)
     elapsed.flat[::10] = 100

@@ -65,3 +65,33 @@ def test_a_column_of_subjects_is_no_reason_to_miss_them(tmp_path: Path) -> None:
     said = "Nothing says who was recorded"
     assert said not in propose(found, has_subjects=True).text()
     assert said in propose(found).text()
+
+
+@pytest.mark.parametrize("most", [1 << 20, 200])
+def test_a_recording_that_cannot_be_used_is_skipped_by_name(source: Source, most: int) -> None:
+    """One file breaks off in its second recording, one has no number, one no values at all."""
+    task = proposed_task(source, "t")
+    path = source.path / "f1.csv"
+    lines = path.read_text().splitlines()
+    (source.path / "g.csv").write_text("\n".join([*lines[:3], "nan?,a,p9"]))
+    path.write_text("\n".join([*lines[:100], "0.x,a,p3", ""]))
+    (source.path / "h.csv").write_bytes(b"\0" * 900)
+    own = load_own(source, task, most=most)
+    names = [f.name for f in own.facts]
+    assert [r.name for r in own.recordings] == names
+    assert {"f0/p0", "f0/p1", "f2/p4", "f2/p5"} <= set(names)
+    assert set(own.refused) == {"f1", "g", "h"}
+    said = own.changes.skipped()
+    assert len(said) == 4
+    assert said[0].startswith("skipped f1: ")
+    assert said[-1] == "skipped 3 recordings in all"
+    assert not any("skipped" in line for line in own.changes.lines())
+    for name, error in own.refused.items():
+        with pytest.raises(DataError) as raised:
+            load_chosen(source, task, names=["f0/p0", name])
+        assert str(raised.value) == str(error)
+    assert len(load_chosen(source, task, names=["f0/p0"]).facts) == 1
+    for path in source.path.glob("f*.csv"):
+        path.unlink()
+    with pytest.raises(DataError, match="no recording of 2 can be used; the first: "):
+        load_own(source, task)

@@ -77,9 +77,11 @@ def records_of_table(
     groups = _groups(name, frame, roles)
     for part, subject, rows in groups:
         made = _records(where, part, subject or part, rows, roles, unit_of, hints, spans)
+        mine = _said_of_rows(part, rows, roles)
         for number, record in enumerate(made):
-            whole = number == 0 and part == groups[0][0]
-            yield replace(record, changes=changes + record.changes) if whole else record
+            first = mine if number == 0 else Changes()
+            first = changes + first if number == 0 and part == groups[0][0] else first
+            yield replace(record, changes=first + record.changes)
 
 
 def find_roles(where: str, frame: pd.DataFrame, hints: Hints) -> Roles:
@@ -135,6 +137,16 @@ def _groups(name: str, frame: pd.DataFrame, roles: Roles) -> list[tuple[str, str
         part = name if alone else "/".join((name, *texts))
         groups.append((part, texts[0] if roles.subject else "", rows))
     return groups
+
+
+def _said_of_rows(name: str, rows: pd.DataFrame, roles: Roles) -> Changes:
+    """List which rows are one record although the table does not say it."""
+    changes = Changes()
+    for key in (roles.subject, roles.record):
+        empty = int(rows[key].isna().sum()) if key else 0
+        changes = changes.also("assumed", f"{key} unknown where it is empty", empty, "rows", name)
+    apart = int((np.diff(rows.index) != 1).sum()) if roles.time is None else 0
+    return changes.also("joined", "rows that lie apart and have no times", apart, "places", name)
 
 
 def _records(

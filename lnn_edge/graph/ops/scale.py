@@ -102,11 +102,8 @@ class Scale(AbstractOp):
         for pick in (np.min, np.max):
             self.require_factor(int(pick(self.multiplier)), int(pick(self.shift)))
         # C adds the raw input to the folded bias, so the proof covers that form of the sum.
-        zero = self.zero_points_of_x
-        away = np.maximum(x.qmax - zero, zero - x.qmin)
-        raw = weight * max(abs(x.qmin), abs(x.qmax)) + np.abs(self.folded_bias)
-        centered = weight * away + np.abs(self.bias.astype(np.int64))
-        self.require_bound(int((np.maximum(raw, centered) << self.shift.astype(np.int64)).max()))
+        reach = weight * max(abs(x.qmin), abs(x.qmax)) + np.abs(self.folded_bias)
+        self.require_bound(int((reach << self.shift.astype(np.int64)).max()))
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         """Return g x + b, exactly."""

@@ -117,6 +117,20 @@ def test_columns_tell_subjects_and_records_apart(tmp_path: Path) -> None:
     ]
 
 
+def test_rows_that_become_one_record_without_being_told_so_are_listed(tmp_path: Path) -> None:
+    """The last row broke off; without times nothing else tells that a subject comes back."""
+    text = "x,subject\n1.5,a\n2.5,a\n3.5,b\n4.5,a\n5.5"
+    a, b, unknown = read(tmp_path, text, rate_hz=10.0)
+    assert (a.subject, b.subject, unknown.subject) == ("a", "b", "unknown")
+    assert a.changes.lines() == [
+        "joined rows that lie apart and have no times: 1 places in 1 record"
+    ]
+    assert not b.changes
+    assert unknown.changes.lines() == [
+        "assumed subject unknown where it is empty: 1 rows in 1 record"
+    ]
+
+
 def test_a_user_names_the_columns(tmp_path: Path) -> None:
     text = "when,x,what,who\n" + rows("{t},{i},3,7")
     (record,) = read(tmp_path, text, time_column="when", label_column="what", subject_column="who")

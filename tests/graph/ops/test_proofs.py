@@ -17,6 +17,7 @@ from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.decay import Decay, Relax
 from lnn_edge.graph.ops.elementwise import Add, GatedSum, Mix, Requantize, Subtract, TimeGate
 from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.ops.normalize import Normalize
 from lnn_edge.graph.ops.pool import AveragePool
@@ -70,8 +71,13 @@ def linear(n: int) -> AbstractOp:
     return Linear("op", (x,), (narrow("y", (1,)),), weight, vector * n, vector, shift)
 
 
-def scale(n: int) -> AbstractOp:
-    x, one = narrow("x", qmin=-300, qmax=300), np.ones(3, np.int32)
+def lut(n: int) -> AbstractOp:
+    x, y = narrow("x", (1,)), wide("y", -n, n, (1,))
+    return Lut("op", (x,), (y,), np.full((65535 >> 11) + 2, -n, np.int32), 11, "tanh")
+
+
+def scale(n: int, zero: int = 0) -> AbstractOp:
+    x, one = narrow("x", qmin=-300, qmax=300, zero_point=zero), np.ones(3, np.int32)
     weight = np.array([3, -127, 20], np.int16)
     return Scale("op", (x,), (Y,), weight, one * n, one, (one * 4).astype(np.int8))
 
@@ -160,7 +166,12 @@ EDGES: dict[str, tuple[Callable[[int], AbstractOp], Callable[[int], int]]] = {
     "mean_pool": (lambda n: frames(MeanPool, n), lambda n: 4 * n << 2),
     "average_pool": (pool, lambda n: 3 * (n + 5) << 1),
     "linear": (linear, lambda n: (150 * 300 + n) << 4),
+    "lut": (lut, lambda n: (3 * n + 1) << 11),
     "scale": (scale, lambda n: (127 * 300 + n) << 4),
+    "scale around a zero point": (
+        lambda n: scale(n, -100),
+        lambda n: max(127 * 300 + n - 12_700, 20 * 300 + n + 2_000) << 4,
+    ),
     "normalize by amplitude": (lambda n: normalize(n, 1), lambda n: 2 * 7 * n + 1000),
     "normalize by floor": (lambda n: normalize(n, 2000), lambda n: 2 * 7 * n + 2000),
     "decay": (decay, lambda n: (n + 10) * 65535 << 2),
