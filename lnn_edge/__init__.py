@@ -86,6 +86,8 @@ def train(
     fold: int | None = None,
     settings: Sequence[str] = (),
     epochs: int | None = None,
+    best_by: str | None = None,
+    patience: int | None = None,
     compress: bool = False,
     preprocessing: Literal["causal", "whole-record"] | None = None,
     seed: int = 0,
@@ -113,6 +115,9 @@ def train(
         fold: Of subjects to hold out; None learns from all.
         settings: KEY=VALUE each, instead of what the recipe says.
         epochs: None takes those of the recipe.
+        best_by: Keep the epoch that is best on what is held out: "main", or a figure of
+            history.csv; "" keeps the last. None takes the recipe's.
+        patience: Epochs without a better one after which training ends; None takes the recipe's.
         compress: Whether to take a smaller front end.
         preprocessing: Front end instead of the recipe's.
         seed: Of weights, batches, augmentation and dropout.
@@ -136,7 +141,15 @@ def train(
     from lnn_edge.train.plan import adjusted, plan_training
 
     plan = plan_training(
-        adjusted(recipe, settings, epochs, preprocessing, compress=compress),
+        adjusted(
+            recipe,
+            settings,
+            epochs,
+            preprocessing,
+            compress=compress,
+            best_by=best_by,
+            patience=patience,
+        ),
         told_source(data, channels or {}, hints),
         Asked(task or "", None if labels is None else Path(labels), lead or ""),
         dataset=dataset,
@@ -477,18 +490,27 @@ def monitor(
 
 
 def report(
-    project: Project | str | Path, *, to: str | Path | None = None, force: bool = False
+    project: Project | str | Path,
+    data: Wish | str | None = None,
+    *,
+    to: str | Path | None = None,
+    force: bool = False,
 ) -> Report:
     """Return what is known of a project, and write it as one HTML page.
 
     Args:
         project: Project, or its folder.
+        data: What the model is shown on: name of a data set or a WFDB folder, or a Wish. None takes
+            the embedded recordings of its task.
         to: The page; None is report.html in the folder.
         force: Whether to replace another file.
     """
-    from lnn_edge.report import collect_embedded, save
+    from lnn_edge.report import collect_embedded, collect_wished, save
+    from lnn_edge.tasks.feed import Wish
 
-    found = collect_embedded(_folder(project))
+    wish = Wish(data) if isinstance(data, str) else data
+    folder = _folder(project)
+    found = collect_embedded(folder) if wish is None else collect_wished(folder, wish)
     page = Path(to) if to is not None else _folder(project) / "report.html"
     save(found, page, force=force)
     return found

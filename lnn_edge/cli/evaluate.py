@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lnn_edge.tasks.judge import Figures
     from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation
     from lnn_edge.tasks.metrics.single_label import Evaluation
-    from lnn_edge.tasks.metrics.value import ValueEvaluation
+    from lnn_edge.tasks.metrics.value import ValueEvaluation, ValuesEvaluation
     from lnn_edge.train.recipe import Preprocessing
     from lnn_edge.train.verdict import Verdict
 
@@ -156,10 +156,10 @@ def main_figure(judged: Evaluation | FindingsEvaluation) -> str:
 
 def told_figures(judged: Figures) -> str:
     """Return the figures of any task in a line."""
-    from lnn_edge.tasks.metrics.value import ValueEvaluation
+    from lnn_edge.tasks.metrics.value import ValuesEvaluation
 
-    if isinstance(judged, ValueEvaluation):
-        return told_errors(judged)
+    if isinstance(judged, ValuesEvaluation):
+        return "; ".join(map(told_errors, judged.values))
     return f"accuracy {judged.accuracy:.4f}, {main_figure(judged)}"
 
 
@@ -176,10 +176,10 @@ def told_errors(judged: ValueEvaluation) -> str:
 def show_figures(title: str, judged: Figures) -> None:
     """Print figures of any task."""
     from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation
-    from lnn_edge.tasks.metrics.value import ValueEvaluation
+    from lnn_edge.tasks.metrics.value import ValuesEvaluation
 
-    if isinstance(judged, ValueEvaluation):
-        show_errors(title, judged)
+    if isinstance(judged, ValuesEvaluation):
+        show_values(title, judged)
     elif isinstance(judged, FindingsEvaluation):
         show_findings(title, judged)
     else:
@@ -201,15 +201,23 @@ def show_findings(title: str, judged: FindingsEvaluation) -> None:
     )
 
 
-def show_errors(title: str, judged: ValueEvaluation) -> None:
+def show_values(title: str, judged: ValuesEvaluation) -> None:
+    """Print the errors of each value, and what is not known of any decision."""
+    console().print(title)
+    for value in judged.values:
+        show_errors(value)
+    if judged.absent:
+        console().print(f"no decision has a value of {', '.join(judged.absent)}")
+
+
+def show_errors(judged: ValueEvaluation) -> None:
     """Print errors of a value on each subject and recording."""
     out = console()
-    out.print(title)
     rows = ((judged.subjects, "subject"), (judged.records, "recording"))
     for named, what in rows:
         body = [(f.name, f.n, *shown_or_dash(f.mae, f.rmse, f.r2, f.bias)) for f in named]
         columns = (what, "judged", "MAE", "RMSE", "R2", "mean error")
-        out.print(table(f"{what}s", columns, body))
+        out.print(table(f"{judged.name}: {what}s", columns, body))
     out.print(told_errors(judged))
     said = ", ".join(f"{k} {lo:.4g} to {hi:.4g}" for k, (lo, hi) in judged.intervals.items())
     if said:
@@ -242,7 +250,7 @@ def shown_or_dash(*figures: float | None) -> list[object]:
     return ["-" if figure is None else figure for figure in figures]
 
 
-def _range(judged: Figures, name: str) -> str:
+def _range(judged: Evaluation | FindingsEvaluation, name: str) -> str:
     if name not in judged.intervals:
         return "-"
     low, high = judged.intervals[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -45,14 +46,16 @@ def show(found: Inspection, task: str) -> None:
 
 
 def _count(title: str, columns: tuple[str, ...], rows: Mapping[str, tuple[object, ...]]) -> None:
-    from lnn_edge.data.task_file import are_values
+    from lnn_edge.data.task_file import values_in
 
-    if are_values(rows):
-        numbers = [float(name) for name in rows]
-        console().print(
-            f"{title}: {len(rows):,} different numbers, {min(numbers):g} to {max(numbers):g}"
-        )
-    if not rows or are_values(rows):
+    if values_in(rows):
+        several = zip(*([float(word) for word in name.split()] for name in rows), strict=True)
+        ends = [
+            f"{min(known):g} to {max(known):g}" if known else "none"
+            for known in ([n for n in numbers if not math.isnan(n)] for numbers in several)
+        ]
+        console().print(f"{title}: {len(rows):,} different numbers, {'; '.join(ends)}")
+    if not rows or values_in(rows):
         return
     body = [(name, *values) for name, values in list(rows.items())[:_MOST_ROWS]]
     console().print(table(title, columns, body))

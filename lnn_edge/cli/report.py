@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lnn_edge.cli.evaluate import shown_or_dash
+from lnn_edge.cli.evaluate import shown_or_dash, told_figures
 from lnn_edge.cli.output import (
     console,
+    data_dir_option,
     force_option,
     json_option,
     project_argument,
     show_json,
     table,
 )
+from lnn_edge.cli.own import names_of, own_options, source_from
 
 if TYPE_CHECKING:
     from lnn_edge.report import Report
     from lnn_edge.report.built import BuildFacts
     from lnn_edge.report.links import LinkFacts
+    from lnn_edge.tasks.metrics.single_label import Evaluation
 
 MOST_OPERATORS = 10  # in the terminal; the page has all
 
@@ -30,23 +33,46 @@ MOST_OPERATORS = 10  # in the terminal; the page has all
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="[default: PROJECT/report.html]"
 )
+@click.option("--dataset", help="Name or WFDB folder [default: the embedded one of its task].")
+@own_options
+@click.option("--records", help="Only these, comma-separated.")
 @force_option
+@data_dir_option
 @json_option
-def command(project: Path, output: Path | None, force: bool, as_json: bool) -> None:
+def command(
+    project: Path,
+    output: Path | None,
+    dataset: str | None,
+    data: Path | None,
+    channels: tuple[str, ...],
+    records: str | None,
+    force: bool,
+    data_dir: str | None,
+    as_json: bool,
+    **hints: Any,
+) -> None:
     """Summarise PROJECT and write one self-contained HTML page about it.
 
-    An earlier report is replaced; any other file only with --force.
+    The page shows the model on the embedded recordings of its task, or on --data or --dataset:
+    the first six are drawn, all count. An earlier report is replaced; any other file only with
+    --force.
 
     \b
     Example: lnn-edge report firmware -o report.html
+    Example: lnn-edge report firmware --data walks --label-column activity --records p0,p5
     """
     import lnn_edge as le
     from lnn_edge.report import verdict
+    from lnn_edge.tasks.feed import Wish
 
     path = output or project / "report.html"
-    report = le.report(project, to=path, force=force)
+    own, names = source_from(data, channels, hints), names_of(records)
+    wish = Wish(dataset, own, data_dir, names=names)
+    report = le.report(
+        project, None if wish == Wish(data_dir=data_dir) else wish, to=path, force=force
+    )
     if as_json:
-        judged = report.evaluation
+        judged, of_classes = report.evaluation, _of_classes(report)
         show_json(
             {
                 "report": str(path),
@@ -57,8 +83,9 @@ def command(project: Path, output: Path | None, force: bool, as_json: bool) -> N
                 "failures": {x.link: list(x.failures) for x in report.links},
                 "warnings": {x.link: list(x.warnings) for x in report.links},
                 "trained_on": report.trained_on and report.trained_on.to_json(),
-                "accuracy": judged and judged.accuracy,
-                "macro_f1": judged and judged.macro_f1,
+                "accuracy": of_classes and of_classes.accuracy,
+                "macro_f1": of_classes and of_classes.macro_f1,
+                "value": judged.to_json() if judged and not of_classes else None,
                 "built": report.build and report.build.why,
             }
         )
@@ -110,11 +137,23 @@ def show_report(report: Report) -> None:
     if report.evaluation:
         if report.trained_on:
             out.print(report.trained_on.sentence)
-        classes = report.evaluation.classes.items()
-        rows = [(name, f.n, *shown_or_dash(f.se, f.ppv, f.f1)) for name, f in classes]
-        unit = report.words.unit
-        title = f"integer model, {report.evaluation.n} {unit} of the embedded recordings"
+        judged, unit = _of_classes(report), report.words.unit
+        given = report.given or "the embedded recordings"
+        title = f"integer model, {report.evaluation.n:,} {unit} of {given}"
+        if judged is None:
+            out.print(f"{title}: {told_figures(report.evaluation)}")
+            return
+        rows = [
+            (name, f.n, *shown_or_dash(f.se, f.ppv, f.f1)) for name, f in judged.classes.items()
+        ]
         out.print(table(title, ("class", unit, "Se", "PPV", "F1"), rows))
+
+
+def _of_classes(report: Report) -> Evaluation | None:
+    """Return the figures of a model that decides for a class."""
+    from lnn_edge.tasks.metrics.single_label import Evaluation
+
+    return report.evaluation if isinstance(report.evaluation, Evaluation) else None
 
 
 def _show_outputs(report: Report) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lnn_edge.train.recipe import Preprocessing
 
 LINE_S = 60  # seconds from one line of progress to the next, where no bar shows
-_WATCHED = {"main_f1": "F1", "mae": "mean absolute error"}
+_WATCHED = {"main_f1": "F1", "mae": "mean absolute error", "nrmse": "error over spread"}
 
 
 @click.command(name="train")
@@ -55,6 +55,16 @@ _WATCHED = {"main_f1": "F1", "mae": "mean absolute error"}
     "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Instead of what the recipe says."
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the recipe's.")
+@click.option(
+    "--best-by",
+    metavar="FIGURE",
+    help='Keep the epoch that is best on what --fold holds out: "main", or a figure of history.csv '
+    "[default: the recipe's; built-in ones keep the last].",
+)
+@click.option(
+    "--patience", type=click.IntRange(min=0), help="End after so many epochs without a better one."
+)
+@click.option("--tensorboard", is_flag=True, help="Write events to OUTPUT/tensorboard too.")
 @click.option("--compress", is_flag=True, help="A smaller front end, for less than 96 KB of flash.")
 @click.option(
     "--preprocessing",
@@ -79,6 +89,9 @@ def command(
     seed: int,
     settings: tuple[str, ...],
     epochs: int | None,
+    best_by: str | None,
+    patience: int | None,
+    tensorboard: bool,
     compress: bool,
     preprocessing: Preprocessing | None,
     device: str,
@@ -100,14 +113,24 @@ def command(
     Example: lnn-edge train ecg-beats-cfc --data-dir data -o runs/beats
     Example: lnn-edge train har-cfc --set hidden_size=16 --set training.epochs=5 -o runs/small
     Example: lnn-edge train har-cfc --data walks --label-column activity --fold 0 -o runs/walks
+    Example: lnn-edge train har-cfc --data walks --fold 0 --patience 10 -o runs/walks
     Example: lnn-edge train ccfc --compress --data-dir data -o runs/ccfc
     """
     from lnn_edge.train.loop import train
     from lnn_edge.train.own import Asked
     from lnn_edge.train.plan import adjusted, plan_training
+    from lnn_edge.train.tensorboard import event_writer
 
     plan = plan_training(
-        adjusted(recipe, settings, epochs, preprocessing, compress=compress),
+        adjusted(
+            recipe,
+            settings,
+            epochs,
+            preprocessing,
+            compress=compress,
+            best_by=best_by,
+            patience=patience,
+        ),
         source_from(data, channels, hints),
         Asked(task or "", labels, lead or ""),
         dataset=dataset,
@@ -118,7 +141,7 @@ def command(
     for line in () if as_json else plan.told:
         click.echo(line)
     history: list[dict[str, object]] = []
-    with progress(as_json) as bar:
+    with progress(as_json) as bar, event_writer(output, is_wanted=tensorboard) as write:
         shown = bar.add_task("training", total=plan.recipe.training.epochs, note="")
         tell = _teller(is_quiet=as_json or not bar.disable)
 
@@ -128,10 +151,13 @@ def command(
             note = f"loss {report.loss:.3f}"
             note += f", validation {_WATCHED[figure]} {value:.3f}" if judged else ""
             bar.update(shown, completed=report.epoch, note=note)
-            if not (history or as_json) and report.epoch > 1:
-                bar.console.print(f"resumed after epoch {report.epoch - 1}")
             tell(report, note)
+            write(report.entry)
             history.append({"loss": report.loss, figure: value})
+
+        def on_resume(done: int) -> None:
+            if not as_json:
+                bar.console.print(f"resumed at epoch {done + 1} of {plan.recipe.training.epochs}")
 
         trained = train(
             plan.recipe,
@@ -141,6 +167,7 @@ def command(
             seed=seed,
             device=device,
             on_epoch=on_epoch,
+            on_resume=on_resume,
             force=force,
             task=plan.task,
             data=plan.data,
@@ -149,14 +176,24 @@ def command(
     if as_json:
         show_json(
             {"model": str(output), "records": count, "epochs": history, "unlearned": untaught}
+            | {"result": trained.card.result}
             | ({"data": plan.data} if plan.data else {})
         )
         return
     console().print(f"trained on {count} recordings: {output}/model.safetensors")
+    if plan.recipe.training.best_by:
+        console().print(_kept(trained.card.result))
     if untaught:
         names = ", ".join(untaught)
         console().print(f"no label taught the class {names}; its scores mean nothing")
     console().print(f"next: lnn-edge quantize {output}")
+
+
+def _kept(result: Mapping[str, Any]) -> str:
+    """Say which epoch's weights are kept."""
+    by = result["chosen_by"]
+    value = result["held_out"][by]
+    return f"kept epoch {result['epoch']} of {result['epochs']} done, the best by {by}: {value:.4g}"
 
 
 def _teller(*, is_quiet: bool) -> Callable[[EpochReport, str], None]:

@@ -15,6 +15,9 @@ WINDOW_S = 2.56  # of a decision on frames, as in UCI HAR
 MOST_CLASSES = 64
 MOST_NUMBERS = 20  # different ones that may be numbers of classes
 HALF_SCALE = 16384
+_MARKED = (
+    'Numbers at samples hold since the one before; with on = "events" a model decides at each.'
+)
 _NO_LABELS = "No labels were found: name their column or file, then complete [labels]."
 
 
@@ -46,7 +49,7 @@ def propose(found: Inspection, value: str = "value", *, has_subjects: bool = Fal
 
     Args:
         found: See inspect.
-        value: What a value would be called.
+        value: What values would be called, "a,b" two of them.
         has_subjects: Whether a user told where it stands who was recorded.
     """
     rate = next(iter(found.rates))
@@ -93,9 +96,14 @@ def _labels(
     window = max(2, round(WINDOW_S * rate))
     frames: dict[str, object] = {"on": "frames", "window": window, "hop": max(1, window // 2)}
     spoken = [*found.symbols, *found.intervals]
-    if are_values(spoken or list(found.labels)):
-        labels: dict[str, object] = {"kind": "value", "classes": [value], "unit": ""}
-        return labels, frames if spoken else {"on": "record"}, []
+    count = values_in(spoken or list(found.labels))
+    if count:
+        names = [name.strip() for name in value.split(",")]
+        if len(names) != count:
+            names = [value] if count == 1 else [f"value_{i + 1}" for i in range(count)]
+        labels: dict[str, object] = {"kind": "value", "classes": names, "units": [""] * count}
+        said = [_MARKED] if found.symbols else []
+        return labels, frames if spoken else {"on": "record"}, said
     beats = [s for s in found.symbols if s in CLASS_OF or s in UNSCORED]
     more = []
     if found.symbols:
@@ -124,14 +132,17 @@ def _labels(
     return {"kind": "", "classes": []}, {"on": "frames"}, [_NO_LABELS]
 
 
-def are_values(labels: Iterable[str]) -> bool:
-    """Return whether labels are numbers that are measured, and no numbers of classes."""
+def values_in(labels: Iterable[str]) -> int:
+    """Return how many numbers each label is, where they are measured and no numbers of classes."""
     try:
-        numbers = [float(label) for label in labels]
+        numbers = [tuple(float(word) for word in label.split()) for label in labels]
     except ValueError:
-        return False
-    whole = all(number.is_integer() for number in numbers)
-    return bool(numbers) and (len(numbers) > MOST_NUMBERS or not whole)
+        return 0
+    if not numbers or len({len(several) for several in numbers}) > 1:
+        return 0
+    whole = all(n.is_integer() for several in numbers for n in several if not math.isnan(n))
+    several = len(numbers[0]) > 1
+    return len(numbers[0]) if several or len(numbers) > MOST_NUMBERS or not whole else 0
 
 
 def _plain(kind: str, names: list[str]) -> dict[str, object]:

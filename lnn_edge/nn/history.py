@@ -15,6 +15,7 @@ from lnn_edge.files.read import read_whole
 HISTORY = "history.csv"
 LARGEST_BYTES = 1 << 22
 _ALWAYS = ("epoch", "loss", "learning_rate")
+_KEPT = "kept"
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,20 @@ class Epoch:
         loss: Mean loss of its steps.
         learning_rate: At its end.
         metrics: Of the averaged weights on the recordings held out: `validation_loss` and figures
-            between 0 and 1; empty without such recordings.
+            of the task; empty without such recordings.
+        is_kept: Whether the model has the weights of this epoch, chosen among all of them.
     """
 
     epoch: int
     loss: float
     learning_rate: float
     metrics: Mapping[str, float]
+    is_kept: bool = False
+
+
+def kept_epoch(epochs: Sequence[Epoch]) -> Epoch:
+    """Return the epoch whose weights the model has: the chosen one, or else the last."""
+    return next((e for e in epochs if e.is_kept), epochs[-1])
 
 
 def history_csv(epochs: Sequence[Epoch]) -> str:
@@ -40,10 +48,12 @@ def history_csv(epochs: Sequence[Epoch]) -> str:
     names = list(dict.fromkeys(name for e in epochs for name in e.metrics))
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*_ALWAYS, *names])
+    is_chosen = any(e.is_kept for e in epochs)
+    writer.writerow([*_ALWAYS, *names, *([_KEPT] if is_chosen else [])])
     for e in epochs:
         metrics = (repr(e.metrics[name]) if name in e.metrics else "" for name in names)
-        writer.writerow([e.epoch, repr(e.loss), repr(e.learning_rate), *metrics])
+        kept = [int(e.is_kept)] if is_chosen else []
+        writer.writerow([e.epoch, repr(e.loss), repr(e.learning_rate), *metrics, *kept])
     return out.getvalue()
 
 
@@ -71,4 +81,5 @@ def _epoch(row: dict[str, str]) -> Epoch:
     if strange:
         raise ValueError(f"{strange[0]} is no finite number")
     epoch, loss, rate = (numbers.pop(name) for name in _ALWAYS)
-    return Epoch(int(epoch), loss, rate, numbers)
+    is_kept = bool(numbers.pop(_KEPT, 0))
+    return Epoch(int(epoch), loss, rate, numbers, is_kept)

@@ -10,13 +10,24 @@ from lnn_edge.errors import UsageError
 from lnn_edge.files.write import write_whole
 from lnn_edge.report.facts import Report, collect
 from lnn_edge.report.page import GENERATOR, render
+from lnn_edge.report.predictions import MOST_SHOWN
 from lnn_edge.report.words import verdict
+from lnn_edge.tasks.feed import Wish, load_feed
+from lnn_edge.tasks.labelled import Labelled
 from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.tasks.registry import task_of
 
-__all__ = ["Report", "collect", "collect_embedded", "render", "save", "verdict", "write_report"]
+__all__ = [
+    "Report",
+    "collect",
+    "collect_embedded",
+    "collect_wished",
+    "render",
+    "save",
+    "verdict",
+    "write_report",
+]
 
-MOST_SHOWN = 6  # recordings
 _HEAD_BYTES = 1024  # of a page, which say what made it
 
 
@@ -43,6 +54,19 @@ def collect_embedded(folder: Path) -> Report:
     split = "test" if "test" in dataset.splits else EVERYTHING
     recordings = load_labelled(dataset.name, split=split)
     return collect(folder, recordings[:MOST_SHOWN], dataset.name)
+
+
+def collect_wished(folder: Path, wish: Wish) -> Report:
+    """Gather a project's facts and run its model over the recordings that a user wants.
+
+    Raises:
+        UsageError: The folder is no export, one of its files is damaged, or the model has no task.
+        DataError: The recordings cannot be read, or do not fit the model.
+    """
+    graph = open_project(folder).graph
+    feed = load_feed(graph.metadata, wish, graph.name, graph)
+    recordings = [r for r in feed.recordings if isinstance(r, Labelled)]
+    return collect(folder, recordings, feed.dataset, given=Path(feed.dataset).name)
 
 
 def save(report: Report, path: Path, *, force: bool = False) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lnn_edge.build.project import Project, open_project
@@ -14,15 +14,16 @@ from lnn_edge.report.held_out import HeldOut, held_out
 from lnn_edge.report.links import LinkFacts, read_links
 from lnn_edge.report.played import Played, play
 from lnn_edge.report.predictions import (
+    MOST_SHOWN,
     Prediction,
     RecordFindings,
     evaluation_of,
     findings_of,
     predict,
 )
+from lnn_edge.tasks.judge import Figures
 from lnn_edge.tasks.labelled import Labelled
 from lnn_edge.tasks.learned import Overlap, is_invented, learned_by_graph, overlap
-from lnn_edge.tasks.metrics.single_label import Evaluation
 from lnn_edge.tasks.registry import task_of
 from lnn_edge.tasks.task import Words
 
@@ -34,21 +35,22 @@ class Report:
     Attributes:
         project: The exported project.
         model_sha256: Hash of its graph.
-        predictions: Of the recordings shown; empty where their labels are not the model's.
+        predictions: Of the recordings judged; empty where their labels are not the model's.
         evaluation: Figures over them, None without predictions or where they would mean nothing.
-        trained_on: Which of the recordings shown the model learned from; None without recordings.
-        findings: Of the recordings shown, where the model scores findings.
+        trained_on: Which of the recordings the model learned from; None without recordings.
+        findings: Of the recordings, where the model scores findings.
         played: Reference sequences of a model that is shown no recordings.
         held_out: What is known of the model beyond all these.
         links: Verifications of this graph and this build, by name of their link.
         outdated: Links verified with another graph or another build.
         build: None if the project is not built.
+        given: Where the recordings are from, if a user named them; "" if the task did.
     """
 
     project: Project
     model_sha256: str
     predictions: tuple[Prediction, ...]
-    evaluation: Evaluation | None
+    evaluation: Figures | None
     trained_on: Overlap | None
     findings: tuple[RecordFindings, ...]
     played: tuple[Played, ...]
@@ -56,12 +58,19 @@ class Report:
     links: tuple[LinkFacts, ...]
     outdated: tuple[str, ...]
     build: BuildFacts | None
+    given: str = ""
+
+    @property
+    def shown(self) -> tuple[Prediction, ...]:
+        """Those that are drawn."""
+        return self.predictions[:MOST_SHOWN]
 
     @property
     def words(self) -> Words:
         """How the model's task speaks; plainly where nothing of a task is shown."""
         task = task_of(self.project.graph.metadata) if self.predictions else None
-        return Words() if task is None else task.words
+        words = Words() if task is None else task.words
+        return replace(words, choice="", source=f"From {self.given}.") if self.given else words
 
     @property
     def is_failed(self) -> bool:
@@ -85,13 +94,16 @@ class Report:
         return next((link for link in self.links if link.functions), None)
 
 
-def collect(folder: Path, recordings: Sequence[Labelled], dataset: str | None = None) -> Report:
+def collect(
+    folder: Path, recordings: Sequence[Labelled], dataset: str | None = None, given: str = ""
+) -> Report:
     """Gather a project's facts and run its model over recordings.
 
     Args:
         folder: What `lnn-edge export` wrote, at best built and verified.
         recordings: In the model's contract.
         dataset: Where they are from, as of verify.verify_project.
+        given: See Report.
 
     Raises:
         UsageError: The folder is no export, or one of its files is damaged.
@@ -122,4 +134,5 @@ def collect(folder: Path, recordings: Sequence[Labelled], dataset: str | None = 
         tuple(link for link in links if is_current(link)),
         tuple(link.link for link in links if not is_current(link)),
         built,
+        given,
     )

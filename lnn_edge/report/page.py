@@ -22,6 +22,7 @@ from lnn_edge.report.sections import (
     recordings,
     summary,
     training,
+    values,
     verification,
     worth,
 )
@@ -31,6 +32,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Report], dict[str, Any] | None]], ...]
     ("verification", "Verification", verification.context),
     ("outputs", "Outputs", outputs.context),
     ("accuracy", "Accuracy", accuracy.context),
+    ("values", "Errors of values", values.context),
     ("recordings", "Recordings", recordings.context),
     ("neurons", "Liquid neurons", neurons.context),
     ("training", "Training", training.context),

@@ -7,17 +7,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from lnn_edge.build.decide import decide
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence, run_decisions
 from lnn_edge.report.liquid import Values, layers_of
 from lnn_edge.report.wiring import wiring_of
-from lnn_edge.tasks.judge import judge
-from lnn_edge.tasks.labelled import Labelled
-from lnn_edge.tasks.metrics.single_label import Evaluation
+from lnn_edge.tasks.judge import Figures, judge
+from lnn_edge.tasks.judged_output import judged_output
+from lnn_edge.tasks.labelled import Labelled, is_told
 from lnn_edge.tasks.recordings import chosen_lead
 from lnn_edge.tasks.registry import task_of
 
 RESAMPLES = 1000
+MOST_SHOWN = 6  # recordings in strips and with their neurons; all of them count
+NOTHING = "-"  # of several findings, none
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +31,10 @@ class Prediction:
         recording: The recording.
         stamps: (D,) of its decisions.
         labels: By which they are judged, see DecisionSequence.
-        scores: (D, C) log odds of the classes.
+        scores: (D, C) log odds of the classes; of values (D, V) in their units.
         is_multi_label: Whether each class is decided by itself.
-        values: Integers of the neurons and of what moves them, (D, *shape) by name.
+        values: Integers of the neurons and of what moves them, (D, *shape) by name; none where
+            the recording is not shown.
     """
 
     recording: Labelled
@@ -39,6 +43,41 @@ class Prediction:
     scores: np.ndarray
     is_multi_label: bool = False
     values: Values = field(default_factory=dict)
+
+    @property
+    def is_value(self) -> bool:
+        """Whether these are values, of which none is right or wrong."""
+        return self.recording.task.is_value
+
+    @property
+    def said(self) -> list[str]:
+        """What is decided, D times, in words."""
+        if self.is_value:
+            return [_numbers(row) for row in self.scores.tolist()]
+        classes = self.recording.classes
+        if not self.is_multi_label:
+            return [classes[i] for i in self.decided.tolist()]
+        rows = ([c for c, s in zip(classes, row, strict=False) if s > 0] for row in self.scores)
+        return ["+".join(row) or NOTHING for row in rows]
+
+    @property
+    def true(self) -> list[str]:
+        """What is true of each decision, in words; "" where it has no label, or several."""
+        if self.is_multi_label:
+            return ["" for _ in self.stamps]
+        if self.is_value:
+            return [
+                _numbers(row) if t else ""
+                for row, t in zip(self.labels, self.is_judged, strict=True)
+            ]
+        return [self.recording.classes[i] if i >= 0 else "" for i in self.labels.tolist()]
+
+    @property
+    def levels(self) -> np.ndarray:
+        """How strong each output is, (D, C): probabilities, or values over their largest."""
+        if not self.is_value:
+            return self.probabilities
+        return np.asarray(self.scores / np.abs(self.scores).max(0, initial=1e-30))
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -58,13 +97,14 @@ class Prediction:
         """Whether a decision has a label, (D,); none of several labels has."""
         if self.is_multi_label:
             return np.zeros(len(self.stamps), bool)
-        return np.asarray(self.labels >= 0)
+        told = is_told(self.labels)
+        return np.asarray(told.any(1) if self.is_value else told)
 
     @property
     def is_wrong(self) -> np.ndarray:
         """Whether a decision is another class than its label, (D,)."""
-        if self.is_multi_label:
-            return self.is_judged
+        if self.is_multi_label or self.is_value:
+            return np.zeros(len(self.stamps), bool)
         return np.asarray(self.is_judged & (self.decided != self.labels))
 
     @property
@@ -95,12 +135,17 @@ class RecordFindings:
 
 
 def predict(graph: QGraph, recordings: Sequence[Labelled]) -> tuple[Prediction, ...]:
-    """Return what a model says of recordings; nothing where their labels are not the model's."""
-    part = graph.scores
+    """Return what a model says of recordings; nothing where their labels are not the model's.
+
+    Of the first MOST_SHOWN with the neurons.
+    """
+    part = judged_output(graph).output
     if part is None or not _fits(graph, recordings):
         return ()
     task, name = task_of(graph.metadata), graph.output.name
-    sequences = run_decisions(graph, recordings, tuple({name: 0, **dict.fromkeys(seen_in(graph))}))
+    wanted = tuple({name: 0, **dict.fromkeys(seen_in(graph))})
+    sequences = run_decisions(graph, recordings[:MOST_SHOWN], wanted)
+    rest = decide(graph, recordings[MOST_SHOWN:]).sequences
     return tuple(
         Prediction(
             recording,
@@ -108,10 +153,14 @@ def predict(graph: QGraph, recordings: Sequence[Labelled]) -> tuple[Prediction, 
             s.labels,
             part.dequantize(part.part(s.values[name])),
             task is not None and task.is_multi_label,
-            s.values,
+            s.values if number < MOST_SHOWN else {},
         )
-        for recording, s in zip(recordings, sequences, strict=True)
+        for number, (recording, s) in enumerate(zip(recordings, [*sequences, *rest], strict=True))
     )
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)
 
 
 def seen_in(graph: QGraph) -> tuple[str, ...]:
@@ -127,8 +176,8 @@ def seen_in(graph: QGraph) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*names, *(t.name for t in stage.inputs)]))
 
 
-def evaluation_of(graph: QGraph, predictions: Sequence[Prediction]) -> Evaluation | None:
-    """Return the figures over all decisions of one class each; None for several findings."""
+def evaluation_of(graph: QGraph, predictions: Sequence[Prediction]) -> Figures | None:
+    """Return the figures over all decisions of one class or of values; None for findings."""
     if not predictions or predictions[0].is_multi_label:
         return None
     sequences = [
@@ -136,9 +185,7 @@ def evaluation_of(graph: QGraph, predictions: Sequence[Prediction]) -> Evaluatio
         for p in predictions
     ]
     scores = [p.scores for p in predictions]
-    judged = judge(sequences, scores, graph.classes, task_of(graph.metadata), RESAMPLES)
-    assert isinstance(judged, Evaluation)  # not of several labels
-    return judged
+    return judge(sequences, scores, graph.classes, task_of(graph.metadata), RESAMPLES)
 
 
 def findings_of(predictions: Sequence[Prediction]) -> tuple[RecordFindings, ...]:
@@ -156,7 +203,7 @@ def findings_of(predictions: Sequence[Prediction]) -> tuple[RecordFindings, ...]
 
 def _fits(graph: QGraph, recordings: Sequence[Labelled]) -> bool:
     """Return whether the recordings have the model's lead, and as labels what it tells apart."""
-    classes, lead = graph.classes, chosen_lead(graph.metadata)
+    classes, lead = judged_output(graph).classes, chosen_lead(graph.metadata)
     if lead is not None and any(r.leads[0] != lead for r in recordings):
         return False
     if not classes or not recordings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -24,6 +24,7 @@ _FEW_LEADS = 3
 _TALL, _FLAT = 30.0, 20.0  # pixels per mV
 _PLAIN = 84.0
 _CLASS_ROW = 10.0
+_PAIR = ("value wanted", "value")  # CSS classes of what should be, and of what is
 _NEURON_ROWS = 96.0  # pixels of a layer of many neurons
 
 
@@ -31,17 +32,22 @@ def timeline_of(prediction: Prediction, layers: Sequence[Layer]) -> Timeline:
     """Return the timeline of a recording."""
     recording = prediction.recording
     record = recording.record
-    on_events = recording.task.decide == "events"
+    on_events, is_value = recording.task.decide == "events", prediction.is_value
     spans = _spans(prediction.times_s, record.duration_s, centered=on_events)
-    decided = _at_events(prediction) if on_events else _held(prediction, spans)
-    true = _true_events(recording) if on_events else _true_spans(recording)
+    decided: Iterable[Word] = _at_events(prediction) if on_events else _held(prediction, spans)
+    true: Iterable[Word] = _true_events(recording) if on_events else _true_spans(recording)
+    if is_value:
+        true = decided = ()
     return Timeline(
         record.name,
         record.rate_hz,
         "s",
         record.duration_s,
         _strip(record.rate_hz, record.duration_s),
-        tuple(_lanes(record.channels, record.values())),
+        (
+            *_lanes(record.channels, record.values()),
+            *(_judged_lanes(prediction) if is_value else ()),
+        ),
         tuple(true),
         tuple(decided),
         spans,
@@ -120,9 +126,9 @@ def _value_lanes(predicted: Predicted, frames: np.ndarray) -> Iterator[Lane]:
 
 
 def _held_curve(stamps: np.ndarray, frames: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return at each frame the value of the last decision, 0 before the first."""
+    """Return at each frame the value of the last decision, NaN before the first."""
     held = np.searchsorted(stamps, frames, side="right")
-    return np.append(0.0, values)[held]
+    return np.append(np.nan, values)[held]
 
 
 def _strip(rate: float, length: float) -> float:
@@ -140,8 +146,22 @@ def _output_lanes(played: Played, graph: QGraph) -> Iterator[Lane]:
             for column in columns
             for values in (played.wanted, played.outputs)
         ]
-        kinds = ("value wanted", "value") * len(columns)
+        kinds = _PAIR * len(columns)
         yield Lane(f"output {output.name}", np.array(curves), False, _PLAIN, kinds)
+
+
+def _judged_lanes(prediction: Prediction) -> Iterator[Lane]:
+    """Yield a lane for each value: what is true, and what the model says until it decides again."""
+    recording = prediction.recording
+    task, frames = recording.task, np.arange(len(recording.frames))
+    for at, (name, unit) in enumerate(task.named_units):
+        if task.decide == "events":
+            true = _held_curve(recording.events, frames, recording.labels[:, at])
+        else:
+            true = np.broadcast_to(recording.labels[..., at], frames.shape)
+        said = _held_curve(prediction.stamps, frames, prediction.scores[:, at])
+        title = f"{name} ({unit})" if unit else name
+        yield Lane(title, np.stack([true, said]), False, _PLAIN, _PAIR)
 
 
 def _lanes(channels: Sequence[Channel], values: np.ndarray) -> Iterator[Lane]:
@@ -252,8 +272,9 @@ def _stretches(values: np.ndarray) -> Iterator[tuple[int, int]]:
 
 
 def _rows(prediction: Prediction, layers: Sequence[Layer]) -> Iterator[Rows]:
-    classes = prediction.recording.classes[: prediction.scores.shape[1]]
-    yield Rows("scores", classes, prediction.probabilities.T, _CLASS_ROW)
+    if not prediction.is_value:
+        classes = prediction.recording.classes[: prediction.scores.shape[1]]
+        yield Rows("scores", classes, prediction.probabilities.T, _CLASS_ROW)
     yield from _neurons(prediction.values, layers)
 
 

@@ -1,4 +1,4 @@
-"""Which figures fit a task: a class or a value per decision or record, or several findings."""
+"""Which figures fit a task: a class or values per decision or record, or several findings."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 from lnn_edge.graph.sim.predict import DecisionSequence
 from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation, evaluate_findings
 from lnn_edge.tasks.metrics.single_label import Evaluation, evaluate_scores
-from lnn_edge.tasks.metrics.value import ValueEvaluation, evaluate_values
+from lnn_edge.tasks.metrics.value import ValuesEvaluation, evaluate_values
 from lnn_edge.tasks.task import Task
 
-Figures = Evaluation | FindingsEvaluation | ValueEvaluation
+Figures = Evaluation | FindingsEvaluation | ValuesEvaluation
 
 
 def judge(
@@ -27,7 +27,7 @@ def judge(
 
     Args:
         sequences: Decisions with labels.
-        scores: (D, classes) of each; values in their unit.
+        scores: (D, classes) of each; values in their units.
         classes: Names.
         task: Of the model; None takes each decision as one of a class.
         resamples: Bootstrap samples of patients for the intervals.
@@ -41,7 +41,7 @@ def judge(
     if task is not None and task.decide == "record":
         sequences, scores = _of_records(sequences, scores)
     if task is not None and task.is_value:
-        return evaluate_values(sequences, scores, task.classes[0], task.unit, resamples)
+        return evaluate_values(sequences, scores, task.classes, task.units, resamples)
     return evaluate_scores(sequences, scores, classes, resamples, rare)
 
 

@@ -1,4 +1,4 @@
-"""Which part of a model's outputs is compared with labels: scores of classes, or a value."""
+"""Which part of a model's outputs is compared with labels: scores of classes, or values."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class JudgedOutput:
     """What of a model's output vector is compared with labels.
 
     Attributes:
-        classes: Of the scores; of a value its name; none where nothing can be judged.
+        classes: Of the scores; of values their names; none where nothing can be judged.
         output: Where they lie; None where nothing can be judged.
-        is_value: Whether it is a value, which is judged in its unit.
+        is_value: Whether these are values, which are judged in their units.
     """
 
     classes: tuple[str, ...]
@@ -26,7 +26,7 @@ class JudgedOutput:
     is_value: bool = False
 
     def part(self, outputs: np.ndarray) -> np.ndarray:
-        """Return integer scores (D, classes), or values (D, 1) in their unit."""
+        """Return integer scores (D, classes), or values (D, classes) in their units."""
         assert self.output is not None  # since it has classes
         steps = self.output.part(outputs)
         return self.output.dequantize(steps) if self.is_value else steps
@@ -35,6 +35,7 @@ class JudgedOutput:
 def judged_output(graph: QGraph) -> JudgedOutput:
     """Return what of a model's outputs is compared with labels."""
     task = task_of(graph.metadata)
-    if task is not None and task.is_value and not graph.classes and graph.output.size == 1:
+    count = len(task.classes) if task is not None and task.is_value else 0
+    if task is not None and not graph.classes and graph.output.size == count:
         return JudgedOutput(task.classes, graph.outputs[0], is_value=True)
     return JudgedOutput(graph.classes, graph.scores)

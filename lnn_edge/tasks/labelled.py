@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -127,7 +126,8 @@ class Labelled:
         """Labels as they are told, int8 indices into the classes, or NOT_SCORED.
 
         (B,) of events; (N,) of samples; () of a record; or (classes,) of several labels: 1
-        present, 0 absent, -1 unknown. Values are float64, NaN where none is told.
+        present, 0 absent, -1 unknown. Values are float64, with an axis more for their names, NaN
+        where none is told.
         """
         kind = self.task.labels
         if kind == "event":
@@ -151,20 +151,19 @@ class Labelled:
         Of events, a stamp belongs to the nearest one within the task's tolerance, and to each
         event its nearest stamp. Of samples, a mark of a class stands for the stretch before it and
         is judged by the last decision in it; without such marks every decision is judged as it is
-        learned. Of values, the one that holds at the stamp. What stands for nothing is NOT_SCORED,
-        or NaN.
+        learned. Of values, those that hold at the stamp, (D, values). What stands for nothing is
+        NOT_SCORED, or NaN.
         """
         if self.task.labels == "event":
-            labels = np.full(len(stamps), NOT_SCORED, np.int64)
-            tolerance = round(self.task.tolerance_s * self.record.rate_hz)
-            stamp, event = match_events(self.events, stamps, tolerance)
-            labels[stamp] = self.labels[event]
-            return labels
+            return self._of_nearest(stamps, np.full(len(stamps), NOT_SCORED, np.int64))
         if self.task.labels == "sample":
             return self._of_stretches(stamps) if self._stretches else self.targets_at(stamps)
-        if self.task.is_value:
-            return self.labels[stamps] if self.labels.ndim else np.full(len(stamps), self.labels)
-        return np.tile(self.labels.astype(np.int64), (len(stamps), *(1,) * self.labels.ndim))
+        if self.task.is_value and self.task.decide == "events":
+            return self._of_nearest(stamps, np.full((len(stamps), len(self.classes)), np.nan))
+        if self.task.is_value and self.task.decide == "frames":
+            return np.asarray(self.labels[stamps])
+        whole = self.labels if self.task.is_value else self.labels.astype(np.int64)
+        return np.tile(whole, (len(stamps), *(1,) * whole.ndim))
 
     def targets_at(self, stamps: np.ndarray) -> np.ndarray:
         """Return the labels to learn: of samples, only what has held for a while."""
@@ -178,10 +177,11 @@ class Labelled:
     def count(self) -> dict[str, int]:
         """Count what is judged, per class; of events, Q are those of none.
 
-        Of values, the samples that have one.
+        Of values, the samples or events that have each.
         """
         if self.task.is_value:
-            return {self.classes[0]: int(np.isfinite(self.labels).sum())}
+            told = np.isfinite(self.labels).reshape(-1, len(self.classes)).sum(0)
+            return dict(zip(self.classes, told.tolist(), strict=True))
         if self.task.is_multi_label:
             found = np.flatnonzero(self.labels == 1)
         elif self._stretches:
@@ -196,25 +196,18 @@ class Labelled:
     def left_out(self) -> dict[str, int]:
         """Count marks and labels of no class, or that are no number, by their names."""
         task, record = self.task, self.record
-        names: list[str]
-        if task.labels == "event":
-            names = [m.symbol for m in record.marks if m.symbol not in task.unscored]
-        elif task.labels == "sample":
-            names = [i.label for i in record.intervals]
-        else:
-            names = list(record.labels)
-        if task.is_value:
-            told = (
-                record.labels
-                if task.decide == "record"
-                else (*(m.symbol for m in record.marks), *(i.label for i in record.intervals))
-            )
-            return dict(Counter(n for n in told if not math.isfinite(task.value_of(n))))
-        return dict(Counter(name for name in names if task.class_of(name) is None))
+        names: list[str] = []
+        if task.decide == "record":
+            names += record.labels
+        if task.decide == "events" or (task.decide == "frames" and task.is_value):
+            names += [m.symbol for m in record.marks if m.symbol not in task.unscored]
+        if task.decide == "frames":
+            names += [i.label for i in record.intervals]
+        return dict(Counter(name for name in names if not task.tells(name)))
 
     @cached_property
     def _marks(self) -> list[Mark]:
-        if self.task.labels != "event":
+        if self.task.decide != "events":
             return []
         return [m for m in self.record.marks if self.task.is_event(m.symbol)]
 
@@ -235,27 +228,41 @@ class Labelled:
         return labels
 
     def _of_values(self) -> np.ndarray:
-        """Return what intervals say, and marks of the stretch before them; of a record its label.
+        """Return what events or the record say; of frames see _of_frames."""
+        record, task = self.record, self.task
+        if task.decide == "events":
+            told = [task.values_of(m.symbol) for m in self._marks]
+            return np.array(told, np.float64).reshape(-1, len(self.classes))
+        if task.decide == "record":
+            label = next(filter(task.tells, record.labels), "")
+            return np.array(task.values_of(label))
+        return self._of_frames()
+
+    def _of_frames(self) -> np.ndarray:
+        """Return the values that intervals say, and marks of the stretch before them.
 
         A mark stands for the samples since the one before it, no more than the task's stretch.
         """
         record, task = self.record, self.task
-        if task.decide == "record":
-            told = (v for label in record.labels if math.isfinite(v := task.value_of(label)))
-            return np.array(next(told, math.nan))
-        values = np.full(len(self.frames), math.nan)
+        values = np.full((len(self.frames), len(self.classes)), np.nan)
         longest = round(task.stretch_s * record.rate_hz) or len(values)
         after = 0
         for mark in record.marks:
-            value = task.value_of(mark.symbol)
-            if math.isfinite(value):
-                values[max(after, mark.sample + 1 - longest) : mark.sample + 1] = value
+            if task.tells(mark.symbol):
+                stretch = slice(max(after, mark.sample + 1 - longest), mark.sample + 1)
+                values[stretch] = task.values_of(mark.symbol)
                 after = mark.sample + 1
         for interval in record.intervals:
-            value = task.value_of(interval.label)
-            if math.isfinite(value):
-                values[interval.first : interval.last + 1] = value
+            if task.tells(interval.label):
+                values[interval.first : interval.last + 1] = task.values_of(interval.label)
         return values
+
+    def _of_nearest(self, stamps: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return `labels` with those of the event that each stamp stands for."""
+        tolerance = round(self.task.tolerance_s * self.record.rate_hz)
+        stamp, event = match_events(self.events, stamps, tolerance)
+        labels[stamp] = self.labels[event]
+        return labels
 
     def _of_stretches(self, stamps: np.ndarray) -> np.ndarray:
         labels = np.full(len(stamps), NOT_SCORED, np.int64)

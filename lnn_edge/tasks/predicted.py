@@ -28,21 +28,21 @@ class Answer:
         outputs: The parts of its output vector.
         classes: Names of the scores, () where no part is scores.
         is_multi_label: Whether each class is decided by itself.
-        value: Name of the value; "" where the task has classes.
+        values: Names of the values; () where the task has classes.
     """
 
     outputs: tuple[Output, ...]
     classes: tuple[str, ...]
     is_multi_label: bool
-    value: str = ""
+    values: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, graph: QGraph) -> Answer:
         """Return that of a model."""
         task = task_of(graph.metadata)
         is_multi_label = task is not None and task.is_multi_label
-        value = task.classes[0] if task is not None and task.is_value else ""
-        return cls(graph.outputs, graph.classes, is_multi_label, value)
+        values = task.classes if task is not None and task.is_value else ()
+        return cls(graph.outputs, graph.classes, is_multi_label, values)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -52,8 +52,10 @@ class Answer:
     def _names(self, output: Output) -> tuple[str, ...]:
         if output.kind == "scores" and self.classes:
             return self.classes
+        if output.size == len(self.values):
+            return self.values
         if output.size == 1:
-            return (self.value or output.name,)
+            return (output.name,)
         return tuple(f"{output.name}_{i}" for i in range(output.size))
 
     def real(self, steps: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from lnn_edge.errors import DataError
 Decide = Literal["events", "frames", "record"]
 LabelKind = Literal["event", "sample", "record", "multi-label", "value"]
 KINDS: dict[Decide, tuple[LabelKind, ...]] = {
-    "events": ("event",),
+    "events": ("event", "value"),
     "frames": ("sample", "value"),
     "record": ("record", "multi-label", "value"),
 }
@@ -81,10 +81,10 @@ class Task:
         decide: On what it decides: an event, frames at equal distances, or frames whose mean
             score stands for the record.
         labels: Kind of the labels; see KINDS.
-        classes: What it tells apart; of a value its name alone.
+        classes: What it tells apart; of values their names.
         map: Mark or label of a recording -> class; one that is a class itself needs no entry.
         unscored: Marks that are events too, and of no class.
-        unit: Of a value; "" for a number without one.
+        units: Of values, in the order of their names, "" for a number without one; () is none.
         rare: Classes too rare for a stable figure: the main figure leaves them out.
         tolerance_s: Largest distance between an event and a decision that stands for it.
         settling_s: How long the label must have held before a decision learns from it.
@@ -110,7 +110,7 @@ class Task:
     map: Mapping[str, str] = field(default_factory=dict)
     unscored: tuple[str, ...] = ()
     rare: tuple[str, ...] = ()
-    unit: str = ""
+    units: tuple[str, ...] = ()
     tolerance_s: float = 0.15
     settling_s: float = 0.0
     stretch_s: float = 0.0
@@ -123,18 +123,21 @@ class Task:
 
     def __post_init__(self) -> None:
         """Check what all users of a task rely on."""
-        if self.is_value and (len(self.classes) != 1 or self.map or self.unscored):
-            raise DataError(
-                f"task {self.name} has labels of kind value and the classes "
-                f"{', '.join(self.classes) or 'none'}; there must be one, the name of the value, "
-                "and no map"
-            )
-        if self.unit and not self.is_value:
-            raise DataError(f"task {self.name} has classes, which have no unit; leave it out")
-        if not self.is_value and len(set(self.classes)) != max(len(self.classes), 2):
+        least = 1 if self.is_value else 2
+        if len(set(self.classes)) != max(len(self.classes), least):
             raise DataError(
                 f"task {self.name} has the classes {', '.join(self.classes) or 'none'}; it must "
-                "have at least two and their names must differ"
+                f"have at least {'one' if self.is_value else 'two'} and their names must differ"
+            )
+        if self.is_value and (self.map or self.rare):
+            raise DataError(
+                f"task {self.name} has labels of kind value, which are numbers of no class; leave "
+                "map and rare out"
+            )
+        if self.units and (not self.is_value or len(self.units) != len(self.classes)):
+            raise DataError(
+                f"task {self.name} has {len(self.units)} units; give one for each of its values, "
+                "or none: classes have no unit"
             )
         if self.labels not in KINDS[self.decide]:
             raise DataError(
@@ -155,8 +158,13 @@ class Task:
 
     @property
     def is_value(self) -> bool:
-        """Whether models estimate a number, and decide for no class."""
+        """Whether models estimate numbers, and decide for no class."""
         return self.labels == "value"
+
+    @property
+    def named_units(self) -> tuple[tuple[str, str], ...]:
+        """Name and unit of each value, "" where it has none."""
+        return tuple(zip(self.classes, self.units or ("",) * len(self.classes), strict=True))
 
     @property
     def leads(self) -> tuple[str, ...]:
@@ -168,16 +176,23 @@ class Task:
         name = self.map.get(label, label)
         return self.classes.index(name) if name in self.classes else None
 
-    def value_of(self, label: str) -> float:
-        """Return the number that a label says; NaN where it says none."""
+    def values_of(self, label: str) -> tuple[float, ...]:
+        """Return the numbers that a label says, "120 80" two of them; NaN where it says none."""
         try:
-            return float(label)
+            found = tuple(float(word) for word in label.split())
         except ValueError:
-            return math.nan
+            found = ()
+        return found if len(found) == len(self.classes) else (math.nan,) * len(self.classes)
+
+    def tells(self, label: str) -> bool:
+        """Return whether a mark or label says a class, or any value."""
+        if self.is_value:
+            return any(map(math.isfinite, self.values_of(label)))
+        return self.class_of(label) is not None
 
     def is_event(self, mark: str) -> bool:
-        """Return whether a mark is an event on which models decide, of a class or of none."""
-        return mark in self.unscored or self.class_of(mark) is not None
+        """Return whether a mark is an event on which models decide, with a label or without."""
+        return mark in self.unscored or self.tells(mark)
 
     def with_channels(self, names: Mapping[str, str]) -> Task:
         """Return the task with other names for channels.

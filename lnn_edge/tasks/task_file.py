@@ -47,7 +47,7 @@ class _Labels:
     map: dict[str, str] = field(default_factory=dict)
     unscored: tuple[str, ...] = ()
     rare: tuple[str, ...] = ()
-    unit: str = ""
+    units: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def task_of_document(values: object, where: str, name: str = "") -> Task:
         labels.map,
         labels.unscored,
         labels.rare,
-        labels.unit,
+        labels.units,
         decide.tolerance_s,
         decide.settling_s,
         decide.stretch_s,
@@ -154,7 +154,7 @@ def document_of(task: Task) -> dict[str, Any]:
             "map": dict(task.map),
             "unscored": list(task.unscored),
             "rare": list(task.rare),
-            **({"unit": task.unit} if task.is_value else {}),
+            **({"units": list(task.units)} if task.is_value else {}),
         },
         "words": _told(task.words),
     }

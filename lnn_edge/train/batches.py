@@ -30,7 +30,7 @@ class Examples:
     Attributes:
         names: Of all recordings, those that are too short among them.
         patients: Who was recorded, each once.
-        labels: (D, ...) int64 of all decisions, or (D,) float64 of values.
+        labels: (D, ...) int64 of all decisions, or (D, values) float64.
         starts: First decision of each recording.
         counts: Decisions of each.
         values: Integers of the network's inputs by name, (D, *shape) each, mapped from disk.

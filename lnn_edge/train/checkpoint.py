@@ -44,6 +44,8 @@ class ModelCard:
         training_patients: Who was recorded in those trained on; empty in cards of before.
         task: What it was trained for, whole; empty in cards of before.
         data: Own recordings: where, how they were read and what was done to them.
+        result: How training ended: `epoch` whose weights these are, `epochs` done, `chosen_by` a
+            figure or "last", its `loss`, and `held_out` figures; empty in cards of before.
     """
 
     lnn_edge: str
@@ -56,6 +58,7 @@ class ModelCard:
     training_patients: tuple[str, ...] = ()
     task: dict[str, object] = field(default_factory=dict)
     data: dict[str, object] = field(default_factory=dict)
+    result: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import REMEDY, write_whole
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
-from lnn_edge.nn.history import HISTORY, Epoch, history_csv
+from lnn_edge.nn.history import HISTORY, Epoch, history_csv, kept_epoch
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.nn.model_card import CARD, WEIGHTS
 from lnn_edge.nn.threads import fastest_threads, one_thread, scans_on
@@ -30,6 +30,7 @@ from lnn_edge.tasks.registry import make_network
 from lnn_edge.tasks.task import Task
 from lnn_edge.tasks.task_file import document_of
 from lnn_edge.train.batches import Examples, make_examples
+from lnn_edge.train.best_epoch import check_choice, figure_of, is_better, waited
 from lnn_edge.train.checkpoint import (
     ModelCard,
     Trained,
@@ -44,8 +45,6 @@ from lnn_edge.train.value_scale import ValueScale
 GRADIENT_LIMIT = 1.0
 WARM_UP = 0.15  # part of the cycle in which the learning rate rises
 CHECKPOINT = "checkpoint.pt"
-FIGURES = ("accuracy", "main_f1", "macro_f1", "macro_auroc", "mae", "rmse", "r2")
-"""Of a history: those of them that the task is judged by."""
 _OF_ANOTHER = (
     "belongs to another training (recipe, seed, records or version differ); delete it or choose "
     "another folder"
@@ -62,12 +61,14 @@ class EpochReport:
         epochs: Epochs to do.
         loss: Mean loss of the epoch.
         validation: On the recordings held out, if there are any.
+        entry: What history.csv has of it.
     """
 
     epoch: int
     epochs: int
     loss: float
     validation: Figures | None
+    entry: Epoch
 
 
 def train(
@@ -79,6 +80,7 @@ def train(
     seed: int,
     device: str = "cpu",
     on_epoch: Callable[[EpochReport], None] = lambda _report: None,
+    on_resume: Callable[[int], None] = lambda _done: None,
     force: bool = False,
     task: Task | None = None,
     data: Mapping[str, object] = MappingProxyType({}),
@@ -87,7 +89,8 @@ def train(
 
     An interrupted run in the same folder, of the same recipe, seed and recordings, goes on after
     its last whole epoch and ends as if it had not been interrupted. history.csv has a line for each
-    epoch, written as the epoch ends.
+    epoch, written as the epoch ends. The weights are those of the last epoch, or of the best on
+    `validation` where the recipe says by which figure; see Training.best_by.
 
     Args:
         recipe: What to train and how.
@@ -97,6 +100,7 @@ def train(
         seed: Of weights, batches, augmentation and dropout.
         device: torch device.
         on_epoch: Called after each epoch.
+        on_resume: Called with the epochs done where an interrupted training goes on.
         force: Whether to replace a finished model, and to give up another, interrupted training.
         task: What to train for; None is the recipe's.
         data: Of the card: where own recordings are from.
@@ -104,12 +108,14 @@ def train(
     Raises:
         DataError: No recordings, each is shorter than one sequence, or nothing is labelled.
         UsageError: The recipe's network or the device cannot be made, the loss is not finite, the
-            folder holds a finished model, or another training writes to it.
+            folder holds a finished model, another training writes to it, or no recordings are held
+            out and the recipe chooses an epoch by them.
     """
     _check_device(device)
     most = torch.get_num_threads()
     with alone_in(folder, patience_s=0), torch.random.fork_rng(), one_thread():
         _check_unfinished(folder, force)  # better now than after an epoch
+        check_choice(recipe.training, validation)
         torch.manual_seed(seed)
         task = task or task_of_recipe(recipe)
         network = make_network(recipe.network, recipe.model, task).to(device)
@@ -123,9 +129,11 @@ def train(
         told = document_of(task), dict(data)
         card = ModelCard(__version__, seed, "", *names, recipe, classes, examples.patients, *told)
         run = _Run(recipe, network, examples, task, scale)
-        done = run.resume(folder, card, force)
+        if run.resume(folder, card, force):
+            on_resume(len(run.history))
         threads = run.choose_threads(most)
-        for epoch in range(done, recipe.training.epochs):
+        while not run.is_done:
+            epoch = len(run.history)
             torch.manual_seed(seed * 1000 + epoch + 1)
             with scans_on(threads):
                 loss = run.epoch()
@@ -135,12 +143,13 @@ def train(
                     "learning_rate in the recipe"
                 )
             judged, metrics = run.judge(held_out)
-            run.history.append(Epoch(epoch + 1, loss, run.learning_rate, metrics))
+            run.note(Epoch(epoch + 1, loss, run.learning_rate, metrics), judged)
             run.save(folder, card)
-            on_epoch(EpochReport(epoch + 1, recipe.training.epochs, loss, judged))
-        network.load_state_dict(run.said())
+            last = run.history[-1]
+            on_epoch(EpochReport(epoch + 1, recipe.training.epochs, loss, judged, last))
+        network.load_state_dict(run.kept)
         network.cpu().eval()
-        card = save_trained(folder, network, card, force=force)
+        card = save_trained(folder, network, replace(card, result=run.result), force=force)
         (folder / CHECKPOINT).unlink(missing_ok=True)
     return Trained(network, card)
 
@@ -163,6 +172,8 @@ class _Run:
         whole = plan.batch_size * plan.sequence_length
         self.steps = max(1, len(examples.labels) // whole)
         self.average = {k: v.clone() for k, v in network.state_dict().items()}
+        self.best: dict[str, Tensor] = {}
+        self.chosen_by = ""
         self.optimizer = torch.optim.AdamW(
             network.parameters(), plan.learning_rate, weight_decay=plan.weight_decay
         )
@@ -189,6 +200,42 @@ class _Run:
         """Return the averaged weights, of a value so that they say it in its unit."""
         return dict(self.average) if self.scale is None else self.scale.said(self.average)
 
+    @property
+    def kept(self) -> dict[str, Tensor]:
+        """The weights of the model: of the best epoch where one is chosen, or else of the last."""
+        return self.best or self.said()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all epochs are done, or enough without a better one."""
+        plan = self.recipe.training
+        is_tired = bool(plan.patience and self.history) and waited(self.history) >= plan.patience
+        return is_tired or len(self.history) >= plan.epochs
+
+    @property
+    def result(self) -> dict[str, object]:
+        """What the card says of how training ended."""
+        kept = kept_epoch(self.history)
+        return {
+            "epoch": kept.epoch,
+            "epochs": len(self.history),
+            "chosen_by": self.chosen_by or "last",
+            "loss": kept.loss,
+            "held_out": dict(kept.metrics),
+        }
+
+    def note(self, epoch: Epoch, judged: Figures | None) -> None:
+        """Take an epoch down, and its weights where they are the best so far."""
+        best_by = self.recipe.training.best_by
+        if best_by and judged is not None:
+            self.chosen_by = name = figure_of(best_by, judged, epoch.metrics)
+            before = next((e for e in self.history if e.is_kept), None)
+            if before is None or is_better(name, epoch.metrics[name], before.metrics[name]):
+                self.best = {k: v.clone() for k, v in self.said().items()}
+                self.history = [replace(e, is_kept=False) for e in self.history]
+                epoch = replace(epoch, is_kept=True)
+        self.history.append(epoch)
+
     def choose_threads(self, most: int) -> int:
         """Time steps that change nothing; return the number of threads that is fastest."""
         before = {k: v.clone() for k, v in self.network.state_dict().items()}
@@ -208,8 +255,8 @@ class _Run:
         self.network.to(self.device)
         judged = judge(held_out, scores, self.network.classes, self.task)
         metrics = {"validation_loss": self._loss_of(held_out, scores)}
-        known = {name: getattr(judged, name, None) for name in FIGURES}
-        metrics |= {name: value for name, value in known.items() if value is not None}
+        known = judged.history.items()
+        metrics |= {name: value for name, value in known if value is not None}
         return judged, {name: value for name, value in metrics.items() if math.isfinite(value)}
 
     def _loss_of(self, held_out: list[DecisionSequence], scores: list[np.ndarray]) -> float:
@@ -232,6 +279,8 @@ class _Run:
             "history": [asdict(epoch) for epoch in self.history],
             "states": states,
             "average": self.average,
+            "best": self.best,
+            "chosen_by": self.chosen_by,
         }
         buffer = io.BytesIO()
         torch.save(document, buffer)
@@ -261,7 +310,8 @@ class _Run:
         self.network.load_state_dict(network)
         self.optimizer.load_state_dict(optimizer)
         self.schedule.load_state_dict(schedule)
-        self.average = saved["average"]
+        self.average, self.best = saved["average"], saved["best"]
+        self.chosen_by = saved["chosen_by"]
         self.history = [Epoch(**epoch) for epoch in saved["history"]]
         write_whole(folder / HISTORY, history_csv(self.history))  # it may be a line behind
         return len(self.history)

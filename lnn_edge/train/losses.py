@@ -1,4 +1,4 @@
-"""What training minimises: one class per decision, several findings, or errors of a value."""
+"""What training minimises: one class per decision, several findings, or errors of values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make_loss(labels: Tensor, plan: Training, classes: Sequence[str]) -> Loss:
 
     Args:
         labels: Of all examples, to weight what is rare: classes (D,); findings (D, C) in 1, 0
-            and -1 for unknown; or float values (D,) of mean 0 and variance 1, NaN for unknown.
+            and -1 for unknown; or floats (D, values) of mean 0 and variance 1, NaN for unknown.
         plan: Weights and smoothing.
         classes: Names.
 
@@ -54,8 +54,8 @@ def unlearned(labels: Tensor, plan: Training, classes: Sequence[str]) -> tuple[s
 
 
 def _squared_error(values: Tensor, labels: Tensor, burn_in: int) -> Tensor:
-    """Return the mean squared error of values (B, T, 1) whose label is known."""
-    values, labels = values[:, burn_in:, 0], labels[:, burn_in:]
+    """Return the mean squared error of values (B, T, V) whose label is known."""
+    values, labels = values[:, burn_in:], labels[:, burn_in:]
     known = torch.isfinite(labels)
     error = (values - torch.where(known, labels, 0)) * known
     return error.square().sum() / known.sum().clamp(min=1)

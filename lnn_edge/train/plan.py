@@ -14,6 +14,7 @@ from lnn_edge.tasks.own_records import load_own
 from lnn_edge.tasks.own_split import By, counted, divide
 from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.tasks.task import Task
+from lnn_edge.train.best_epoch import MAIN
 from lnn_edge.train.own import Asked, plan_own
 from lnn_edge.train.recipe import Preprocessing, Recipe, compressed, load_recipe, task_of_recipe
 
@@ -46,6 +47,8 @@ def adjusted(
     preprocessing: Preprocessing | None = None,
     *,
     compress: bool = False,
+    best_by: str | None = None,
+    patience: int | None = None,
 ) -> Recipe:
     """Return a recipe with what a user changes in it.
 
@@ -55,13 +58,20 @@ def adjusted(
         epochs: Instead of the recipe's.
         preprocessing: Instead of the recipe's.
         compress: Whether to take the smaller front end.
+        best_by: Instead of the recipe's; see Training.
+        patience: Instead of the recipe's; where nothing says by which figure, by the main one.
 
     Raises:
         UsageError: There is no such recipe, or a value is wrong.
     """
     recipe = load_recipe(name, settings)
     recipe = compressed(recipe) if compress else recipe
-    training = replace(recipe.training, epochs=epochs or recipe.training.epochs)
+    plan = recipe.training
+    patience = plan.patience if patience is None else patience
+    best_by = (plan.best_by or (MAIN if patience else "")) if best_by is None else best_by
+    training = replace(
+        plan, epochs=epochs or plan.epochs, best_by=best_by, patience=patience if best_by else 0
+    )
     return replace(recipe, training=training, preprocessing=preprocessing or recipe.preprocessing)
 
 

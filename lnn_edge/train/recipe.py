@@ -46,6 +46,9 @@ class Training:
         average_decay: Decay of the exponential average of the weights that is kept.
         merge: Classes that count as another one in the loss, by name: { F = "N" }.
         class_weights: Factors on the weights of classes, by name.
+        best_by: Which epoch's weights are kept: "" of the last, else of the best on the recordings
+            held out, by "main", the main figure of the task, or by a figure of history.csv.
+        patience: Epochs without a better one after which training ends; 0 is never.
     """
 
     epochs: int
@@ -60,6 +63,8 @@ class Training:
     average_decay: float
     merge: dict[str, str] = field(default_factory=dict)
     class_weights: dict[str, float] = field(default_factory=dict)
+    best_by: str = ""
+    patience: int = 0
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,11 @@ def recipe_of(values: object, where: str) -> Recipe:
         )
     _check_numbers(plan, f"{where}: training")
     _check_numbers(recipe.augmentation, f"{where}: augmentation")
+    if plan.patience and not plan.best_by:
+        raise UsageError(
+            f"{where}: training: patience waits for a better epoch; say by which figure, "
+            'best_by = "main"'
+        )
     for key, size in recipe.model.items():
         if isinstance(size, int) and abs(size) > LARGEST_SIZE:
             raise UsageError(f"{where}: model: {key} must be at most {LARGEST_SIZE}, not {size}")

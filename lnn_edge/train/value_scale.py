@@ -1,4 +1,4 @@
-"""A value is learned with mean 0 and variance 1; the last layer then says it in its unit."""
+"""Values are learned with mean 0 and variance 1; the last layer then says them in their units."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from lnn_edge.nn.model import AbstractRecallNet, AbstractStreamNet
 _HEAD = ("head.weight", "head.bias")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ValueScale:
-    """value = mean + deviation * what is learned.
+    """value = mean + deviation * what is learned, of V values each by itself.
 
     Attributes:
-        mean: Of the values in the training data.
-        deviation: Their standard deviation, above 0.
+        mean: Of the values in the training data, (V,) float64.
+        deviation: Their standard deviations, (V,) float64, above 0.
     """
 
-    mean: float
-    deviation: float
+    mean: Tensor
+    deviation: Tensor
 
     @classmethod
     def of(cls, labels: Tensor, network: AbstractStreamNet) -> ValueScale:
         """Return the scale of labels.
 
         Args:
-            labels: (D,) float64, NaN where unknown; at least one is known.
+            labels: (D, V) float64, NaN where unknown.
             network: To be trained.
 
         Raises:
-            DataError: All values are the same.
+            DataError: All labels of a value are the same, or none is known.
             UsageError: The last layer of the network is not linear.
         """
         if not isinstance(network, AbstractRecallNet):
@@ -43,17 +43,25 @@ class ValueScale:
                 f"{type(network).__name__} has no linear last layer, which a value needs; take "
                 "har-cfc or har-convlstm-cfc"
             )
-        known = labels[torch.isfinite(labels)]
-        mean, deviation = float(known.mean()), float(known.std(correction=0))
-        if not deviation > 0:
-            raise DataError(f"every label is {mean:g}; there is nothing to learn")
-        return cls(mean, deviation)
+        known = [column[torch.isfinite(column)] for column in labels.T]
+        for name, column in zip(network.classes, known, strict=True):
+            if not len(column):
+                raise DataError(f"nothing has a label of {name}; there is nothing to learn")
+            if not column.min() < column.max():
+                raise DataError(
+                    f"every label of {name} is {float(column[0]):g}; there is nothing to learn"
+                )
+        return cls(
+            torch.stack([column.mean() for column in known]),
+            torch.stack([column.std(correction=0) for column in known]),
+        )
 
     def learned(self, labels: Tensor) -> Tensor:
-        """Return labels as they are learned, float32."""
+        """Return labels (..., V) as they are learned, float32."""
         return ((labels - self.mean) / self.deviation).float()
 
     def said(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the weights of a network that says values in their unit."""
-        weight, bias = (weights[key] * self.deviation for key in _HEAD)
-        return {**weights, _HEAD[0]: weight, _HEAD[1]: bias + self.mean}
+        """Return the weights of a network that says values in their units."""
+        weight, bias = (weights[key] for key in _HEAD)
+        mean, deviation = self.mean.to(bias), self.deviation.to(bias)
+        return {**weights, _HEAD[0]: weight * deviation[:, None], _HEAD[1]: bias * deviation + mean}

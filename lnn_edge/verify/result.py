@@ -17,7 +17,7 @@ from lnn_edge.files.write import write_whole
 from lnn_edge.graph.output import Output
 from lnn_edge.tasks.judge import Figures
 from lnn_edge.tasks.learned import Overlap
-from lnn_edge.tasks.metrics.value import ValueEvaluation
+from lnn_edge.tasks.metrics.value import ValuesEvaluation
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,15 @@ class OutputCheck:
 
 
 def _figures(judged: Figures | None) -> dict[str, object]:
-    """Return what verify.json says of accuracy: of classes, or of a value."""
-    of_classes = None if isinstance(judged, ValueEvaluation) else judged
+    """Return what verify.json says of accuracy: of classes, or of values."""
+    of_classes = None if isinstance(judged, ValuesEvaluation) else judged
     return {
         "accuracy": of_classes and of_classes.accuracy,
         "macro_f1": of_classes and of_classes.macro_f1,
         "classes": of_classes and {n: asdict(f) for n, f in of_classes.classes.items()},
         "main_classes": of_classes and list(of_classes.main_classes),
         "absent_classes": of_classes and list(of_classes.absent_classes),
-        "value": judged.to_json() if isinstance(judged, ValueEvaluation) else None,
+        "value": judged.to_json() if isinstance(judged, ValuesEvaluation) else None,
     }
 
 

@@ -76,7 +76,7 @@ def test_a_training_without_a_terminal_tells_where_it_is(
     monkeypatch.setattr("lnn_edge.cli.train.LINE_S", 0)
     outcome = call(*command, *merged)
     resumed, line = outcome.err.splitlines()
-    assert resumed == "resumed after epoch 1"
+    assert resumed == "resumed at epoch 2 of 2"
     assert line.startswith("epoch 2 of 2: loss ")
     assert "no label taught the class F; its scores mean nothing" in outcome.out
     assert call_json(*command, *merged, "--force")["unlearned"] == ["F"]

@@ -15,7 +15,7 @@ import lnn_edge as le
 from lnn_edge.data import uci_har
 from lnn_edge.data.readers.reader import Hints
 from lnn_edge.tasks.feed import Wish
-from lnn_edge.tasks.metrics.value import ValueEvaluation
+from lnn_edge.tasks.metrics.value import ValuesEvaluation
 from lnn_edge.tasks.own_data import Source
 from tests.cli.command import call, call_json
 from tests.cli.test_own_data import small
@@ -31,6 +31,60 @@ def needs_har() -> Path:
     if not folder.is_dir():
         pytest.skip("needs uci_har in LNN_EDGE_DATA")
     return folder
+
+
+def write_swings(folder: Path) -> Path:
+    """Write 40 s of four people who swing: two axes, how wide and how fast in stretches of 5 s."""
+    folder.mkdir()
+    for person in range(4):
+        rng = np.random.default_rng(person)
+        wide, fast = rng.uniform(0.2, 1, 8), rng.uniform(0.5, 2, 8)
+        at = np.arange(40 * 50) // 250
+        turn = np.cumsum(fast[at]) / 50 * 2 * np.pi
+        rows = [
+            f"{i / 50:.2f},{a:.4f},{b:.4f},{w:.3f},{'' if i < 500 else f'{f:.3f}'},p{person}"
+            for i, (a, b, w, f) in enumerate(
+                zip(
+                    wide[at] * np.sin(turn),
+                    wide[at] * np.cos(turn),
+                    wide[at],
+                    fast[at],
+                    strict=True,
+                )
+            )
+        ]
+        text = "\n".join(("time_s,ax (g),ay (g),wide,fast,who", *rows)) + "\n"
+        (folder / f"p{person}.csv").write_text(text)
+    return folder
+
+
+def test_two_values_of_a_window_go_down_the_whole_road(tmp_path: Path) -> None:
+    data, model = write_swings(tmp_path / "swings"), tmp_path / "m"
+    two = ("--label-column", "wide,fast", "--subject-column", "who")
+    task = tomllib.loads(call("data", "inspect", data, *two, "--toml").out)
+    assert task["labels"] == {"kind": "value", "classes": ["wide", "fast"], "units": ["", ""]}
+    call_json(
+        "train", "har-cfc", "--data", data, *two, *small(), "--set", "training.batch_size=4",
+        "--set", "training.sequence_length=8", "--fold", "0", "--epochs", "2", "-o", model,
+    )  # fmt: skip
+    assert call("quantize", model).code == 0
+    own = ("--data", data, *two, "--records", "p0")
+    judged = call_json("evaluate", model / "model.qgraph", *own)
+    assert list(judged["values"]) == ["wide", "fast"]
+    assert judged["values"]["wide"]["n"] > judged["values"]["fast"]["n"] > 0  # its first 10 s
+    project = tmp_path / "firmware"
+    assert call("export", model / "model.qgraph", "--board", "stm32f746", "-o", project).code == 0
+    proof = call_json("verify", project, "--link", "host", *own)
+    assert proof["mismatches"] == 0
+    assert proof["value"]["nrmse"] == pytest.approx(judged["nrmse"], rel=1e-12)
+    (first, *_) = lines_of("predict", model, data / "p0.csv", "--to", "json")
+    assert {"wide", "fast"} <= set(first)
+    told = call_json("report", project, *own)
+    assert told["value"]["values"]["fast"]["mae"] == judged["values"]["fast"]["mae"]
+    page = (project / "report.html").read_text()
+    assert page.count("<h3>") == 2
+    assert "fast: model over true" in page
+    assert page.count('class="value wanted"') > page.count('<div class="wide strip') > 0
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +114,7 @@ def test_tilt_of_people_is_estimated_bit_by_bit(tilts: Path, tmp_path: Path) -> 
     said = call("data", "inspect", tilts, *COLUMNS).out
     assert "different numbers" in said
     task = tomllib.loads(call("data", "inspect", tilts, *COLUMNS, "--toml").out)
-    assert task["labels"] == {"kind": "value", "classes": ["tilt"], "unit": ""}
+    assert task["labels"] == {"kind": "value", "classes": ["tilt"], "units": [""]}
     model = tmp_path / "m"
     plan = ("batch_size=4", "sequence_length=12", "learning_rate=0.01", "average_decay=0.9")
     settings = tuple(word for p in plan for word in ("--set", f"training.{p}"))
@@ -98,5 +152,5 @@ def test_tilt_of_people_is_estimated_bit_by_bit(tilts: Path, tmp_path: Path) -> 
     assert "tells values" in call("predict", model, recording, "--to", "wfdb", "-o", "x").err
     source = Source(tilts, Hints(label_column="tilt", subject_column="who"))
     figures = le.evaluate(model, Wish(own=source)).figures
-    assert isinstance(figures, ValueEvaluation)
-    assert len(figures.subjects) == len(RUNS)
+    assert isinstance(figures, ValuesEvaluation)
+    assert len(figures.values[0].subjects) == len(RUNS)

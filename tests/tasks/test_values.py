@@ -25,7 +25,7 @@ from lnn_edge.train.recipe import load_recipe
 from lnn_edge.train.value_scale import ValueScale
 
 FRAME = Frame(10.0, (FrameChannel("x"),))
-TASK = Task("rate", "", FRAME, "frames", "value", ("rate",), unit="1/min")
+TASK = Task("rate", "", FRAME, "frames", "value", ("rate",), units=("1/min",))
 NAN = float("nan")
 
 
@@ -39,41 +39,62 @@ def test_an_interval_says_the_value_of_its_samples() -> None:
         intervals=(Interval(0, 3, "61.5"), Interval(4, 5, "pause"), Interval(6, 7, "7"))
     )
     values = [61.5] * 4 + [NAN] * 2 + [7] * 2 + [NAN] * 2
-    assert np.array_equal(told.labels, values, equal_nan=True)
-    assert np.array_equal(told.labels_at(np.array([3, 5, 9])), [61.5, NAN, NAN], equal_nan=True)
-    assert np.array_equal(told.targets_at(np.array([6])), [7.0])
+    assert np.array_equal(told.labels[:, 0], values, equal_nan=True)
+    found = told.labels_at(np.array([3, 5, 9]))
+    assert np.array_equal(found, [[61.5], [NAN], [NAN]], equal_nan=True)
+    assert np.array_equal(told.targets_at(np.array([6])), [[7.0]])
     assert (told.count(), told.left_out()) == ({"rate": 6}, {"pause": 1})
 
 
 def test_a_mark_says_the_value_of_the_stretch_before_it() -> None:
     marks = (Mark(3, "5"), Mark(4, "N"), Mark(8, "6"))
-    assert np.array_equal(labelled(marks=marks).labels, [5.0] * 4 + [6] * 5 + [NAN], equal_nan=True)
+    found = labelled(marks=marks).labels[:, 0]
+    assert np.array_equal(found, [5.0] * 4 + [6] * 5 + [NAN], equal_nan=True)
     short = labelled(replace(TASK, stretch_s=0.2), marks=marks)
     values = [NAN, NAN, 5, 5, NAN, NAN, NAN, 6, 6, NAN]
-    assert np.array_equal(short.labels, values, equal_nan=True)
+    assert np.array_equal(short.labels[:, 0], values, equal_nan=True)
+
+
+def test_a_label_of_several_numbers_is_as_many_values() -> None:
+    task = replace(TASK, classes=("systolic", "diastolic"), units=("mmHg", "mmHg"))
+    told = labelled(task, intervals=(Interval(0, 1, "120 80"), Interval(2, 3, "nan 70.5"),
+                                     Interval(4, 5, "99")))  # fmt: skip
+    wanted = [[120, 80]] * 2 + [[NAN, 70.5]] * 2 + [[NAN, NAN]] * 6
+    assert np.array_equal(told.labels, wanted, equal_nan=True)
+    assert (told.count(), told.left_out()) == ({"systolic": 2, "diastolic": 4}, {"99": 1})
+
+
+def test_an_event_says_values_of_the_decision_at_it() -> None:
+    task = replace(TASK, decide="events", unscored=("N",))
+    marks = (Mark(2, "5"), Mark(5, "N"), Mark(7, "walk"), Mark(9, "6.5"))
+    told = labelled(task, marks=marks)
+    assert told.events.tolist() == [2, 5, 9]
+    found = told.labels_at(np.array([3, 5, 8]))
+    assert np.array_equal(found, [[5], [NAN], [6.5]], equal_nan=True)
+    assert (told.count(), told.left_out()) == ({"rate": 2}, {"walk": 1})
 
 
 def test_a_record_says_one_value() -> None:
     task = replace(TASK, decide="record")
     told = labelled(task, labels=("healthy", "43"))
-    assert np.array_equal(told.labels_at(np.array([1, 2])), [43.0, 43.0])
+    assert np.array_equal(told.labels_at(np.array([1, 2])), [[43.0], [43.0]])
     assert told.left_out() == {"healthy": 1}
     assert np.isnan(labelled(task).labels_at(np.array([1]))).all()
 
 
 def test_the_task_comes_back_from_its_document() -> None:
-    assert document_of(TASK)["labels"]["unit"] == "1/min"
+    assert document_of(TASK)["labels"]["units"] == ["1/min"]
     assert document_of(task_of_document(document_of(TASK), "")) == document_of(TASK)
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"classes": ("a", "b")}, "there must be one, the name of the value"),
-        ({"classes": ()}, "there must be one, the name of the value"),
-        ({"map": {"a": "rate"}}, "and no map"),
-        ({"labels": "sample", "classes": ("a", "b")}, "has classes, which have no unit"),
-        ({"decide": "events"}, "must be of kind event"),
+        ({"classes": ("a", "b")}, "has 1 units; give one for each of its values"),
+        ({"classes": ("a", "a")}, "must have at least one and their names must differ"),
+        ({"classes": ()}, "must have at least one"),
+        ({"map": {"a": "rate"}}, "leave map and rare out"),
+        ({"labels": "sample", "classes": ("a", "b")}, "classes have no unit"),
     ],
 )
 def test_a_task_that_makes_no_sense_is_refused(changes: dict[str, Any], said: str) -> None:
@@ -88,7 +109,7 @@ def test_numbers_are_proposed_as_a_value_and_numbers_of_classes_are_not(tmp_path
         return propose(inspect(tmp_path / "a.csv"), "rate").document
 
     found = proposed([str(60 + i // 4) for i in range(100)])
-    assert found["labels"] == {"kind": "value", "classes": ["rate"], "unit": ""}
+    assert found["labels"] == {"kind": "value", "classes": ["rate"], "units": [""]}
     assert found["decide"]["on"] == "frames"
     assert proposed(["0.5", "0.5", "1", "1"] * 9)["labels"]["kind"] == "value"
     assert proposed(["1", "1", "2", "2"] * 9)["labels"]["kind"] == "sample"
@@ -96,34 +117,40 @@ def test_numbers_are_proposed_as_a_value_and_numbers_of_classes_are_not(tmp_path
 
 def test_the_loss_is_the_squared_error_of_known_values() -> None:
     plan = replace(load_recipe("har-cfc").training, burn_in=1)
-    labels = torch.tensor([[9.0, 1, 2, NAN]])
-    loss = make_loss(labels.flatten(), plan, ("rate",))
+    labels = torch.tensor([[[9.0], [1], [2], [NAN]]])
+    loss = make_loss(labels[0], plan, ("rate",))
     said = torch.tensor([[[0.0], [1], [4], [8]]], requires_grad=True)
     value = loss(said, labels)
     value.backward()  # type: ignore[no-untyped-call]
     assert value.item() == pytest.approx((0 + 4) / 2)
     assert said.grad is not None
     assert said.grad.flatten().tolist() == [0, 0, 2, 0]
-    assert unlearned(labels.flatten(), plan, ("rate",)) == ()
+    assert unlearned(labels[0], plan, ("rate",)) == ()
 
 
 def test_the_last_layer_says_a_value_in_its_unit() -> None:
-    network = make_network("har-cfc", {"window": 64, "filters": (4, 4, 4)}, TASK).eval()
-    labels = torch.tensor([60.0, 80, NAN, 70], dtype=torch.float64)
+    task = replace(TASK, classes=("rate", "depth"), units=())
+    network = make_network("har-cfc", {"window": 64, "filters": (4, 4, 4)}, task).eval()
+    labels = torch.tensor([[60.0, 1], [80, NAN], [NAN, 2], [70, 3]], dtype=torch.float64)
     scale = ValueScale.of(labels, network)
     window = torch.randn(1, 3, 64, 1)
     learned = network(window)
     network.load_state_dict(scale.said(network.state_dict()))
-    assert torch.allclose(network(window), learned * scale.deviation + scale.mean, atol=1e-4)
-    assert scale.learned(labels)[:2].tolist() == pytest.approx([-(1.5**0.5), 1.5**0.5], rel=1e-6)
+    wanted = learned * scale.deviation.float() + scale.mean.float()
+    assert torch.allclose(network(window), wanted, atol=1e-4)
+    first, second = scale.learned(labels).T
+    assert first[:2].tolist() == pytest.approx([-(1.5**0.5), 1.5**0.5], rel=1e-6)
+    assert second[[0, 2, 3]].tolist() == pytest.approx([-(1.5**0.5), 0, 1.5**0.5], rel=1e-6)
 
 
 def test_what_cannot_be_learned_is_refused() -> None:
     network = make_network("har-cfc", {"window": 64, "filters": (4, 4, 4)}, TASK)
-    with pytest.raises(DataError, match="every label is 7; there is nothing to learn"):
-        ValueScale.of(torch.tensor([7.0, 7.0, NAN]), network)
+    with pytest.raises(DataError, match="every label of rate is 7; there is nothing to learn"):
+        ValueScale.of(torch.tensor([[7.0], [7.0], [NAN]]), network)
+    with pytest.raises(DataError, match="nothing has a label of rate"):
+        ValueScale.of(torch.tensor([[NAN]]), network)
     with pytest.raises(UsageError, match="has no linear last layer"):
-        ValueScale.of(torch.tensor([7.0, 8.0]), _Headless())
+        ValueScale.of(torch.tensor([[7.0], [8.0]]), _Headless())
 
 
 class _Headless(AbstractStreamNet):

@@ -56,7 +56,13 @@ def records_of_arrays(
     key = _find_samples(where, arrays)
     whole, turned = _shaped(where, key, arrays[key], most_unpacked(path.stat().st_size))
     rate = hints.rate_hz or _rate(where, arrays, whole.shape[1])
-    labels = _texts(where, arrays, hints.label_column, _LABELS)
+    labels = words.together(
+        [
+            texts
+            for told in words.columns(hints.label_column, list(arrays)) or (None,)
+            if (texts := _texts(where, arrays, told, _LABELS)) is not None
+        ]
+    )
     subjects = _texts(where, arrays, hints.subject_column, words.SUBJECT)
     channels = _channels(arrays, whole.shape[2])
     spans = read_spans(hints.intervals) if hints.intervals else None
@@ -93,7 +99,8 @@ def _used(arrays: Mapping[str, np.ndarray], samples: str, hints: Hints) -> set[s
     known = (words.RATE, _LABELS, words.SUBJECT, _NAMES, _UNITS)
     found = {words.find(list(arrays), names) for names in known}
     times = {key for key in arrays if words.is_time(key)}
-    return {samples, hints.label_column, hints.subject_column} | found | times
+    told = words.columns(hints.label_column, list(arrays))
+    return {samples, *told, hints.subject_column} | found | times
 
 
 def _find_samples(where: str, arrays: Mapping[str, np.ndarray]) -> str:

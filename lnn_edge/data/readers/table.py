@@ -28,7 +28,7 @@ class Roles:
 
     Attributes:
         time: Of times.
-        label: Of labels.
+        labels: Of labels; several together make one label each row, "120 80".
         subject: Who.
         record: Which recording.
         channels: Those of numbers that are left.
@@ -36,7 +36,7 @@ class Roles:
     """
 
     time: str | None
-    label: str | None
+    labels: tuple[str, ...]
     subject: str | None
     record: str | None
     channels: tuple[str, ...]
@@ -91,26 +91,28 @@ def find_roles(where: str, frame: pd.DataFrame, hints: Hints) -> Roles:
         DataError: A column that a hint names is absent, or none is left for the samples.
     """
     names = [str(c) for c in frame.columns]
-    for told in (hints.time_column, hints.label_column, hints.subject_column, hints.record_column):
+    labels = words.columns(hints.label_column, names)
+    for told in (hints.time_column, *labels, hints.subject_column, hints.record_column):
         if told is not None and told not in names:
             raise DataError(f"{where} has no column {told!r}; it has {', '.join(names)}")
     time = hints.time_column or next((n for n in names if words.is_time(n)), None)
     left = [n for n in names if n != time]
     record = hints.record_column or words.find(left, words.RECORD)
     subject = hints.subject_column or words.find(left, words.SUBJECT)
-    label = hints.label_column or words.find(left, words.LABEL)
-    others = [n for n in left if n not in (record, subject, label)]
+    found = None if labels else words.find(left, words.LABEL)
+    labels = labels if found is None else (found,)
+    others = [n for n in left if n not in (record, subject, *labels)]
     numbers = [n for n in others if frame[n].dtype.kind in "fiub"]
     texts = [n for n in others if n not in numbers]
-    if label is None and len(texts) == 1 and frame[texts[0]].nunique() <= _MOST_LABELS:
-        label = texts.pop()
+    if not labels and len(texts) == 1 and frame[texts[0]].nunique() <= _MOST_LABELS:
+        labels = (texts.pop(),)
     counts = [n for n in numbers if _is_row_number(n, frame[n].to_numpy())]
     channels = tuple(n for n in numbers if n not in counts)
     if not channels:
         raise DataError(
             f"{where} has no column of numbers beside time and labels; it has {', '.join(names)}"
         )
-    return Roles(time, label, subject, record, channels, (*counts, *texts))
+    return Roles(time, labels, subject, record, channels, (*counts, *texts))
 
 
 def _is_row_number(name: str, values: np.ndarray) -> bool:
@@ -163,7 +165,7 @@ def _records(
     names = words.unique([words.split_unit(c)[0] for c in roles.channels])
     units = [unit_of[c] or words.split_unit(c)[1] for c in roles.channels]
     channels = tuple(Channel(n, u) for n, u in zip(names, units, strict=True))
-    labels = _texts(rows[roles.label]) if roles.label else None
+    labels = words.together([_texts(rows[name]) for name in roles.labels])
     axis = _axis(where, rows, roles, unit_of, hints)
     for number, stretch in enumerate(axis.stretches, start=1):
         several = len(axis.stretches) > 1

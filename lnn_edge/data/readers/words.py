@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import numpy as np
+
+from lnn_edge.errors import DataError
+
 TIME = ("time", "timestamp", "timestamps", "t", "datetime", "date_time", "elapsed_time", "epoch")
 LABEL = ("label", "labels", "activity", "activity_id", "class", "target", "annotation", "event")
 SUBJECT = ("subject", "subjects", "subject_id", "user", "user_id", "person", "participant",
@@ -80,3 +84,26 @@ def unique(names: Sequence[str]) -> tuple[str, ...]:
             other, again = f"{wanted}_{again}", again + 1
         taken.append(other)
     return tuple(taken)
+
+
+def columns(told: str | None, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that a user means: "a" one, "a,b" two unless one is called so."""
+    if told is None:
+        return ()
+    return (told,) if told in names else tuple(word.strip() for word in told.split(","))
+
+
+def together(columns: Sequence[np.ndarray]) -> np.ndarray | None:
+    """Return one text a row of the texts of columns, "120 80"; "nan" where one of several is empty.
+
+    None of no columns.
+    """
+    if len(columns) < 2:
+        return columns[0] if columns else None
+    if len({len(column) for column in columns}) > 1:
+        raise DataError("columns of labels differ in length; give columns with one entry a row")
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    joined: np.ndarray = np.array(
+        [" ".join(word or "nan" for word in row) if any(row) else "" for row in rows], object
+    )
+    return joined

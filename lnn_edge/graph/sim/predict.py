@@ -60,7 +60,7 @@ class DecisionSequence:
         patient: Who was recorded.
         stamps: (D,) int64 sample indices.
         labels: (D,) int64 class indices, -1 where a decision is not scored; or (D, classes) int64
-            findings, 1 present, 0 absent, -1 unknown.
+            findings, 1 present, 0 absent, -1 unknown; or (D, values) float64, NaN where unknown.
         values: Wanted tensors by name, (D, *shape) integers.
     """
 

@@ -26,7 +26,7 @@ class Lane:
 
     Attributes:
         name: Said in its corner.
-        curves: (K, N), in real units.
+        curves: (K, N), in real units; NaN where there is nothing.
         is_ecg: Whether it has the grid of ECG paper: 0.2 s, 0.5 mV.
         height: In the drawing; of an ECG, per mV.
         kinds: CSS class of each curve.
@@ -41,7 +41,8 @@ class Lane:
     @property
     def ends(self) -> tuple[float, float]:
         """Lowest and highest value of the scale; of an ECG in half millivolts."""
-        low, high = (float(f(self.curves)) if self.curves.size else 0.0 for f in (np.min, np.max))
+        known = self.curves[np.isfinite(self.curves)]
+        low, high = (float(f(known)) if known.size else 0.0 for f in (np.min, np.max))
         if self.is_ecg:
             return min(math.floor(2 * low) / 2, -0.5), max(math.ceil(2 * high) / 2, 0.5)
         return (low, high) if high > low else (low - 0.5, high + 0.5)
@@ -210,12 +211,20 @@ class _Drawing:
         first, stop = (round((t - line.first) * line.rate) for t in (self.start, self.stop))
         grid = self._paper(lane, top, unit) if lane.is_ecg else self._frame(lane, top, unit)
         columns = _COLUMNS if lane.is_ecg else _FEW_COLUMNS
-        width, place = self.scale / self.line.rate, ((high, unit), (LEFT, top))
+        width = self.scale / self.line.rate
         traces = (
-            _trace(curve[first:stop], kind, *place, width, columns)
+            _trace(curve[part], kind, (high, unit), (left, top), width, columns)
             for curve, kind in zip(lane.curves, lane.kinds, strict=False)
+            for part, left in self._known(curve, first, stop)
         )
         return join([grid, *traces, label("lead", LEFT + 4, top + 11, lane.name)])
+
+    def _known(self, curve: np.ndarray, first: int, stop: int) -> Iterator[tuple[slice, float]]:
+        """Yield the stretches of a part of a curve that hold numbers, and where each begins."""
+        finite = np.isfinite(curve[first:stop])
+        edges = np.flatnonzero(np.diff(finite, prepend=False, append=False))
+        for start, end in edges.reshape(-1, 2).tolist():
+            yield slice(first + start, first + end), LEFT + start * self.scale / self.line.rate
 
     def _paper(self, lane: Lane, top: float, unit: float) -> Html:
         """Return lines every 0.2 s and 0.5 mV, stronger every second and millivolt."""

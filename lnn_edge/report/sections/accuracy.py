@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lnn_edge.nn.history import Epoch
+from lnn_edge.nn.history import Epoch, kept_epoch
 from lnn_edge.report.facts import Report
 from lnn_edge.tasks.metrics.single_label import Evaluation
 from lnn_edge.tasks.recordings import chosen_lead
@@ -14,8 +14,12 @@ FIGURES = {
     "main_f1": "mean F1",
     "macro_f1": "mean F1 of all classes",
     "macro_auroc": "mean AUROC",
+    "mae": "mean absolute error",
+    "rmse": "root mean square error",
+    "r2": "R2",
+    "nrmse": "error over spread",
 }
-"""Of a history, in words."""
+"""Of a history, in words; those of the task that a model was trained for are there."""
 
 
 def context(report: Report) -> dict[str, Any] | None:
@@ -23,12 +27,13 @@ def context(report: Report) -> dict[str, Any] | None:
     graph = report.project.graph
     if not graph.classes:
         return None
-    judged, facts = report.evaluation, report.held_out.facts
+    judged = report.evaluation if isinstance(report.evaluation, Evaluation) else None
+    facts = report.held_out.facts
     return {
         "words": report.words,
         "card": facts.accuracy if facts else (),
         "caveat": facts.caveat if facts else "",
-        "validated": _validated(report),
+        "validated": validated(report),
         "missing": _why_none(report),
         "judged": judged,
         "trained_on": report.trained_on.sentence if report.trained_on else "",
@@ -39,14 +44,13 @@ def context(report: Report) -> dict[str, Any] | None:
     }
 
 
-def _validated(report: Report) -> list[tuple[str, float, int]]:
+def validated(report: Report) -> list[tuple[str, float, int]]:
     """Return figure, value and epoch of the recordings held out in training."""
     history = report.held_out.history
     if not history:
         return []
-    last = history[-1]
-    known = {FIGURES[name]: last.metrics[name] for name in figures_of(last)}
-    return [(words, value, last.epoch) for words, value in known.items()]
+    kept = kept_epoch(history)
+    return [(FIGURES[name], kept.metrics[name], kept.epoch) for name in figures_of(kept)]
 
 
 def figures_of(epoch: Epoch) -> list[str]:

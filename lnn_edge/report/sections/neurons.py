@@ -51,14 +51,10 @@ def context(report: Report) -> dict[str, Any] | None:
 def _runs(report: Report) -> list[Run]:
     """Return what was seen of the neurons on everything that is shown."""
     found: list[Run] = []
-    for p in report.predictions:
-        classes = p.recording.classes
-        said = [classes[i] for i in p.decided.tolist()]
-        if not p.is_multi_label:
-            true = [classes[i] if i >= 0 else "" for i in p.labels.tolist()]
-            said = [f"{s}, true {t}" if t else s for s, t in zip(said, true, strict=True)]
+    for p in report.shown:
+        said = [f"{s}, true {t}" if t else s for s, t in zip(p.said, p.true, strict=True)]
         moments = [f"{t:.2f} s" for t in p.times_s.tolist()]
-        found.append((p.recording.name, p.values, moments, said, p.probabilities))
+        found.append((p.recording.name, p.values, moments, said, p.levels))
     for q in report.played:
         largest = np.abs(q.outputs).max(0, initial=1e-30)
         steps = [f"frame {t}" for t in q.stamps.tolist()]

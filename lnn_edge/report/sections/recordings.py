@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from lnn_edge.report.drawings.timeline import Strip, draw_timeline
 from lnn_edge.report.facts import Report
 from lnn_edge.report.liquid import layers_of
 from lnn_edge.report.predictions import Prediction
 from lnn_edge.report.timelines import timeline_of, timeline_of_played
+from lnn_edge.tasks.judged_output import judged_output
 
 MOST_NAMED = 6  # channels in a caption
 KNOWN = {1: "present", 0: "absent", -1: "unknown"}
@@ -34,7 +37,7 @@ def context(report: Report) -> dict[str, Any] | None:
             "is_played": True,
             "neurons": bool(layers),
         }
-    if not report.predictions and not graph.classes:
+    if not report.predictions and not judged_output(graph).classes:
         return None
     words = report.words
     shown = [
@@ -42,8 +45,9 @@ def context(report: Report) -> dict[str, Any] | None:
             "caption": _caption(p, words.unit),
             "strips": _judged(list(draw_timeline(timeline_of(p, layers))), report, p),
             "decisions": _decisions(p),
+            "columns": _columns(p),
         }
-        for p in report.predictions
+        for p in report.shown
     ]
     return {
         "heading": words.heading if shown else "Recordings",
@@ -51,6 +55,7 @@ def context(report: Report) -> dict[str, Any] | None:
         "meanings": {c: words.classes[c] for c in graph.classes if c in words.classes},
         "shown": shown,
         "is_played": False,
+        "is_value": any(p.is_value for p in report.shown),
         "neurons": bool(layers),
         "classes": graph.classes,
         "findings": [
@@ -65,6 +70,8 @@ def _caption(prediction: Prediction, unit: str) -> str:
     leads = recording.leads
     shown = ", ".join(leads) if len(leads) <= MOST_NAMED else f"{len(leads)} channels"
     name = f"Record {recording.name}, {shown}"
+    if prediction.is_value:
+        return f"{name}: {_errors(prediction)} over {int(prediction.is_judged.sum())} {unit}"
     judged, wrong = int(prediction.is_judged.sum()), int(prediction.is_wrong.sum())
     if prediction.is_multi_label:
         return f"{name}: {len(prediction.stamps)} decisions"
@@ -81,21 +88,41 @@ def _judged(strips: list[Strip], report: Report, prediction: Prediction) -> list
     return [replace(strip, wrong=int(found.is_wrong)) for strip in strips]
 
 
-def _decisions(prediction: Prediction) -> list[tuple[float, str, str, bool, list[float]]]:
-    """Return time, truth, decision, whether it is wrong, and probabilities of each decision."""
-    classes = prediction.recording.classes
-    if prediction.is_multi_label:
-        true = ["" for _ in prediction.stamps]
-        said = ["+".join(c for c, s in zip(classes, row, strict=False) if s > 0) or "-"
-                for row in prediction.scores.tolist()]  # fmt: skip
+def _errors(prediction: Prediction) -> str:
+    """Say the mean absolute error of each value."""
+    task = prediction.recording.task
+    found = []
+    for at, (name, unit) in enumerate(task.named_units):
+        error = np.abs(prediction.scores - prediction.labels)[:, at]
+        known = error[np.isfinite(error)]
+        told = f"{known.mean():.3g} {unit}".rstrip() if known.size else "not known"
+        found.append(f"{name} {told}" if len(task.classes) > 1 else told)
+    return f"mean absolute error {', '.join(found)}"
+
+
+def _columns(prediction: Prediction) -> list[str]:
+    """Return what the last columns of the decisions are."""
+    task = prediction.recording.task
+    if not prediction.is_value:
+        return list(task.classes[: prediction.scores.shape[1]])
+    return ["error"] if len(task.classes) == 1 else [f"error of {name}" for name in task.classes]
+
+
+def _decisions(prediction: Prediction) -> list[tuple[float, str, str, bool, list[str]]]:
+    """Return time, truth, decision, whether it is wrong, and probabilities, or errors of values."""
+    true = prediction.true
+    if prediction.is_value:
+        rows = (prediction.scores - prediction.labels).tolist()
+        last = [["" if np.isnan(e) else f"{e:+.3g}" for e in row] for row in rows]
     else:
-        true = [classes[i] if i >= 0 else "not scored" for i in prediction.labels.tolist()]
-        said = [classes[i] for i in prediction.decided.tolist()]
+        last = [[f"{p:.3f}" for p in row] for row in prediction.probabilities.tolist()]
+        if not prediction.is_multi_label:
+            true = [t or "not scored" for t in true]
     columns = (
         prediction.times_s.tolist(),
         true,
-        said,
+        prediction.said,
         prediction.is_wrong.tolist(),
-        prediction.probabilities.tolist(),
+        last,
     )
     return list(zip(*columns, strict=True))

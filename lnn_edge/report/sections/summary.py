@@ -7,6 +7,7 @@ from typing import Any
 
 from lnn_edge.report.facts import Report
 from lnn_edge.report.words import clock_words, kilobytes, step_words, verdict
+from lnn_edge.tasks.metrics.value import ValuesEvaluation
 
 Key = tuple[str, str, str]
 """Name, value, remark."""
@@ -43,7 +44,11 @@ def _keys(report: Report) -> Iterator[Key]:
     if counted and counted.counts:
         remark = f"{clock_words(counted)}: {step_words(counted)}"
         yield "a step", f"{counted.counts[1]:,}", remark
-    if report.evaluation:
-        judged = report.evaluation
+    judged = report.evaluation
+    if isinstance(judged, ValuesEvaluation):
+        for one in judged.values:
+            error = f"{one.mae:.3g} {one.unit}".rstrip()
+            yield one.name, error, f"mean absolute error, {one.n:,} decisions"
+    elif judged:
         part = f"{100 * judged.accuracy:.1f} %"
         yield f"{report.words.unit} right", part, f"of {judged.n:,} shown below"

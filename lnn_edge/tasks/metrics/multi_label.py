@@ -76,6 +76,16 @@ class FindingsEvaluation:
         """Name and value of the figure that is watched."""
         return "main_f1", self.main_f1
 
+    @property
+    def history(self) -> dict[str, float | None]:
+        """What the history of a training keeps."""
+        return {
+            "accuracy": self.accuracy,
+            "main_f1": self.main_f1,
+            "macro_f1": self.macro_f1,
+            "macro_auroc": self.macro_auroc,
+        }
+
     def to_json(self) -> dict[str, object]:
         """Return JSON values."""
         return asdict(self)

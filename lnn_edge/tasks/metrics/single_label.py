@@ -83,6 +83,11 @@ class Evaluation:
         """Name and value of the figure that is watched."""
         return "main_f1", self.main_f1
 
+    @property
+    def history(self) -> dict[str, float | None]:
+        """What the history of a training keeps."""
+        return {"accuracy": self.accuracy, "main_f1": self.main_f1, "macro_f1": self.macro_f1}
+
 
 def integer_scores(
     graph: QGraph, recordings: Sequence[LabelledSignal]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class NamedFigures:
 
 @dataclass(frozen=True)
 class ValueEvaluation:
-    """Errors over all decisions that have a true value.
+    """Errors of one value over all decisions that have a true one.
 
     Attributes:
         name: Of the value.
@@ -74,43 +75,101 @@ class ValueEvaluation:
     subjects: tuple[NamedFigures, ...]
     records: tuple[NamedFigures, ...]
 
+
+@dataclass(frozen=True)
+class ValuesEvaluation:
+    """Errors of each value.
+
+    Attributes:
+        values: Of each that is known of any decision.
+        absent: Names of the others.
+    """
+
+    values: tuple[ValueEvaluation, ...]
+    absent: tuple[str, ...]
+
+    @property
+    def n(self) -> int:
+        """Decisions with any true value, at least."""
+        return max(value.n for value in self.values)
+
     def to_json(self) -> dict[str, object]:
-        """Return JSON values."""
-        return asdict(self)
+        """Return JSON values: of one value its own, of several by name."""
+        if len(self.values) == 1 and not self.absent:
+            return asdict(self.values[0])
+        each = {value.name: asdict(value) for value in self.values}
+        return {"nrmse": self.nrmse, "values": each, "absent": list(self.absent)}
+
+    @property
+    def nrmse(self) -> float | None:
+        """Mean of rmse / spread over values that vary: 1 is to say their mean always."""
+        parts = [v.rmse / v.spread for v in self.values if v.spread]
+        return math.fsum(parts) / len(parts) if parts else None
 
     @property
     def main(self) -> tuple[str, float]:
         """Name and value of the figure that is watched."""
-        return "mae", self.mae
+        if len(self.values) == 1 or self.nrmse is None:
+            return "mae", self.values[0].mae
+        return "nrmse", self.nrmse
+
+    @property
+    def history(self) -> dict[str, float | None]:
+        """What the history of a training keeps."""
+        if len(self.values) == 1:
+            (one,) = self.values
+            return {"mae": one.mae, "rmse": one.rmse, "r2": one.r2}
+        return {"nrmse": self.nrmse, **{f"rmse {v.name}": v.rmse for v in self.values}}
 
 
 def evaluate_values(
     sequences: Sequence[DecisionSequence],
     values: Sequence[np.ndarray],
-    name: str,
-    unit: str = "",
+    names: Sequence[str],
+    units: Sequence[str] = (),
     resamples: int = 0,
-) -> ValueEvaluation:
+) -> ValuesEvaluation:
     """Compare estimated values with true ones.
 
     Args:
-        sequences: Decisions with labels, float64; NaN is not judged.
-        values: (D, 1) of each, in the unit.
-        name: Of the value.
-        unit: Of it.
+        sequences: Decisions with labels (D, V) float64; NaN is not judged.
+        values: (D, V) of each, in their units.
+        names: Of the values.
+        units: Of them; () where they have none.
         resamples: Bootstrap samples of subjects for the intervals.
 
     Raises:
         DataError: No decision has a true value.
     """
+    found, absent = [], []
+    for at, (name, unit) in enumerate(zip(names, units or ("",) * len(names), strict=True)):
+        mine = [replace(s, labels=s.labels[:, at]) for s in sequences]
+        judged = _evaluate(mine, [v[:, at] for v in values], name, unit, resamples)
+        if judged is None:
+            absent.append(name)
+        else:
+            found.append(judged)
+    if not found:
+        raise DataError(f"no decision has a value of {', '.join(names)}; nothing to evaluate")
+    return ValuesEvaluation(tuple(found), tuple(absent))
+
+
+def _evaluate(
+    sequences: Sequence[DecisionSequence],
+    values: Sequence[np.ndarray],
+    name: str,
+    unit: str,
+    resamples: int,
+) -> ValueEvaluation | None:
+    """Return the errors of one value, labels and values (D,); None where no label is known."""
     known = [np.isfinite(s.labels) for s in sequences]
     true = [s.labels[k] for s, k in zip(sequences, known, strict=True)]
     every = np.concatenate([*true, np.zeros(0)])
     if not every.size:
-        raise DataError(f"no decision has a value of {name}; nothing to evaluate")
+        return None
     centre = float(every.mean())
     sums = np.array(
-        [_sums(t - centre, v[k, 0] - t) for t, v, k in zip(true, values, known, strict=True)]
+        [_sums(t - centre, v[k] - t) for t, v, k in zip(true, values, known, strict=True)]
     )
     people = sorted({s.patient for s in sequences})
     by_person = np.array(
