@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lnn_edge.data.readers.reader import HintOptions
     from lnn_edge.graph.pipeline import Pipeline
     from lnn_edge.graph.qgraph import QGraph
+    from lnn_edge.report.comparison import Comparison
     from lnn_edge.report.facts import Report
     from lnn_edge.tasks.feed import Wish
     from lnn_edge.tasks.predicted import Predicted
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "build",
+    "compare",
     "evaluate",
     "export",
     "load",
@@ -170,6 +172,28 @@ def train(
         data=plan.data,
     )
     return Path(to)
+
+
+def compare(
+    runs: Sequence[str | Path], *, to: str | Path | None = None, figure: str | None = None
+) -> Comparison:
+    """Return trainings side by side: settings that differ, kept epochs and their figures.
+
+    Args:
+        runs: Folders of trainings.
+        to: SVG file for a plot of `figure` over the epochs; None draws nothing.
+        figure: "loss", or a figure of history.csv; None is the loss on what was held out.
+
+    Raises:
+        DataError: A folder holds no training, or one of its files is damaged.
+        UsageError: No run has the figure.
+    """
+    from lnn_edge.report.comparison import compare_runs, write_plot
+
+    found = compare_runs([Path(run) for run in runs])
+    if to is not None:
+        write_plot(found, Path(to), figure)
+    return found
 
 
 def quantize(

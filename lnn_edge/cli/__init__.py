@@ -17,6 +17,7 @@ COMMANDS = {
     "bench": "bench",
     "boards": "boards",
     "build": "build",
+    "compare": "compare",
     "data": "data",
     "demo": "demo",
     "doctor": "doctor",

@@ -15,10 +15,13 @@ import torch
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.nn.history import HISTORY, read_history
 from lnn_edge.quantize.trained import quantize
-from lnn_edge.tasks.metrics.single_label import evaluate_scores, integer_scores
+from lnn_edge.tasks.metrics.single_label import Evaluation, evaluate_scores, integer_scores
+from lnn_edge.train import loop
+from lnn_edge.train.best_epoch import is_better
 from lnn_edge.train.checkpoint import Trained, float_scores, load_trained, prepare, save_trained
 from lnn_edge.train.loop import EpochReport, train
 from lnn_edge.train.losses import make_loss
+from lnn_edge.train.plan import adjusted
 from lnn_edge.train.recipe import Recipe, builtin_recipes, load_recipe
 from tests.support.recordings import invented
 
@@ -105,6 +108,80 @@ def test_the_history_has_what_each_epoch_gave(tmp_path: Path) -> None:
     wanted = float(loss(torch.from_numpy(scores).float()[None], labels[None]))
     assert last["validation_loss"] == pytest.approx(wanted, rel=0.02)  # of decided beats alone
     assert epochs[0].learning_rate > epochs[-1].learning_rate < plan.learning_rate / 1000
+
+
+def choosing(recipe: Recipe, best_by: str, patience: int = 0) -> Recipe:
+    plan = replace(recipe.training, best_by=best_by, patience=patience, average_decay=0.9)
+    return replace(recipe, training=plan)
+
+
+def test_the_best_epoch_is_kept_and_told(tmp_path: Path) -> None:
+    """Seed and figure are such that the best epoch is not the last."""
+    recipe = choosing(short_recipe(4), "validation_loss")
+    trained = train(recipe, RECORDINGS, HELD_OUT, tmp_path / "best", seed=2)
+    epochs = read_history(tmp_path / "best" / HISTORY)
+    losses = [e.metrics["validation_loss"] for e in epochs]
+    best = epochs[int(np.argmin(losses))]
+    assert [e.epoch for e in epochs if e.is_kept] == [best.epoch]
+    result = load_trained(tmp_path / "best").card.result
+    wanted = {"epoch": best.epoch, "epochs": 4, "chosen_by": "validation_loss", "loss": best.loss}
+    assert result == {**wanted, "held_out": best.metrics}
+    (sequence,) = prepare(trained.network, HELD_OUT)
+    (scores,) = float_scores(trained.network, [sequence])
+    judged = evaluate_scores([sequence], [scores], trained.network.classes, rare=("F",))
+    assert judged.main_f1 == best.metrics["main_f1"]
+
+
+def test_training_ends_when_nothing_gets_better(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole, and interrupted after each epoch: the same files."""
+    figures = iter([0.5, 0.7, 0.6, 0.7, 0.9] * 2)
+
+    def judge(run: loop._Run, _held_out: object) -> object:
+        return Evaluation(1, 0, 0, value := next(figures), (), (), {}, (), {}, ()), {
+            "main_f1": value
+        }
+
+    monkeypatch.setattr(loop._Run, "judge", judge)
+    recipe = choosing(short_recipe(9), "main", patience=2)
+    train(recipe, RECORDINGS, HELD_OUT, tmp_path / "whole", seed=2)
+    epochs = read_history(tmp_path / "whole" / HISTORY)
+    assert [(e.epoch, e.is_kept) for e in epochs] == [(1, False), (2, True), (3, False), (4, False)]
+    next(figures)
+    resumed: list[int] = []
+
+    def stop(_report: EpochReport) -> None:
+        raise KeyboardInterrupt
+
+    for _ in epochs:
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, RECORDINGS, HELD_OUT, tmp_path / "parts", seed=2, on_epoch=stop,
+                  on_resume=resumed.append)  # fmt: skip
+    train(recipe, RECORDINGS, HELD_OUT, tmp_path / "parts", seed=2, on_resume=resumed.append)
+    assert resumed == [1, 2, 3, 4]
+    for name in ("model.safetensors", "model.toml", HISTORY):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
+
+
+def test_an_epoch_cannot_be_chosen_by_what_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no recordings are held out to choose an epoch by"):
+        train(choosing(short_recipe(1), "main"), RECORDINGS, [], tmp_path, seed=2)
+    with pytest.raises(UsageError, match=r"must be main or a figure of history.csv: validation_"):
+        train(choosing(short_recipe(1), "mae"), RECORDINGS, HELD_OUT, tmp_path, seed=2)
+    with pytest.raises(UsageError, match='say by which figure, best_by = "main"'):
+        load_recipe("ecg-beats-demo", ["training.patience=2"])
+    assert adjusted("ecg-beats-demo", patience=3).training.best_by == "main"
+    assert adjusted("ecg-beats-demo").training.best_by == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "than", "better"),
+    [("main_f1", 0.6, 0.5, True), ("validation_loss", 0.6, 0.5, False), ("mae", 1, 2, True),
+     ("rmse fast", 1, 2, True), ("macro_auroc", 0.5, 0.5, False), ("r2", 0.9, 0.8, True)],
+)  # fmt: skip
+def test_of_errors_less_is_better(name: str, value: float, than: float, better: bool) -> None:
+    assert is_better(name, value, than) is better
 
 
 def test_a_history_without_recordings_held_out_has_no_figures(tmp_path: Path) -> None:

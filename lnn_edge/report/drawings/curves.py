@@ -8,7 +8,9 @@ from lnn_edge.report.markup import Html, circle, join, label, path, svg
 
 _WIDTH, _HEIGHT = 380.0, 210.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 12.0, 26.0, 24.0
-KINDS = ("curve", "curve other", "curve third", "curve fourth")
+KINDS = tuple(
+    f"curve {kind}".rstrip() for kind in ("", "other", "third", "fourth", "fifth", "sixth")
+)
 
 
 def draw_curves(
