@@ -62,7 +62,10 @@ _WATCHED = {"main_f1": "F1", "mae": "mean absolute error", "nrmse": "error over 
     "[default: the recipe's; built-in ones keep the last].",
 )
 @click.option(
-    "--patience", type=click.IntRange(min=0), help="End after so many epochs without a better one."
+    "--patience",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="End after N epochs without a better one.",
 )
 @click.option("--tensorboard", is_flag=True, help="Write events to OUTPUT/tensorboard too.")
 @click.option("--compress", is_flag=True, help="A smaller front end, for less than 96 KB of flash.")

@@ -83,7 +83,8 @@ def test_no_table_may_lack(table: str, values: dict[str, Any]) -> None:
 
 def test_every_setting_must_be_given(values: dict[str, Any]) -> None:
     for table in ("training", "augmentation"):
-        for key in values[table].keys() - {"merge", "class_weights"}:  # of beats
+        off = {"merge", "class_weights", "best_by", "patience"}  # where nothing is said
+        for key in values[table].keys() - off:
             less = {**values, table: {k: v for k, v in values[table].items() if k != key}}
             with pytest.raises(UsageError, match=f"mine: {table}: key '{key}' is missing"):
                 recipe_of(less, "mine")
