@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +13,7 @@ from lnn_edge.cli.output import console, force_option, json_option, show_json
 if TYPE_CHECKING:
     from lnn_edge.nn.cells.cfc import Activation, Mode
     from lnn_edge.nn.cells.ltc import Positivity
-    from lnn_edge.nn.imported import ImportCard
 
-LONGEST_ROAD = 8  # layers that one line tells
 MODES = ("default", "no_gate", "pure")
 ACTIVATIONS = ("lecun_tanh", "tanh", "relu", "silu", "gelu")
 
@@ -100,7 +97,6 @@ def command(
     Example: lnn-edge import activity.keras -o activity --hop 64
     Example: lnn-edge import ltc.pt -o policy --unfolds 6 --positivity softplus
     """
-    from lnn_edge.files.lock import alone_in
     from lnn_edge.nn.imported import save_imported
     from lnn_edge.nn.importer import import_model
     from lnn_edge.nn.ncps import ImportOptions
@@ -108,8 +104,7 @@ def command(
     order = tuple(layers.split(",")) if layers else ()
     options = ImportOptions(name, order, dt, mode, activation, wiring, unfolds, positivity, hop)
     model = import_model(file, options)
-    with alone_in(output):
-        save_imported(output, model, force=force)
+    save_imported(output, model, force=force)
     facts = {
         "model": str(output),
         "name": model.card.name,
@@ -121,20 +116,8 @@ def command(
         show_json(facts)
         return
     last = ", the last of them dt" if dt is None else ""
-    road = _road(model.card)
     console().print(
-        f"{model.card.name}: {road}, {facts['parameters']} parameters, "
+        f"{model.card.name}: {model.card.road}, {facts['parameters']} parameters, "
         f"frames of {facts['channels']} channels{last}: {output}\n"
         f"next: lnn-edge quantize {output} --calibration X.npy"
     )
-
-
-def _road(card: ImportCard) -> str:
-    """Return the layers of a model: a short chain in its order, else how many of each kind."""
-    rows = card.layers
-    above = ["input", *(row.name for row in rows)]
-    is_chain = all(row.inputs == (name,) for row, name in zip(rows, above, strict=False))
-    if is_chain and len(rows) <= LONGEST_ROAD:
-        return " -> ".join(f"{row.name} ({row.kind})" for row in rows)
-    counts = Counter(row.kind for row in rows)
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items())

@@ -20,8 +20,6 @@ from lnn_edge.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from lnn_edge.data.live import Lost
-    from lnn_edge.data.readers.reader import Hints
-    from lnn_edge.data.record import Record
     from lnn_edge.graph.qgraph import QGraph
     from lnn_edge.tasks.predict import Predictor
     from lnn_edge.tasks.predicted import Predicted
@@ -114,10 +112,11 @@ def _predict(
     mean: bool,
 ) -> Tally:
     """Predict on the recordings at all paths."""
+    from lnn_edge.data.open_records import find_together, read_records
     from lnn_edge.data.readers.reader import Hints
 
-    found = Tally()
-    for predicted in predictor.run(_records(paths, Hints(**hints), found), found.refuse):
+    found, there = Tally(), find_together([Path(path) for path in paths], Hints(**hints))
+    for predicted in predictor.run(read_records(there, found.refuse), found.refuse):
         found.add(predicted)
         told = beside(predicted) if beside else predicted
         sink(told.mean() if mean else told)
@@ -136,10 +135,6 @@ def _none(refused: list[str]) -> str:
 
 def _channels(graph: QGraph, texts: tuple[str, ...], lead: str | None) -> dict[str, str]:
     channels = channels_from(texts)
-    strange = set(channels).difference(graph.contract.leads or channels)
-    if strange:
-        known = ", ".join(graph.contract.leads)
-        raise UsageError(f"the model has no channel {min(strange)}; it has {known}")
     if lead is not None:
         if not graph.contract.leads:
             raise UsageError("the model names no leads; leave --lead out")
@@ -166,21 +161,6 @@ def _sink(
         )
     events = isinstance(predictor.graph.deciding_trigger, EventTrigger)
     return file_sink(to, answer, output, events=events, start_s=start_s, force=force)
-
-
-def _records(paths: tuple[str, ...], hints: Hints, found: Tally) -> Iterator[Record]:
-    """Yield the recordings at all paths; two of one name are refused as those of one path are."""
-    from lnn_edge.data.open_records import find_records, read_records
-
-    names: set[str] = set()
-    for path in paths:
-        for record in read_records(find_records(Path(path), hints), found.refuse):
-            if record.name in names:
-                twice = DataError(f"there are two records called {record.name}; rename one")
-                found.refuse(record.name, twice)
-                continue
-            names.add(record.name)
-            yield record
 
 
 def _beside(model: Path, graph: QGraph) -> Callable[[Predicted], Predicted]:

@@ -172,13 +172,14 @@ def _show_outputs(report: Report) -> None:
 
 def _show_operators(build: BuildFacts, profiled: LinkFacts) -> None:
     """Print the operators that take the most instructions, and what all of them take."""
+    from lnn_edge.report.sections.operators import kernels_of
     from lnn_edge.report.words import operator_sentence
 
-    functions = {o.function: o.name for o in build.operators}
-    per_step = [(functions[f], n) for f, n in profiled.per_step.items() if f in functions]
-    whole = sum(n for _, n in per_step)
-    rows = [(name, f"{n:,.0f}", f"{100 * n / whole:.1f} %") for name, n in per_step]
+    kernels = kernels_of(build.operators, profiled.per_step)
+    counts = sorted(((k.names, k.instructions or 0) for k in kernels), key=lambda row: -row[1])
+    whole = sum(count for _, count in counts)
+    rows = [(name, f"{n:,.0f}", f"{100 * n / whole:.1f} %") for name, n in counts if n]
     columns = ("operator", "instructions a decision", "of all operators")
     title = f"the costliest of {len(build.operators)} operators, each with all its runs"
     console().print(table(title, columns, rows[:MOST_OPERATORS]))
-    console().print(operator_sentence(profiled, functions))
+    console().print(operator_sentence(profiled, {o.function for o in build.operators}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,13 @@ class Found:
     format: str
     entries: tuple[Entry, ...]
     left: dict[str, int]
+
+
+def find_together(paths: Sequence[Path], hints: Hints = Hints()) -> Found:  # noqa: B008
+    """Find the records at several paths; see find_records."""
+    found = [find_records(path, hints) for path in paths]
+    formats = ", ".join(dict.fromkeys(f.format for f in found))
+    return Found(formats, tuple(entry for f in found for entry in f.entries), {})
 
 
 def find_records(path: Path, hints: Hints = Hints()) -> Found:  # noqa: B008

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,10 +17,12 @@ from torch import Tensor
 from lnn_edge.errors import DataError
 from lnn_edge.files import tables
 from lnn_edge.files.finite import check_finite
+from lnn_edge.files.lock import alone_in
 from lnn_edge.nn.model_card import WEIGHTS, Kind, read_model, write_model
 from lnn_edge.nn.table import Form, Layer, LayerTable, TimedTable
 
 KIND: Kind = "imported"
+LONGEST_ROAD = 8  # layers that one line tells
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,17 @@ class ImportCard:
     dt: float
     layers: tuple[Layer, ...]
     form: Form = field(default_factory=Form)
+
+    @property
+    def road(self) -> str:
+        """The layers in a line: a short chain in its order, else how many of each kind."""
+        rows = self.layers
+        above = ["input", *(row.name for row in rows)]
+        is_chain = all(row.inputs == (name,) for row, name in zip(rows, above, strict=False))
+        if is_chain and len(rows) <= LONGEST_ROAD:
+            return " -> ".join(f"{row.name} ({row.kind})" for row in rows)
+        counts = Counter(row.kind for row in rows)
+        return ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
 @dataclass(frozen=True)
@@ -100,7 +114,8 @@ def save_imported(folder: Path, model: Imported, *, force: bool = False) -> Impo
     """
     tensors = {k: v.detach().contiguous().cpu() for k, v in model.module.state_dict().items()}
     values = asdict(model.card)
-    digest = write_model(folder, KIND, values, save_tensors(tensors), force=force)
+    with alone_in(folder):
+        digest = write_model(folder, KIND, values, save_tensors(tensors), force=force)
     return replace(model.card, weights_sha256=digest)
 
 

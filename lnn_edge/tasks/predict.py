@@ -12,7 +12,7 @@ import numpy as np
 from lnn_edge.build.decide import Runner
 from lnn_edge.data.open_records import find_records, read_records
 from lnn_edge.data.record import Channel, Record
-from lnn_edge.errors import DataError
+from lnn_edge.errors import DataError, UsageError
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.tasks.model_input import Fed, feed, live_frame, with_own_events
 from lnn_edge.tasks.own_data import told_source
@@ -48,8 +48,12 @@ class Predictor:
                 them itself.
 
         Raises:
-            UsageError: The model cannot find its events itself.
+            UsageError: The model cannot find its events itself, or has no such channel.
         """
+        known = graph.contract.leads
+        strange = set(channels or ()).difference(known) if known else ()
+        if strange:
+            raise UsageError(f"the model has no channel {min(strange)}; it has {', '.join(known)}")
         return cls(graph if marks else with_own_events(graph), dict(channels or {}))
 
     def run(
