@@ -10,6 +10,7 @@ import tomli_w
 
 from lnn_edge.data.aami import CLASS_OF, CLASSES, UNSCORED
 from lnn_edge.data.inspection import ChannelFacts, Inspection
+from lnn_edge.data.readers.words import split_unit
 
 WINDOW_S = 2.56  # of a decision on frames, as in UCI HAR
 MOST_CLASSES = 64
@@ -49,7 +50,7 @@ def propose(found: Inspection, value: str = "value", *, has_subjects: bool = Fal
 
     Args:
         found: See inspect.
-        value: What values would be called, "a,b" two of them.
+        value: What values would be called, "a,b (mmHg)" two of them.
         has_subjects: Whether a user told where it stands who was recorded.
     """
     rate = next(iter(found.rates))
@@ -101,7 +102,12 @@ def _labels(
         names = [name.strip() for name in value.split(",")]
         if len(names) != count:
             names = [value] if count == 1 else [f"value_{i + 1}" for i in range(count)]
-        labels: dict[str, object] = {"kind": "value", "classes": names, "units": [""] * count}
+        told = [split_unit(name) for name in names]
+        labels: dict[str, object] = {
+            "kind": "value",
+            "classes": [name for name, _ in told],
+            "units": [unit for _, unit in told],
+        }
         said = [_MARKED] if found.symbols else []
         return labels, frames if spoken else {"on": "record"}, said
     beats = [s for s in found.symbols if s in CLASS_OF or s in UNSCORED]

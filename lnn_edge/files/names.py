@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from lnn_edge.errors import GraphError
@@ -32,6 +33,12 @@ _FILES = frozenset(
 )
 # In a path, of CMake, Ninja or the Tcl of OpenOCD.
 _ACTIVE = frozenset('";<>[]\\|')
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return names, of many the first and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def name_fault(name: object) -> str | None:

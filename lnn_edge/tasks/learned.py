@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from lnn_edge.data.registry import DATASETS
 from lnn_edge.errors import DataError
 from lnn_edge.files import tables
+from lnn_edge.files.names import listed
 from lnn_edge.files.shipped import shipped_folder, shipped_names
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.nn.model_card import CARD, kind_of, read_card
@@ -95,10 +96,7 @@ class Overlap:
 
 
 def _listed(names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
-    return f" ({', '.join(names[:MOST_NAMES])}{more})"
+    return f" ({listed(names, MOST_NAMES)})" if names else ""
 
 
 def learned_by_folder(folder: Path) -> Learned | None:

@@ -31,8 +31,9 @@ def plan_own(recipe: Recipe, source: Source, asked: Asked) -> tuple[Recipe, Task
     """Return the recipe, the task and the source of a training on own recordings.
 
     A network with a front end for one frame keeps its own task; others take the task that the
-    recordings suggest. Channels that were renamed for the model keep their own names in
-    it, so that the model reads such recordings without being told again.
+    recordings suggest, or their own where frame and labels are the same. Channels that were renamed
+    for the model keep their own names in it, so that the model reads such recordings without being
+    told again.
 
     Raises:
         DataError: The recordings suggest no task, a file is wrong, or a channel is none.
@@ -63,7 +64,16 @@ def _task(recipe: Recipe, source: Source, asked: Asked) -> Task:
     if recipe.task or network.is_fixed:
         return task_of_recipe(recipe)
     name = "".join(c if c.isalnum() else "_" for c in source.path.stem).strip("_") or "own"
-    return proposed_task(source, name)
+    found = proposed_task(source, name)
+    return own if _is_same(own, found) else found
+
+
+def _is_same(own: Task, found: Task) -> bool:
+    """Return whether recordings have rate, channels and all classes of a task, and no others."""
+    names = [[name.casefold() for name in task.leads] for task in (own, found)]
+    kinds = [(task.decide, task.labels, task.frame.rate_hz) for task in (own, found)]
+    told = {own.class_of(name) for name in found.classes}
+    return names[0] == names[1] and kinds[0] == kinds[1] and told == set(range(len(own.classes)))
 
 
 def _in_frame_of(own: Task, task: Task) -> Task:

@@ -347,6 +347,25 @@ def test_rhythms_of_cinc2017(tmp_path: Path) -> None:
     assert sum(f["n"] for f in result["classes"].values()) == 60  # a record is judged once
 
 
+def test_a_network_keeps_its_own_task_where_the_recordings_are_of_it(tmp_path: Path) -> None:
+    """Rate, channel and labels of the rhythm task, as CSV with one label a row of each record."""
+    import scipy.io
+
+    rng, names = np.random.default_rng(0), "N A O ~".split()
+    rows = [f"A{i:05d},{name}" for i, name in enumerate(names)]
+    for row in rows:
+        name = row.split(",")[0]
+        scipy.io.savemat(tmp_path / f"{name}.mat", {"val": rng.integers(-99, 99, (1, 3000))})
+        head = f"{name} 1 300 3000\n{name}.mat 16+24 1000/mV 16 0 0 0 0 ECG\n"
+        (tmp_path / f"{name}.hea").write_text(head)
+    (tmp_path / "REFERENCE.csv").write_text("\n".join(rows) + "\n")
+    recipe, source = load_recipe("rhythm-cfc"), Source(tmp_path)
+    assert plan_own(recipe, source, Asked())[1] == find_task("rhythm")
+    (tmp_path / "REFERENCE.csv").write_text("\n".join(rows[:3]) + "\n")
+    (tmp_path / "A00003.hea").unlink()
+    assert set(plan_own(recipe, source, Asked())[1].classes) == {"normal", "AF", "other"}
+
+
 def test_another_label_keeps_its_event_and_is_not_scored(tmp_path: Path) -> None:
     from lnn_edge.tasks.own_data import with_label_map
 

@@ -111,6 +111,8 @@ def test_numbers_are_proposed_as_a_value_and_numbers_of_classes_are_not(tmp_path
     found = proposed([str(60 + i // 4) for i in range(100)])
     assert found["labels"] == {"kind": "value", "classes": ["rate"], "units": [""]}
     assert found["decide"]["on"] == "frames"
+    pairs = propose(inspect(tmp_path / "a.csv"), "rate (1/min)").document["labels"]
+    assert pairs == {"kind": "value", "classes": ["rate"], "units": ["1/min"]}
     assert proposed(["0.5", "0.5", "1", "1"] * 9)["labels"]["kind"] == "value"
     assert proposed(["1", "1", "2", "2"] * 9)["labels"]["kind"] == "sample"
 

@@ -247,7 +247,7 @@ class _Drawing:
         levels = [high, low, *([0.0] if low < 0 < high else [])]
         ys = [top + (high - level) * unit for level in levels]
         lines = "".join(f"M{LEFT:g} {y:.1f}h{INNER:g}" for y in ys)
-        ends = (label("tick end", LEFT - 5, y + dy, f"{v:.2g}")
+        ends = (label("tick end", LEFT - 5, y + dy, _short(v))
                 for v, y, dy in zip(levels, ys, (8, 0, 3.5), strict=False)
                 if v or min(abs(y - ys[0]), abs(y - ys[1])) > 16)  # fmt: skip
         return join([path("rule", lines), *ends])
@@ -283,6 +283,11 @@ class _Drawing:
             time = self.start + i * step
             kind = "tick end" if i == count else "tick middle"
             yield label(kind, self._x(time), y, f"{time:g} {self.line.unit}".rstrip())
+
+
+def _short(value: float) -> str:
+    """Return a number in few characters: 102 and -0.0034, not 1e+02."""
+    return f"{value:.0f}" if 10 <= abs(value) < 1e5 else f"{value:.2g}"
 
 
 def _alike(levels: np.ndarray, spans: np.ndarray) -> Iterator[tuple[float, float, int]]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import lnn_edge
+from lnn_edge.files.names import listed
 from lnn_edge.report.facts import Report
+
+MOST_NAMED = 40  # records in a row
 
 
 def context(report: Report) -> dict[str, Any]:
@@ -13,7 +16,7 @@ def context(report: Report) -> dict[str, Any]:
     export, graph, build = report.project.export, report.project.graph, report.build
     calibration = graph.contract.calibration_records
     verified = sorted({r for link in report.links for r in link.records})
-    shown = ", ".join(p.recording.name for p in report.predictions)
+    judged = [p.recording.name for p in report.predictions]
     return {
         "hashes": (
             ("model.qgraph, sha256 of the graph", report.model_sha256),
@@ -27,8 +30,8 @@ def context(report: Report) -> dict[str, Any]:
             ("reported by lnn-edge", lnn_edge.__version__),
             ("compiler", (build.compiler if build else "") or "not built"),
             ("trained on data set", graph.metadata.get("dataset", "not recorded")),
-            ("calibration records", ", ".join(calibration) or "not recorded"),
-            ("records verified", ", ".join(verified) or "none"),
-            ("records shown", shown or "none"),
+            ("calibration records", listed(calibration, MOST_NAMED) or "not recorded"),
+            ("records verified", listed(verified, MOST_NAMED) or "none"),
+            ("records judged here", listed(judged, MOST_NAMED) or "none"),
         ),
     }

@@ -75,8 +75,8 @@ def _caption(prediction: Prediction, unit: str) -> str:
     judged, wrong = int(prediction.is_judged.sum()), int(prediction.is_wrong.sum())
     if prediction.is_multi_label:
         return f"{name}: {len(prediction.stamps)} decisions"
-    if recording.task.labels == "record":
-        unit = "decisions"
+    if recording.task.labels == "record" and len(prediction.scores):
+        return f"{name}: {_of_record(prediction)} by the mean of {len(prediction.scores)} decisions"
     return f"{name}: {judged - wrong} of {judged} {unit} right"
 
 
@@ -86,6 +86,17 @@ def _judged(strips: list[Strip], report: Report, prediction: Prediction) -> list
     if found is None:
         return strips
     return [replace(strip, wrong=int(found.is_wrong)) for strip in strips]
+
+
+def _of_record(prediction: Prediction) -> str:
+    """Say the class of a whole record, and the true one."""
+    classes, label = prediction.recording.classes, int(prediction.labels[0])
+    said = classes[int(prediction.scores.mean(0).argmax())]
+    if label < 0:
+        return said
+    return (
+        f"{said}, which is right," if classes[label] == said else f"{said}, true {classes[label]},"
+    )
 
 
 def _errors(prediction: Prediction) -> str:
