@@ -10,11 +10,12 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from lnn_edge.data.published import check_split, find_folder
+from lnn_edge.data.published import check_split, find_folder, told_once
 from lnn_edge.data.record import Record
 from lnn_edge.data.twelve_leads import FINDINGS, GAIN, LEADS, RATE_HZ, ecg
 from lnn_edge.data.wfdb_folder import list_records, read_signals
 from lnn_edge.errors import DataError
+from lnn_edge.files.read import LARGEST_ARRAYS, check_file
 
 NAME = "cpsc2018"
 FOLD_COUNT = 5
@@ -98,10 +99,12 @@ def _findings(numbers: set[int]) -> dict[str, bool | None]:
 
 def _read_labels(path: Path) -> dict[str, set[int]]:
     try:
+        check_file(path, LARGEST_ARRAYS)
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
-        return {r["Recording"]: {int(r[c]) for c in _COLUMNS if r[c]} for r in rows}
-    except (OSError, KeyError, ValueError, TypeError) as error:
+        numbers = ((r["Recording"], {int(r[c]) for c in _COLUMNS if r[c]}) for r in rows)
+        return told_once(path, numbers)
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise DataError(
             f"{path} is missing or damaged ({error}); copy it again: its columns are Recording, "
             f"{', '.join(_COLUMNS)}"

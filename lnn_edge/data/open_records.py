@@ -155,7 +155,8 @@ def _wfdb(folder: Path, headers: list[Path], hints: Hints) -> Found:
 def _only_folder(folder: Path) -> list[Path]:
     """Return the folder in a folder that holds no other."""
     with os.scandir(folder) as items:
-        found = [Path(i.path) for i in items if i.is_dir() and not i.name.startswith(".")]
+        names = [i.path for i in items if not i.name.startswith(".")]
+    found = [Path(name) for name in names if os.path.isdir(name)]
     return found if len(found) == 1 else []
 
 

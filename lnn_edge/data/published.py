@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from lnn_edge.errors import DataError
+from lnn_edge.files.read import LARGEST_ARRAYS, check_file
+
+T = TypeVar("T")
 
 DATA_VARIABLE = "LNN_EDGE_DATA"
 
@@ -91,9 +95,23 @@ def read_header(path: Path) -> tuple[str, ...]:
         return tuple(name.strip() for name in next(reader, []))
 
 
+def told_once(path: Path, rows: Iterable[tuple[str, T]]) -> dict[str, T]:
+    """Return what a table tells of each name.
+
+    Raises:
+        DataError: It tells two things of one.
+    """
+    told: dict[str, T] = {}
+    for name, value in rows:
+        if told.setdefault(name, value) != value:
+            raise DataError(f"{path} tells two things of {name}; copy it again")
+    return told
+
+
 @contextmanager
 def _open(path: Path) -> Iterator[Iterator[list[str]]]:
     try:
+        check_file(path, LARGEST_ARRAYS)
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield csv.reader(file)
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -276,8 +278,12 @@ def write_words(folder: Path) -> Path:
         for speaker in ("0a7c2a8d", "ffd2ba2f"):
             sound = RNG.integers(-3000, 3000, 16_000).astype(np.int16)
             wavfile.write(folder / word / f"{speaker}_nohash_0.wav", 16_000, sound)
-    (folder / "validation_list.txt").write_text("yes/0a7c2a8d_nohash_0.wav\n")
-    (folder / "testing_list.txt").write_text("bed/ffd2ba2f_nohash_0.wav\n")
+    speakers = {"validation": "0a7c2a8d", "testing": "ffd2ba2f"}
+    for part, speaker in speakers.items():
+        lines = [f"{word}/{speaker}_nohash_0.wav\n" for word in ("bed", "yes")]
+        (folder / f"{part}_list.txt").write_text("".join(lines))
+    sound = RNG.integers(-3000, 3000, 16_000).astype(np.int16)
+    wavfile.write(folder / "yes" / "1b4c9b89_nohash_1.wav", 16_000, sound)
     return folder / "bed" / "0a7c2a8d_nohash_0.wav"
 
 
@@ -285,16 +291,85 @@ def test_speech_commands(tmp_path: Path) -> None:
     path = write_words(tmp_path)
     records = read(tmp_path, "Speech Commands")
     assert [(r.name, r.subject, r.labels, r.part) for r in records] == [
-        ("bed/0a7c2a8d_nohash_0", "0a7c2a8d", ("bed",), "train"),
+        ("bed/0a7c2a8d_nohash_0", "0a7c2a8d", ("bed",), "validation"),
         ("bed/ffd2ba2f_nohash_0", "ffd2ba2f", ("bed",), "test"),
         ("yes/0a7c2a8d_nohash_0", "0a7c2a8d", ("yes",), "validation"),
-        ("yes/ffd2ba2f_nohash_0", "ffd2ba2f", ("yes",), "train"),
+        ("yes/1b4c9b89_nohash_1", "1b4c9b89", ("yes",), "train"),
+        ("yes/ffd2ba2f_nohash_0", "ffd2ba2f", ("yes",), "test"),
     ]
     assert records[0].is_steps
     assert np.array_equal(records[0].samples[:, 0], wavfile.read(path)[1])
     wavfile.write(path, 8_000, np.zeros((9, 2), np.int16))
     with pytest.raises(DataError, match=r"holds int16 \(9, 2\) at 8000 Hz; it must hold one"):
         read(tmp_path, "Speech Commands")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("bed/ffd2ba2f_nohash_0.wav\n", "into test and yes/ffd2ba2f_nohash_0.wav of the same"),
+        ("bed/ffd2ba2f_nohash_0.wav\nyes/ffd2b", "a line, not 'yes/ffd2b'"),
+        ("", "a line, not no line"),
+        ("bed/0a7c2a8d_nohash_0.wav\n", "tells two things of bed/0a7c2a8d_nohash_0.wav"),
+    ],
+)
+def test_a_list_of_test_files_that_is_cut_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    """What it does not name would be learned from."""
+    write_words(tmp_path)
+    (tmp_path / "testing_list.txt").write_text(text)
+    with pytest.raises(DataError, match=said):
+        find_records(tmp_path)
+
+
+def test_rows_of_opportunity_that_go_back_or_have_no_name_are_refused(tmp_path: Path) -> None:
+    path = write_opportunity(tmp_path)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines * 2))
+    with pytest.raises(DataError, match="its times go back by 1967 ms"):
+        read(tmp_path, "Opportunity")
+    path.write_text("".join(lines[::-1]))
+    with pytest.raises(DataError, match="its times go back by"):
+        read(tmp_path, "Opportunity")
+    path.write_text("".join(lines))
+    (path.parent / "label_legend.txt").write_text("1   -   Locomotion   -   Stand\n")
+    with pytest.raises(DataError, match=r"Locomotion holds 2, which label_legend.txt does not"):
+        read(tmp_path, "Opportunity")
+
+
+def test_a_link_to_no_annotations_is_no_record_without_any(tmp_path: Path) -> None:
+    header = write_chapman(tmp_path)
+    header.with_suffix(".qrs").unlink()
+    header.with_suffix(".qrs").symlink_to("/nowhere")
+    with pytest.raises(DataError, match=r"JS00002.qrs is a link to nothing, or no file"):
+        read(tmp_path, "Chapman-Shaoxing and Ningbo")
+
+
+def test_a_table_that_tells_two_things_of_one_name_is_refused(tmp_path: Path) -> None:
+    write_challenge2012(tmp_path)
+    (tmp_path / "Outcomes-a.txt").write_text(OUTCOME + "132539,6,1,5,-1,0\n")
+    assert len(read(tmp_path, "Challenge 2012")) == 1
+    (tmp_path / "Outcomes-a.txt").write_text(OUTCOME + "132539,6,1,5,-1,1\n")
+    with pytest.raises(DataError, match=r"Outcomes-a.txt tells two things of 132539"):
+        read(tmp_path, "Challenge 2012")
+
+
+@pytest.mark.parametrize(
+    "writer",
+    [write_chapman, write_pamap2, write_opportunity, write_challenge2012, write_words],
+    ids=lambda writer: writer.__name__,
+)
+def test_what_is_no_file_is_not_opened(writer: Callable[[Path], Path], tmp_path: Path) -> None:
+    """A pipe would be waited for, a device read without end."""
+    writer(tmp_path)
+    for path in [p for p in sorted(tmp_path.rglob("*")) if p.is_file()]:
+        content = path.read_bytes()
+        for replace in (os.mkfifo, partial(os.symlink, "/dev/zero"), partial(os.symlink, path)):
+            path.unlink()
+            replace(path)
+            with contextlib.suppress(DataError):
+                list(read_records(find_records(tmp_path), lambda *_: None))
+        path.unlink()
+        path.write_bytes(content)
 
 
 @pytest.mark.parametrize(

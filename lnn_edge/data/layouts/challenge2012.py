@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from lnn_edge.data.layouts.layout import Layout
-from lnn_edge.data.published import read_columns
+from lnn_edge.data.published import read_columns, told_once
 from lnn_edge.data.readers.reader import Entry, Hints
 from lnn_edge.data.record import Channel, Record
 from lnn_edge.errors import DataError
@@ -59,7 +59,7 @@ def _entries(folder: Path, hints: Hints) -> tuple[Entry, ...]:
         table, place = folder / f"Outcomes-{letter}.txt", folder / f"set-{letter}"
         if not (table.is_file() and place.is_dir()):
             continue
-        died = {stay: said for stay, said in read_columns(table, _OUTCOME)}
+        died = told_once(table, ((s, d) for s, d in read_columns(table, _OUTCOME)))
         for path in sorted(place.glob("*.txt")):
             outcome = OUTCOMES.get(died.get(path.stem, ""))
             if outcome is None:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from lnn_edge.data.layouts.layout import Layout
+from lnn_edge.data.published import told_once
 from lnn_edge.data.readers import wfdb_record
 from lnn_edge.data.readers.reader import Entry, Hints
 from lnn_edge.data.record import Record
@@ -42,7 +43,7 @@ def _cinc2017(folder: Path, hints: Hints) -> tuple[Entry, ...]:
     for row in rows:
         if len(row) != 2 or row[1] not in CINC2017_LABELS:
             raise DataError(f"{folder / _REFERENCE} holds {row}; a row must be record,label")
-    label_of = dict(rows)
+    label_of = told_once(folder / _REFERENCE, ((name, label) for name, label in rows))
     headers = sorted(folder.glob("A?????.hea"))
     absent = [p.stem for p in headers if p.stem not in label_of]
     if absent:

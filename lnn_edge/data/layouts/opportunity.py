@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lnn_edge.data.changes import Changes
 from lnn_edge.data.layouts.layout import Layout
@@ -29,6 +30,10 @@ from lnn_edge.data.readers.reader import Entry, Hints
 from lnn_edge.data.readers.table import records_of_table
 from lnn_edge.data.record import Record
 from lnn_edge.errors import DataError
+from lnn_edge.files.read import read_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RATE_HZ = 30.0
 COLUMNS = 250
@@ -38,6 +43,7 @@ ON_BODY = (*range(2, 47), *range(51, 60), *range(64, 73), *range(77, 86), *range
 _DEFAULT = "Locomotion"
 _COLUMN = re.compile(r"Column:\s*(\d+)\s+([^;]+)(?:;.*?unit\s*=\s*([^;,]+))?")
 _LABEL = re.compile(r"(\d+)\s+-\s+(\S+)\s+-\s+(.+)")
+MOST_BACK_MS = 1000  # from one row to the next
 _UNITS = {"milli g": "mg", "unknown": ""}
 
 
@@ -66,7 +72,7 @@ def _entries(folder: Path, hints: Hints) -> tuple[Entry, ...]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text("latin-1").splitlines()
+        return read_whole(path).decode("latin-1").splitlines()
     except OSError as error:
         raise DataError(f"{path} is missing ({error.strerror}); unpack it again") from None
 
@@ -96,11 +102,18 @@ def _read(
     names, units = zip(*columns.values(), strict=True)
     table = read_table(path, TextLayout("utf-8", " ", ".", '"', 0, names, units))
     kept = [columns[i] for i in ON_BODY]
+    _refuse_joined(path, table[names[0]])
     table = table[[*(name for name, _ in kept), track]]
     texts = [c for c in table.columns if table[c].dtype.kind not in "fiu"]
     if texts or table[track].isna().any():
         column = texts[0] if texts else track
         raise DataError(f"{path}: column {column} does not hold numbers alone; unpack it again")
+    strange = set(table[track]) - {0, *legend}
+    if strange:
+        raise DataError(
+            f"{path}: column {track} holds {min(strange):g}, which label_legend.txt does not name; "
+            "unpack both again"
+        )
     table = table.assign(**{track: table[track].map(legend).fillna("")})
     left = COLUMNS - len(kept) - 1
     changes = Changes().also("dropped", "columns off the body", left, "columns", path.stem)
@@ -108,6 +121,13 @@ def _read(
     units = (*(unit for _, unit in kept), "")
     for record in records_of_table(str(path), path.stem, table, units, hints, changes):
         yield replace(record, subject=path.stem.split("-")[0])
+
+
+def _refuse_joined(path: Path, times: pd.Series) -> None:
+    """Refuse rows of two recordings, or out of order: their times go back."""
+    back = -times.diff().min() if times.dtype.kind in "fi" else 0.0
+    if back > MOST_BACK_MS or times.iloc[-1] < times.iloc[0]:
+        raise DataError(f"{path}: its times go back by {back:g} ms; unpack it again")
 
 
 OPPORTUNITY = Layout(

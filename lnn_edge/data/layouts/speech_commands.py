@@ -9,6 +9,7 @@ http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz; Warden 2018, a
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 from collections.abc import Iterator
@@ -18,13 +19,17 @@ from pathlib import Path
 import numpy as np
 
 from lnn_edge.data.layouts.layout import Layout
+from lnn_edge.data.published import told_once
 from lnn_edge.data.readers.reader import Entry, Hints
 from lnn_edge.data.record import Channel, Record
 from lnn_edge.errors import DataError
+from lnn_edge.files.read import LARGEST_ARRAYS, check_file, read_whole
 
-RATE_HZ = 16_000
+RATE_HZ = 16_000.0
 MOST_BYTES = 1 << 22  # of a file: two minutes
 CHANNEL = Channel("audio", "", 32768.0)
+_EXAMPLE = "bed/00176480_nohash_0.wav"
+_FILE = re.compile(r"\w+/\w+_nohash_\d+\.wav")
 _LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 
 
@@ -33,29 +38,56 @@ def _is_it(folder: Path) -> bool:
 
 
 def _entries(folder: Path, hints: Hints) -> tuple[Entry, ...]:
-    part_of = {line: part for part, name in _LISTS.items() for line in _listed(folder / name)}
+    part_of = _parts(folder)
     words = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] not in "._")
     files = [path for word in words for path in sorted(word.glob("*.wav"))]
     names = [path.relative_to(folder).as_posix() for path in files]
+    _refuse_cut_lists(folder, names, part_of)
     return tuple(
         Entry(name[:-4], partial(_read, path, name[:-4], part_of.get(name, "train")))
         for name, path in zip(names, files, strict=True)
     )
 
 
+def _parts(folder: Path) -> dict[str, str]:
+    """Return the part of each file that a list names."""
+    told = ((line, part) for part, name in _LISTS.items() for line in _listed(folder / name))
+    return told_once(folder, told)
+
+
+def _refuse_cut_lists(folder: Path, names: list[str], part_of: dict[str, str]) -> None:
+    """Refuse lists by which a speaker is in two parts: one is cut, or of another version."""
+    seen: dict[str, tuple[str, str]] = {}
+    for name in names:
+        part = part_of.get(name, "train")
+        other, first = seen.setdefault(_speaker_of(name), (part, name))
+        if other != part:
+            raise DataError(
+                f"{folder}: its lists put {first} into {other} and {name} of the same speaker into "
+                f"{part}; unpack them again"
+            )
+
+
+def _speaker_of(name: str) -> str:
+    return name.partition("/")[2].split("_nohash_")[0]
+
+
 def _listed(path: Path) -> list[str]:
     try:
-        return path.read_text("utf-8").split()
+        lines = read_whole(path, LARGEST_ARRAYS).decode("utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); unpack it again") from None
+    wrong = next((repr(line[:60]) for line in lines if not _FILE.fullmatch(line)), "no line")
+    if not lines or wrong != "no line":
+        raise DataError(f"{path} must name a file such as {_EXAMPLE} a line, not {wrong}")
+    return lines
 
 
 def _read(path: Path, name: str, part: str) -> Iterator[Record]:
     from scipy.io import wavfile
 
-    if path.stat().st_size > MOST_BYTES:
-        raise DataError(f"{path} has over {MOST_BYTES:,} bytes, too many for a word; leave it out")
     try:
+        check_file(path, MOST_BYTES)
         with warnings.catch_warnings():
             warnings.simplefilter("error", wavfile.WavFileWarning)  # of chunks that end early
             rate, samples = wavfile.read(path)
@@ -66,13 +98,11 @@ def _read(path: Path, name: str, part: str) -> Iterator[Record]:
     if rate != RATE_HZ or samples.dtype != np.int16 or samples.ndim != 1 or not samples.size:
         raise DataError(
             f"{path} holds {samples.dtype} {samples.shape} at {rate} Hz; it must hold one channel "
-            f"of 16 bit at {RATE_HZ} Hz: unpack it again"
+            f"of 16 bit at {RATE_HZ:g} Hz: unpack it again"
         )
-    word, _, file = name.partition("/")
-    speaker = file.split("_nohash_")[0]
-    yield Record(
-        name, speaker, samples[:, None], float(RATE_HZ), (CHANNEL,), labels=(word,), part=part
-    )
+    word = (name.partition("/")[0],)
+    sound = samples[:, None]
+    yield Record(name, _speaker_of(name), sound, RATE_HZ, (CHANNEL,), labels=word, part=part)
 
 
 SPEECH_COMMANDS = Layout(

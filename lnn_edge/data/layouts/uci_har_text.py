@@ -23,6 +23,7 @@ from lnn_edge.data.readers.reader import Entry, Hints
 from lnn_edge.data.record import Channel, Interval, Record
 from lnn_edge.data.uci_har import TEST_SUBJECTS
 from lnn_edge.errors import DataError
+from lnn_edge.files.read import LARGEST_ARRAYS, check_file, read_whole
 
 RATE_HZ = 50.0
 _WINDOW = 128
@@ -46,6 +47,7 @@ _ACC_FILE = re.compile(r"acc_exp(\d+)_user(\d+)\.txt$")
 def _numbers(path: Path, columns: int | None = None) -> np.ndarray:
     """Read a text of numbers, (rows, columns) float64."""
     try:
+        check_file(path, LARGEST_ARRAYS)
         table = np.loadtxt(path, ndmin=2)
     except (OSError, ValueError) as error:
         reason = str(error).split("\n")[0]
@@ -69,7 +71,8 @@ def read_names(folder: Path) -> dict[int, str]:
     """Read activity_labels.txt: a number and a name a line."""
     path = folder / "activity_labels.txt"
     try:
-        rows = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
+        lines = read_whole(path).decode("utf-8").splitlines()
+        rows = [line.split() for line in lines if line.strip()]
         return {int(number): name for number, name in rows}
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); unpack it again") from None

@@ -19,7 +19,7 @@ from lnn_edge.data.readers.reader import MOST_BYTES, Hints, Reader
 from lnn_edge.data.readers.table import records_of_table
 from lnn_edge.data.record import MOST_VALUES, Record
 from lnn_edge.errors import DataError
-from lnn_edge.files.read import most_unpacked
+from lnn_edge.files.read import check_file, most_unpacked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,8 +107,7 @@ def find_layout(path: Path) -> TextLayout:
 
 def _beginning(path: Path) -> tuple[str, str]:
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise DataError(f"{path} has {path.stat().st_size:,} bytes; split it below 4 GiB")
+        check_file(path, MOST_BYTES)
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             data = file.read(_LOOKED_AT)
     except (OSError, EOFError, zlib.error) as error:
@@ -166,9 +165,10 @@ def read_table(path: Path, layout: TextLayout) -> pd.DataFrame:
     """Read all rows."""
     import pandas as pd
 
-    most = min(MOST_VALUES, max(_SOME_VALUES, path.stat().st_size))
     names = words.unique(layout.names)
     try:
+        check_file(path, MOST_BYTES)
+        most = min(MOST_VALUES, max(_SOME_VALUES, path.stat().st_size))
         text = io.BytesIO(_unpacked(path)) if path.suffix == ".gz" else path
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of cells that it leaves out

@@ -12,6 +12,7 @@ import numpy as np
 from lnn_edge.data.readers.words import FIRST, LABEL, LAST, RECORD, find, plain, seconds_of
 from lnn_edge.data.record import Interval, Mark
 from lnn_edge.errors import DataError
+from lnn_edge.files.read import LARGEST_ARRAYS, check_file
 
 _NOTHING = {"", "nan", "none", "null", "na", "n/a", "<na>"}
 MOST_PLACES = 400_000  # of a record: beats of three days
@@ -100,6 +101,7 @@ def read_spans(path: Path) -> SpanFile:
         DataError: The file is missing or damaged, or lacks a column.
     """
     try:
+        check_file(path, LARGEST_ARRAYS)
         with path.open(encoding="utf-8-sig", newline="") as file:
             dialect = "excel-tab" if path.suffix.lower() == ".tsv" else "excel"
             table = [row for row in csv.reader(file, dialect) if row]

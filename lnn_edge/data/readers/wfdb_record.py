@@ -5,6 +5,7 @@ Source: header(5) and annot(5) of the WFDB Applications Guide, PhysioNet.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from lnn_edge.data.readers.words import unique
 from lnn_edge.data.record import MOST_VALUES, Channel, Interval, Mark, Record
 from lnn_edge.data.wfdb_folder import DAMAGE, wfdb_library
 from lnn_edge.errors import DataError
-from lnn_edge.files.read import most_unpacked
+from lnn_edge.files.read import LARGEST_TEXT, check_file, most_unpacked, read_whole
 
 ANNOTATORS = ("atr", "ecg", "ari", "st", "qrs", "apn", "pwave", "man", "pu", "q1c", "at_", "alh")
 DEFAULT_GAIN = 200.0  # steps per mV where a header gives none, by header(5)
@@ -72,7 +73,7 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
 def segments_of(path: Path) -> tuple[str, ...]:
     """Name the records that are parts of the one of this header; () where it is whole."""
     try:
-        lines = path.read_text("latin-1").splitlines()
+        lines = read_whole(path).decode("latin-1").splitlines()
     except OSError:
         return ()
     rows = [fields for line in lines if (fields := line.split()) and line[0] != "#"]
@@ -81,6 +82,7 @@ def segments_of(path: Path) -> tuple[str, ...]:
 
 def _read_header(stem: Path) -> Any:
     try:
+        check_file(Path(f"{stem}.hea"), LARGEST_TEXT)
         with wfdb_library() as wfdb:
             header = wfdb.rdheader(str(stem))
     except DAMAGE as error:
@@ -98,9 +100,13 @@ def _read_header(stem: Path) -> Any:
 
 def _bytes_of(stem: Path, header: Any) -> int:
     """Return the bytes of all files that samples of a record can be in."""
+    paths = [stem.with_name(name) for name in set(getattr(header, "file_name", None) or ())]
     if getattr(header, "n_seg", 1) > 1:
-        return sum(path.stat().st_size for path in stem.parent.iterdir() if path.is_file())
-    paths = [stem.with_name(name) for name in set(header.file_name or ())]
+        parts = set(header.seg_name)
+        paths = [p for p in stem.parent.iterdir() if p.is_file() or p.stem in parts]
+    for path in paths:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{stem}.hea: {path} is no file; copy it again")
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 
@@ -247,7 +253,11 @@ def _read_marks(
     stem: Path, name: str, signals: _Signals, frames_hz: float, hints: Hints
 ) -> tuple[tuple[Annotation, ...], Changes]:
     """Return annotations at the rate of the samples, in order, and what was left out."""
-    there = [a for a in ANNOTATORS if Path(f"{stem}.{a}").is_file()]
+    listed = [a for a in ANNOTATORS if os.path.lexists(f"{stem}.{a}")]
+    there = [a for a in listed if Path(f"{stem}.{a}").is_file()]
+    if listed != there:
+        lost = next(a for a in listed if a not in there)
+        raise DataError(f"{stem}.{lost} is a link to nothing, or no file; copy the file there")
     if hints.annotator is not None and not Path(f"{stem}.{hints.annotator}").is_file():
         raise DataError(
             f"{stem}.{hints.annotator} is missing; there are {', '.join(there) or 'no annotations'}"
