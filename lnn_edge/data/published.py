@@ -96,15 +96,15 @@ def read_header(path: Path) -> tuple[str, ...]:
 
 
 def told_once(path: Path, rows: Iterable[tuple[str, T]]) -> dict[str, T]:
-    """Return what a table tells of each name.
+    """Return the value of each name in a table.
 
     Raises:
-        DataError: It tells two things of one.
+        DataError: It gives a name two values.
     """
     told: dict[str, T] = {}
     for name, value in rows:
         if told.setdefault(name, value) != value:
-            raise DataError(f"{path} tells two things of {name}; copy it again")
+            raise DataError(f"{path} gives {name} twice, and not alike; copy it again")
     return told
 
 

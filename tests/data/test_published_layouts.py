@@ -310,7 +310,7 @@ def test_speech_commands(tmp_path: Path) -> None:
         ("bed/ffd2ba2f_nohash_0.wav\n", "into test and yes/ffd2ba2f_nohash_0.wav of the same"),
         ("bed/ffd2ba2f_nohash_0.wav\nyes/ffd2b", "a line, not 'yes/ffd2b'"),
         ("", "a line, not no line"),
-        ("bed/0a7c2a8d_nohash_0.wav\n", "tells two things of bed/0a7c2a8d_nohash_0.wav"),
+        ("bed/0a7c2a8d_nohash_0.wav\n", "gives bed/0a7c2a8d_nohash_0.wav twice"),
     ],
 )
 def test_a_list_of_test_files_that_is_cut_is_refused(text: str, said: str, tmp_path: Path) -> None:
@@ -344,12 +344,12 @@ def test_a_link_to_no_annotations_is_no_record_without_any(tmp_path: Path) -> No
         read(tmp_path, "Chapman-Shaoxing and Ningbo")
 
 
-def test_a_table_that_tells_two_things_of_one_name_is_refused(tmp_path: Path) -> None:
+def test_a_table_that_gives_a_name_twice_is_refused(tmp_path: Path) -> None:
     write_challenge2012(tmp_path)
     (tmp_path / "Outcomes-a.txt").write_text(OUTCOME + "132539,6,1,5,-1,0\n")
     assert len(read(tmp_path, "Challenge 2012")) == 1
     (tmp_path / "Outcomes-a.txt").write_text(OUTCOME + "132539,6,1,5,-1,1\n")
-    with pytest.raises(DataError, match=r"Outcomes-a.txt tells two things of 132539"):
+    with pytest.raises(DataError, match=r"Outcomes-a.txt gives 132539 twice"):
         read(tmp_path, "Challenge 2012")
 
 
