@@ -19,6 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
+from lnn_edge.files.version import VERSION
+
 if TYPE_CHECKING:
     import numpy as np
     from torch import nn as torch_nn
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from lnn_edge.verify.monitor.events import Event
     from lnn_edge.verify.result import Verification
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "build",
     "compare",

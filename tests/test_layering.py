@@ -21,8 +21,8 @@ FLOORS = [
 ROOMS = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 
-def rooms_below(room: str) -> set[str]:
-    """Return the other rooms that a room imports from."""
+def imports_of(room: str) -> set[str]:
+    """Return what a room imports from the package, by the first name below it; "" is the top."""
     place = PACKAGE / room
     found = set()
     for path in place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]:
@@ -32,9 +32,14 @@ def rooms_below(room: str) -> set[str]:
                 names = [f"{node.module}.{name}" for name in names]
             elif not isinstance(node, ast.Import):
                 continue
-            parts = [name.split(".") for name in names]
-            found |= {p[1] for p in parts if p[0] == "lnn_edge" and len(p) > 1 and p[1] in ROOMS}
-    return found - {room}
+            parts = [[*name.split("."), ""] for name in names]
+            found |= {p[1] if p[1] in ROOMS else "" for p in parts if p[0] == "lnn_edge"}
+    return found
+
+
+def rooms_below(room: str) -> set[str]:
+    """Return the other rooms that a room imports from."""
+    return imports_of(room) - {room, ""}
 
 
 def test_every_room_has_a_floor() -> None:
@@ -48,6 +53,11 @@ def test_every_room_has_a_floor() -> None:
 def test_imports_run_down(room: str) -> None:
     up = {below for below in rooms_below(room) if ROOMS[below] > ROOMS[room]}
     assert not up
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS.keys() - {"cli"}))
+def test_only_commands_stand_on_the_library(room: str) -> None:
+    assert "" not in imports_of(room)
 
 
 def test_no_rooms_import_each_other() -> None:

@@ -8,10 +8,10 @@ import traceback
 
 import click
 
-from lnn_edge import __version__
 from lnn_edge.errors import LnnEdgeError
 from lnn_edge.files.names import shown
 from lnn_edge.files.packages import TORCH_IS_MISSING
+from lnn_edge.files.version import VERSION
 
 COMMANDS = {
     "bench": "bench",
@@ -98,7 +98,7 @@ def _sentence(error: BaseException) -> str:
 
 
 @click.group(cls=LazyGroup)
-@click.version_option(__version__, prog_name="lnn-edge")
+@click.version_option(VERSION, prog_name="lnn-edge")
 @click.option("-v", "--verbose", is_flag=True, help="Show the traceback of errors.")
 def main(verbose: bool) -> None:
     """Liquid neural networks, from recordings to an STM32, bit-exact.

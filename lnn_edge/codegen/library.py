@@ -6,13 +6,13 @@ import json
 import re
 from typing import Any
 
-import lnn_edge
 from lnn_edge.codegen.kernels import Core
 from lnn_edge.codegen.model_code import ModelCode
 from lnn_edge.codegen.plan import generate
 from lnn_edge.codegen.render import package_version, render_library, render_model
 from lnn_edge.errors import UsageError
 from lnn_edge.files import resources
+from lnn_edge.files.version import VERSION
 from lnn_edge.graph.file import graph_bytes
 from lnn_edge.graph.qgraph import QGraph
 
@@ -87,7 +87,7 @@ def library_files(
     files["model.qgraph"] = graph_bytes(graph)
     files[PROVENANCE] = _json(
         {
-            "lnn_edge": lnn_edge.__version__,
+            "lnn_edge": VERSION,
             "model": name,
             "model_sha256": code.sha256,
             "core": core.name,

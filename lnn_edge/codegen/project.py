@@ -8,7 +8,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import lnn_edge
 from lnn_edge.codegen.kernels import Core
 from lnn_edge.codegen.model_code import ModelCode
 from lnn_edge.codegen.plan import generate
@@ -16,6 +15,7 @@ from lnn_edge.codegen.render import render_board, render_model
 from lnn_edge.device.board import Board
 from lnn_edge.files import resources
 from lnn_edge.files.lock import alone_in
+from lnn_edge.files.version import VERSION
 from lnn_edge.files.write import Content, publish
 from lnn_edge.graph.file import graph_bytes, graph_sha256
 from lnn_edge.graph.qgraph import QGraph
@@ -87,7 +87,7 @@ def _firmware_files() -> Iterator[tuple[str, bytes]]:
 
 def _provenance(code: ModelCode, board: Board) -> dict[str, Any]:
     return {
-        "lnn_edge": lnn_edge.__version__,
+        "lnn_edge": VERSION,
         "model": code.graph.name,
         "model_sha256": code.sha256,
         "board": board.name,

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-import lnn_edge
 from lnn_edge.codegen.codetext import Code, Templates
 from lnn_edge.codegen.header import Header, state_formula
 from lnn_edge.codegen.kernels.reach import stays_inside
@@ -23,6 +22,7 @@ from lnn_edge.device.board import Board
 from lnn_edge.device.board_facts import pin_of
 from lnn_edge.device.families import FAMILIES
 from lnn_edge.files import resources
+from lnn_edge.files.version import VERSION
 from lnn_edge.graph.fixed import RANGES
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.sim.stream import state_layout
@@ -36,7 +36,7 @@ def render_model(code: ModelCode) -> dict[str, str]:
     name = code.graph.name
     states = [s.tensor for s in state_layout(code.graph)]
     context: dict[str, Any] = {"code": code, "graph": code.graph, "states": states}
-    context |= {"version": lnn_edge.__version__, "runtime_version": RUNTIME_VERSION}
+    context |= {"version": VERSION, "runtime_version": RUNTIME_VERSION}
     context["verbs"] = VERBS + (("trace",) if code.trace else ())
     context["about"] = Header(code.graph, code.unlearned)
     files = {
@@ -60,13 +60,13 @@ def render_library(code: ModelCode, template: str, more: dict[str, Any]) -> str:
     """
     env = _environment(resources.path("templates"))
     context = {"code": code, "graph": code.graph, "about": Header(code.graph, code.unlearned)}
-    versions = {"version": lnn_edge.__version__, "package_version": package_version()}
+    versions = {"version": VERSION, "package_version": package_version()}
     return env.get_template(f"library/{template}.j2").render(context | versions | more)
 
 
 def package_version() -> str:
     """Return the version as every build system reads it: three numbers."""
-    return ".".join(re.findall(r"\d+", lnn_edge.__version__)[:3])
+    return ".".join(re.findall(r"\d+", VERSION)[:3])
 
 
 def render_operator(operator: OperatorCode) -> str:
@@ -81,7 +81,7 @@ def render_board(board: Board) -> dict[str, str]:
         "board": board,
         "family": FAMILIES[board.mcu.family],
         "families": tuple(FAMILIES),
-        "version": lnn_edge.__version__,
+        "version": VERSION,
     }
     files = {
         "lnn_board.h": "board.h.j2",

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from lnn_edge import __version__
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files.names import model_name_fault, shown
 from lnn_edge.files.read import read_whole
+from lnn_edge.files.version import VERSION
 from lnn_edge.nn.arrays import Arrays
 from lnn_edge.nn.cell_sizes import GruSizes, LstmSizes
 from lnn_edge.nn.from_keras.files import (
@@ -75,7 +75,7 @@ def import_model(path: Path, options: ImportOptions) -> Imported:
         if options.dt is None and not table.is_timed:
             raise UsageError(f"{path}: no layer reads elapsed time; leave --dt input out")
         digest = hashlib.sha256(raw).hexdigest()
-        head = (__version__, _model_name(path, options.name), path.name, digest, "")
+        head = (VERSION, _model_name(path, options.name), path.name, digest, "")
         card = ImportCard(*head, table.channels, options.dt or 0.0, table.rows, table.form)
         return make_imported(card, tensors_of(table.weights))
     except (KeyError, IndexError, RuntimeError) as error:  # weights of other names or shapes

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from lnn_edge import __version__
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files.lock import alone_in
+from lnn_edge.files.version import VERSION
 from lnn_edge.files.write import REMEDY, write_whole
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.nn.history import HISTORY, Epoch, history_csv, kept_epoch
@@ -127,7 +127,7 @@ def train(
         names = examples.names, tuple(s.name for s in held_out)
         classes = unlearned(examples.labels, recipe.training, network.classes)
         told = document_of(task), dict(data)
-        card = ModelCard(__version__, seed, "", *names, recipe, classes, examples.patients, *told)
+        card = ModelCard(VERSION, seed, "", *names, recipe, classes, examples.patients, *told)
         run = _Run(recipe, network, examples, task, scale)
         if run.resume(folder, card, force):
             on_resume(len(run.history))

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import lnn_edge
 from lnn_edge.codegen.onnx.stage_model import stage_model
+from lnn_edge.files.version import VERSION
 from lnn_edge.graph.file import document_of, graph_sha256
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.stage import EventTrigger, EveryTrigger, Stage
@@ -26,7 +26,7 @@ def onnx_files(graph: QGraph, unlearned: tuple[str, ...] | None = None) -> dict[
     Raises:
         GraphError: An operator has no form in ONNX; names it.
     """
-    about = {"lnn_edge": lnn_edge.__version__, "model_sha256": graph_sha256(graph)}
+    about = {"lnn_edge": VERSION, "model_sha256": graph_sha256(graph)}
     names = {stage.name: f"{stage.name}.onnx" for stage in graph.stages if stage.ops}
     files: dict[str, str | bytes] = {
         names[stage.name]: stage_model(stage, {**about, "model": graph.name})

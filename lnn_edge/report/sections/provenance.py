@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import lnn_edge
 from lnn_edge.files.names import listed
+from lnn_edge.files.version import VERSION
 from lnn_edge.report.facts import Report
 
 MOST_NAMED = 40  # records in a row
@@ -27,7 +27,7 @@ def context(report: Report) -> dict[str, Any]:
         "items": (
             ("board", f"{report.project.board.name}: {report.project.board.mcu.source}"),
             ("exported by lnn-edge", export.get("lnn_edge", "not recorded")),
-            ("reported by lnn-edge", lnn_edge.__version__),
+            ("reported by lnn-edge", VERSION),
             ("compiler", (build.compiler if build else "") or "not built"),
             ("trained on data set", graph.metadata.get("dataset", "not recorded")),
             ("calibration records", listed(calibration, MOST_NAMED) or "not recorded"),
