@@ -12,13 +12,12 @@ torch is imported by `train`, `quantize` and `nn` alone; `pip install 'lnn-edge[
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
+from lnn_edge.files.callable_rooms import make_callable
 from lnn_edge.files.version import VERSION
 
 if TYPE_CHECKING:
@@ -318,20 +317,10 @@ def evaluate(
         DataError: The data cannot be read, or do not fit the model.
         UsageError: There is no such model, or nothing is known to judge it by.
     """
-    import numpy as np
-
-    from lnn_edge.tasks.feed import Wish
-    from lnn_edge.train.verdict import Sequences, evaluate_model
+    from lnn_edge.train.verdict import evaluate_model, told_data
 
     chosen = Path(model) if isinstance(model, str) else model
-    if data is None or isinstance(data, str):
-        return evaluate_model(chosen, Wish(data, data_dir=data_dir, split=split), how)
-    if isinstance(data, Wish):
-        return evaluate_model(chosen, data, how)
-    frames, labels = data if isinstance(data, tuple) else (data, None)
-    frames = np.asarray(frames)
-    whole = frames[None] if frames.ndim == 2 else frames
-    return evaluate_model(chosen, Sequences(whole, labels), how)
+    return evaluate_model(chosen, told_data(data, split, data_dir), how)
 
 
 @overload
@@ -552,24 +541,4 @@ def _folder(project: Project | str | Path) -> Path:
     return Path(project) if isinstance(project, str | Path) else project.folder
 
 
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    f"{__name__}.{function.__name__}": function
-    for function in (build, quantize, report, train, verify)
-}
-
-
-class _Room(ModuleType):
-    """A room that has the name of a function: importing it must not hide the function."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return _FUNCTIONS[self.__name__](*args, **kwargs)
-
-
-class _Package(ModuleType):
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, ModuleType) and value.__name__ in _FUNCTIONS:
-            value.__class__ = _Room
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
+make_callable(__name__, build, quantize, report, train, verify)

@@ -113,6 +113,21 @@ class How:
     preprocessing: Preprocessing = "causal"
 
 
+def told_data(
+    data: Wish | str | np.ndarray | tuple[np.ndarray, np.ndarray] | None,
+    split: str,
+    data_dir: str | None,
+) -> Wish | Sequences:
+    """Return what a model is judged on; see lnn_edge.evaluate."""
+    if data is None or isinstance(data, str):
+        return Wish(data, data_dir=data_dir, split=split)
+    if isinstance(data, Wish):
+        return data
+    frames, labels = data if isinstance(data, tuple) else (data, None)
+    frames = np.asarray(frames)
+    return Sequences(frames[None] if frames.ndim == 2 else frames, labels)
+
+
 def evaluate_model(
     model: QGraph | Path | None, data: Wish | Sequences | None = None, how: How | None = None
 ) -> Verdict:

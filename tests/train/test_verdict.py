@@ -48,7 +48,8 @@ def test_a_graph_is_compared_with_the_reference_that_it_keeps(
     assert (verdict.figures, verdict.compared_on) == (None, "calibration data")
     (error,) = verdict.float_errors.values()
     got = np.stack(le.simulate(graph, X))
-    assert error["rmse"] == pytest.approx(np.sqrt(np.mean((got - forward) ** 2)))
+    rmse = np.sqrt(np.mean((got - forward) ** 2))
+    assert error["rmse"] == pytest.approx(rmse, rel=1e-4)  # torch rounds a batch in another order
     assert error["range"] == pytest.approx(np.ptp(forward))
     assert 0 < error["rmse"] < 0.01 * error["range"]
 
