@@ -350,7 +350,7 @@ def export(
 def export(
     model: QGraph | str | Path,
     *,
-    format: Literal["onnx"],
+    format: Literal["onnx", "onnx-float"],
     to: str | Path | None = None,
     find_beats: bool = False,
     force: bool = False,
@@ -361,7 +361,7 @@ def export(
     model: QGraph | str | Path,
     *,
     board: str | None = None,
-    format: Literal["project", "library", "onnx"] = "project",
+    format: Literal["project", "library", "onnx", "onnx-float"] = "project",
     core: str | None = None,
     to: str | Path | None = None,
     find_beats: bool = False,
@@ -373,7 +373,8 @@ def export(
         model: A graph; a model.qgraph, the folder of one, or the name of a shipped model. Of a
             model on disk the float model beside it goes along, so that verify can tell the error.
         board: Of a project: name of a board, or its TOML file.
-        format: "project", "library" for C without hardware, or "onnx".
+        format: "project"; "library" for C without hardware; "onnx" for the board's integers;
+            "onnx-float" for the network in floating point, of a model on disk with its weights.
         core: Of a library, such as "cortex-m4"; None is plain C for any. The bits are the same.
         to: Folder; None is firmware-BOARD, library-MODEL or onnx-MODEL.
         find_beats: Whether a model of beats finds them itself.
@@ -381,7 +382,7 @@ def export(
 
     Raises:
         BoardError: There is no such board.
-        GraphError: An operator has no form in ONNX.
+        GraphError, LayerError: An operator or a layer has no form in ONNX.
         MissingToolError: onnx is not installed.
         UsageError: The folder holds something else.
     """
@@ -394,7 +395,24 @@ def export(
         from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
 
         change = with_detector
-    made = export_model(chosen, board, folder, form=format, core=core, change=change, force=force)
+    network = None
+    if format == "onnx-float":
+        from lnn_edge.files.packages import need_torch
+
+        need_torch()
+        from lnn_edge.quantize.float_step import float_network
+
+        network = float_network
+    made = export_model(
+        chosen,
+        board,
+        folder,
+        form=format,
+        core=core,
+        change=change,
+        network=network,
+        force=force,
+    )
     return made.folder if made.board is None else open_project(made.folder)
 
 

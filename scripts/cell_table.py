@@ -6,6 +6,8 @@ Example: python scripts/cell_table.py -o docs/cells.md
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,19 +21,22 @@ from ncps.wirings import AutoNCP
 from torch import Tensor, nn
 
 from lnn_edge.build.project import open_project
+from lnn_edge.codegen.onnx.export import PIPELINE, onnx_files
 from lnn_edge.codegen.project import export
 from lnn_edge.device.board import load_board
-from lnn_edge.files.write import write_whole
+from lnn_edge.files.lock import alone_in
+from lnn_edge.files.write import publish, write_whole
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.nn.imported import Imported
 from lnn_edge.nn.importer import import_model
 from lnn_edge.nn.ncps import ImportOptions
+from lnn_edge.quantize.float_step import network_of
 from lnn_edge.quantize.imported import graph_of
 from lnn_edge.verify.exchange import Signal
 from lnn_edge.verify.verify import verify_signals
 
-INPUT, HIDDEN, STEPS, STREAMED = 5, 8, 2000, 40
+INPUT, HIDDEN, STEPS, STREAMED, IN_ONNX = 5, 8, 2000, 40, 1000
 LINKS = (("host", "stm32f746"), ("virtual", "stm32f746"), ("qemu", "stm32f405"))
 GATED = {"activation": "lecun_tanh"}
 HEAD = f"""# Cells
@@ -43,7 +48,9 @@ inputs, run from a reset. Float: largest difference of our float cell from the l
 cell, fed one elapsed time per sequence) over 60 steps. Simulator: RMSE of the integer output
 over {STEPS:,} steps, in percent of its range. Links: steps that differ in any bit, of
 {STREAMED}. Instructions: of the poll that takes one step, on the virtual STM32F746, exact. State:
-format of what is kept.
+format of what is kept. ONNX exact: decisions of {STREAMED} in onnxruntime that differ from
+the simulator in any bit. ONNX float: largest difference of onnxruntime from our float cell over
+{IN_ONNX:,} steps.
 
 """
 COLUMNS = (
@@ -58,6 +65,8 @@ COLUMNS = (
     "virtual F746",
     "QEMU F405",
     "instructions",
+    "ONNX exact",
+    "ONNX float",
 )
 TAIL = """
 ConvLSTM2D has no row: it is no cell of one vector. Its witness is Keras
@@ -181,7 +190,31 @@ def row(head: tuple[str, ...], model: Imported, witness: float, folder: Path) ->
         cells.append(f"{result.mismatches} of {result.steps}")
         if link == "virtual" and result.counts:
             instructions = str(result.counts.median)
-    return "| " + " | ".join([*cells, instructions]) + " |"
+    cells += [instructions, *in_onnx(graph, model, folder)]
+    return "| " + " | ".join(cells) + " |"
+
+
+def in_onnx(graph: QGraph, model: Imported, folder: Path) -> tuple[str, str]:
+    """Return how far onnxruntime is off the simulator, and off the float cell."""
+    frames = graph.frame.quantize(frames_for(model, 1, IN_ONNX, 3)[0]).astype(np.int16)
+    exact = _played(onnx_files(graph), folder / "exact", frames[:STREAMED])
+    wanted = [d.outputs for d in Stream(graph).run(frames[:STREAMED])]
+    differing = int((exact != wanted).any(axis=1).sum())
+    floats = _played(onnx_files(graph, None, network_of(model, graph)), folder / "float", frames)
+    error = np.abs(floats - model.run(graph.frame.dequantize(frames)[None])[0]).max()
+    return f"{differing} of {len(exact)}", f"{error:.0e}"
+
+
+def _played(files: dict[str, str | bytes], folder: Path, frames: np.ndarray) -> np.ndarray:
+    """Return the outputs that the player in an export gives."""
+    with alone_in(folder):
+        publish(folder, files, "onnx", last=PIPELINE)
+    np.save(folder / "x.npy", frames)
+    command = [sys.executable, "run.py", "x.npy", "y.npz"]
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    with np.load(folder / "y.npz") as results:
+        outputs: np.ndarray = results["outputs"]
+    return outputs
 
 
 def _states(graph: QGraph) -> str:

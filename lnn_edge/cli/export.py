@@ -23,7 +23,7 @@ from lnn_edge.cli.output import console, force_option, json_option, show_json
     "form",
     default="project",
     show_default=True,
-    help="project, library, onnx or a plug-in's.",
+    help="project, library, onnx, onnx-float or a plug-in's.",
 )
 @click.option("--core", help="Of a library, such as cortex-m4.  [default: any]")
 @click.option("--find-beats", is_flag=True, help="Let a model of beats find them itself.")
@@ -48,7 +48,8 @@ def command(
     CMSIS-Pack. It takes --core, not --board; every core gives the same bits.
 
     ONNX is a model of each stage, with the same bits in onnxruntime, and run.py, which plays
-    recordings through them. It takes no board.
+    recordings through them; onnx-float has the network in floating point instead, of a model whose
+    weights lie beside its graph. Neither takes a board.
 
     Over an earlier export, unchanged files of lnn-edge are replaced. Your own files stay; one in
     the way is named and nothing is written, unless --force is given.
@@ -59,15 +60,31 @@ def command(
     Example: lnn-edge export --format library --core cortex-m4
     Example: lnn-edge export ccfc --format onnx
     """
-    from lnn_edge.codegen.exporters import ONNX, PROJECT, export_model
+    from lnn_edge.codegen.exporters import ONNX, ONNX_FLOAT, PROJECT, export_model
+    from lnn_edge.files.packages import need_torch
     from lnn_edge.graph.file import graph_sha256
 
     change = None
+    network = None
+    if form == ONNX_FLOAT:
+        need_torch()
+        from lnn_edge.quantize.float_step import float_network
+
+        network = float_network
     if find_beats:
         from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
 
         change = with_detector
-    made = export_model(model, board_name, output, form=form, core=core, change=change, force=force)
+    made = export_model(
+        model,
+        board_name,
+        output,
+        form=form,
+        core=core,
+        change=change,
+        network=network,
+        force=force,
+    )
     name = made.board.name if made.board else None
     if as_json:
         digest = graph_sha256(made.graph)
@@ -75,12 +92,12 @@ def command(
         show_json(facts)
         return
     target = made.board.title if made.board else f"core {core or 'any'}"
-    if form == ONNX:
+    if form in (ONNX, ONNX_FLOAT):
         target = "onnxruntime"
     console().print(f"{made.graph.name} for {target}: {made.folder}")
     if form == PROJECT:
         console().print(f"next: lnn-edge build {made.folder}")
-    elif form == ONNX:
+    elif form in (ONNX, ONNX_FLOAT):
         console().print(f"next: python {made.folder / 'run.py'} RECORD.npy RESULTS.npz")
     elif made.board is None:
         console().print(f"how to build it: {made.folder / 'README.md'}")

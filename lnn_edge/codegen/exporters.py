@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lnn_edge.codegen.library import LIBRARY, PROVENANCE, core_named, library_files
 from lnn_edge.codegen.project import export
@@ -21,12 +22,16 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.nn.history import HISTORY, history_csv, read_history
 from lnn_edge.nn.model_card import CARD, kind_of, read_card, read_model, unlearned_beside
 
+if TYPE_CHECKING:
+    from lnn_edge.codegen.onnx.float_stage import FloatNetwork
+
 GROUP = "lnn_edge.exporters"
 PROJECT = "project"
-ONNX = "onnx"
+ONNX, ONNX_FLOAT = "onnx", "onnx-float"
 _BOARDLESS = {  # and what to say where a board is given
     LIBRARY: "a library is for no board; leave --board out and give --core",
     ONNX: "ONNX is for no board; leave --board out",
+    ONNX_FLOAT: "ONNX is for no board; leave --board out",
 }
 
 
@@ -53,6 +58,7 @@ def export_model(
     form: str = PROJECT,
     core: str | None = None,
     change: Callable[[QGraph], QGraph] | None = None,
+    network: Callable[[Path], FloatNetwork] | None = None,
     force: bool = False,
 ) -> Exported:
     """Export a model; into a project goes the float model beside its graph on disk.
@@ -62,9 +68,10 @@ def export_model(
             for the default one.
         board_name: Name of a board, or its TOML file; None for a library and for ONNX.
         folder: Where the files go; None is firmware-BOARD, library-MODEL or onnx-MODEL.
-        form: "project", "library", "onnx", or the name of another package's exporter.
+        form: "project", "library", "onnx", "onnx-float", or the name of another package's exporter.
         core: Of a library: a name of library.CORES; None is "any".
         change: Makes of the graph the one that is exported, such as tasks.beats.find_beats.
+        network: Of "onnx-float": makes the network of a graph's file, quantize.float_step's.
         force: Whether to replace files that are in the way and its user's.
 
     Raises:
@@ -83,7 +90,10 @@ def export_model(
     if board is None:
         folder = folder or Path(f"{form}-{graph.name}")
         with alone_in(folder):
-            files, last = _boardless(form, graph, core, unlearned)
+            if form == LIBRARY:
+                files, last = library_files(graph, core_named(core), unlearned), PROVENANCE
+            else:
+                files, last = _onnx(graph, unlearned, path, network if form == ONNX_FLOAT else None)
             publish(folder, files, form, last=last, force=force)
         return Exported(folder, graph, None)
     folder = folder or Path(f"firmware-{board.name}")
@@ -112,16 +122,21 @@ def _board_for(form: str, name: str | None, core: str | None) -> Board | None:
     return load_board(name)
 
 
-def _boardless(
-    form: str, graph: QGraph, core: str | None, unlearned: tuple[str, ...] | None
+def _onnx(
+    graph: QGraph,
+    unlearned: tuple[str, ...] | None,
+    path: Path | None,
+    network: Callable[[Path], FloatNetwork] | None,
 ) -> tuple[dict[str, str | bytes], str]:
-    """Return the files of a form that is for no board, and which of them is written last."""
-    if form == LIBRARY:
-        return library_files(graph, core_named(core), unlearned), PROVENANCE
+    """Return the files of a model in ONNX, and which of them is written last."""
     need_onnx()
     from lnn_edge.codegen.onnx.export import PIPELINE, onnx_files
 
-    return onnx_files(graph, unlearned), PIPELINE
+    if network is None:
+        return onnx_files(graph, unlearned), PIPELINE
+    if path is None:
+        raise UsageError(f"{graph.name} is a graph alone; give the folder of its float model")
+    return onnx_files(graph, unlearned, network(path)), PIPELINE
 
 
 def _float_model(path: Path, graph: QGraph) -> dict[str, bytes]:
@@ -156,7 +171,7 @@ def _export_as(form: str, graph: QGraph, board: Board, folder: Path, *, force: b
     """
     exporter = load_plugin(GROUP, form, Callable)  # type: ignore[arg-type]
     if exporter is None:
-        known = ", ".join((PROJECT, LIBRARY, ONNX, *plugin_names(GROUP)))
+        known = ", ".join((PROJECT, *_BOARDLESS, *plugin_names(GROUP)))
         raise UsageError(f"there is no exporter {form!r}; take one of {known}")
     files = dict(exporter(graph, board))
     if not files:

@@ -197,13 +197,14 @@ def _encode_stage(
         "name": stage.name,
         "trigger": _encode_trigger(stage.trigger),
         "operators": [_encode_op(op, f"{stage.name}.{op.name}", arrays) for op in stage.ops],
-        "states": _encode_states(stage.states),
+        "states": states_of(stage.states),
         "outputs": [t.name for t in stage.outputs],
         "probes": [t.name for t in stage.probes],
     }
 
 
-def _encode_states(states: Iterable[State]) -> list[dict[str, Any]]:
+def states_of(states: Iterable[State]) -> list[dict[str, Any]]:
+    """Return what graph.json says of states."""
     return [
         {"tensor": s.tensor.name, "update": s.update.name, "initial": s.initial} for s in states
     ]
@@ -244,7 +245,7 @@ def _encode_op(op: AbstractOp, prefix: str, arrays: dict[str, bytes]) -> dict[st
     if isinstance(op, Loop):
         attributes |= {
             "body": [_encode_op(inner, f"{prefix}.{inner.name}", arrays) for inner in op.body],
-            "states": _encode_states(op.states),
+            "states": states_of(op.states),
             **{name: getattr(op, name).name for name in _LOOP_TENSORS},
         }
     return {

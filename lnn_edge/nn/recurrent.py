@@ -74,7 +74,7 @@ class Recurrent(nn.Module):
             states: Of the part before; None after a reset.
             tap: Sees tensors inside, by index of the cell and name; see cells.cfc.Tap.
         """
-        dt = self._elapsed(x, timespans)
+        dt = self.elapsed(x, timespans)
         last: list[Any] = []
         for index, module in enumerate(self.cells):
             cell = cast(Any, module)
@@ -95,7 +95,8 @@ class Recurrent(nn.Module):
             return y, torch.stack(states)
         return y, tuple(torch.stack(parts) for parts in zip(*states, strict=True))
 
-    def _elapsed(self, x: Tensor, timespans: Any) -> Tensor:
+    def elapsed(self, x: Tensor, timespans: Any) -> Tensor:
+        """Return elapsed times (B, T, 1) of x (B, T, I): those given, or the layer's own."""
         if isinstance(timespans, Tensor):
             return timespans.reshape(*x.shape[:2], 1)
         return x.new_full((*x.shape[:2], 1), self.dt if timespans is None else float(timespans))

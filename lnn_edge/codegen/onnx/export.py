@@ -7,21 +7,32 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lnn_edge.codegen.onnx.float_stage import (
+    FloatNetwork,
+    float_stage,
+    float_states,
+    float_tensors,
+)
 from lnn_edge.codegen.onnx.stage_model import stage_model
 from lnn_edge.files.version import VERSION
-from lnn_edge.graph.file import document_of, graph_sha256
+from lnn_edge.graph.file import document_of, graph_sha256, states_of
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.stage import EventTrigger, EveryTrigger, Stage
 
 PIPELINE = "pipeline.json"
 
 
-def onnx_files(graph: QGraph, unlearned: tuple[str, ...] | None = None) -> dict[str, str | bytes]:
+def onnx_files(
+    graph: QGraph,
+    unlearned: tuple[str, ...] | None = None,
+    network: FloatNetwork | None = None,
+) -> dict[str, str | bytes]:
     """Return the files by name.
 
     Args:
         graph: Model.
         unlearned: Classes that no training data contained; None where that is not known.
+        network: In floating point, in the place of the deciding stage's integers.
 
     Raises:
         GraphError: An operator has no form in ONNX; names it.
@@ -33,8 +44,13 @@ def onnx_files(graph: QGraph, unlearned: tuple[str, ...] | None = None) -> dict[
         for stage in graph.stages
         if stage.ops
     }
-    files["run.py"] = Path(__file__).with_name("run.py").read_text()
     document = {**about, **_pipeline(graph, names)}
+    if network is not None:
+        last, output = document["stages"][-1], graph.output.name
+        last |= {"states": [*states_of(network.front.states), *float_states(network)], "probes": []}
+        document["tensors"] |= float_tensors(network, output)
+        files[last["model"]] = float_stage(network, output, {**about, "model": graph.name})
+    files["run.py"] = Path(__file__).with_name("run.py").read_text()
     if unlearned is not None:
         document["metadata"] = {**graph.metadata, "unlearned": list(unlearned)}
     files[PIPELINE] = json.dumps(document, indent=1, sort_keys=True) + "\n"

@@ -68,8 +68,8 @@ class Player:
             decided += self.push_frame(frame)
             while waiting and waiting[-1] <= index:
                 decided += self.push_event(waiting.pop())
-        size = self.tensors[self.stages[-1]["outputs"][0]]["shape"]
-        outputs = np.array([y for _, y in decided], np.int16).reshape(-1, *size)
+        told = self.tensors[self.stages[-1]["outputs"][0]]
+        outputs = np.array([y for _, y in decided], told["dtype"]).reshape(-1, *told["shape"])
         return np.array([stamp for stamp, _ in decided], np.int64), outputs
 
     def push_frame(self, frame: np.ndarray) -> Decisions:

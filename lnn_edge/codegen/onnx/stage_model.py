@@ -35,22 +35,48 @@ def stage_model(stage: Stage, about: dict[str, str]) -> bytes:
     Raises:
         GraphError: An operator does what ONNX cannot carry; names it.
     """
-    given = (*stage.inputs, *(s.tensor for s in stage.states))
-    kept = {t.name: t for t in stage.kept if t not in given}
-    trace = Trace()
-    values = {}
-    for tensor in given:
+    given = given_to(stage)
+    kept = tuple(dict.fromkeys(t for t in stage.kept if t not in given))
+    trace, values = trace_stage(stage)
+    for tensor in kept:
+        give(trace, tensor, values[tensor.name])
+    return model_of(trace, stage.name, infos(given), infos(kept), about)
+
+
+def given_to(stage: Stage) -> tuple[QTensor, ...]:
+    """Return the integer inputs of a stage's model."""
+    return (*stage.inputs, *(s.tensor for s in stage.states))
+
+
+def trace_stage(stage: Stage) -> tuple[Trace, dict[str, Traced]]:
+    """Return the nodes of a stage's operators, and all of its tensors by name, int64."""
+    trace, values = Trace(), dict[str, Traced]()
+    for tensor in given_to(stage):
         name = trace.add("Cast", tensor.name, to=TensorProto.INT64)
         values[tensor.name] = Traced(tensor.shape, INT64, trace, name)
     for op in stage.ops:
         trace.scope = op.name
         results = _results(op, tuple(values[t.name] for t in op.inputs))
         values.update(zip((t.name for t in op.outputs), results, strict=True))
-    for name, tensor in kept.items():
-        wide, to = name_in(trace, values[name]), _TYPES[tensor.dtype]
-        trace.nodes.append(helper.make_node("Cast", [wide], [name], f"give/{name}", to=to))
-    nodes, constants = trace.used(tuple(kept))
-    graph = helper.make_graph(nodes, stage.name, _infos(given), _infos(kept.values()), constants)
+    return trace, values
+
+
+def give(trace: Trace, tensor: QTensor, value: Traced) -> None:
+    """Let a tensor be an output of the model, in its own type."""
+    wide, to, name = name_in(trace, value), _TYPES[tensor.dtype], tensor.name
+    trace.nodes.append(helper.make_node("Cast", [wide], [name], f"give/{name}", to=to))
+
+
+def model_of(
+    trace: Trace,
+    name: str,
+    inputs: list[ValueInfoProto],
+    outputs: list[ValueInfoProto],
+    about: dict[str, str],
+) -> bytes:
+    """Return the file of a model whose outputs are results of a trace; it was checked."""
+    nodes, constants = trace.used([y.name for y in outputs])
+    graph = helper.make_graph(nodes, name, inputs, outputs, constants)
     model = helper.make_model(
         graph,
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -80,5 +106,6 @@ def _results(op: AbstractOp, inputs: tuple[Traced, ...]) -> tuple[Traced, ...]:
     return results
 
 
-def _infos(tensors: Iterable[QTensor]) -> list[ValueInfoProto]:
+def infos(tensors: Iterable[QTensor]) -> list[ValueInfoProto]:
+    """Return what a graph says of integer inputs or outputs."""
     return [helper.make_tensor_value_info(t.name, _TYPES[t.dtype], t.shape) for t in tensors]
