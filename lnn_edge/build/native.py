@@ -13,6 +13,7 @@ from lnn_edge.codegen.library import PROVENANCE, call_sources, library_sources
 from lnn_edge.codegen.plan import generate
 from lnn_edge.errors import BuildError, UsageError
 from lnn_edge.files.compiled import load_compiled
+from lnn_edge.files.read import LARGEST_ARRAYS, read_whole
 from lnn_edge.graph.file import graph_sha256, load_graph
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.queues import Counters
@@ -83,14 +84,14 @@ class CModel:
         Raises:
             UsageError: It is dropped: out of order, too far ahead, or no place is left.
         """
-        status = self._call("push_event", self._context, stamp)
+        status = self._call("push_event", self._context, *_words([stamp], "a stamp").tolist())
         if status != 0:
             why = _REFUSED.get(status, "the model takes none, or it lies too far ahead")
             raise UsageError(f"event {stamp} was dropped: {why}")
 
     def skip(self, count: int) -> None:
-        """Tell of lost frames."""
-        self._call("skip_frames", self._context, count)
+        """Skip lost frames, fewer than 2^32."""
+        self._call("skip_frames", self._context, *_words([count], "a count of frames").tolist())
 
     def run(
         self, frames: np.ndarray, events: np.ndarray | None = None
@@ -106,7 +107,7 @@ class CModel:
         """
         given = self._frames(frames)
         taken = events if events is not None and self.graph.takes_events else ()
-        stamps = np.ascontiguousarray(taken, np.uint32)
+        stamps = _words(taken, "events")
         arguments = self._context, given, len(given), stamps, len(stamps)
         results = np.zeros(max(len(stamps), self._expected(len(given))), self._result)
         made = self._call("run_sequence", *arguments, results, len(results))
@@ -149,7 +150,7 @@ class CModel:
             )
 
     def _frames(self, frames: np.ndarray) -> np.ndarray:
-        channels = self.graph.frame.size
+        channels, frames = self.graph.frame.size, np.asarray(frames)
         if frames.ndim != 2 or frames.shape[1] != channels or frames.dtype != np.int16:
             raise UsageError(
                 f"frames must be (N, {channels}) int16, not {frames.shape} {frames.dtype}; "
@@ -207,7 +208,29 @@ def load_c(folder: Path) -> CModel:
 
 
 def _texts(folder: Path) -> dict[str, str]:
-    return {p.name: p.read_text(errors="replace") for p in sorted(folder.glob("*.[ch]"))}
+    try:
+        return {
+            p.name: read_whole(p, LARGEST_ARRAYS).decode(errors="replace")
+            for p in sorted(folder.glob("*.[ch]"))
+        }
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename} cannot be read ({error.strerror}); export the model again"
+        ) from None
+
+
+def _words(values: object, what: str) -> np.ndarray:
+    """Return whole numbers of 32 bits, (N,) uint32.
+
+    Raises:
+        UsageError: They are no such numbers.
+    """
+    given = np.asarray(values)
+    whole = given.astype(np.int64) if not given.size else given
+    is_whole = whole.dtype.kind in "iu" and whole.ndim == 1
+    if not is_whole or (whole.size and not 0 <= int(whole.min()) <= int(whole.max()) < 1 << 32):
+        raise UsageError(f"{what} must be whole, from 0 to 2^32 - 1, not {str(values)[:60]}")
+    return np.ascontiguousarray(whole, np.uint32)
 
 
 def _split(results: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import re
 import traceback
 
 import click
@@ -40,6 +41,7 @@ COMMANDS = {
 FAILED = 1  # a completed check or budget failed
 LONGEST_ERROR = 1000  # characters, all of them printable: some are a stranger's
 TROUBLE = 2  # everything else
+_EMPTY = re.compile(r"(--[\w-]+=)?")
 _REMEDY = "check the path, your permissions and the free space"
 _REMEDIES = {
     **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), "choose a path where no file is in the way"),
@@ -62,6 +64,17 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"lnn_edge.cli.{COMMANDS[cmd_name]}")
         command: click.Command = module.command
         return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse an empty argument, which as a path would be the working folder."""
+        empty = next((a for a in args if _EMPTY.fullmatch(a)), None)
+        if empty is not None:
+            show_error(
+                f"{empty or 'an argument'} is empty; give a value or leave it out (a variable of "
+                "the shell may not be set)"
+            )
+            ctx.exit(TROUBLE)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run; an error becomes one line on stderr and exit code 2."""

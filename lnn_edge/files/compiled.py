@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 _FLAGS = ("-std=c11", "-O3", "-shared", "-fPIC")
@@ -83,8 +84,10 @@ def _private_folder() -> Path | None:
 
 
 def _load(command: tuple[str, ...], sources: Mapping[str, str], library: Path) -> ctypes.CDLL:
-    if not library.exists():
-        _compile(command, sources, library)
+    if library.exists():
+        with suppress(OSError):  # damaged, or taken away by another process
+            return ctypes.CDLL(str(library))
+    _compile(command, sources, library)
     return ctypes.CDLL(str(library))
 
 

@@ -14,6 +14,7 @@ from lnn_edge.errors import UsageError
 LOCK = ".lnn-edge.lock"
 PATIENCE_S = 60.0  # longer than anything but a training writes
 _LOOK_S = 0.05
+_MOST_LOST = 20  # times that a folder which was made is gone before it is locked
 
 if sys.platform == "win32":
     import msvcrt
@@ -66,16 +67,17 @@ def alone_in(folder: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
 
 
 def _wait(folder: Path, patience_s: float) -> int:
-    deadline = time.monotonic() + patience_s
+    deadline, lost = time.monotonic() + patience_s, 0
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)  # who was here before may take it away
             descriptor = _open_and_lock(folder / LOCK)
         except FileExistsError:
             raise UsageError(f"{folder} is no folder; choose another") from None
-        except FileNotFoundError:
-            descriptor = None
         except OSError as error:
+            lost += 1
+            if isinstance(error, FileNotFoundError) and lost < _MOST_LOST:
+                continue
             raise OSError(error.errno, error.strerror, str(folder)) from None
         if descriptor is not None:
             return descriptor

@@ -11,6 +11,7 @@ import pytest
 from lnn_edge.build import decide as decide_module
 from lnn_edge.build.decide import decide
 from lnn_edge.build.native import load_native
+from lnn_edge.errors import UsageError
 from lnn_edge.files import compiled
 from lnn_edge.files.compiled import cache_dir, load_compiled
 from lnn_edge.files.shipped import shipped_graph
@@ -110,6 +111,23 @@ def test_a_short_recording_starts_no_compiler(monkeypatch: pytest.MonkeyPatch) -
     assert decide(graph, [recording(graph, 3000)]).engine == "simulator"
 
 
+@pytest.mark.parametrize("wrong", [-1, 1.5, 1 << 32, (1 << 32) + 5, True, "5", None, float("nan")])
+def test_a_number_that_c_would_take_for_another_is_refused(wrong: object) -> None:
+    graph = toy.toy_graph()
+    model = load_native(graph)
+    assert model is not None
+    frames, _ = signal(graph, 300)
+    with pytest.raises(UsageError, match="must be whole, from 0 to 2"):
+        model.push_event(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="must be whole, from 0 to 2"):
+        model.skip(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="must be whole, from 0 to 2"):
+        model.run(frames, np.array([wrong]))
+    with pytest.raises(UsageError, match="frames must be"):
+        model.push(wrong)  # type: ignore[arg-type]
+    assert len(model.run(frames, np.array([], np.int64))[0]) == 0
+
+
 # --- the cache ----------------------------------------------------------------------------------
 
 
@@ -133,6 +151,16 @@ def test_nothing_is_taken_from_a_cache_that_others_can_write(own_cache: Path) ->
     assert library is not None
     assert library.one() == 1
     assert planted.read_bytes() == b"not what was compiled"
+
+
+def test_a_damaged_library_is_compiled_anew(own_cache: Path) -> None:
+    assert load_compiled("one", {"one.c": ONE}) is not None
+    (made,) = own_cache.glob("one-*.so")
+    made.unlink()  # what is loaded is not written to
+    made.write_bytes(b"not what was compiled")
+    again = load_compiled("one", {"one.c": ONE})
+    assert again is not None
+    assert again.one() == 1
 
 
 def test_c_that_does_not_compile_is_no_library(own_cache: Path) -> None:

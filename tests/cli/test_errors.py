@@ -89,3 +89,16 @@ def test_a_reader_that_has_gone_is_no_trouble(tmp_path: Path) -> None:
         assert program.stderr is not None
         program.stdout.close()
         assert program.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("train", "har-cfc", "--data", "", "-o", "m"), "an argument is empty; give a value"),
+        (("export", "--board", "stm32f746", "-o", ""), "an argument is empty; give a value"),
+        (("predict", "ecg-beats-cfc", ""), "an argument is empty; give a value"),
+        (("monitor", "--source="), "--source= is empty; give a value"),
+    ],
+)
+def test_an_empty_argument_is_not_the_working_folder(command: tuple[str, ...], said: str) -> None:
+    assert refusal(call(*command)).startswith(said)

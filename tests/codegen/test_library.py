@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -382,3 +385,11 @@ def test_arduino_and_platformio_read_their_manifests(shipped: Path) -> None:
         json.loads((shipped / "library.json").read_text())
     )
     assert loaded["name"] == "ecg_beats_cfc"
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, partial(os.symlink, "/nowhere")])
+def test_c_that_is_no_file_is_named(make: Callable[[Path], None], tmp_path: Path) -> None:
+    library = write(toy.toy_graph(), tmp_path / "lib")
+    make(library / "src" / "z.c")
+    with pytest.raises(UsageError, match=r"z\.c cannot be read \(.*\); export the model again"):
+        load_c(library)

@@ -104,3 +104,9 @@ def test_a_folder_that_cannot_be_written_is_named(
     with pytest.raises(PermissionError) as caught, alone_in(tmp_path):
         pass
     assert caught.value.filename == str(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no folder here refuses all others")
+def test_a_folder_that_cannot_be_made_is_named_and_not_another_process() -> None:
+    with pytest.raises(FileNotFoundError, match="/proc/x"), alone_in(Path("/proc/x"), 0.0):
+        pass

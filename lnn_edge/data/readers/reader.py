@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
 from lnn_edge.data.record import Record
+from lnn_edge.errors import DataError
 
 MOST_BYTES = 4 << 30  # of one file
 MOST_RECORDS = 10_000  # in one file
@@ -34,6 +36,11 @@ class Hints:
     record_column: str | None = None
     annotator: str | None = None
     intervals: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a rate that is none."""
+        if self.rate_hz is not None and not 0 < self.rate_hz < math.inf:
+            raise DataError(f"the rate is {self.rate_hz:g} Hz; give a number above 0")
 
 
 class HintOptions(TypedDict, total=False):
