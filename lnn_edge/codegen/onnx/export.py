@@ -13,6 +13,7 @@ from lnn_edge.codegen.onnx.float_stage import (
     float_states,
     float_tensors,
 )
+from lnn_edge.codegen.onnx.scan import runs_on_every_frame, scan_model
 from lnn_edge.codegen.onnx.stage_model import stage_model
 from lnn_edge.files.version import VERSION
 from lnn_edge.graph.file import document_of, graph_sha256, states_of
@@ -37,19 +38,19 @@ def onnx_files(
     Raises:
         GraphError: An operator has no form in ONNX; names it.
     """
-    about = {"lnn_edge": VERSION, "model_sha256": graph_sha256(graph)}
-    names = {stage.name: f"{stage.name}.onnx" for stage in graph.stages if stage.ops}
-    files: dict[str, str | bytes] = {
-        names[stage.name]: stage_model(stage, {**about, "model": graph.name})
-        for stage in graph.stages
-        if stage.ops
-    }
-    document = {**about, **_pipeline(graph, names)}
+    about = {"lnn_edge": VERSION, "model_sha256": graph_sha256(graph), "model": graph.name}
+    exact = graph.stages if network is None else graph.preparing_stages
+    models = {stage.name: stage_model(stage, about) for stage in exact if stage.ops}
+    document = {**about, **_pipeline(graph)}
+    last = document["stages"][-1]
     if network is not None:
-        last, output = document["stages"][-1], graph.output.name
+        output = graph.output.name
         last |= {"states": [*states_of(network.front.states), *float_states(network)], "probes": []}
         document["tensors"] |= float_tensors(network, output)
-        files[last["model"]] = float_stage(network, output, {**about, "model": graph.name})
+        models[last["name"]] = float_stage(network, output, about)
+    if runs_on_every_frame(graph):
+        models[f"{last['name']}.scan"] = scan_model(models[last["name"]], last, about)
+    files: dict[str, str | bytes] = {f"{name}.onnx": model for name, model in models.items()}
     files["run.py"] = Path(__file__).with_name("run.py").read_text()
     if unlearned is not None:
         document["metadata"] = {**graph.metadata, "unlearned": list(unlearned)}
@@ -57,31 +58,30 @@ def onnx_files(
     return files
 
 
-def _pipeline(graph: QGraph, names: dict[str, str]) -> dict[str, Any]:
+def _pipeline(graph: QGraph) -> dict[str, Any]:
     """Return what graph.json says of everything but operators, and what a player needs besides."""
     document = document_of(graph)
     seen = {t.name for stage in graph.stages for t in (*stage.inputs, *stage.kept)}
     seen |= {state.tensor.name for state in graph.states} | {r.frame.name for r in graph.rings}
     first, hop = graph.pace(graph.ring(graph.deciding_trigger.ring))
     return {
-        "name": graph.name,
         "metadata": graph.metadata,
         "outputs": [asdict(output) for output in graph.outputs],
         "tensors": {name: t for name, t in document["tensors"].items() if name in seen},
         "rings": document["rings"],
         "stages": [
-            {k: v for k, v in told.items() if k != "operators"} | _joined(graph, stage, names)
+            {k: v for k, v in told.items() if k != "operators"} | _joined(graph, stage)
             for told, stage in zip(document["stages"], graph.stages, strict=True)
         ],
         "stamps": {"first": first - 1, "hop": hop},
     }
 
 
-def _joined(graph: QGraph, stage: Stage, names: dict[str, str]) -> dict[str, Any]:
+def _joined(graph: QGraph, stage: Stage) -> dict[str, Any]:
     """Return the file of a stage, the ring it fills with which frame, and the windows it reads."""
     ring = None if stage is graph.deciding_stage else graph.filled_by(stage)
     return {
-        "model": names.get(stage.name),
+        "model": f"{stage.name}.onnx" if stage.ops else None,
         "fills": ring and ring.name,
         "frame": ring and ring.frame.name,
         "windows": _windows(graph, stage),

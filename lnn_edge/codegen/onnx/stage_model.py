@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import onnx
-from onnx import TensorProto, ValueInfoProto, helper
+from onnx import GraphProto, TensorProto, ValueInfoProto, helper
 
 from lnn_edge.codegen.onnx.traced import INT64, Trace, Traced, as_traced, name_in
 from lnn_edge.errors import GraphError
@@ -74,9 +74,13 @@ def model_of(
     outputs: list[ValueInfoProto],
     about: dict[str, str],
 ) -> bytes:
-    """Return the file of a model whose outputs are results of a trace; it was checked."""
+    """Return the file of a model whose outputs are results of a trace."""
     nodes, constants = trace.used([y.name for y in outputs])
-    graph = helper.make_graph(nodes, name, inputs, outputs, constants)
+    return checked(helper.make_graph(nodes, name, inputs, outputs, constants), about)
+
+
+def checked(graph: GraphProto, about: dict[str, str]) -> bytes:
+    """Return the file of a graph, once onnx has checked it and its shapes."""
     model = helper.make_model(
         graph,
         opset_imports=[helper.make_opsetid("", OPSET)],

@@ -19,6 +19,7 @@ from lnn_edge.errors import MissingToolError
 from lnn_edge.files import packages
 from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.interpreter import initial_state
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.quantize.trained import quantize
 from lnn_edge.tasks.beats.find_beats import find_beats
@@ -30,7 +31,7 @@ from tests.support import toy
 from tests.support.places import ROOT, SUPPORT
 from tests.support.recordings import motion
 
-pytest.importorskip("onnxruntime")
+onnxruntime = pytest.importorskip("onnxruntime")
 TOYS = {
     "events": toy.toy_graph,
     "events, no wait": lambda: toy.toy_graph(wait=0),
@@ -149,7 +150,32 @@ def test_the_player_runs_by_itself(tmp_path: Path) -> None:
     assert done.stdout == f"{len(wanted)} decisions: y.npz\n"
     with np.load(tmp_path / "y.npz") as read:
         np.testing.assert_array_equal(read["outputs"], [d.outputs for d in wanted])
-    assert json.loads((folder / "pipeline.json").read_text())["name"] == "toy"
+    assert json.loads((folder / "pipeline.json").read_text())["model"] == "toy"
+
+
+@pytest.mark.parametrize("name", ["default_dt_head", "lstm"])
+def test_the_loop_over_time_gives_the_simulators_bits(name: str, tmp_path: Path) -> None:
+    graph = load_graph(SUPPORT / "imported" / f"{name}.qgraph")
+    folder = Path(le.export(graph, format="onnx", to=tmp_path / "onnx"))
+    stage, frames = graph.deciding_stage, noise(graph, 50)
+    session = onnxruntime.InferenceSession(folder / f"{stage.name}.scan.onnx")
+    start = {t: v.astype(graph_type(graph, t)) for t, v in initial_state(stage).items()}
+    names = [y.name for y in session.get_outputs()]
+    results = dict(zip(names, session.run(names, {"frames": frames, **start}), strict=True))
+    stream = Stream(graph)
+    wanted = [d.outputs for d in stream.run(frames)]
+    np.testing.assert_array_equal(results["outputs"], wanted)
+    for state in stage.states:
+        np.testing.assert_array_equal(results[state.update.name], stream._state[state.tensor.name])
+
+
+def graph_type(graph: QGraph, tensor: str) -> str:
+    return next(s.tensor.dtype for s in graph.states if s.tensor.name == tensor)
+
+
+def test_only_a_model_of_one_step_a_frame_gets_a_loop(tmp_path: Path) -> None:
+    le.export(toy.toy_every_graph(), format="onnx", to=tmp_path)
+    assert {p.name for p in tmp_path.glob("*.onnx")} == {"step.onnx"}
 
 
 def test_the_player_is_short_and_needs_two_packages() -> None:
