@@ -29,6 +29,7 @@ ROWS = ("linear", "conv1d", "conv2d")
 DSP = Core("cortex-m7", dsp=True)
 FIXED, DUAL = "firmware/runtime/lnn_fixed.h", "firmware/runtime/lnn_dsp.h"
 ROUTINES, RINGS = "firmware/runtime/lnn_rows.h", "firmware/runtime/lnn_ring.h"
+FILTERS = "firmware/runtime/lnn_biquads.h"
 OPS, RUNTIME = "templates/ops", "firmware/runtime/lnn_runtime.c"
 
 C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
@@ -37,7 +38,7 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("linear", FIXED, "(x > high) ? high : x", "(x >= high) ? (high - 1) : x"),
     ("linear", FIXED, "lnn_shift_left(acc, shift)", "lnn_shift_left(acc, 0 * shift)"),
     ("time_gate", FIXED, "sum = INT64_C(0x80000000)", "sum = 0"),
-    ("normalize", FIXED, "(quotient - 1) : quotient", "quotient : quotient"),
+    ("normalize", FIXED, "quotient + ((numerator % denominator) >> 31)", "quotient"),
     ("normalize", FIXED, "2 * n + d", "2 * n"),
     ("lut", FIXED, "(wide + (1 << (n - 1))) >> n", "wide >> n"),
     ("lut", DUAL, "fraction * 65535U + 256U", "fraction * 65535U + 255U"),
@@ -66,6 +67,9 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("leaky_average", f"{OPS}/leaky_average.c.j2", "+ 8192) >> 14", "+ 8191) >> 14"),
     ("leaky_average", f"{OPS}/leaky_average.c.j2", "state != INT32_MIN", "state != 0"),
     ("center", f"{OPS}/center.c.j2", "x.shape %}", "x.shape %}{% set frames = frames - 1 %}"),
+    ("center", f"{OPS}/center.c.j2", "- mean{{ k }}", "- mean0"),
+    ("normalize", f"{OPS}/normalize.c.j2", "amplitude{{ k }});", "amplitude0);"),
+    ("template_distance", f"{OPS}/template_distance.c.j2", "total{{ k }} +=", "total{{ k }} ="),
     ("mean_abs", f"{OPS}/mean_abs.c.j2", "(value < 0)", "(value < -1)"),
     ("mean_pool", f"{OPS}/mean_pool.c.j2", "{{ -frames * x.zero_points[0] }}", "0"),
     (
@@ -126,6 +130,10 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("biquads", f"{OPS}/biquads.c.j2", "total = old[{{ at + 2 }}];", "total = 0;"),
     ("biquads", f"{OPS}/biquads.c.j2", "* before{{ k }}", "* older{{ k }}"),
     ("biquads", f"{OPS}/biquads.c.j2", "next[1] = signal;", "next[1] = before0;"),
+    ("biquads", FILTERS, "(int64_t) section[1] * before", "(int64_t) section[1] * older"),
+    ("biquads", FILTERS, "const int32_t *section = first;", "const int32_t *section = first + 6;"),
+    ("biquads", FILTERS, "state[4] = signal;", "state[4] = made;"),
+    ("biquads", FILTERS, "gains   = first + filter[1] / 4", "gains   = first"),
     ("biquads", FIXED, "(low & 536870911U)", "268435456"),
     ("biquads", FIXED, "-536870912 : 536870911;", "-536870912 : 536870910;"),
     ("r_peaks", f"{OPS}/r_peaks.c.j2", "told + {{ t.delay + 1 }}", "told + {{ t.delay }}"),

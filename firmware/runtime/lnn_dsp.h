@@ -28,6 +28,18 @@
 #define LNN_HAS_DSP_LOOPS 0
 #endif
 
+/** A routine in assembly has no frame of the compiler's, reads its parameters in registers and keeps all others itself. */
+#if defined(__GNUC__)
+#define LNN_UNUSED __attribute__((unused))
+#else
+#define LNN_UNUSED
+#endif
+#if LNN_HAS_DSP_LOOPS
+#define LNN_ROUTINE LNN_UNUSED static LNN_NOINLINE __attribute__((naked))
+#else
+#define LNN_ROUTINE LNN_UNUSED static LNN_NOINLINE
+#endif
+
 #if defined(__GNUC__)
 #define LNN_COPY_WORD(to, from) __builtin_memcpy((to), (from), 4)
 #else

@@ -160,7 +160,7 @@ LNN_INLINE int32_t lnn_divide(const int32_t n, const int32_t d)
     const int32_t numerator   = 2 * n + d;
     const int32_t denominator = 2 * d;
     const int32_t quotient    = numerator / denominator;
-    return ((numerator % denominator) < 0) ? (quotient - 1) : quotient;
+    return quotient + ((numerator % denominator) >> 31); /* one less where the remainder is negative */
 }
 
 /** @brief x as one word; the caller proves that it fits. */
@@ -239,17 +239,48 @@ LNN_INLINE int32_t lnn_interpolate(const int32_t left, const int32_t right, cons
     return (wide + (1 << (n - 1))) >> n;
 }
 
+/** @brief A complex value, the real part first: LDRD where the core is known to have it. */
+LNN_INLINE void lnn_load_complex(const int32_t *from, int32_t *re, int32_t *im)
+{
+#if LNN_HAS_DSP
+    __asm__("ldrd %0, %1, %2" : "=r"(*re), "=r"(*im) : "Q"(*(const int32_t(*)[2]) from));
+#else
+    *re = from[0];
+    *im = from[1];
+#endif
+}
+
+/** @brief The same to memory. */
+LNN_INLINE void lnn_store_complex(int32_t *to, const int32_t re, const int32_t im)
+{
+#if LNN_HAS_DSP
+    __asm__("strd %1, %2, %0" : "=Q"(*(int32_t(*)[2]) to) : "r"(re), "r"(im));
+#else
+    to[0] = re;
+    to[1] = im;
+#endif
+}
+
 /** @brief (a cosine + b sine + 2^29) >> 30: one part of a complex product; 2^30 means 1. */
 LNN_INLINE int32_t lnn_rotate(const int32_t a, const int32_t cosine, const int32_t b, const int32_t sine)
 {
+#if LNN_HAS_DSP
+    const int64_t sum = (int64_t) a * cosine + (int64_t) b * sine;
+    uint32_t      y   = (uint32_t) sum;
+    __asm__("lsrs %0, %0, #30\n\tadc %0, %0, %1, lsl #2" : "+&r"(y) : "r"((uint32_t) (sum >> 32)) : "cc"); /* the carry is a half */
+    return (int32_t) y;
+#else
     return (int32_t) (((int64_t) a * cosine + (int64_t) b * sine + (INT64_C(1) << 29)) >> 30);
+#endif
 }
 
 /**
  * @brief floor(sqrt(x)).
- * @note Heron's steps from within an eighth of the root: 2^-7, 2^-15.3, 2^-31 of it too large, then exact or one above.
+ * @param most what x does not exceed; a constant
+ * @note Heron's steps from within an eighth of the root: 2^-7, 2^-15.3, 2^-31 of it too large, then exact or one above. Two
+ *       do for roots below 2^14.
  */
-LNN_INLINE uint32_t lnn_isqrt(const uint32_t x)
+LNN_INLINE uint32_t lnn_isqrt(const uint32_t x, const uint32_t most)
 {
     if (x == 0U)
     {
@@ -259,7 +290,7 @@ LNN_INLINE uint32_t lnn_isqrt(const uint32_t x)
     uint32_t root      = (x >> (half + 2)) + ((7U << half) >> 3) + 1U;
     root               = (root + x / root) >> 1;
     root               = (root + x / root) >> 1;
-    root               = (root + x / root) >> 1;
+    root               = (most < (1U << 28)) ? root : ((root + x / root) >> 1);
     return (root * root > x) ? (root - 1U) : root;
 }
 
@@ -278,7 +309,7 @@ LNN_INLINE int32_t lnn_magnitude(const int32_t re, const int32_t im, const int32
     const uint64_t low    = ((uint64_t) (uint32_t) square * (uint32_t) multiplier) >> 32;
     const uint64_t scaled = ((uint64_t) (uint32_t) (square >> 32) * (uint32_t) multiplier + low) >> shift;
     const uint32_t most   = 4U * (uint32_t) limit * (uint32_t) limit;
-    return (int32_t) ((lnn_isqrt((scaled < most) ? (uint32_t) scaled : most) + 1U) >> 1);
+    return (int32_t) ((lnn_isqrt((scaled < most) ? (uint32_t) scaled : most, most) + 1U) >> 1);
 }
 
 #endif

@@ -11,18 +11,6 @@
 
 #include "lnn_dsp.h"
 
-/** A routine in assembly has no frame of the compiler's, reads its parameters in registers and keeps all others itself. */
-#if defined(__GNUC__)
-#define LNN_UNUSED __attribute__((unused))
-#else
-#define LNN_UNUSED
-#endif
-#if LNN_HAS_DSP_LOOPS
-#define LNN_ROUTINE LNN_UNUSED static LNN_NOINLINE __attribute__((naked))
-#else
-#define LNN_ROUTINE LNN_UNUSED static LNN_NOINLINE
-#endif
-
 #define LNN_ROWS_INT8_UNROLLED 8U  /**< groups in a round of lnn_op_rows_int8 */
 #define LNN_ROWS_INT16_UNROLLED 4U /**< and of lnn_op_rows_int16 */
 

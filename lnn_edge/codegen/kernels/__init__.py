@@ -1,6 +1,6 @@
 """Which kernels exist for which operator. Adding a family adds a line here."""
 
-from lnn_edge.codegen.kernels import loop, plain, rows, stft, synapse, units
+from lnn_edge.codegen.kernels import biquad, loop, plain, rows, stft, synapse, units
 from lnn_edge.codegen.kernels.kernel import HOST, Core, Kernel
 from lnn_edge.graph.ir import AbstractOp
 
@@ -11,6 +11,7 @@ def select(op: AbstractOp, core: Core) -> Kernel:
 
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
+    **biquad.KERNELS,
     **plain.KERNELS,
     **rows.KERNELS,
     **stft.KERNELS,

@@ -66,7 +66,6 @@ def pack_scale(op: Scale) -> Constants:
 KERNELS: dict[str, tuple[Kernel, ...]] = {
     "add": (portable(ELEMENTWISE),),
     "average_pool": (portable("average_pool.c.j2"),),
-    "biquads": (portable("biquads.c.j2", constants("coefficients", "gain"), in_place=True),),
     "center": (portable("center.c.j2"),),
     "concat": (portable("concat.c.j2"),),
     "constant": (portable("constant.c.j2", pack_value),),
