@@ -31,6 +31,7 @@ FIXED, DUAL = "firmware/runtime/lnn_fixed.h", "firmware/runtime/lnn_dsp.h"
 ROUTINES, RINGS = "firmware/runtime/lnn_rows.h", "firmware/runtime/lnn_ring.h"
 FILTERS = "firmware/runtime/lnn_biquads.h"
 OPS, RUNTIME = "templates/ops", "firmware/runtime/lnn_runtime.c"
+TRIGGERS = "firmware/runtime/lnn_runtime.h"
 
 C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("decimate", FIXED, "product + INT64_C(0x80000000)", "product + INT64_C(0x7FFFFFFF)"),
@@ -51,6 +52,8 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("conv1d", f"{OPS}/rows_dsp.c.j2", "{{ row }} < {{ rows }}", "{{ row }} <= {{ rows }}"),
     ("linear", f"{OPS}/rows_dsp.c.j2", "range(rows % 4)", "range(rows % 4 - 1)"),
     ("linear", ROUTINES, "(int32_t) stream[4U + r]", "0"),
+    ("linear", ROUTINES, "total[r] += sums[r]", "total[r] = sums[r]"),
+    ("linear", ROUTINES, "4U * groups + skip / 4U", "4U * groups"),
     ("linear", ROUTINES, "low0   = (*stream)[1];", "low0   = 0U;"),
     ("linear", ROUTINES, "LNN_COPY_WORD(out + 2, &odd);", "LNN_COPY_WORD(out + 2, &even);"),
     ("linear", ROUTINES, "lnn_saturate(value, low,", "lnn_saturate(value, INT16_MIN,"),
@@ -67,8 +70,8 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("leaky_average", f"{OPS}/leaky_average.c.j2", "+ 8192) >> 14", "+ 8191) >> 14"),
     ("leaky_average", f"{OPS}/leaky_average.c.j2", "state != INT32_MIN", "state != 0"),
     ("center", f"{OPS}/center.c.j2", "x.shape %}", "x.shape %}{% set frames = frames - 1 %}"),
-    ("center", f"{OPS}/center.c.j2", "- mean{{ k }}", "- mean0"),
-    ("normalize", f"{OPS}/normalize.c.j2", "amplitude{{ k }});", "amplitude0);"),
+    ("center", f"{OPS}/center.c.j2", "x0[i + {{ k }}] - mean", "x0[i] - mean"),
+    ("normalize", f"{OPS}/normalize.c.j2", "* x0[i + {{ k }}]", "* x0[i]"),
     ("template_distance", f"{OPS}/template_distance.c.j2", "total{{ k }} +=", "total{{ k }} ="),
     ("mean_abs", f"{OPS}/mean_abs.c.j2", "(value < 0)", "(value < -1)"),
     ("mean_pool", f"{OPS}/mean_pool.c.j2", "{{ -frames * x.zero_points[0] }}", "0"),
@@ -92,7 +95,8 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("unfold", FIXED, ">> 16) + 1U)", ">> 16) + 2U)"),
     ("stft_magnitude", FIXED, "+ (INT64_C(1) << 29)) >> 30", ") >> 30"),
     ("stft_magnitude", FIXED, "(root - 1U) : root", "root : root"),
-    ("stft_magnitude", FIXED, ": most) + 1U) >> 1", ": most)) >> 1"),
+    ("stft_magnitude", FIXED, "most < (1U << 28)", "most > 0U"),
+    ("stft_magnitude", FIXED, ": most, most) + 1U) >> 1", ": most, most)) >> 1"),
     (
         "stft_magnitude",
         FIXED,
@@ -169,10 +173,10 @@ RUNTIME_MUTATIONS = [  # file and line of the runtime, damage
     (RINGS, "if (ring->primed == 0U)", "if (ring->primed == 2U)"),
 ]
 EVERY_MUTATIONS = [  # the same, of the lines that fire on frames
-    ("(frames - trigger->first) % trigger->hop", "frames % trigger->hop"),
-    ("frames + trigger->length > end", "frames + trigger->length >= end"),
-    ("firing->stamp   = end - 1U", "firing->stamp   = end"),
-    ("(*due != 0U)", "(frames != 0U)"),
+    (TRIGGERS, "(frames - trigger->first) % trigger->hop", "frames % trigger->hop"),
+    (RUNTIME, "frames + trigger->length > end", "frames + trigger->length >= end"),
+    (RUNTIME, "firing->stamp   = end - 1U", "firing->stamp   = end"),
+    (RUNTIME, "(*due != 0U)", "(frames != 0U)"),
 ]
 STAGED_MUTATIONS = [  # the same, of stages before the decision
     ("reader->length - (next_firing", "reader->length - 1U - (next_firing"),
@@ -198,16 +202,18 @@ SOURCE_MUTATIONS = [  # and of events that a model finds
 ]
 UNIT_MUTATIONS = [
     (f"{OPS}/units.c.j2", "({{ place }} < {{ layer.size }})", "({{ place }} <= {{ layer.size }})"),
-    (f"{OPS}/units.c.j2", 'block[%d]" % (layer.rows + row)', 'block[%d]" % row'),
+    (f"{OPS}/units.c.j2", 'shifts[%d]" % row', 'factors[%d]" % row'),
     (f"{OPS}/units.c.j2", "part.at + whole + order[k % 4]", "part.at + whole + k % 4"),
     (f"{OPS}/units.c.j2", '["v0", "v2", "v1", "v3"] if', '["v0", "v1", "v2", "v3"] if'),
     (f"{OPS}/units.c.j2", "0 if t.size == 1 else place", "place"),
     (f"{OPS}/units.c.j2", "{% set ns.at = ns.at + 4 * groups %}\n", ""),
     (FIXED, "-INT8_MAX, INT8_MAX", "INT8_MIN, INT8_MAX"),
     (DUAL, "weight += 3;", "weight += 2;"),
-    (DUAL, "uint32_t        low2   = block[5];", "uint32_t        low2   = 0U;"),
+    (DUAL, "lnn_load_two(weight, &raw2, &low2)", "lnn_load_two(weight, &low2, &raw2)"),
+    (DUAL, "*second = from[1];", "*second = from[0];"),
 ]
 ARM_UNIT_MUTATIONS = [
+    (DUAL, "ldrd %0, %1, [%2], #8", "ldrd %1, %0, [%2], #8"),
     (FIXED, "smlal %0, %1, %2, %3", "smlal %0, %1, %3, %3"),
     (FIXED, "qsub8 %0, %0, %2", "sub %0, %0, %2"),
     (FIXED, "low  = 0x80000000U", "low  = 0U"),
@@ -218,6 +224,13 @@ ARM_UNIT_MUTATIONS = [
     ),
 ]
 ARM_MUTATIONS = [
+    ("biquads", FILTERS, '"   ubfx r9, r9, #0, #29\\n"', '""'),
+    ("biquads", FILTERS, "mvnlt r4, r4", "mvnlt r4, r10"),
+    ("biquads", FILTERS, '"   add r2, r2, #20\\n"', '""'),
+    ("linear", ROUTINES, '"   add r10, r10, r5\\n"', '""'),
+    ("linear", ROUTINES, '"   add r0, r0, r11\\n"', '""'),
+    ("stft_magnitude", FIXED, "adc %0, %0, %1, lsl #2", "add %0, %0, %1, lsl #2"),
+    ("stft_magnitude", FIXED, "strd %1, %2, %0", "strd %2, %1, %0"),
     ("synapses", DUAL, '"   smlabb %[den], r8, r4, %[den]\\n"', ""),
     ("unfold", DUAL, '"   uxtb %[part], r4\\n"', '"   mov %[part], r4\\n"'),
     ("requantize", FIXED, '"smmulr %0', '"smmul %0'),
@@ -333,9 +346,11 @@ def stream_tests(program: Path) -> None:
     test_stream_c.test_events_announced_ahead_are_bit_exact(program)
 
 
-@pytest.mark.parametrize(("line", "replacement"), EVERY_MUTATIONS)
-def test_damaged_firing_on_frames_is_seen(line: str, replacement: str, sources: Path) -> None:
-    damage(sources, RUNTIME, line, replacement)
+@pytest.mark.parametrize(("file", "line", "replacement"), EVERY_MUTATIONS)
+def test_damaged_firing_on_frames_is_seen(
+    file: str, line: str, replacement: str, sources: Path
+) -> None:
+    damage(sources, file, line, replacement)
     build = sources / "build"
     build.mkdir()
     program = compile_model(toy_every_graph(), build)

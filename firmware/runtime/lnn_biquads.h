@@ -65,7 +65,14 @@ LNN_ROUTINE void lnn_op_biquads(const int16_t *x LNN_UNUSED, int32_t *state LNN_
                      "   mov r6, r8\n"
                      "   cmp lr, #0\n"
                      "   beq 2b\n"
-                     "   b 8f\n"
+                     "8: smmulr r4, r4, lr\n"
+                     "   ldrd r2, r11, [sp]\n"
+                     "   ssat r4, #16, r4\n"
+                     "   strh r4, [r3], #2\n"
+                     "   cmp r3, r11\n"
+                     "   bne 1b\n"
+                     "   add sp, sp, #12\n"
+                     "   pop {r4-r11, pc}\n"
                      "4:\n" LNN_SECTION_LIMIT
                      "   mov r9, #0x10000000\n"
                      "   b 3b\n"
@@ -84,14 +91,7 @@ LNN_ROUTINE void lnn_op_biquads(const int16_t *x LNN_UNUSED, int32_t *state LNN_
                      "   stm r1!, {r4, r5, r9}\n"
                      "   cmp lr, #0\n"
                      "   beq 6b\n"
-                     "8: smmulr r4, r4, lr\n"
-                     "   ldrd r2, r11, [sp]\n"
-                     "   ssat r4, #16, r4\n"
-                     "   strh r4, [r3], #2\n"
-                     "   cmp r3, r11\n"
-                     "   bne 1b\n"
-                     "   add sp, sp, #12\n"
-                     "   pop {r4-r11, pc}\n"
+                     "   b 8b\n"
                      "9:\n" LNN_SECTION_LIMIT
                      "   b 7b\n" ::: "r0", "r1", "r2", "r3", "r12", "cc", "memory");
 #else

@@ -32,7 +32,8 @@
     "   smlad r6, r10, r12, r6\n"
 /* The sums of rows 0 to 3 in r4, r3, r6, r5. A table tells where the first round, which may be a part, is entered. */
 #define LNN_ROWS_SUMS(table, rounds) \
-    "1: ldm r0!, {r3-r6}\n" \
+    "1: ldm r0!, {r3-r6}\n" LNN_ROWS_PRODUCTS(table, rounds)
+#define LNN_ROWS_PRODUCTS(table, rounds) \
     "   ldm sp, {r1, r12, lr}\n" \
     "   tbb [pc, r12]\n" \
     "2:\n" table \
@@ -230,6 +231,59 @@ LNN_ROUTINE const uint32_t *lnn_op_rows_int16(const uint32_t *stream LNN_UNUSED,
         }
     }
     return stream;
+#endif
+}
+
+/**
+ * @brief Blocks of four rows over some of their columns, added to what their sums are so far.
+ * @param weight of lnn_dot4_pairs; rows 1 and 3 stay below 2^23 over these columns (proved when the kernel is chosen)
+ * @param x      activations in [-128, 127], whole groups, aligned to words
+ * @param total  sums of the rows of whole blocks
+ * @param end    behind them
+ * @param groups at least 1
+ * @param skip   bytes from the weights of a block to those of the next one
+ */
+LNN_ROUTINE void lnn_op_rows_add(const uint32_t *weight LNN_UNUSED, const int16_t *x LNN_UNUSED,
+                                 int32_t *total LNN_UNUSED, const int32_t *end LNN_UNUSED, uint32_t groups LNN_UNUSED,
+                                 uint32_t skip LNN_UNUSED)
+{
+#if LNN_HAS_DSP_LOOPS
+    __asm__ volatile("   push {r4-r11, lr}\n"
+                     "   ldrd r5, r6, [sp, #36]\n"
+                     "   mov r7, r3\n"
+                     "   rsb r4, r5, #0\n"
+                     "   and r4, r4, #3\n"
+                     "   add r5, r5, #3\n"
+                     "   lsr r5, r5, #2\n"
+                     "   push {r1, r4-r7}\n" /* x, entry, rounds, bytes to skip, end */
+                     "1: mov r3, #0\n"
+                     "   mov r4, r3\n"
+                     "   mov r5, r3\n"
+                     "   mov r6, r3\n"
+                     LNN_ROWS_PRODUCTS(LNN_ROWS_FOUR_ENTRIES("0"), LNN_ROWS_FOUR)
+                     "   ldm r2, {r7-r10}\n"
+                     "   ldrd r11, r12, [sp, #12]\n"
+                     "   add r7, r7, r4\n"
+                     "   add r8, r8, r3\n"
+                     "   add r9, r9, r6\n"
+                     "   add r10, r10, r5\n"
+                     "   stm r2!, {r7-r10}\n"
+                     "   add r0, r0, r11\n"
+                     "   cmp r2, r12\n"
+                     "   bne 1b\n"
+                     "   add sp, sp, #20\n"
+                     "   pop {r4-r11, pc}\n" ::: "r0", "r1", "r2", "r3", "r12", "cc", "memory");
+#else
+    for (; total != end; total += 4)
+    {
+        int32_t sums[4];
+        lnn_dot4_pairs(weight, x, (int32_t) groups, sums);
+        for (uint32_t r = 0U; r < 4U; r++)
+        {
+            total[r] += sums[r];
+        }
+        weight += 4U * groups + skip / 4U;
+    }
 #endif
 }
 

@@ -217,11 +217,6 @@ uint32_t lnn_every_firings(const lnn_every_t *trigger, const uint32_t frames)
     return (frames < trigger->first) ? 0U : ((frames - trigger->first) / trigger->hop + 1U);
 }
 
-uint32_t lnn_every_fires(const lnn_every_t *trigger, const uint32_t frames)
-{
-    return ((frames >= trigger->first) && ((frames - trigger->first) % trigger->hop == 0U)) ? 1U : 0U;
-}
-
 void lnn_every_note(uint32_t *due, const lnn_every_t *trigger, lnn_counters_t *counters, const uint32_t frames)
 {
     if (lnn_every_fires(trigger, frames) == 0U)

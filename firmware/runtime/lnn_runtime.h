@@ -127,8 +127,11 @@ lnn_status_t lnn_events_take(lnn_events_t *events, uint32_t *stamps, const lnn_t
 /** @brief How often a stage fires in so many frames. */
 uint32_t lnn_every_firings(const lnn_every_t *trigger, uint32_t frames);
 
-/** @brief Whether a stage fires on the newest of so many frames. */
-uint32_t lnn_every_fires(const lnn_every_t *trigger, uint32_t frames);
+/** @brief Whether a stage fires on the newest of so many frames; a few instructions where the trigger is a constant. */
+LNN_INLINE uint32_t lnn_every_fires(const lnn_every_t *trigger, const uint32_t frames)
+{
+    return ((frames >= trigger->first) && ((frames - trigger->first) % trigger->hop == 0U)) ? 1U : 0U;
+}
 
 /** @brief After a frame: fire if it is time. `due` is the number of frames up to the firing that waits, 0 for none; a
  * firing that finds another waiting is dropped and counted. */

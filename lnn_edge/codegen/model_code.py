@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from lnn_edge.codegen import windows
 from lnn_edge.codegen.arena import ArenaPlan
 from lnn_edge.codegen.codetext import Code
 from lnn_edge.codegen.kernels import Core
@@ -56,11 +57,12 @@ class StageCode:
     is_read_in_turn: bool
 
     @property
-    def gathers_main(self) -> bool:
-        """Whether the window whose frames are counted is among the taps."""
+    def copies_main(self) -> bool:
+        """Whether the window whose frames are counted is copied from its ring in one piece."""
         trigger = self.stage.trigger
-        names = [window.frames.name for window, _ in self.taps]
-        return isinstance(trigger, EveryTrigger) and trigger.window.name in names
+        others = (*(window for window, _ in self.taps), *windows.in_place(self.stage))
+        names = [window.frames.name for window in others]
+        return isinstance(trigger, EveryTrigger) and trigger.window.name not in names
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from lnn_edge.graph.stage import EveryTrigger, Stage, Window, every_trigger
 
 
 def in_place(stage: Stage) -> tuple[Window, ...]:
-    """Return the further windows of one frame, which lies in its ring in one piece.
+    """Return the windows of one frame, which lies in its ring in one piece.
 
     Not those that outlive the step: the ring goes on.
     """
     trigger, kept = stage.trigger, stage.kept
     if not isinstance(trigger, EveryTrigger):
         return ()
-    return tuple(w for w in trigger.others if w.length == 1 and w.frames not in kept)
+    return tuple(w for w in trigger.windows if w.length == 1 and w.frames not in kept)
 
 
 def place(graph: QGraph, stage: Stage, window: Window) -> Code:
