@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from lnn_edge.data.record import Interval, Record
 from lnn_edge.data.uci_har import CLASSES, RATE_HZ, STEPS, WINDOW, run_of
@@ -72,6 +71,8 @@ def read(_folder: Path, names: Sequence[str]) -> tuple[Record, ...]:
 
 def generate(person: int, length_s: int = LENGTH_S) -> Record:
     """Return a person's run."""
+    from scipy.spatial.transform import Rotation  # which other data sets need not load
+
     rng = np.random.default_rng([20, person])
     fit = Rotation.from_rotvec(rng.normal(0, 0.12, 3))
     step_hz, strength = rng.uniform(1.6, 2.1), rng.uniform(0.8, 1.25)

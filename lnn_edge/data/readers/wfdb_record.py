@@ -29,7 +29,7 @@ ANNOTATORS = ("atr", "ecg", "ari", "st", "qrs", "apn", "pwave", "man", "pu", "q1
 DEFAULT_GAIN = 200.0  # steps per mV where a header gives none, by header(5)
 _RHYTHM = "+"
 _VALUE_BYTES = 6  # that a sample takes while it is read, of those that count
-_SPAN = 1 << 18  # frames that are read at once
+_SPAN = 1 << 17  # frames that are read at once
 _PROMISE = "does not hold what its header promises"
 
 

@@ -6,7 +6,6 @@ The same operators prepare the training data and run on the board, so there is o
 from __future__ import annotations
 
 import numpy as np
-from scipy import signal
 
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.biquad import EMPTY, Biquads, biquad_state
@@ -57,6 +56,8 @@ def stft_columns(deciding: Stage, ring_length: int, bins: int = BINS) -> Pipelin
         ring_length: Columns that the ring keeps.
         bins: Bins of a column, from 0 Hz on.
     """
+    from scipy import signal  # takes half a second and 80 MB, which other tasks need not pay
+
     frame = QTensor("adc", (len(LEADS),), "int16", 1 / ADC_GAIN, role="input")
     band_passed = QTensor("band_passed", (len(LEADS),), "int16", 1 / FINE_GAIN)
     window = QTensor("samples", (LENGTH, len(LEADS)), "int16", 1 / FINE_GAIN, role="input")

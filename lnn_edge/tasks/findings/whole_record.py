@@ -11,7 +11,6 @@ from importlib import import_module
 from types import ModuleType
 
 import numpy as np
-from scipy import signal
 
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.ir import QTensor
@@ -39,6 +38,8 @@ def published_columns(millivolts: np.ndarray) -> np.ndarray:
 
     Source: Huang et al. 2024, 10.1007/s12265-024-10504-y, and the code published with it.
     """
+    from scipy import signal
+
     pywt = _wavelets()
     sos = signal.butter(BAND_ORDER, BAND_HZ, "bandpass", fs=SAMPLE_RATE_HZ, output="sos")
     x = signal.sosfiltfilt(sos, millivolts, axis=0)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import astuple
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
+from scipy import signal
 
 from lnn_edge.codegen.kernels import Core
 from lnn_edge.codegen.plan import generate
@@ -21,7 +25,13 @@ from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.sim.batch import run_input_stage, stamps_of_events
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.graph.stage import EventTrigger, InputTrigger, Ring, Stage
-from lnn_edge.tasks.beats.find_beats import detector_stage, detector_times, find_beats
+from lnn_edge.tasks.beats.find_beats import (
+    BANDS_HZ,
+    detector_stage,
+    detector_times,
+    find_beats,
+    first_order_band,
+)
 from lnn_edge.tasks.labelled import Labelled, match_events
 from tests.support import arm_core
 from tests.support.host_c import compile_model, record_items, run_c, run_reference
@@ -32,6 +42,26 @@ from tests.support.toy import toy_every_graph, toy_graph
 TOLERANCE_S = 0.15
 LEARNING_S = 3.0
 NO_EVENTS = np.zeros(0, np.int64)
+
+
+@pytest.mark.parametrize("rate_hz", [100, 250, 257, 360, 500, 1000])
+@pytest.mark.parametrize("band", BANDS_HZ)
+def test_the_bands_are_those_of_scipy(band: str, rate_hz: int) -> None:
+    sos = signal.butter(1, BANDS_HZ[band], "bandpass", fs=rate_hz, output="sos")
+    np.testing.assert_allclose(first_order_band(BANDS_HZ[band], rate_hz), sos, rtol=0, atol=1e-15)
+
+
+def test_predicting_loads_no_design_of_filters() -> None:
+    """It takes 80 MB, of 300 for a recording of a day."""
+    text = """
+        import sys
+        from lnn_edge.files.shipped import shipped_graph
+        from lnn_edge.graph.file import load_graph
+        from lnn_edge.tasks.predict import Predictor
+        Predictor.of(load_graph(shipped_graph()))
+        sys.exit("scipy.signal" in sys.modules or "scipy.spatial" in sys.modules)
+    """
+    subprocess.run([sys.executable, "-c", dedent(text)], check=True)
 
 
 def detector(rate: int) -> Pipeline:
