@@ -137,7 +137,7 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("biquads", FILTERS, "(int64_t) section[1] * before", "(int64_t) section[1] * older"),
     ("biquads", FILTERS, "const int32_t *section = first;", "const int32_t *section = first + 6;"),
     ("biquads", FILTERS, "state[4] = signal;", "state[4] = made;"),
-    ("biquads", FILTERS, "gains   = first + filter[1] / 4", "gains   = first"),
+    ("biquads", FILTERS, "gains = first + filter[1] / 4", "gains = first"),
     ("biquads", FIXED, "(low & 536870911U)", "268435456"),
     ("biquads", FIXED, "-536870912 : 536870911;", "-536870912 : 536870910;"),
     ("r_peaks", f"{OPS}/r_peaks.c.j2", "told + {{ t.delay + 1 }}", "told + {{ t.delay }}"),
