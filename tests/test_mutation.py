@@ -73,7 +73,7 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("center", f"{OPS}/center.c.j2", "x0[i + {{ k }}] - mean", "x0[i] - mean"),
     ("normalize", f"{OPS}/normalize.c.j2", "* x0[i + {{ k }}]", "* x0[i]"),
     ("template_distance", f"{OPS}/template_distance.c.j2", "total{{ k }} +=", "total{{ k }} ="),
-    ("mean_abs", f"{OPS}/mean_abs.c.j2", "(value < 0)", "(value < -1)"),
+    ("mean_abs", f"{OPS}/mean_abs.c.j2", "(value{{ k }} < 0)", "(value{{ k }} < -1)"),
     ("mean_pool", f"{OPS}/mean_pool.c.j2", "{{ -frames * x.zero_points[0] }}", "0"),
     (
         "mix",
@@ -103,7 +103,7 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
         "multiplier + low) >> shift",
         "multiplier + low / 2U) >> shift",
     ),
-    ("stft_magnitude", f"{OPS}/stft_magnitude.c.j2", "s_re + t_im;", "s_re - t_im;"),
+    ("stft_magnitude", f"{OPS}/stft_magnitude.c.j2", "s_re + t_im, s_im", "s_re - t_im, s_im"),
     (
         "stft_magnitude",
         f"{OPS}/stft_magnitude.c.j2",
