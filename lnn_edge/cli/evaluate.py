@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from lnn_edge.cli.leads import lead_option
-from lnn_edge.cli.output import console, data_dir_option, json_option, show_json, table
-from lnn_edge.cli.own import names_of, own_options, show_feed, source_from
+from lnn_edge.cli.output import console, json_option, show_json, table
+from lnn_edge.cli.own import check_frames_alone, show_feed, wish_options
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from lnn_edge.tasks.feed import Wish
     from lnn_edge.tasks.judge import Figures
     from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation
     from lnn_edge.tasks.metrics.single_label import Evaluation
@@ -24,12 +25,9 @@ if TYPE_CHECKING:
 
 @click.command(name="evaluate")
 @click.argument("model", type=click.Path(path_type=Path), required=False)
-@click.option("--dataset", help="Name or WFDB folder [default: the embedded one of its task].")
-@lead_option
-@own_options
+@wish_options("Name or WFDB folder [default: the embedded one of its task].", has_records=True)
 @click.option("--split", default="all", show_default=True)
 @click.option("--fold", type=int, default=0, show_default=True, help="For train and validation.")
-@click.option("--records", help="Only these, comma-separated.")
 @click.option(
     "--input",
     "input_path",
@@ -53,25 +51,18 @@ if TYPE_CHECKING:
     show_default=True,
     help="Front end of a float model: that of the board, or the published one of ccfc.",
 )
-@data_dir_option
 @json_option
 def command(
     model: Path | None,
-    dataset: str | None,
-    lead: str | None,
-    data: Path | None,
-    channels: tuple[str, ...],
+    wish: Wish,
     split: str,
     fold: int,
-    records: str | None,
     input_path: Path | None,
     targets: Path | None,
     resamples: int,
     find_beats: bool,
     preprocessing: Preprocessing,
-    data_dir: str | None,
     as_json: bool,
-    **hints: Any,
 ) -> None:
     """Judge MODEL: a model.qgraph (integers), a trained folder (float), or a shipped model by name.
 
@@ -91,20 +82,14 @@ def command(
     """
     from lnn_edge import evaluate
     from lnn_edge.errors import UsageError
-    from lnn_edge.tasks.feed import Wish
     from lnn_edge.train.verdict import How
 
-    own = source_from(data, channels, hints)
-    named = {"--dataset": dataset, "--data": own, "--input": input_path}
-    given = [option for option, value in named.items() if value is not None]
-    if len(given) > 1:
-        raise UsageError(f"{given[0]} and {given[1]} both name what is judged; give one of them")
+    check_frames_alone("--input", input_path, wish)
     if targets is not None and input_path is None:
         raise UsageError("--targets are the classes of --input X.npy; give it, or leave them out")
     how = How(resamples, find_beats, preprocessing)
     if input_path is None:
-        wish = Wish(dataset, own, data_dir, split, fold, names_of(records), lead)
-        verdict = evaluate(model, wish, how=how)
+        verdict = evaluate(model, replace(wish, split=split, fold=fold), how=how)
     else:
         verdict = evaluate(model, _frames(input_path, targets), how=how)
     if verdict.feed is not None:

@@ -15,6 +15,8 @@ _COLUMNS = {
     "subject": "that says who",
     "record": "that says which recording",
 }
+HINTS = ("rate_hz", "annotator", "intervals", *(f"{name}_column" for name in _COLUMNS))
+"""Names of the options."""
 
 
 def hint_options(function: Function) -> Function:

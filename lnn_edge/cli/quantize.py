@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from lnn_edge.cli.leads import lead_option
-from lnn_edge.cli.output import console, data_dir_option, force_option, json_option, show_json
-from lnn_edge.cli.own import own_options, source_from
+from lnn_edge.cli.output import console, force_option, json_option, show_json
+from lnn_edge.cli.own import check_frames_alone, wish_options
 
 if TYPE_CHECKING:
     from lnn_edge.graph.fidelity import Resolution
     from lnn_edge.graph.qgraph import QGraph
+    from lnn_edge.tasks.feed import Wish
 
 
 @click.command(name="quantize")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--dataset", help="Where the training recordings lie now, if not where they lay.")
-@lead_option
-@own_options
+@wish_options("Where the training recordings lie now, if not where they lay.")
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
@@ -29,20 +27,14 @@ if TYPE_CHECKING:
 )
 @click.option("--verbose", is_flag=True, help="All operators, not the worst five.")
 @force_option
-@data_dir_option
 @json_option
 def command(
     folder: Path,
-    dataset: str | None,
-    lead: str | None,
-    data: Path | None,
-    channels: tuple[str, ...],
+    wish: Wish,
     calibration: Path | None,
     verbose: bool,
     force: bool,
-    data_dir: str | None,
     as_json: bool,
-    **hints: Any,
 ) -> None:
     """Calibrate on the model's own training recordings (2,000 at most); write FOLDER/model.qgraph.
 
@@ -53,21 +45,14 @@ def command(
     Example: lnn-edge quantize runs/beats --data-dir data
     Example: lnn-edge quantize policy --calibration X.npy
     """
-    from lnn_edge.errors import UsageError
     from lnn_edge.graph.fidelity import Resolution
     from lnn_edge.graph.file import graph_sha256
     from lnn_edge.quantize.trained import REPORT
-    from lnn_edge.tasks.feed import Wish
 
-    if calibration is not None and lead is not None:
-        raise UsageError(f"--lead {lead} is of recordings, --calibration of frames; leave one out")
-    own = source_from(data, channels, hints)
-    if own is not None and (dataset is not None or calibration is not None):
-        raise UsageError("--data, --dataset and --calibration all name data; give one of them")
+    check_frames_alone("--calibration", calibration, wish)
     if calibration is None:
         from lnn_edge.quantize.trained import quantize_trained
 
-        wish = Wish(dataset, own, data_dir, lead=lead)
         graph, warning = quantize_trained(folder, wish, force=force)
         if warning:
             click.echo(f"warning: {warning}", err=True)

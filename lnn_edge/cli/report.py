@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from lnn_edge.cli.evaluate import shown_or_dash, told_figures
 from lnn_edge.cli.output import (
     console,
-    data_dir_option,
     force_option,
     json_option,
     project_argument,
     show_json,
     table,
 )
-from lnn_edge.cli.own import names_of, own_options, source_from
+from lnn_edge.cli.own import wish_options
 
 if TYPE_CHECKING:
     from lnn_edge.report import Report
     from lnn_edge.report.built import BuildFacts
     from lnn_edge.report.links import LinkFacts
+    from lnn_edge.tasks.feed import Wish
     from lnn_edge.tasks.metrics.single_label import Evaluation
 
 MOST_OPERATORS = 10  # in the terminal; the page has all
@@ -33,23 +33,15 @@ MOST_OPERATORS = 10  # in the terminal; the page has all
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="[default: PROJECT/report.html]"
 )
-@click.option("--dataset", help="Name or WFDB folder [default: the embedded one of its task].")
-@own_options
-@click.option("--records", help="Only these, comma-separated.")
+@wish_options("Name or WFDB folder [default: the embedded one of its task].", has_records=True)
 @force_option
-@data_dir_option
 @json_option
 def command(
     project: Path,
     output: Path | None,
-    dataset: str | None,
-    data: Path | None,
-    channels: tuple[str, ...],
-    records: str | None,
+    wish: Wish,
     force: bool,
-    data_dir: str | None,
     as_json: bool,
-    **hints: Any,
 ) -> None:
     """Summarise PROJECT and write one self-contained HTML page about it.
 
@@ -66,11 +58,8 @@ def command(
     from lnn_edge.tasks.feed import Wish
 
     path = output or project / "report.html"
-    own, names = source_from(data, channels, hints), names_of(records)
-    wish = Wish(dataset, own, data_dir, names=names)
-    report = le.report(
-        project, None if wish == Wish(data_dir=data_dir) else wish, to=path, force=force
-    )
+    is_empty = wish == Wish(data_dir=wish.data_dir)
+    report = le.report(project, None if is_empty else wish, to=path, force=force)
     if as_json:
         judged, of_classes = report.evaluation, _of_classes(report)
         show_json(

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lnn_edge.cli.leads import lead_option
 from lnn_edge.cli.output import (
     console,
-    data_dir_option,
     force_option,
     json_option,
     progress,
     show_json,
 )
-from lnn_edge.cli.own import own_options, source_from
+from lnn_edge.cli.own import wish_options
 
 if TYPE_CHECKING:
+    from lnn_edge.tasks.feed import Wish
     from lnn_edge.tasks.own_split import By
     from lnn_edge.train.loop import EpochReport
     from lnn_edge.train.recipe import Preprocessing
@@ -32,9 +31,7 @@ _WATCHED = {"main_f1": "F1", "mae": "mean absolute error", "nrmse": "error over 
 @click.command(name="train")
 @click.argument("recipe")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
-@click.option("--dataset", help="Data set instead of the recipe's: a name or a WFDB folder.")
-@lead_option
-@own_options
+@wish_options("Data set instead of the recipe's: a name or a WFDB folder.")
 @click.option("--task", help="Of own recordings: name of a task, or its TOML file.")
 @click.option(
     "--labels",
@@ -76,15 +73,11 @@ _WATCHED = {"main_f1": "F1", "mae": "mean absolute error", "nrmse": "error over 
 )
 @click.option("--device", default="cpu", show_default=True, help="torch device.")
 @force_option
-@data_dir_option
 @json_option
 def command(
     recipe: str,
     output: Path,
-    dataset: str | None,
-    lead: str | None,
-    data: Path | None,
-    channels: tuple[str, ...],
+    wish: Wish,
     task: str | None,
     labels: Path | None,
     split: By,
@@ -99,9 +92,7 @@ def command(
     preprocessing: Preprocessing | None,
     device: str,
     force: bool,
-    data_dir: str | None,
     as_json: bool,
-    **hints: Any,
 ) -> None:
     """Train a network by a built-in recipe or a TOML file.
 
@@ -134,10 +125,10 @@ def command(
             best_by=best_by,
             patience=patience,
         ),
-        source_from(data, channels, hints),
-        Asked(task or "", labels, lead or ""),
-        dataset=dataset,
-        data_dir=data_dir,
+        wish.own,
+        Asked(task or "", labels, wish.lead or ""),
+        dataset=wish.dataset,
+        data_dir=wish.data_dir,
         by=split,
         fold=fold,
     )

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from lnn_edge.cli import FAILED, show_error
 from lnn_edge.cli.evaluate import told_figures
-from lnn_edge.cli.leads import lead_option
 from lnn_edge.cli.output import (
     console,
-    data_dir_option,
     json_option,
     progress,
     project_argument,
     show_json,
 )
-from lnn_edge.cli.own import names_of, own_options, show_feed, source_from
+from lnn_edge.cli.own import check_frames_alone, show_feed, wish_options
 
 if TYPE_CHECKING:
     from lnn_edge.build.project import Project
+    from lnn_edge.tasks.feed import Wish
     from lnn_edge.verify.result import Verification
 
 
@@ -34,10 +33,7 @@ if TYPE_CHECKING:
     help="host, virtual, virtual:pty, "
     "qemu, serial:PORT, or a way to flash: openocd, st-flash, msd.",
 )
-@click.option("--dataset", help="Name or WFDB folder [default: the embedded one of its task].")
-@lead_option
-@own_options
-@click.option("--records", help="Only these, comma-separated.")
+@wish_options("Name or WFDB folder [default: the embedded one of its task].", has_records=True)
 @click.option(
     "--input",
     "input_path",
@@ -45,20 +41,13 @@ if TYPE_CHECKING:
     help="Sequences for a model of values: .npy of (N, T, channels) or (T, channels) "
     "[default: those that the model was quantized on].",
 )
-@data_dir_option
 @json_option
 def command(
     project: Path,
     link: str,
-    dataset: str | None,
-    lead: str | None,
-    data: Path | None,
-    channels: tuple[str, ...],
-    records: str | None,
+    wish: Wish,
     input_path: Path | None,
-    data_dir: str | None,
     as_json: bool,
-    **hints: Any,
 ) -> None:
     """Stream recordings or sequences to a device that runs PROJECT; compare every bit of its steps.
 
@@ -74,24 +63,16 @@ def command(
     from functools import partial
 
     from lnn_edge.build.project import open_project
-    from lnn_edge.errors import UsageError
-    from lnn_edge.tasks.feed import Wish, load_feed
+    from lnn_edge.tasks.feed import load_feed
     from lnn_edge.tasks.model_input import takes_recordings
     from lnn_edge.verify.result import write_verification
     from lnn_edge.verify.verify import verify_feed
 
-    opened, source = open_project(project), source_from(data, channels, hints)
-    if source is not None and (dataset is not None or input_path is not None):
-        raise UsageError(
-            "--data, --dataset and --input all name what is streamed; give one of them"
-        )
-    if input_path is not None and lead is not None:
-        raise UsageError(f"--lead {lead} is of recordings, --input of frames; leave one out")
-    is_named = source is not None or dataset is not None
+    check_frames_alone("--input", input_path, wish)
+    opened, is_named = open_project(project), wish.own is not None or wish.dataset is not None
     if input_path is not None or not (is_named or takes_recordings(opened.graph)):
         result = _verify_sequences(opened, link, input_path, as_json)
     else:
-        wish = Wish(dataset, source, data_dir, names=names_of(records), lead=lead)
         feed = load_feed(opened.graph.metadata, wish, str(project), opened.graph)
         show_feed(feed, as_json)
         frames = sum(len(r.frames) for r in feed.recordings)

@@ -206,7 +206,9 @@ def test_an_evaluation_of_frames_refuses_what_does_not_go_together(
     said = refusal(call("evaluate", model, "--targets", tmp_path / "y.npy"))
     assert "--targets are the classes of --input" in said
     both = ("--input", sequences, "--dataset", "mitdb")
-    assert "both name what is judged" in refusal(call("evaluate", model, *both))
+    assert "--input gives frames and --dataset is of recordings" in refusal(
+        call("evaluate", model, *both)
+    )
     classes = ("--input", sequences, "--targets", tmp_path / "y.npy")
     assert "names no classes" in refusal(call("evaluate", model, *classes))
     bare = tmp_path / "bare.qgraph"
