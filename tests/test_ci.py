@@ -78,3 +78,7 @@ def test_a_target_that_fails_ends_it(clone: Path) -> None:
     done = ci(clone)
     assert done.returncode != 0
     assert done.stdout.splitlines()[-1] == "lint"
+
+
+def test_no_compiler_left_a_file_at_the_top() -> None:
+    assert not [p.name for p in ROOT.iterdir() if p.suffix in (".s", ".i", ".o", ".su", ".out")]

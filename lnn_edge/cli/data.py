@@ -10,7 +10,6 @@ import click
 
 from lnn_edge.cli import FAILED
 from lnn_edge.cli.hints import hint_options
-from lnn_edge.cli.leads import lead_option
 from lnn_edge.cli.output import (
     console,
     data_dir_option,
@@ -20,6 +19,7 @@ from lnn_edge.cli.output import (
     show_json,
     table,
 )
+from lnn_edge.cli.recordings import lead_option
 
 _UNSEEN = "its reader never saw the real set, only what is written of it"
 

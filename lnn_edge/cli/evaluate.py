@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lnn_edge.cli.output import console, json_option, show_json, table
-from lnn_edge.cli.own import check_frames_alone, show_feed, wish_options
+from lnn_edge.cli.recordings import check_frames_alone, show_feed, wish_options
 
 if TYPE_CHECKING:
     import numpy as np

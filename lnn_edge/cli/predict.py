@@ -13,7 +13,7 @@ import click
 from lnn_edge.cli import FAILED
 from lnn_edge.cli.hints import hint_options
 from lnn_edge.cli.output import force_option, json_option, show_json
-from lnn_edge.cli.own import channel_option, channels_from
+from lnn_edge.cli.recordings import channel_option, channels_from
 from lnn_edge.cli.sinks import FILES, LINES, Sink, file_sink, line_sink
 from lnn_edge.cli.tally import Tally
 from lnn_edge.errors import DataError, UsageError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lnn_edge.cli.output import console, force_option, json_option, show_json
-from lnn_edge.cli.own import check_frames_alone, wish_options
+from lnn_edge.cli.recordings import check_frames_alone, wish_options
 
 if TYPE_CHECKING:
     from lnn_edge.graph.fidelity import Resolution

@@ -16,7 +16,7 @@ from lnn_edge.cli.output import (
     progress,
     show_json,
 )
-from lnn_edge.cli.own import wish_options
+from lnn_edge.cli.recordings import wish_options
 
 if TYPE_CHECKING:
     from lnn_edge.tasks.feed import Wish

@@ -16,7 +16,7 @@ from lnn_edge.cli.output import (
     project_argument,
     show_json,
 )
-from lnn_edge.cli.own import check_frames_alone, show_feed, wish_options
+from lnn_edge.cli.recordings import check_frames_alone, show_feed, wish_options
 
 if TYPE_CHECKING:
     from lnn_edge.build.project import Project

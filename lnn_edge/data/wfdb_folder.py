@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,20 +58,6 @@ def list_records(folder: Path) -> tuple[str, ...]:
             "or delete RECORDS"
         )
     return ordered
-
-
-def read_folder(folder: Path, records: Iterable[str] | None = None) -> tuple[Record, ...]:
-    """Read records of a folder; each record counts as a patient of its own.
-
-    Args:
-        folder: Holds NAME.hea, NAME.dat and NAME.atr.
-        records: Names; None reads all.
-
-    Raises:
-        DataError: A record is missing or damaged; the message names it.
-    """
-    names = list_records(folder) if records is None else tuple(records)
-    return tuple(read_record(folder, name) for name in names)
 
 
 @dataclass(frozen=True, eq=False)

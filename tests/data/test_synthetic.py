@@ -17,7 +17,7 @@ from lnn_edge.data.record import Record
 from lnn_edge.data.synthetic_noise import band_noise
 from lnn_edge.data.synthetic_rhythm import RhythmTraits, make_rhythm, sinus_intervals
 from lnn_edge.data.synthetic_waves import draw_morphology, integrate
-from lnn_edge.data.wfdb_folder import read_folder, read_record
+from lnn_edge.data.wfdb_folder import read_record
 from lnn_edge.data.wfdb_writer import write_record
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.tasks.labelled import Labelled
@@ -25,6 +25,7 @@ from lnn_edge.tasks.recordings import label, load_labelled
 from tests.cli.command import tree, untouched
 from tests.support.once import once
 from tests.support.recordings import BEATS
+from tests.support.wfdb_files import read_folder
 
 STEADY = RhythmTraits(75.0, 0.04, 0.5, 0.0, 0.0, 0.0, (0.0, 0.0))
 

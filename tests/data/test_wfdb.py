@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from lnn_edge.data.record import Channel, Mark
-from lnn_edge.data.wfdb_folder import list_records, read_folder, read_record, wfdb_library
+from lnn_edge.data.wfdb_folder import list_records, read_record, wfdb_library
 from lnn_edge.data.wfdb_writer import write_record
 from lnn_edge.errors import DataError
 from lnn_edge.tasks.labelled import Labelled
 from lnn_edge.tasks.recordings import load_labelled
 from tests.support.recordings import BEATS
-from tests.support.wfdb_files import edit_header, small_record, write_small
+from tests.support.wfdb_files import edit_header, read_folder, small_record, write_small
 
 
 def load(folder: Path, lead: str | None = None) -> Sequence[Labelled]:

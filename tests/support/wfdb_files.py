@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lnn_edge.data.record import Record
 from lnn_edge.data.registry import DATA_VARIABLE
+from lnn_edge.data.wfdb_folder import list_records, read_record
 from lnn_edge.data.wfdb_writer import WfdbRecord, write_record
 
 needs_mitdb = pytest.mark.skipif(
@@ -37,6 +40,12 @@ def write_small(folder: Path, name: str = "r1", **changes: object) -> Path:
     """Write a small record and return its folder."""
     write_record(folder, small_record(name, **changes))
     return folder
+
+
+def read_folder(folder: Path, records: Iterable[str] | None = None) -> tuple[Record, ...]:
+    """Read records of a folder, all of them unless some are named."""
+    names = list_records(folder) if records is None else records
+    return tuple(read_record(folder, name) for name in names)
 
 
 def edit_header(folder: Path, old: str, new: str, name: str = "r1") -> None:

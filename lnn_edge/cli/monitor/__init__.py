@@ -15,7 +15,7 @@ import click
 from lnn_edge.cli import FAILED
 from lnn_edge.cli.hints import hint_options
 from lnn_edge.cli.output import json_option, project_argument
-from lnn_edge.cli.own import channel_option, channels_from, names_of
+from lnn_edge.cli.recordings import channel_option, channels_from, names_of
 from lnn_edge.errors import MissingToolError
 
 if TYPE_CHECKING:

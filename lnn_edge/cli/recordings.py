@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from lnn_edge.cli.hints import HINTS, hint_options
-from lnn_edge.cli.leads import lead_option
 from lnn_edge.cli.output import data_dir_option
 
 if TYPE_CHECKING:
@@ -72,6 +71,12 @@ def check_frames_alone(option: str, path: Path | None, wish: Wish) -> None:
         raise UsageError(
             f"{option} gives frames and {of_recordings[0]} is of recordings; give one of them"
         )
+
+
+def lead_option(function: Function) -> Function:
+    """Add --lead."""
+    text = "Lead of an ECG with beats that comes first [default: the model's, or MLII]."
+    return click.option("--lead", metavar="NAME", help=text)(function)
 
 
 def channel_option(function: Function) -> Function:
