@@ -15,7 +15,7 @@ from lnn_edge.graph.fixed import Array
 from tests.codegen import test_stream_c, test_units
 from tests.graph.ops import test_exact
 from tests.graph.ops.batch import Batch, Case
-from tests.graph.ops.cases import MAKERS, Seeded, kind_of, stress_inputs, wide_operators
+from tests.graph.ops.cases import MAKERS, Seeded, edges, kind_of, stress_inputs, wide_operators
 from tests.graph.ops.test_vectors import test_reference_gives_the_stored_bits
 from tests.graph.sim import test_stream_causal, test_stream_staged
 from tests.support import arm_core
@@ -39,6 +39,8 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("linear", FIXED, "(x > high) ? high : x", "(x >= high) ? (high - 1) : x"),
     ("linear", FIXED, "lnn_shift_left(acc, shift)", "lnn_shift_left(acc, 0 * shift)"),
     ("time_gate", FIXED, "sum = INT64_C(0x80000000)", "sum = 0"),
+    ("relax", f"{OPS}/elements.c.j2", "_wide + INT64_C(0x80000000)", "_wide + 0x7FFFFFFF"),
+    ("remember", FIXED, "(high > 16383)", "(high > 16382)"),
     ("normalize", FIXED, "quotient + ((numerator % denominator) >> 31)", "quotient"),
     ("normalize", FIXED, "2 * n + d", "2 * n"),
     ("lut", FIXED, "(wide + (1 << (n - 1))) >> n", "wide >> n"),
@@ -267,6 +269,8 @@ def small_batch(name: str) -> Batch:
     cases = []
     for op in wide_operators().get(name, []):
         inputs = stress_inputs(op, 4, 0)
+        cases += [Case(op, k, inputs) for k in KERNELS[op.kind] if k.fits(op, DSP)]
+    for op, inputs in [edges()[name]] if name in edges() else []:
         cases += [Case(op, k, inputs) for k in KERNELS[op.kind] if k.fits(op, DSP)]
     for seed in range(6 if name in ROWS else 16):
         op = MAKERS[name](Seeded(seed))

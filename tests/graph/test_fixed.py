@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnn_edge.errors import QuantizationError
+from lnn_edge.files import resources
 from lnn_edge.graph import fixed
 
 QUICK = settings(max_examples=300, deadline=None, derandomize=True, database=None)
@@ -273,3 +276,28 @@ def test_torch_gives_the_bits_of_numpy(compute: Callable[..., fixed.Array]) -> N
     assert isinstance(theirs, torch.Tensor)
     assert theirs.dtype == torch.int64
     np.testing.assert_array_equal(theirs.numpy(), mine)
+
+
+OTHER_COMPILER = """#include <stdint.h>
+#include <stdio.h>
+#undef __GNUC__
+#include "lnn_fixed.h"
+
+int main(void)
+{
+    for (uint32_t n = 0; n < 32U; n++)
+    {
+        printf("%d %d\\n", lnn_leading_zeros(1U << n), lnn_leading_zeros(0xFFFFFFFFU >> n));
+    }
+    return 0;
+}
+"""
+
+
+def test_a_compiler_without_the_builtin_counts_leading_zeros(tmp_path: Path) -> None:
+    (tmp_path / "main.c").write_text(OTHER_COMPILER)
+    include = f"-I{resources.path('firmware') / 'runtime'}"
+    command = ["gcc", "-std=c11", include, str(tmp_path / "main.c"), "-o", str(tmp_path / "main")]
+    subprocess.run(command, check=True)
+    said = subprocess.run([tmp_path / "main"], check=True, capture_output=True, text=True).stdout
+    assert said.split() == [str(z) for n in range(32) for z in (31 - n, n)]

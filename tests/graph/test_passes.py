@@ -16,6 +16,7 @@ from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.memory_cell import Remember
 from lnn_edge.graph.passes.columns import stream_columns
 from lnn_edge.graph.passes.constants import fold_constants
+from lnn_edge.graph.passes.names import name_output
 from lnn_edge.graph.passes.taps import crop_kernel, crop_kernels
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim import interpreter
@@ -141,3 +142,69 @@ def test_taps_on_padding_are_cropped(padding: str) -> None:
     assert cropped.kernel_size == ((3, 1) if padding == "same" else (2, 1))
     values = RNG.integers(-128, 128, (40, 2, 1, 3))
     np.testing.assert_array_equal(cropped.reference(values)[0], op.reference(values)[0])
+
+
+def test_two_parts_that_vary_stay_joined_without_the_constant_between_them() -> None:
+    window = t("window", (3, 4), role="input")
+    parts = [t(n, 3, "int8", scale=0.5) for n in ("one", "rest", "two")]
+    dense = [
+        Linear.quantize(f"to_{p.name}", window, p, RNG.normal(0, 9, (3, 12)), np.zeros(3))
+        for p in (parts[0], parts[2])
+    ]
+    join = Concat.join("join", tuple(parts), "all")
+    scores = t("scores", 2, scale=0.01)
+    head = Linear.quantize("head", join.outputs[0], scores, RNG.normal(0, 9, (2, 9)), np.ones(2))
+    graph = graph_of([*dense, Constant.fill("value", parts[1], 7), join, head], scores)
+    folded = fold_constants(graph)
+    assert [op.name for op in folded.ops] == ["to_one", "to_two", "join", "head"]
+    np.testing.assert_array_equal(outputs(folded), outputs(graph))
+
+
+def test_a_sum_with_what_is_zero_in_part_stays() -> None:
+    window = t("window", (3, 4), role="input")
+    a, some, total = t("a", 2), t("some", 2), t("total", 2, scale=2.0**-14)
+    dense = Linear.quantize("dense", window, a, RNG.normal(0, 0.1, (2, 12)), np.zeros(2))
+    value = Constant("value", (), (some,), np.array([0, 5000], np.int32))
+    graph = graph_of([value, dense, Add.quantize("sum", a, some, total)], total)
+    folded = fold_constants(graph)
+    assert [op.kind for op in folded.ops] == ["linear", "constant", "add"]
+    np.testing.assert_array_equal(outputs(folded), outputs(graph))
+
+
+def test_the_output_is_named_and_nothing_else() -> None:
+    graph = toy_every_graph()
+    named = name_output(graph, "wanted")
+    assert named.output == replace(graph.output, name="wanted")
+    frames = {
+        t.name: RNG.integers(t.qmin, t.qmax, (9, *t.shape)) for t in graph.deciding_stage.inputs
+    }
+    state = interpreter.initial_state(graph.deciding_stage, (9,))
+    before = interpreter.run_stage(graph.deciding_stage, frames, state)
+    after = interpreter.run_stage(named.deciding_stage, frames, state)
+    assert before.keys() - after.keys() == {graph.output.name}
+    np.testing.assert_array_equal(after["wanted"], before[graph.output.name])
+    taken = graph.ops[0].outputs[0].name
+    assert name_output(graph, taken) is graph
+
+
+def test_a_window_with_frames_between_is_not_streamed() -> None:
+    frame, window = t("frame", 2, role="input"), t("window", (4, 1, 2), role="input")
+    image = t("image", (1, 2))
+    columns, scores = t("columns", (3, 1, 2), scale=1e-4), t("scores", 2, scale=0.01)
+    geometry = geometry_of((4, 1), (2, 1), (1, 1), "valid")
+    conv = Conv2d.quantize(
+        "conv", window, columns, RNG.normal(0, 1, (2, 1, 2, 2)), np.zeros(2), geometry
+    )
+    flat = t("flat", 6, scale=1e-4)
+    shape = Requantize.quantize("shape", frame, image)
+    flatten = Requantize.quantize("flatten", columns, flat)
+    head = Linear.quantize("head", flat, scores, RNG.normal(0, 1, (2, 6)), np.zeros(2))
+    for dilation, is_streamed in ((1, True), (2, False)):
+        reach = 3 * dilation + 1
+        trigger = EveryTrigger("ring", window, 1, reach, dilation=dilation)
+        stages = (
+            Stage("sample", InputTrigger(frame, "ring"), (shape,), (), (image,)),
+            Stage("decide", trigger, (conv, flatten, head), (), (scores,)),
+        )
+        graph = QGraph(stages, (Ring("ring", image, reach),), "g", {"classes": ["a", "b"]})
+        assert (stream_columns(graph) != graph) == is_streamed, dilation

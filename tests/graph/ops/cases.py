@@ -631,6 +631,23 @@ def kind_of(name: str) -> str:
     return name.partition(".")[0]
 
 
+def edges() -> dict[str, tuple[AbstractOp, tuple[np.ndarray, ...]]]:
+    """Return operators on inputs that drawn ones seldom reach, by kind: ties, ends of a limit."""
+    e, f = (QTensor("e", (1,), "uint16", Q15, 0, 0, 1 << 15), QTensor("f", (1,), "int16", Q15))
+    factors = np.array([1 << 30], np.int32), np.array([0], np.int32)
+    relax = Relax("relax", (e, f), (QTensor("y", (1,), "int16", Q15),), *factors)
+    c, kept = (QTensor(name, (1,), "int32", 2.0**-30) for name in ("c", "y"))
+    gates = (QTensor(name, (1,), "uint16", Q15, 0, 0, 1 << 15) for name in ("open", "shut"))
+    opened, shut = gates
+    remember = Remember("remember", (c, opened, replace(f, qmin=-32767), shut), (kept,), 30)
+    near = np.r_[1 - (1 << 31) + np.arange(9), (1 << 31) - 1 - np.arange(9), 16383 << 17, -1 << 30]
+    ones, zeros = np.full((len(near), 1), 1 << 15), np.zeros((len(near), 1), np.int64)
+    return {
+        "relax": (relax, (np.array([[2], [2], [2], [6]]), np.array([[1], [-1], [3], [-1]]))),
+        "remember": (remember, (near[:, None], ones, zeros, zeros)),
+    }
+
+
 def wide_operators() -> dict[str, list[AbstractOp]]:
     """Return rows of more than two blocks of columns, by kind; the last block is a part of one."""
     rng, ops = np.random.default_rng(5), {"linear": list[AbstractOp](), "conv2d": []}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
-from lnn_edge.graph.ops.r_peaks import NEW, RPeaks
+from lnn_edge.errors import GraphError
+from lnn_edge.graph.ir import QTensor
+from lnn_edge.graph.ops.r_peaks import NEW, RPeaks, RPeakTimes, r_peak_state
 from tests.graph.ops.cases import MAKERS, Seeded
 
 Step = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -51,3 +55,76 @@ def test_a_top_within_the_blank_is_no_beat(seed: int) -> None:
     for since, is_beat in ((op.t.blank - 1, False), (op.t.blank, False), (op.t.blank + 1, True)):
         event = op.reference(x, z, with_age(op, state, "beat_age", age + since))[1]
         assert (event[0] > 0) == is_beat, since
+
+
+def test_times_at_360_hz_are_those_of_the_docstring() -> None:
+    times = RPeakTimes.at(360, 5)
+    assert times == RPeakTimes(6, 40, 45, 72, 120, 130, 480, 720, 2880, 360, 5)
+    assert (times.looked_back, times.ring) == (42, 88)
+    assert times.usual_delay == 45 + 72 + 42 + 5
+    assert times.longest_delay == 480 + 72 + 42 + 5
+    assert RPeakTimes.at(20, 0).slope == 1
+
+
+def test_the_state_is_held_to_what_each_part_can_be() -> None:
+    op = MAKERS["r_peaks"](Seeded(0))
+    assert isinstance(op, RPeaks)
+    high = {n: r.high for n, r in zip(op.layout, op.limits_of(op.outputs[0]), strict=True)}
+    x = op.inputs[0]
+    steepest = x.size * (x.qmax - x.qmin) * op.t.window
+    assert {high[n] for n in ("total", "top", "before", "held", "heights")} == {steepest}
+    assert (high["top_age"], high["beat_age"]) == (op.t.fall + 1, 1 << 20)
+
+
+def test_more_leads_than_sums_hold_are_refused() -> None:
+    times = RPeakTimes.at(360, 5)
+    most = (2**31 - 1) // (128 * 65535 * times.window)  # of half the threshold
+    refused = pytest.raises(GraphError, match="share of a height can reach")
+    for leads, outcome in ((most, contextlib.nullcontext()), (most + 1, refused)):
+        x, z = (QTensor(n, (leads,), "int16") for n in "xz")
+        state, update = r_peak_state("s", leads, times)
+        event = QTensor("event", (1,), "uint16", qmax=65535)
+        with outcome:
+            RPeaks.make("op", (x, z, state), (update, event), times)
+
+
+def silent(op: RPeaks, state: np.ndarray, steps: int) -> list[np.ndarray]:
+    """Return the state after each of some samples of nothing."""
+    x, z = (np.zeros(t.shape, np.int64) for t in op.inputs[:2])
+    states = []
+    for _ in range(steps):
+        state, _ = op.reference(x, z, state)
+        states.append(state)
+    return states
+
+
+def test_heights_sink_once_a_second_of_long_silence() -> None:
+    op = MAKERS["r_peaks"](Seeded(0))
+    assert isinstance(op, RPeaks)
+    _, _, state = step_with_a_beat(op)
+    place = op.layout["heights"]
+    (state,) = silent(op, state, 1)
+    state[op.layout["silence"]] = 0
+    heights = [s[place].tolist() for s in silent(op, state, op.t.quiet + 3 * op.t.second - 1)]
+    sunk = [n for n in range(1, len(heights)) if heights[n] < heights[n - 1]]
+    told = [n for n in sunk if n + 1 >= op.t.quiet]
+    assert [n + 1 - op.t.quiet for n in told] == [0, op.t.second, 2 * op.t.second]
+
+
+def test_a_beat_is_searched_for_from_one_sample_after_the_limit() -> None:
+    op = MAKERS["r_peaks"](Seeded(0))
+    assert isinstance(op, RPeaks)
+    _, _, state = step_with_a_beat(op)
+    at, t = op.layout, op.t
+    mean = int(state[at["intervals"]].sum()) >> 3
+    limit = min(mean + (mean >> 1), t.longest_search) + t.blank
+    for age, is_found in ((limit, False), (limit + 1, True)):
+        changed = with_age(op, state, "beat_age", age)
+        for name, value in (("missed", state[at["heights"]].max()), ("missed_age", t.gap)):
+            changed[at[name]] = value
+        for name in ("held", "blank", "top", "top_age"):
+            changed[at[name]] = 0
+        changed[at["event_age"]] = age
+        x, z = (np.zeros(v.shape, np.int64) for v in op.inputs[:2])
+        after, _ = op.reference(x, z, changed)
+        assert (int(after[at["missed"]][0]) == 0) == is_found, age

@@ -13,6 +13,7 @@ from tests.graph.ops.batch import Batch, Case, link_for_arm, run_on_host
 from tests.graph.ops.cases import (
     MAKERS,
     Seeded,
+    edges,
     operators_on_channels,
     stress_inputs,
     walking_operators,
@@ -33,6 +34,7 @@ def batch() -> Batch:
     wide = [*operators_on_channels(), *walking_operators()]
     wide += [op for ops in wide_operators().values() for op in ops]
     cases = [Case(op, k, stress_inputs(op, 4, 0)) for op in wide for k in fitting(op)]
+    cases += [Case(op, k, inputs) for op, inputs in edges().values() for k in fitting(op)]
     for make in MAKERS.values():
         for seed in SEEDS:
             op = make(Seeded(seed))
