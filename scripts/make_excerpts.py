@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 from lnn_edge.data.embedded import LENGTH_S, PIECES, folder_of_pieces, name_of_piece
+from lnn_edge.data.readers.wfdb_record import wfdb_library
 from lnn_edge.data.synthetic import RATE_HZ
-from lnn_edge.data.wfdb_folder import ANNOTATOR, wfdb_library
+from lnn_edge.data.wfdb_folder import ANNOTATOR
 from lnn_edge.data.wfdb_writer import WfdbRecord, write_record
 from lnn_edge.files.write import write_whole
 

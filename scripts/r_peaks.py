@@ -14,8 +14,9 @@ import numpy as np
 
 from lnn_edge.data import mitdb
 from lnn_edge.data.aami import CLASSES
+from lnn_edge.data.readers.wfdb_record import wfdb_library
 from lnn_edge.data.registry import find_dataset
-from lnn_edge.data.wfdb_folder import read_record, wfdb_library
+from lnn_edge.data.wfdb_folder import read_record
 from lnn_edge.errors import DataError
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.files.write import write_whole

@@ -82,14 +82,14 @@ def _read(folder: Path, name: str, labels: dict[str, set[int]]) -> Record:
     if name not in labels:
         raise DataError(f"{folder / REFERENCE} has no label of record {name}; copy it again")
     signals = read_signals(folder, name)
-    contract = (LEADS, float(RATE_HZ), (GAIN,) * len(LEADS), (0,) * len(LEADS))
-    if (signals.leads, signals.fs_hz, signals.gain, signals.adc_zero) != contract:
+    scales = {(c.gain, c.zero) for c in signals.channels}
+    if (signals.names, signals.rate_hz, scales) != (LEADS, float(RATE_HZ), {(GAIN, 0.0)}):
         raise DataError(
             f"record {name} must have leads {', '.join(LEADS)} at {RATE_HZ} Hz and "
-            f"{GAIN:g} steps per mV with zero at 0, not {', '.join(signals.leads)} at "
-            f"{signals.fs_hz:g} Hz and {signals.gain[0]:g} steps"
+            f"{GAIN:g} steps per mV with zero at 0, not {', '.join(signals.names)} at "
+            f"{signals.rate_hz:g} Hz and {signals.channels[0].gain:g} steps"
         )
-    return ecg(name, name, signals.adc, _findings(labels[name]))
+    return ecg(name, name, signals.samples, _findings(labels[name]))
 
 
 def _findings(numbers: set[int]) -> dict[str, bool | None]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from lnn_edge.data import mitdb, synthetic
 from lnn_edge.data.archive import ARCHIVES, fetch_archive
 from lnn_edge.data.physionet import PUBLISHED, Home, fetch_published
-from lnn_edge.data.wfdb_folder import ANNOTATOR, read_record, wfdb_library
+from lnn_edge.data.readers.wfdb_record import wfdb_library
+from lnn_edge.data.wfdb_folder import ANNOTATOR, read_record
 from lnn_edge.errors import DataError
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import write_together

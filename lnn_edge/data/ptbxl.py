@@ -15,9 +15,10 @@ import numpy as np
 
 from lnn_edge.data.lazy_records import LazyRecords
 from lnn_edge.data.published import check_split, find_folder, read_columns
+from lnn_edge.data.readers.wfdb_record import Signals
 from lnn_edge.data.record import Record
 from lnn_edge.data.twelve_leads import FINDINGS, GAIN, LEADS, RATE_HZ, ecg
-from lnn_edge.data.wfdb_folder import Signals, read_signals
+from lnn_edge.data.wfdb_folder import read_signals
 from lnn_edge.errors import DataError
 
 NAME = "ptbxl"
@@ -134,17 +135,18 @@ def _read(folder: Path, entries: dict[str, _Entry], name: str) -> Record:
 
 def _frames(name: str, signals: Signals) -> np.ndarray:
     """Return the samples (N, 12) in the order of LEADS, whose names PTB-XL writes in capitals."""
-    found = [lead.casefold() for lead in signals.leads]
+    found = [lead.casefold() for lead in signals.names]
     wanted = [lead.casefold() for lead in LEADS]
-    scale = (signals.fs_hz, set(signals.gain), set(signals.adc_zero))
-    if sorted(found) != sorted(wanted) or scale != (RATE_HZ, {GAIN}, {0}):
+    scales, first = {(c.gain, c.zero) for c in signals.channels}, signals.channels[0]
+    is_other = signals.rate_hz != RATE_HZ or scales != {(GAIN, 0.0)}
+    if is_other or sorted(found) != sorted(wanted):
         raise DataError(
             f"record {name} must have leads {', '.join(LEADS)} at {RATE_HZ} Hz and "
-            f"{GAIN:g} steps per mV with zero at 0, not {', '.join(signals.leads)} at "
-            f"{signals.fs_hz:g} Hz and {signals.gain[0]:g} steps with zero at "
-            f"{signals.adc_zero[0]}: take the records500 as they were published"
+            f"{GAIN:g} steps per mV with zero at 0, not {', '.join(signals.names)} at "
+            f"{signals.rate_hz:g} Hz and {first.gain:g} steps with zero at "
+            f"{first.zero:g}: take the records500 as they were published"
         )
-    return signals.adc[:, [found.index(lead) for lead in wanted]]
+    return signals.samples[:, [found.index(lead) for lead in wanted]]
 
 
 def _findings(codes: set[str]) -> dict[str, bool | None]:

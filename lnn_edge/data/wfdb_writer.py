@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lnn_edge.data.wfdb_folder import ANNOTATOR, wfdb_library
+from lnn_edge.data.readers.wfdb_record import wfdb_library
+from lnn_edge.data.wfdb_folder import ANNOTATOR
 from lnn_edge.errors import DataError
 from lnn_edge.files.write import write_whole
 

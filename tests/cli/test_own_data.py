@@ -15,8 +15,8 @@ import torch
 import lnn_edge as le
 from lnn_edge.data.mitdb import patient_of
 from lnn_edge.data.readers.reader import Hints
+from lnn_edge.data.readers.wfdb_record import wfdb_library
 from lnn_edge.data.resample import to_rate
-from lnn_edge.data.wfdb_folder import wfdb_library
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.files.read import read_toml
 from lnn_edge.tasks.feed import Wish

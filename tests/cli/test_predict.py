@@ -17,7 +17,7 @@ import pytest
 import lnn_edge as le
 from lnn_edge.data.annotation_file import read_annotations
 from lnn_edge.data.embedded import folder_of_pieces
-from lnn_edge.data.wfdb_folder import wfdb_library
+from lnn_edge.data.readers.wfdb_record import wfdb_library
 from lnn_edge.graph.file import save_graph
 from tests.cli.command import (
     PROGRAM,

@@ -61,14 +61,14 @@ def damaged(folder: Path, damage: str) -> Path:
 SAID = {
     "empty folder": ("holds no WFDB record", "it needs .hea, .dat and .atr files"),
     "no annotation": ("r1.atr is missing", "copy it again"),
-    "NaN": ("1 samples of lead MLII are invalid (NaN)", "cut them out or leave the record out"),
+    "NaN": ("lead MLII do not have the checksum", "copy it again"),
     "one lead": ("record r1 has the leads V5", "needs MLII", "name the lead to take by --lead"),
     "wrong rate": ("sampled at 250 Hz", "needs 360 Hz", "give its path with --data"),
     "no beats": ("r1.atr must mark beats", "an annotation with beats"),
-    "no gain": ("gives no gain for lead MLII", "write its ADC steps per mV"),
+    "no gain": ("gives no gain for a lead", "write the ADC steps per mV"),
     "wrong unit": ("must give the gain in steps per mV", "not per uV", "convert it"),
     "too high gain": ("lie beyond 16 bit at 200 steps per mV", "check its unit"),
-    "truncated": ("r1.dat does not hold the 2160 samples", "promises", "copy it again"),
+    "truncated": ("r1.dat does not hold what its header", "promises", "copy it again"),
     "changed sample": ("lead MLII do not have the checksum", "copy it again"),
 }
 
@@ -205,9 +205,13 @@ def test_the_leads_that_there_are_are_listed(renamed: Path) -> None:
 
 def test_a_lead_of_what_has_none_is_refused(exported: Path, tmp_path: Path) -> None:
     frames = ("--lead", "II", "--input", tmp_path / "X.npy")
-    assert "is of recordings, --input of frames" in refusal(call("verify", exported, *frames))
+    assert "--input gives frames and --lead is of recordings" in refusal(
+        call("verify", exported, *frames)
+    )
     frames = ("--lead", "II", "--calibration", tmp_path / "X.npy")
-    assert "is of recordings, --calib" in refusal(call("quantize", tmp_path, *frames))
+    assert "--calibration gives frames and --lead is of rec" in refusal(
+        call("quantize", tmp_path, *frames)
+    )
     said = refusal(call("data", "info", "synthetic-activity", "--lead", "II"))
     assert said == "synthetic-activity has leads of its own; leave --lead II out"
 
@@ -224,7 +228,7 @@ def test_a_lead_of_what_has_none_is_refused(exported: Path, tmp_path: Path) -> N
         (("--dataset", "mitdb", "--data-dir", "none"), "none holds no WFDB record"),
         (("--split", "train"), "they are test records; take test or all"),
         (("--records", "100"), "no record '100' in this split; "),
-        (("--records", ""), "no record '' in this split; "),
+        (("--records", ""), "an argument is empty; give a value"),
         (("--records", "100_0830,100_0830"), "'100_0830' is asked for twice; name each"),
     ],
 )

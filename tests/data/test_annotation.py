@@ -11,7 +11,7 @@ import pytest
 from lnn_edge.data.aami import CLASS_OF, UNSCORED
 from lnn_edge.data.annotation_file import BEAT_SYMBOLS, read_beat_marks
 from lnn_edge.data.embedded import folder_of_pieces
-from lnn_edge.data.wfdb_folder import wfdb_library
+from lnn_edge.data.readers.wfdb_record import wfdb_library
 from lnn_edge.errors import DataError
 from tests.support.wfdb_files import needs_mitdb, write_small
 

@@ -10,8 +10,8 @@ import pytest
 
 from lnn_edge.data import folds, ptbxl
 from lnn_edge.data.lazy_records import LazyRecords
+from lnn_edge.data.readers.wfdb_record import wfdb_library
 from lnn_edge.data.twelve_leads import LEADS
-from lnn_edge.data.wfdb_folder import wfdb_library
 from lnn_edge.errors import DataError
 from lnn_edge.tasks.recordings import load_labelled
 from tests.cli.command import call, call_json, refusal
@@ -161,7 +161,7 @@ def test_a_damaged_record_is_found_when_it_is_reached(folder: Path, tmp_path: Pa
     assert (len(records), records.names) == (3, ("00001_hr", "00002_hr", "00003_hr"))
     assert records[0].name == records[-3].name == "00001_hr"
     assert records[0] is not records[0]
-    with pytest.raises(DataError, match=r"00002_hr.dat does not hold the 5000 samples"):
+    with pytest.raises(DataError, match=r"00002_hr.dat does not hold what its header"):
         records[1]
     with pytest.raises(DataError, match=r"scp_codes of ecg_id 3 must be .*, not '\{'"):
         records[2]

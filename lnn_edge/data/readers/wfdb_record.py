@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,10 +23,11 @@ from lnn_edge.data.readers.reader import Hints, Reader
 from lnn_edge.data.readers.several_rates import to_one_rate
 from lnn_edge.data.readers.words import unique
 from lnn_edge.data.record import MOST_VALUES, Channel, Interval, Mark, Record
-from lnn_edge.data.wfdb_folder import DAMAGE, wfdb_library
 from lnn_edge.errors import DataError
 from lnn_edge.files.read import LARGEST_TEXT, check_file, most_unpacked, read_whole
 
+# What wfdb raises on files that are not as they should be; RuntimeError is that of FLAC.
+DAMAGE = (ValueError, LookupError, TypeError, OSError, RuntimeError, ArithmeticError, MemoryError)
 ANNOTATORS = ("atr", "ecg", "ari", "st", "qrs", "apn", "pwave", "man", "pu", "q1c", "at_", "alh")
 DEFAULT_GAIN = 200.0  # steps per mV where a header gives none, by header(5)
 _RHYTHM = "+"
@@ -33,12 +36,36 @@ _SPAN = 1 << 17  # frames that are read at once
 _PROMISE = "does not hold what its header promises"
 
 
+@contextmanager
+def wfdb_library() -> Iterator[Any]:
+    """Import wfdb on first use, as it takes a second, and hide its warnings on its own pandas."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import wfdb
+
+        yield wfdb
+
+
 @dataclass(frozen=True, eq=False)
-class _Signals:
+class Signals:
+    """Samples of a record.
+
+    Attributes:
+        samples: (N, C) int16 steps, or float64 values where some are invalid, which are NaN.
+        rate_hz: Of all channels.
+        channels: C of them.
+        changes: What was done to them.
+    """
+
     samples: np.ndarray
     rate_hz: float
     channels: tuple[Channel, ...]
     changes: Changes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the channels."""
+        return tuple(channel.name for channel in self.channels)
 
 
 def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
@@ -53,8 +80,7 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
         DataError: A file is missing, damaged, truncated or too large.
     """
     stem = path.with_suffix("")
-    header = _read_header(stem)
-    signals = _read_signals(stem, name, header)
+    signals, header = read_signals(stem, name)
     annotations, changes = _read_marks(stem, name, signals, float(header.fs), hints)
     length = len(signals.samples)
     yield Record(
@@ -68,6 +94,12 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
         _labels(header.comments or []),
         changes=signals.changes + changes,
     )
+
+
+def read_signals(stem: Path, name: str) -> tuple[Signals, Any]:
+    """Return the samples of the record of a header, stem.hea, and that header; see read."""
+    header = _read_header(stem)
+    return _read_signals(stem, name, header), header
 
 
 def segments_of(path: Path) -> tuple[str, ...]:
@@ -89,6 +121,13 @@ def _read_header(stem: Path) -> Any:
         raise DataError(f"{stem}.hea is not a readable WFDB header; copy it again") from error
     if not header.n_sig or not header.fs or not 0 < header.fs < np.inf:
         raise DataError(f"{stem}.hea names no signal or no rate; copy it again")
+    if header.sig_len == 0:
+        raise DataError(f"{stem}.hea promises no sample; leave the record out or copy it again")
+    if getattr(header, "n_seg", 1) == 1 and len(header.sig_name or ()) != header.n_sig:
+        raise DataError(
+            f"{stem}.hea promises {header.n_sig} signals and describes "
+            f"{len(header.sig_name or ())}; copy it again"
+        )
     most = min(MOST_VALUES, most_unpacked(_bytes_of(stem, header)) // _VALUE_BYTES)
     if (header.sig_len or 0) * header.n_sig > most:
         raise DataError(
@@ -110,14 +149,14 @@ def _bytes_of(stem: Path, header: Any) -> int:
     return sum(path.stat().st_size for path in paths if path.is_file())
 
 
-def _read_signals(stem: Path, name: str, header: Any) -> _Signals:
+def _read_signals(stem: Path, name: str, header: Any) -> Signals:
     try:
         with wfdb_library() as wfdb:
             if getattr(header, "n_seg", 1) > 1:
                 return _joined(name, header, _whole(stem, header, wfdb))
             steps = _in_spans(stem, header, wfdb)
             if steps is not None:
-                return _Signals(steps, float(header.fs), *_facts(stem, name, header))
+                return Signals(steps, float(header.fs), *_facts(stem, name, header))
             return _single(
                 stem, name, wfdb.rdrecord(str(stem), physical=False, smooth_frames=False)
             )
@@ -155,16 +194,16 @@ def _whole(stem: Path, header: Any, wfdb: Any) -> _Whole:
     return _Whole(values, last.sig_name, last.units)
 
 
-def _joined(name: str, header: Any, whole: _Whole) -> _Signals:
+def _joined(name: str, header: Any, whole: _Whole) -> Signals:
     """Take a record of several segments, in physical units."""
     names = unique([n or "" for n in whole.names])
     channels = tuple(Channel(n, _unit(u)) for n, u in zip(names, whole.units, strict=True))
     changes = Changes().also("joined", "segments to one record", header.n_seg, "segments", name)
     samples = np.asarray(whole.values, np.float64)
-    return _Signals(samples, float(header.fs), channels, changes)
+    return Signals(samples, float(header.fs), channels, changes)
 
 
-def _single(stem: Path, name: str, record: Any) -> _Signals:
+def _single(stem: Path, name: str, record: Any) -> Signals:
     """Take a record of one segment: steps where all of them are valid, else values."""
     channels, changes = _facts(stem, name, record)
     columns = list(record.e_d_signal)
@@ -174,14 +213,14 @@ def _single(stem: Path, name: str, record: Any) -> _Signals:
     fits = all(c.size and -(1 << 15) <= c.min() and c.max() < 1 << 15 for c in columns)
     if len(set(rates)) == 1 and fits and not any(i.any() for i in invalid):
         samples = np.stack(columns, axis=1).astype(np.int16)
-        return _Signals(samples, rates[0], channels, changes)
+        return Signals(samples, rates[0], channels, changes)
     values = [
         np.where(i, np.nan, (c - ch.zero) / ch.gain)
         for c, i, ch in zip(columns, invalid, channels, strict=True)
     ]
     plain = tuple(Channel(c.name, c.unit) for c in channels)
     samples, rate, resampled = to_one_rate(name, values, rates)
-    return _Signals(samples, rate, plain, changes + resampled)
+    return Signals(samples, rate, plain, changes + resampled)
 
 
 def _facts(stem: Path, name: str, record: Any) -> tuple[tuple[Channel, ...], Changes]:
@@ -250,7 +289,7 @@ def _check_sums(stem: Path, record: Any, sums: list[int]) -> None:
 
 
 def _read_marks(
-    stem: Path, name: str, signals: _Signals, frames_hz: float, hints: Hints
+    stem: Path, name: str, signals: Signals, frames_hz: float, hints: Hints
 ) -> tuple[tuple[Annotation, ...], Changes]:
     """Return annotations at the rate of the samples, in order, and what was left out."""
     listed = [a for a in ANNOTATORS if os.path.lexists(f"{stem}.{a}")]

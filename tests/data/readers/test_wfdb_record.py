@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from lnn_edge.data.open_records import find_records, read_records
 from lnn_edge.data.readers import wfdb_record
 from lnn_edge.data.readers.reader import Hints
+from lnn_edge.data.readers.wfdb_record import wfdb_library
 from lnn_edge.data.record import Channel, Mark, Record
 from lnn_edge.data.registry import DATA_VARIABLE
-from lnn_edge.data.wfdb_folder import wfdb_library
 from lnn_edge.errors import DataError
 from tests.data.readers.damage import SHARED, damaged, read_or_refuse
 from tests.support.wfdb_files import edit_header, needs_mitdb, write_small
