@@ -350,7 +350,7 @@ def export(
 def export(
     model: QGraph | str | Path,
     *,
-    format: Literal["onnx", "onnx-float"],
+    format: Literal["onnx", "onnx-float", "onnx-qdq"],
     to: str | Path | None = None,
     find_beats: bool = False,
     force: bool = False,
@@ -361,7 +361,7 @@ def export(
     model: QGraph | str | Path,
     *,
     board: str | None = None,
-    format: Literal["project", "library", "onnx", "onnx-float"] = "project",
+    format: Literal["project", "library", "onnx", "onnx-float", "onnx-qdq"] = "project",
     core: str | None = None,
     to: str | Path | None = None,
     find_beats: bool = False,
@@ -374,7 +374,8 @@ def export(
             model on disk the float model beside it goes along, so that verify can tell the error.
         board: Of a project: name of a board, or its TOML file.
         format: "project"; "library" for C without hardware; "onnx" for the board's integers;
-            "onnx-float" for the network in floating point, of a model on disk with its weights.
+            "onnx-float" for the network in floating point, of a model on disk with its weights;
+            "onnx-qdq" for QuantizeLinear and DequantizeLinear around its layers.
         core: Of a library, such as "cortex-m4"; None is plain C for any. The bits are the same.
         to: Folder; None is firmware-BOARD, library-MODEL or onnx-MODEL.
         find_beats: Whether a model of beats finds them itself.

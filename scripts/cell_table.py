@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from lnn_edge.build.project import open_project
 from lnn_edge.codegen.onnx.export import PIPELINE, onnx_files
+from lnn_edge.codegen.onnx.qdq import qdq_stage
 from lnn_edge.codegen.project import export
 from lnn_edge.device.board import load_board
 from lnn_edge.files.lock import alone_in
@@ -50,7 +51,8 @@ over {STEPS:,} steps, in percent of its range. Links: steps that differ in any b
 {STREAMED}. Instructions: of the poll that takes one step, on the virtual STM32F746, exact. State:
 format of what is kept. ONNX exact: decisions of {STREAMED} in onnxruntime that differ from
 the simulator in any bit. ONNX float: largest difference of onnxruntime from our float cell over
-{IN_ONNX:,} steps.
+{IN_ONNX:,} steps. ONNX QDQ: RMSE of onnxruntime from the simulator over them, in percent of
+its range.
 
 """
 COLUMNS = (
@@ -67,6 +69,7 @@ COLUMNS = (
     "instructions",
     "ONNX exact",
     "ONNX float",
+    "ONNX QDQ",
 )
 TAIL = """
 ConvLSTM2D has no row: it is no cell of one vector. Its witness is Keras
@@ -194,15 +197,17 @@ def row(head: tuple[str, ...], model: Imported, witness: float, folder: Path) ->
     return "| " + " | ".join(cells) + " |"
 
 
-def in_onnx(graph: QGraph, model: Imported, folder: Path) -> tuple[str, str]:
-    """Return how far onnxruntime is off the simulator, and off the float cell."""
+def in_onnx(graph: QGraph, model: Imported, folder: Path) -> tuple[str, str, str]:
+    """Return how far onnxruntime is off simulator and float cell: exact, float and QDQ form."""
     frames = graph.frame.quantize(frames_for(model, 1, IN_ONNX, 3)[0]).astype(np.int16)
     exact = _played(onnx_files(graph), folder / "exact", frames[:STREAMED])
-    wanted = [d.outputs for d in Stream(graph).run(frames[:STREAMED])]
-    differing = int((exact != wanted).any(axis=1).sum())
+    wanted = np.stack([d.outputs for d in Stream(graph).run(frames)])
+    differing = int((exact != wanted[:STREAMED]).any(axis=1).sum())
     floats = _played(onnx_files(graph, None, network_of(model, graph)), folder / "float", frames)
     error = np.abs(floats - model.run(graph.frame.dequantize(frames)[None])[0]).max()
-    return f"{differing} of {len(exact)}", f"{error:.0e}"
+    qdq = _played(onnx_files(graph, write=qdq_stage), folder / "qdq", frames)
+    rmse = 100 * np.sqrt(np.mean((qdq - wanted) ** 2)) / np.ptp(wanted)
+    return f"{differing} of {len(exact)}", f"{error:.0e}", f"{rmse:.2f} %"
 
 
 def _played(files: dict[str, str | bytes], folder: Path, frames: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from lnn_edge.cli.output import console, force_option, json_option, show_json
     "form",
     default="project",
     show_default=True,
-    help="project, library, onnx, onnx-float or a plug-in's.",
+    help="project, library, onnx, onnx-float, onnx-qdq or a plug-in's.",
 )
 @click.option("--core", help="Of a library, such as cortex-m4.  [default: any]")
 @click.option("--find-beats", is_flag=True, help="Let a model of beats find them itself.")
@@ -49,7 +49,8 @@ def command(
 
     ONNX is a model of each stage, with the same bits in onnxruntime, and run.py, which plays
     recordings through them; onnx-float has the network in floating point instead, of a model whose
-    weights lie beside its graph. Neither takes a board.
+    weights lie beside its graph, and onnx-qdq QuantizeLinear and DequantizeLinear around its
+    layers. None takes a board.
 
     Over an earlier export, unchanged files of lnn-edge are replaced. Your own files stay; one in
     the way is named and nothing is written, unless --force is given.
@@ -60,7 +61,7 @@ def command(
     Example: lnn-edge export --format library --core cortex-m4
     Example: lnn-edge export ccfc --format onnx
     """
-    from lnn_edge.codegen.exporters import ONNX, ONNX_FLOAT, PROJECT, export_model
+    from lnn_edge.codegen.exporters import ONNX_FLOAT, PROJECT, export_model
     from lnn_edge.files.packages import need_torch
     from lnn_edge.graph.file import graph_sha256
 
@@ -92,12 +93,12 @@ def command(
         show_json(facts)
         return
     target = made.board.title if made.board else f"core {core or 'any'}"
-    if form in (ONNX, ONNX_FLOAT):
+    if form.startswith("onnx"):
         target = "onnxruntime"
     console().print(f"{made.graph.name} for {target}: {made.folder}")
     if form == PROJECT:
         console().print(f"next: lnn-edge build {made.folder}")
-    elif form in (ONNX, ONNX_FLOAT):
+    elif target == "onnxruntime":
         console().print(f"next: python {made.folder / 'run.py'} RECORD.npy RESULTS.npz")
     elif made.board is None:
         console().print(f"how to build it: {made.folder / 'README.md'}")

@@ -27,11 +27,10 @@ if TYPE_CHECKING:
 
 GROUP = "lnn_edge.exporters"
 PROJECT = "project"
-ONNX, ONNX_FLOAT = "onnx", "onnx-float"
+ONNX, ONNX_FLOAT, ONNX_QDQ = "onnx", "onnx-float", "onnx-qdq"
 _BOARDLESS = {  # and what to say where a board is given
     LIBRARY: "a library is for no board; leave --board out and give --core",
-    ONNX: "ONNX is for no board; leave --board out",
-    ONNX_FLOAT: "ONNX is for no board; leave --board out",
+    **dict.fromkeys((ONNX, ONNX_FLOAT, ONNX_QDQ), "ONNX is for no board; leave --board out"),
 }
 
 
@@ -68,7 +67,8 @@ def export_model(
             for the default one.
         board_name: Name of a board, or its TOML file; None for a library and for ONNX.
         folder: Where the files go; None is firmware-BOARD, library-MODEL or onnx-MODEL.
-        form: "project", "library", "onnx", "onnx-float", or the name of another package's exporter.
+        form: "project", "library", "onnx", "onnx-float", "onnx-qdq", or the name of another
+            package's exporter.
         core: Of a library: a name of library.CORES; None is "any".
         change: Makes of the graph the one that is exported, such as tasks.beats.find_beats.
         network: Of "onnx-float": makes the network of a graph's file, quantize.float_step's.
@@ -93,7 +93,7 @@ def export_model(
             if form == LIBRARY:
                 files, last = library_files(graph, core_named(core), unlearned), PROVENANCE
             else:
-                files, last = _onnx(graph, unlearned, path, network if form == ONNX_FLOAT else None)
+                files, last = _onnx(form, graph, unlearned, path, network)
             publish(folder, files, form, last=last, force=force)
         return Exported(folder, graph, None)
     folder = folder or Path(f"firmware-{board.name}")
@@ -123,6 +123,7 @@ def _board_for(form: str, name: str | None, core: str | None) -> Board | None:
 
 
 def _onnx(
+    form: str,
     graph: QGraph,
     unlearned: tuple[str, ...] | None,
     path: Path | None,
@@ -131,10 +132,13 @@ def _onnx(
     """Return the files of a model in ONNX, and which of them is written last."""
     need_onnx()
     from lnn_edge.codegen.onnx.export import PIPELINE, onnx_files
+    from lnn_edge.codegen.onnx.qdq import qdq_stage
 
-    if network is None:
+    if form == ONNX:
         return onnx_files(graph, unlearned), PIPELINE
-    if path is None:
+    if form == ONNX_QDQ:
+        return onnx_files(graph, unlearned, write=qdq_stage), PIPELINE
+    if path is None or network is None:
         raise UsageError(f"{graph.name} is a graph alone; give the folder of its float model")
     return onnx_files(graph, unlearned, network(path)), PIPELINE
 

@@ -106,8 +106,9 @@ def untrained(name: str, folder: Path) -> Trained:
     return load_trained(folder)
 
 
-def test_a_model_of_activity_gives_what_torch_gives(tmp_path: Path) -> None:
-    trained = untrained("har-demo", tmp_path / "model")
+@pytest.mark.parametrize("name", ["har-demo", "har-convlstm-cfc"])
+def test_a_model_of_activity_gives_what_torch_gives(name: str, tmp_path: Path) -> None:
+    trained = untrained(name, tmp_path / "model")
     graph = quantize(trained, [motion(1, 60)])
     graph.save(tmp_path / "model" / "model.qgraph")
     played = player(Path(le.export(tmp_path / "model", format="onnx-float", to=tmp_path / "o")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ def onnx_files(
     graph: QGraph,
     unlearned: tuple[str, ...] | None = None,
     network: FloatNetwork | None = None,
+    write: Callable[[Stage, dict[str, str]], bytes] = stage_model,
 ) -> dict[str, str | bytes]:
     """Return the files by name.
 
@@ -34,13 +36,14 @@ def onnx_files(
         graph: Model.
         unlearned: Classes that no training data contained; None where that is not known.
         network: In floating point, in the place of the deciding stage's integers.
+        write: Returns the file of a stage; stage_model the exact one, qdq_stage the other.
 
     Raises:
         GraphError: An operator has no form in ONNX; names it.
     """
     about = {"lnn_edge": VERSION, "model_sha256": graph_sha256(graph), "model": graph.name}
     exact = graph.stages if network is None else graph.preparing_stages
-    models = {stage.name: stage_model(stage, about) for stage in exact if stage.ops}
+    models = {stage.name: write(stage, about) for stage in exact if stage.ops}
     document = {**about, **_pipeline(graph)}
     last = document["stages"][-1]
     if network is not None:

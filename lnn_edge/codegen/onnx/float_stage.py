@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, ValueInfoProto, compose, helper
+from onnx import ModelProto, TensorProto, ValueInfoProto, compose, helper
 
 from lnn_edge.codegen.onnx.namespace import astype
 from lnn_edge.codegen.onnx.stage_model import give, given_to, infos, model_of, trace_stage
@@ -78,6 +78,7 @@ def float_stage(network: FloatNetwork, output: str, about: dict[str, str]) -> by
         trace.nodes.append(helper.make_node("Reshape", [small, shape], [_WITHIN + name]))
     for name in network.states:
         trace.nodes.append(helper.make_node("Identity", [name], [_WITHIN + name]))
+    _count_axes_forwards(inner)
     trace.nodes.extend(inner.graph.node)
     trace.stored.update({tensor.name: tensor for tensor in inner.graph.initializer})
     for name in network.states:
@@ -104,6 +105,13 @@ def float_tensors(network: FloatNetwork, output: str) -> dict[str, dict[str, Any
         shapes |= {name: shape, f"{name}_next": shape}
     plain = {"dtype": "float32", "scale": 1.0, "zero_point": 0, "qmin": -WIDEST, "qmax": WIDEST}
     return {name: {**plain, "shape": shape} for name, shape in shapes.items()}
+
+
+def _count_axes_forwards(model: ModelProto) -> None:
+    """Name the axes of Transpose as ONNX asks; torch passes on those counted from the last."""
+    for node in model.graph.node:
+        for perm in node.attribute if node.op_type == "Transpose" else ():
+            perm.ints[:] = [axis % len(perm.ints) for axis in perm.ints]
 
 
 def _real(value: Traced, reading: Reading) -> Traced:

@@ -12,8 +12,8 @@ import numpy as np
 from onnx import TensorProto
 
 from lnn_edge.codegen.onnx.traced import (
-    BOOL,
     DOUBLE,
+    FLOAT,
     INT64,
     Traced,
     as_traced,
@@ -25,7 +25,7 @@ from lnn_edge.codegen.onnx.traced import (
 )
 
 int64, float64 = INT64, DOUBLE
-_TYPES = {INT64: TensorProto.INT64, DOUBLE: TensorProto.DOUBLE, BOOL: TensorProto.BOOL}
+_TYPES = {INT64: TensorProto.INT64, DOUBLE: TensorProto.DOUBLE, FLOAT: TensorProto.FLOAT}
 
 
 def _known(function: Callable[..., Traced]) -> Callable[..., Traced]:
@@ -186,3 +186,25 @@ def sqrt(x: Traced) -> Traced:
 def log2(x: Traced) -> Traced:
     """Return binary logarithms, within a few units in the last place."""
     return record("Log", x.shape, x.dtype, x) * (1 / math.log(2))
+
+
+@_known
+def tanh(x: Traced) -> Traced:
+    """Return hyperbolic tangents."""
+    return record("Tanh", x.shape, x.dtype, x)
+
+
+@_known
+def exp(x: Traced) -> Traced:
+    """Return powers of e."""
+    return record("Exp", x.shape, x.dtype, x)
+
+
+def expm1(x: Traced) -> Traced:
+    """Return exp(x) - 1; ONNX has nothing nearer at 0."""
+    return exp(x) - 1
+
+
+def log1p(x: Traced) -> Traced:
+    """Return log(1 + x); ONNX has nothing nearer at 0."""
+    return record("Log", x.shape, x.dtype, x + 1)

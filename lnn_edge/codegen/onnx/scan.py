@@ -34,7 +34,8 @@ def scan_model(step: bytes, told: dict[str, Any], about: dict[str, str]) -> byte
         told: What pipeline.json says of the stage.
         about: Put into the file as its metadata.
     """
-    graph = compose.add_prefix(onnx.load_from_string(step), _WITHIN).graph
+    model = compose.add_prefix(onnx.load_from_string(step), _WITHIN)
+    graph, opset = model.graph, (model.opset_import[0].version, model.ir_version)
     known = {v.name.removeprefix(_WITHIN): v for v in (*graph.input, *graph.output)}
     (window,), (output,) = told["windows"], told["outputs"]
     states = [s["tensor"] for s in told["states"]]
@@ -55,7 +56,7 @@ def scan_model(step: bytes, told: dict[str, Any], about: dict[str, str]) -> byte
     ]
     inputs = [_over_time(known[window["frames"]], "frames"), *(_one(known[n], n) for n in states)]
     outputs = [_over_time(known[output], "outputs"), *(_one(known[n], n) for n in updates)]
-    return checked(helper.make_graph(nodes, told["name"], inputs, outputs, [shape]), about)
+    return checked(helper.make_graph(nodes, told["name"], inputs, outputs, [shape]), about, opset)
 
 
 def _one(value: ValueInfoProto, name: str) -> ValueInfoProto:

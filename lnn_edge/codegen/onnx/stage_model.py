@@ -13,7 +13,7 @@ from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.stage import Stage
 
 OPSET, IR_VERSION = 18, 9  # the first with BitwiseAnd, and of the same time
-_TYPES = {
+TYPES = {
     "int8": TensorProto.INT8,
     "int16": TensorProto.INT16,
     "uint16": TensorProto.UINT16,
@@ -36,7 +36,7 @@ def stage_model(stage: Stage, about: dict[str, str]) -> bytes:
         GraphError: An operator does what ONNX cannot carry; names it.
     """
     given = given_to(stage)
-    kept = tuple(dict.fromkeys(t for t in stage.kept if t not in given))
+    kept = kept_of(stage)
     trace, values = trace_stage(stage)
     for tensor in kept:
         give(trace, tensor, values[tensor.name])
@@ -48,6 +48,12 @@ def given_to(stage: Stage) -> tuple[QTensor, ...]:
     return (*stage.inputs, *(s.tensor for s in stage.states))
 
 
+def kept_of(stage: Stage) -> tuple[QTensor, ...]:
+    """Return the outputs of a stage's model."""
+    given = given_to(stage)
+    return tuple(dict.fromkeys(t for t in stage.kept if t not in given))
+
+
 def trace_stage(stage: Stage) -> tuple[Trace, dict[str, Traced]]:
     """Return the nodes of a stage's operators, and all of its tensors by name, int64."""
     trace, values = Trace(), dict[str, Traced]()
@@ -56,14 +62,14 @@ def trace_stage(stage: Stage) -> tuple[Trace, dict[str, Traced]]:
         values[tensor.name] = Traced(tensor.shape, INT64, trace, name)
     for op in stage.ops:
         trace.scope = op.name
-        results = _results(op, tuple(values[t.name] for t in op.inputs))
+        results = results_of(op, tuple(values[t.name] for t in op.inputs))
         values.update(zip((t.name for t in op.outputs), results, strict=True))
     return trace, values
 
 
 def give(trace: Trace, tensor: QTensor, value: Traced) -> None:
     """Let a tensor be an output of the model, in its own type."""
-    wide, to, name = name_in(trace, value), _TYPES[tensor.dtype], tensor.name
+    wide, to, name = name_in(trace, value), TYPES[tensor.dtype], tensor.name
     trace.nodes.append(helper.make_node("Cast", [wide], [name], f"give/{name}", to=to))
 
 
@@ -73,18 +79,21 @@ def model_of(
     inputs: list[ValueInfoProto],
     outputs: list[ValueInfoProto],
     about: dict[str, str],
+    opset: tuple[int, int] = (OPSET, IR_VERSION),
 ) -> bytes:
     """Return the file of a model whose outputs are results of a trace."""
     nodes, constants = trace.used([y.name for y in outputs])
-    return checked(helper.make_graph(nodes, name, inputs, outputs, constants), about)
+    return checked(helper.make_graph(nodes, name, inputs, outputs, constants), about, opset)
 
 
-def checked(graph: GraphProto, about: dict[str, str]) -> bytes:
+def checked(
+    graph: GraphProto, about: dict[str, str], opset: tuple[int, int] = (OPSET, IR_VERSION)
+) -> bytes:
     """Return the file of a graph, once onnx has checked it and its shapes."""
     model = helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", opset[0])],
+        ir_version=opset[1],
         producer_name="lnn-edge",
     )
     helper.set_model_props(model, about)
@@ -92,7 +101,7 @@ def checked(graph: GraphProto, about: dict[str, str]) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _results(op: AbstractOp, inputs: tuple[Traced, ...]) -> tuple[Traced, ...]:
+def results_of(op: AbstractOp, inputs: tuple[Traced, ...]) -> tuple[Traced, ...]:
     """Return what an operator's reference gives.
 
     Raises:
@@ -112,4 +121,4 @@ def _results(op: AbstractOp, inputs: tuple[Traced, ...]) -> tuple[Traced, ...]:
 
 def infos(tensors: Iterable[QTensor]) -> list[ValueInfoProto]:
     """Return what a graph says of integer inputs or outputs."""
-    return [helper.make_tensor_value_info(t.name, _TYPES[t.dtype], t.shape) for t in tensors]
+    return [helper.make_tensor_value_info(t.name, TYPES[t.dtype], t.shape) for t in tensors]

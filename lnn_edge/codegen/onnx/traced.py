@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-INT64, BOOL, DOUBLE = np.dtype(np.int64), np.dtype(bool), np.dtype(np.float64)
+INT64, BOOL = np.dtype(np.int64), np.dtype(bool)
+DOUBLE, FLOAT = np.dtype(np.float64), np.dtype(np.float32)
 _STORED = (np.int8, np.int16, np.int32)
 _FEW = 4  # elements: a Cast takes more bytes than it saves
 _POWERS = np.int64(1) << np.arange(63, dtype=np.int64)
@@ -49,12 +50,17 @@ class Trace:
         if key not in self._constants:
             wide = value.dtype == INT64 and value.size > _FEW
             small = next((t for t in _STORED if wide and _fits(value, t)), value.dtype)
-            name = f"constant_{len(self.stored)}"
-            self.stored[name] = numpy_helper.from_array(value.astype(small), name)
+            name = self.store(value.astype(small))
             if small != value.dtype:
                 name = self.add("Cast", name, to=TensorProto.INT64)
             self._constants[key] = name
         return self._constants[key]
+
+    def store(self, value: np.ndarray) -> str:
+        """Return the name of a constant in its own type."""
+        name = f"constant_{len(self.stored)}"
+        self.stored[name] = numpy_helper.from_array(np.asarray(value), name)
+        return name
 
     def index(self, *values: int) -> str:
         """Return the name of a vector of int64 that is an argument of a node, and stays one."""
@@ -83,7 +89,7 @@ class Traced:
 
     Attributes:
         shape: Sizes.
-        dtype: int64, bool or float64.
+        dtype: int64, bool, float64 or float32.
         trace: Where its node is; None of a constant.
         name: Of the node's result.
         value: Of a constant.
@@ -189,7 +195,7 @@ class Traced:
         shape = tuple(self.shape[axis] for axis in order)
         return record("Transpose", shape, self.dtype, self, perm=order)
 
-    def clip(self, low: int | None, high: int | None) -> Traced:
+    def clip(self, low: float | None, high: float | None) -> Traced:
         """Return the elements limited to [low, high]; None is no limit."""
         if self.value is not None:
             return constant(np.clip(self.value, low, high))
@@ -197,6 +203,10 @@ class Traced:
         limits = ("" if v is None else trace.constant(np.array(v, self.dtype)) for v in (low, high))
         name = trace.add("Clip", name_in(trace, self), *limits)
         return Traced(self.shape, self.dtype, trace, name)
+
+    def erf(self) -> Traced:
+        """Return the error function, of floats that are no constants."""
+        return record("Erf", self.shape, self.dtype, self)
 
     def __abs__(self) -> Traced:
         return self._alone("Abs", np.abs)
@@ -229,6 +239,9 @@ class Traced:
 
     def __rmul__(self, other: Any) -> Traced:
         return together("Mul", operator.mul, other, self)
+
+    def __truediv__(self, other: Any) -> Traced:
+        return together("Div", operator.truediv, self, other)
 
     def __mod__(self, other: Any) -> Traced:
         return together("Mod", operator.mod, self, other)  # like Python's: of the divisor's sign

@@ -66,15 +66,16 @@ class AbstractConvolution(AbstractRowOp):
         )
         self.check_rows()
 
-    def _columns(self, x: Array, padding: float) -> Array:
-        """Return the patches (..., R', C', K)."""
+    def columns(self, x: Array) -> Array:
+        """Return the patches (..., R', C', K) of x (..., *shape), zero points still in."""
         batch = x.shape[: x.ndim - len(self.inputs[0].shape)]
-        patches = self.walk.patches(x.reshape(*batch, *self.walk.image), padding)
+        image = x.reshape(*batch, *self.walk.image)
+        patches = self.walk.patches(image, self.inputs[0].zero_points[0])
         return patches.reshape(*batch, *self.outputs[0].shape[:-1], -1)
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         """Return the convolution, exactly."""
-        return (self.accumulate(self._columns(inputs[0], self.inputs[0].zero_points[0])),)
+        return (self.accumulate(self.columns(inputs[0])),)
 
     @property
     def macs(self) -> int:

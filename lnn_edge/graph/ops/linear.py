@@ -37,13 +37,14 @@ class Linear(AbstractRowOp):
         )
         self.check_rows()
 
-    def _columns(self, x: Array) -> Array:
+    def columns(self, x: Array) -> Array:
+        """Return x (..., *shape) as vectors (..., K)."""
         axes = len(self.inputs[0].shape)
         return x.reshape(*x.shape[: x.ndim - axes], -1)
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
         """Return y (..., O) of x (..., *shape), exactly."""
-        return (self.accumulate(self._columns(inputs[0])),)
+        return (self.accumulate(self.columns(inputs[0])),)
 
     @property
     def macs(self) -> int:
