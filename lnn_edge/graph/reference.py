@@ -15,6 +15,7 @@ from lnn_edge.errors import DataError
 from lnn_edge.files.archives import archive_of, members_of
 from lnn_edge.files.arrays import array_of, npy_of
 from lnn_edge.files.read import read_whole
+from lnn_edge.graph.ir import QTensor
 
 FILE = "reference.npz"
 LARGEST_BYTES = 1 << 26
@@ -39,6 +40,26 @@ class TensorFacts:
     span: float
     saturated: float
 
+    @classmethod
+    def of(
+        cls, tensor: QTensor, places: np.ndarray, q: np.ndarray, real: np.ndarray
+    ) -> TensorFacts:
+        """Return those of some elements of a tensor.
+
+        Args:
+            tensor: Whose format.
+            places: (K,) flat indices of the elements.
+            q: (M, K) integers.
+            real: (M, K) values that they stand for.
+        """
+        scale, zero = (
+            np.broadcast_to(v, tensor.shape).ravel()[places]
+            for v in (tensor.scales, tensor.zero_points)
+        )
+        low, high = (scale * (end - zero) for end in (tensor.qmin - 0.5, tensor.qmax + 0.5))
+        rmse = float(np.sqrt(np.mean((scale * (q - zero) - real) ** 2)))
+        return cls(rmse, float(np.ptp(real)), float(np.mean((real < low) | (real > high))))
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -50,11 +71,14 @@ class Reference:
         frames: (T, C) float64 in real units, of each sequence.
         outputs: (D, K) float64 of its D decisions, all outputs side by side.
         tensors: What is known of tensors and outputs of the graph on them, by name.
+        against: What stands for the model there and on what, in words; "" is the model itself, on
+            calibration data.
     """
 
     frames: tuple[np.ndarray, ...]
     outputs: tuple[np.ndarray, ...]
     tensors: Mapping[str, TensorFacts] = field(default_factory=dict)
+    against: str = ""
 
     def to_bytes(self, model_sha256: str) -> bytes:
         """Return an .npz file, the same for the same numbers.
@@ -69,6 +93,8 @@ class Reference:
         if self.tensors:
             arrays["names"] = np.frombuffer("\n".join(self.tensors).encode(), np.uint8)
             arrays["facts"] = np.array([astuple(f) for f in self.tensors.values()], np.float64)
+        if self.against:
+            arrays["against"] = np.frombuffer(self.against.encode(), np.uint8)
         return archive_of({f"{name}.npy": npy_of(array) for name, array in arrays.items()})
 
 
@@ -86,6 +112,7 @@ def read_reference(where: Path, model_sha256: str, channels: int, outputs: int) 
         frames = [arrays[f"frames{i}"] for i in range(count)]
         values = [arrays[f"outputs{i}"] for i in range(count)]
         tensors = _tensors(arrays) if "facts" in arrays else {}
+        against = arrays["against"].tobytes().decode() if "against" in arrays else ""
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{where} is damaged ({error}); quantize the model again") from None
     if not (count or tensors) or not all(map(_is_table, [*frames, *values])):
@@ -93,7 +120,7 @@ def read_reference(where: Path, model_sha256: str, channels: int, outputs: int) 
     sizes = {(x.shape[1], y.shape[1]) for x, y in zip(frames, values, strict=True)}
     if digest != model_sha256.encode() or not sizes <= {(channels, outputs)}:
         raise DataError(f"{where} is of another graph; delete it, or quantize the model again")
-    return Reference(tuple(frames), tuple(values), tensors)
+    return Reference(tuple(frames), tuple(values), tensors, against)
 
 
 def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, TensorFacts]:

@@ -16,7 +16,7 @@ def summary(graph: QGraph) -> str:
     """Return stages, operators and outputs as text.
 
     Saturation and RMSE are those of calibration data against the module's own values: of what a
-    layer computes, not of the steps inside it.
+    layer computes, not of the steps inside it; a reference may tell of something else, and says so.
     """
     facts = {} if graph.reference is None else graph.reference.tensors
     tables = [
@@ -31,7 +31,9 @@ def summary(graph: QGraph) -> str:
     ]
     for head, table in tables:
         lines += [head, *(_line(row, widths) for row in table)]
-    return "\n".join([*lines, *_outputs(graph, facts)])
+    against = graph.reference.against if graph.reference is not None else ""
+    told = [f"RMSE is against {against}"] if against else []
+    return "\n".join([*lines, *_outputs(graph, facts), *told])
 
 
 def worst(graph: QGraph, most: int = 5) -> str:

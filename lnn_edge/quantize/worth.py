@@ -92,14 +92,14 @@ def _facts_of(
             q = integers[name].reshape(len(integers[name]), -1)[:, value.places.ravel()]
             pairs[name].append(_alike(q, _rows(nodes[node], plan.axes[node])))
     facts = {
-        name: _facts(held[name][1].tensor, held[name][1].places.ravel(), *_joined(parts))
+        name: TensorFacts.of(held[name][1].tensor, held[name][1].places.ravel(), *_joined(parts))
         for name, parts in pairs.items()
         if parts
     }
     q, wanted = _joined(ends)
     for output, error in zip(graph.outputs, output_errors(graph, q, wanted).values(), strict=True):
         places = np.arange(output.first, output.end)
-        whole = _facts(graph.output, places, output.part(q), output.part(wanted))
+        whole = TensorFacts.of(graph.output, places, output.part(q), output.part(wanted))
         facts[output.name] = TensorFacts(error["rmse"], error["range"], whole.saturated)
     return facts
 
@@ -138,13 +138,3 @@ def _alike(q: np.ndarray, real: np.ndarray) -> Pair:
 
 def _joined(parts: list[Pair]) -> Pair:
     return np.concatenate([q for q, _ in parts]), np.concatenate([real for _, real in parts])
-
-
-def _facts(tensor: QTensor, places: np.ndarray, q: np.ndarray, real: np.ndarray) -> TensorFacts:
-    scale, zero = (
-        np.broadcast_to(v, tensor.shape).ravel()[places]
-        for v in (tensor.scales, tensor.zero_points)
-    )
-    low, high = (scale * (end - zero) for end in (tensor.qmin - 0.5, tensor.qmax + 0.5))
-    rmse = float(np.sqrt(np.mean((scale * (q - zero) - real) ** 2)))
-    return TensorFacts(rmse, float(np.ptp(real)), float(np.mean((real < low) | (real > high))))

@@ -60,6 +60,14 @@ def test_a_page_of_the_shipped_model_is_small(shipped: str) -> None:
     assert 300_000 < len(shipped.encode()) < 1_500_000
 
 
+def test_tensors_of_a_shipped_model_stand_the_worst_first(shipped: str) -> None:
+    part = shipped[shipped.index('id="worth"') : shipped.index('id="operators"')]
+    assert "formulas in float64 with the weights as the graph holds them" in part
+    shares = [float(s) for s in re.findall(r'class="bar"[^>]*>([0-9.]+) %', part)]
+    assert len(shares) == len(le.load("ecg-beats-cfc").deciding_stage.ops)
+    assert shares == sorted(shares, reverse=True)
+
+
 def test_held_out_figures_of_the_card_stand_beside_those_of_the_minutes(shipped: str) -> None:
     rows = re.findall(r"<tr(?: class=\"beside\")?><th scope=\"row\">mean F1.*?</tr>", shipped)
     facts = read_facts(shipped_folder("ecg-beats-cfc"))

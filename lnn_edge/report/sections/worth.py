@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lnn_edge.graph.ir import AbstractOp
+from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.reference import TensorFacts
 from lnn_edge.report.facts import Report
 
@@ -21,7 +22,14 @@ def context(report: Report) -> dict[str, Any]:
         "others": len(graph.ops) - len(rows),
         "sequences": len(graph.reference.frames) if graph.reference is not None else 0,
         "summary": graph.summary(),
+        "against": _against(graph),
     }
+
+
+def _against(graph: QGraph) -> str:
+    """Say what the integers are compared with."""
+    told = graph.reference.against if graph.reference is not None else ""
+    return told or "the float model, on calibration data"
 
 
 def _row(op: AbstractOp, facts: TensorFacts) -> dict[str, Any]:
