@@ -16,7 +16,7 @@ def summary(graph: QGraph) -> str:
     """Return stages, operators and outputs as text.
 
     Saturation and RMSE are those of calibration data against the module's own values: of what a
-    layer computes, not of the steps inside it; a reference may tell of something else, and says so.
+    layer computes, not of the steps inside it. A reference may say what else it compares with.
     """
     facts = {} if graph.reference is None else graph.reference.tensors
     tables = [

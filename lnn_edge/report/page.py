@@ -26,6 +26,7 @@ from lnn_edge.report.sections import (
     verification,
     worth,
 )
+from lnn_edge.report.words import counted
 
 GENERATOR = Html('<meta name="generator" content="lnn-edge">')
 SECTIONS: tuple[tuple[str, str, Callable[[Report], dict[str, Any] | None]], ...] = (
@@ -84,7 +85,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    pages.filters |= {"count": _count, "prose": prose, "zip": _zip}
+    pages.filters |= {"count": _count, "counted": counted, "prose": prose, "zip": _zip}
     return pages
 
 

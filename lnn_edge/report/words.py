@@ -28,6 +28,14 @@ def kilobytes(size: int) -> str:
     return f"{size / 1024:.1f} KB"
 
 
+def counted(count: int, plural: str) -> str:
+    """Return a number of things: "1 person" of people, "1 recording" of recordings."""
+    if count != 1:
+        return f"{count:,} {plural}"
+    singular = plural.removesuffix("ies") + "y" if plural.endswith("ies") else plural[:-1]
+    return "1 person" if plural == "people" else f"1 {singular if plural.endswith('s') else plural}"
+
+
 def link_words(link: LinkFacts) -> str:
     """Return the words for a link, with its port."""
     kind, _, port = link.link.partition(":")

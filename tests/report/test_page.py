@@ -23,6 +23,7 @@ from lnn_edge.report import collect, render, write_report
 from lnn_edge.report.facts import Report
 from lnn_edge.report.liquid import activity, layers_of
 from lnn_edge.report.sections.operators import kernels_of
+from lnn_edge.report.words import counted
 from lnn_edge.tasks.metrics.single_label import integer_scores
 from lnn_edge.tasks.registry import find_task
 from tests.report.test_report import RECORDINGS, _Page, add_build, add_verification, model
@@ -66,6 +67,15 @@ def test_tensors_of_a_shipped_model_stand_the_worst_first(shipped: str) -> None:
     shares = [float(s) for s in re.findall(r'class="bar"[^>]*>([0-9.]+) %', part)]
     assert len(shares) == len(le.load("ecg-beats-cfc").deciding_stage.ops)
     assert shares == sorted(shares, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("count", "plural", "said"),
+    [(1, "people", "1 person"), (1, "recordings", "1 recording"), (1, "bodies", "1 body"),
+     (2, "people", "2 people"), (1200, "beats", "1,200 beats"), (1, "Leute", "1 Leute")],
+)  # fmt: skip
+def test_one_thing_is_said_in_the_singular(count: int, plural: str, said: str) -> None:
+    assert counted(count, plural) == said
 
 
 def test_held_out_figures_of_the_card_stand_beside_those_of_the_minutes(shipped: str) -> None:

@@ -39,6 +39,7 @@ def context(report: Report) -> dict[str, Any] | None:
         "trained_on": report.trained_on.sentence if report.trained_on else "",
         "people": len({p.recording.patient for p in report.predictions}),
         "recordings": len(report.predictions),
+        "shown": len(report.shown),
         "classes": _class_rows(judged) if judged else [],
         "interval": lambda name: _interval(judged, name) if judged else "",
     }
