@@ -20,7 +20,7 @@ def test_every_operator_that_decides_is_compared(name: str) -> None:
     wanted = {op.outputs[0].name for op in graph.deciding_stage.ops}
     assert wanted <= graph.reference.tensors.keys()
     worst = max(f.rmse / f.span for f in graph.reference.tensors.values() if f.span)
-    assert worst < 0.25
+    assert worst < 0.02
     assert graph.reference.against in graph.summary()
 
 
