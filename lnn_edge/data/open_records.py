@@ -13,6 +13,7 @@ from lnn_edge.data.changes import Changes
 from lnn_edge.data.layouts import LAYOUTS
 from lnn_edge.data.readers import READERS, wfdb_record
 from lnn_edge.data.readers.reader import Entry, Hints, Reader
+from lnn_edge.data.readers.spans import read_spans
 from lnn_edge.data.record import Record
 from lnn_edge.data.wfdb_folder import list_records
 from lnn_edge.errors import DataError
@@ -127,11 +128,14 @@ def _entry(reader: Reader, path: Path, root: Path, hints: Hints) -> Entry:
 
 
 def _in_folder(folder: Path, hints: Hints) -> Found:
-    files = _files(folder)
+    told = hints.intervals and hints.intervals.resolve()
+    files = [path for path in _files(folder) if told is None or path.resolve() != told]
     readers = {path: reader_of(path) for path in files}
     counts = Counter(r.name for r in readers.values() if r is not None)
     if not counts:
         raise DataError(f"{folder} holds no file of a format that is read; {_known()}")
+    if hints.intervals is not None:
+        read_spans(hints.intervals).require_names(str(folder), max(counts.values()))
     if wfdb_record.READER.name in counts:
         return _wfdb(folder, [p for p, r in readers.items() if r is wfdb_record.READER], hints)
     most = max(counts, key=lambda name: counts[name])

@@ -54,7 +54,8 @@ def records_of_arrays(
     """
     where = str(path)
     key = _find_samples(where, arrays)
-    whole, turned = _shaped(where, key, arrays[key], most_unpacked(path.stat().st_size))
+    most = most_unpacked(path.stat().st_size)
+    whole, turned = _shaped(where, key, arrays[key], most, _named(arrays))
     rate = hints.rate_hz or _rate(where, arrays, whole.shape[1])
     labels = words.together(
         [
@@ -69,6 +70,8 @@ def records_of_arrays(
     count = len(whole)
     if count > MOST_RECORDS:
         raise DataError(f"{where}: {key} holds {count:,} records; split it below {MOST_RECORDS:,}")
+    if spans is not None:
+        spans.require_names(where, count)
     left = [k for k in arrays if k not in _used(arrays, key, hints)]
     unused = changes.also("dropped", f"arrays {', '.join(left)}", len(left), "arrays", name)
     for index in range(count):
@@ -123,8 +126,19 @@ def _is_numbers(array: np.ndarray) -> bool:
     return array.dtype.kind in "fiu" and array.ndim > 0 and array.size > 0
 
 
-def _shaped(where: str, key: str, array: np.ndarray, most: int) -> tuple[np.ndarray, bool]:
-    """Return samples (R, N, C) and whether they were turned: the longer axis is that of time."""
+def _named(arrays: Mapping[str, np.ndarray]) -> int:
+    """Return how many channels have a name, 0 if none."""
+    key = words.find(list(arrays), _NAMES)
+    return 0 if key is None else arrays[key].size
+
+
+def _shaped(
+    where: str, key: str, array: np.ndarray, most: int, named: int
+) -> tuple[np.ndarray, bool]:
+    """Return samples (R, N, C) and whether they were turned.
+
+    The axis as long as the names are is that of channels; else the longer axis is that of time.
+    """
     if array.ndim > 3 or array.size > MOST_VALUES:
         raise DataError(
             f"{where}: {key} is {array.shape} and must be (N,), (N, C) or (R, N, C) with at most "
@@ -134,6 +148,8 @@ def _shaped(where: str, key: str, array: np.ndarray, most: int) -> tuple[np.ndar
         array.reshape(1, -1, 1) if array.ndim == 1 else array[None] if array.ndim == 2 else array
     )
     turned = whole.shape[1] < whole.shape[2]
+    if [n == named for n in whole.shape[1:]].count(True) == 1:
+        turned = whole.shape[1] == named
     if turned:
         whole = whole.transpose(0, 2, 1)
     kept = (np.int16, np.float32, np.float64)

@@ -67,6 +67,18 @@ class SpanFile:
     rows: tuple[tuple[str, float, float, str], ...]
     second: float | None
 
+    def require_names(self, where: str, count: int) -> None:
+        """Refuse intervals of no record's name where there are several records.
+
+        Raises:
+            DataError: They would be taken for those of each record, from its own start.
+        """
+        if count > 1 and any(not name for name, *_ in self.rows):
+            raise DataError(
+                f"{where} holds {count:,} records, and intervals for it name none; add a column of "
+                "records to their file"
+            )
+
     def of(self, record: str, rate_hz: float, count: int) -> tuple[tuple[Interval, ...], int]:
         """Return the intervals of a record, and how many were cut or left out at its end.
 

@@ -75,6 +75,8 @@ def records_of_table(
         "dropped", f"columns {', '.join(roles.dropped)}", len(roles.dropped), "columns", name
     )
     groups = _groups(name, frame, roles)
+    if spans is not None:
+        spans.require_names(where, len(groups))
     for part, subject, rows in groups:
         made = _records(where, part, subject or part, rows, roles, unit_of, hints, spans)
         mine = _said_of_rows(part, rows, roles)
@@ -167,6 +169,8 @@ def _records(
     channels = tuple(Channel(n, u) for n, u in zip(names, units, strict=True))
     labels = words.together([_texts(rows[name]) for name in roles.labels])
     axis = _axis(where, rows, roles, unit_of, hints)
+    if spans is not None:
+        spans.require_names(where, len(axis.stretches))
     for number, stretch in enumerate(axis.stretches, start=1):
         several = len(axis.stretches) > 1
         part = f"{name}/{number}" if several else name

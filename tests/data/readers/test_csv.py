@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lnn_edge.data.open_records import find_records, read_records
 from lnn_edge.data.readers import csv_file
 from lnn_edge.data.readers.reader import Hints
 from lnn_edge.data.record import Record
@@ -192,6 +193,31 @@ def test_a_second_file_tells_intervals(tmp_path: Path) -> None:
         spans.write_text(bad)
         with pytest.raises(DataError, match=r"must have start, end|must be start|must not end"):
             read(tmp_path, text, intervals=spans)
+
+
+def test_intervals_that_name_no_record_are_of_one_record_alone(tmp_path: Path) -> None:
+    """Each part of a recording would begin with the labels of the whole one's beginning."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    spans = folder / "labels.csv"
+    text = "time,x\n" + rows("{t},{i}")
+    apart = text + "".join(f"{900 + i / 50},{i}\n" for i in range(200))
+    spans.write_text("start_s,end_s,label\n0,1,walk\n")
+    with pytest.raises(DataError, match="holds 2 records, and intervals for it name none"):
+        read(tmp_path, apart, intervals=spans)
+    (folder / "a.csv").write_text(text)
+    hints = Hints(intervals=spans)
+    (record,) = read_records(find_records(folder, hints))  # the labels are no recording
+    assert [i.label for i in record.intervals] == ["walk"]
+    (folder / "b.csv").write_text(text)
+    with pytest.raises(DataError, match="holds 2 records, and intervals for it name none"):
+        find_records(folder, hints)
+    spans.write_text("record,start_s,end_s,label\na,0,1,walk\nb,1,2,sit\n")
+    first, second = read_records(find_records(folder, hints))
+    assert [i.label for i in first.intervals + second.intervals] == ["walk", "sit"]
+    spans.write_text("record,start_s,end_s,label\nr1/2,0,1,walk\n")
+    first, second = read(tmp_path, apart, intervals=spans)
+    assert [first.intervals, [(i.first, i.last) for i in second.intervals]] == [(), [(0, 49)]]
 
 
 def test_packed_and_latin_1_files_are_read(tmp_path: Path) -> None:

@@ -60,6 +60,19 @@ def test_an_archive_tells_rate_channels_and_labels_of_samples(tmp_path: Path) ->
     ]
 
 
+@pytest.mark.parametrize("shape", [(6, 20, 113), (6, 113, 20), (20, 113), (113, 20)])
+def test_names_say_which_axis_is_that_of_channels(shape: tuple[int, ...], tmp_path: Path) -> None:
+    """A window may be shorter than it is wide."""
+    x = np.random.default_rng(0).normal(size=shape)
+    for count in (20, 113):
+        names = np.array([f"c{i}" for i in range(count)])
+        records = read_npz(tmp_path, samples=x, channel_names=names, fs=np.array(50.0))
+        wanted = x if shape[-1] == count else x.swapaxes(-1, -2)
+        for record, samples in zip(records, wanted if x.ndim == 3 else [wanted], strict=True):
+            np.testing.assert_array_equal(record.samples, samples)
+            assert record.channels[-1].name == f"c{count - 1}"
+
+
 def test_several_records_have_a_label_and_a_subject_each(tmp_path: Path) -> None:
     whole = np.stack([STEPS, STEPS + 1, STEPS + 2])
     records = read_npz(tmp_path, X=whole, y=[4, 5, 4], subjects=[1, 1, 2], rate=50.0)
