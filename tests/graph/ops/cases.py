@@ -36,7 +36,7 @@ from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.ops.normalize import Normalize
 from lnn_edge.graph.ops.pool import AveragePool, MaxPool
 from lnn_edge.graph.ops.product import Multiply
-from lnn_edge.graph.ops.r_peaks import RPeaks, RPeakTimes, r_peak_state
+from lnn_edge.graph.ops.r_peaks import LONG_AGO, NEW, RPeaks, RPeakTimes, r_peak_state
 from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.stft import StftMagnitude
@@ -631,6 +631,35 @@ def kind_of(name: str) -> str:
     return name.partition(".")[0]
 
 
+def step_with_a_beat(op: RPeaks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return inputs and state of a step that tells of a beat, once heights are learned."""
+    state, told = np.full(op.inputs[2].shape, NEW, np.int64), 0
+    for n in range(2000):
+        x, z = (np.full(t.shape, 9000 * (n % 25 == 0), np.int64) for t in op.inputs[:2])
+        after, event = op.reference(x, z, state)
+        told += int(event[0]) > 0
+        if told == 3:
+            return x, z, state
+        state = after
+    raise AssertionError("no beat was found")
+
+
+def with_age(op: RPeaks, state: np.ndarray, name: str, age: int) -> np.ndarray:
+    """Return a state in which an age is so many samples once this step has counted it up."""
+    changed = state.copy()
+    changed[op.layout[name]] = age - 1
+    return changed
+
+
+def _beats_at_edges(op: RPeaks) -> tuple[np.ndarray, ...]:
+    """Return steps that tell of a beat, with ages around those that make a difference."""
+    x, z, state = step_with_a_beat(op)
+    told = int(op.reference(x, z, state)[1][0]) - op.t.delay - 1
+    ages = {"beat_age": LONG_AGO, "event_age": told}
+    states = [with_age(op, state, n, at + off) for n, at in ages.items() for off in (-1, 0, 1)]
+    return np.stack([x] * len(states)), np.stack([z] * len(states)), np.stack(states)
+
+
 def edges() -> dict[str, tuple[AbstractOp, tuple[np.ndarray, ...]]]:
     """Return operators on inputs that drawn ones seldom reach, by kind: ties, ends of a limit."""
     e, f = (QTensor("e", (1,), "uint16", Q15, 0, 0, 1 << 15), QTensor("f", (1,), "int16", Q15))
@@ -642,7 +671,9 @@ def edges() -> dict[str, tuple[AbstractOp, tuple[np.ndarray, ...]]]:
     remember = Remember("remember", (c, opened, replace(f, qmin=-32767), shut), (kept,), 30)
     near = np.r_[1 - (1 << 31) + np.arange(9), (1 << 31) - 1 - np.arange(9), 16383 << 17, -1 << 30]
     ones, zeros = np.full((len(near), 1), 1 << 15), np.zeros((len(near), 1), np.int64)
+    detector = make_r_peaks(Seeded(0))
     return {
+        "r_peaks": (detector, _beats_at_edges(detector)),
         "relax": (relax, (np.array([[2], [2], [2], [6]]), np.array([[1], [-1], [3], [-1]]))),
         "remember": (remember, (near[:, None], ones, zeros, zeros)),
     }

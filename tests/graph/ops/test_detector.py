@@ -9,30 +9,8 @@ import pytest
 
 from lnn_edge.errors import GraphError
 from lnn_edge.graph.ir import QTensor
-from lnn_edge.graph.ops.r_peaks import NEW, RPeaks, RPeakTimes, r_peak_state
-from tests.graph.ops.cases import MAKERS, Seeded
-
-Step = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-def step_with_a_beat(op: RPeaks) -> Step:
-    """Return inputs and state of a step that tells of a beat, once heights are learned."""
-    state, told = np.full(op.inputs[2].shape, NEW, np.int64), 0
-    for n in range(2000):
-        x, z = (np.full(t.shape, 9000 * (n % 25 == 0), np.int64) for t in op.inputs[:2])
-        after, event = op.reference(x, z, state)
-        told += int(event[0]) > 0
-        if told == 3:
-            return x, z, state
-        state = after
-    raise AssertionError("no beat was found")
-
-
-def with_age(op: RPeaks, state: np.ndarray, name: str, age: int) -> np.ndarray:
-    """Return a state in which an age is so many samples once this step has counted it up."""
-    changed = state.copy()
-    changed[op.layout[name]] = age - 1
-    return changed
+from lnn_edge.graph.ops.r_peaks import RPeaks, RPeakTimes, r_peak_state
+from tests.graph.ops.cases import MAKERS, Seeded, step_with_a_beat, with_age
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from lnn_edge.graph.sim.predict import run_decisions, run_records
+from lnn_edge.errors import UsageError
+from lnn_edge.graph.sim.predict import run_decisions, run_records, run_values
 from lnn_edge.graph.sim.stream import Stream
 from tests.support.recordings import invented
 from tests.support.toy import toy_every_graph, toy_graph
@@ -37,3 +39,15 @@ def test_records_too_short_for_a_decision_have_none() -> None:
     for records in ([(short, none)], [(short, none), (short, none)], [(short, none), (long, none)]):
         stamps, values = run_records(graph, records, ("scores",))[0]
         assert (len(stamps), values["scores"].shape) == (0, (0, 3))
+
+
+def test_one_sequence_and_several_give_the_same_values() -> None:
+    graph = toy_every_graph()
+    data = np.random.default_rng(4).normal(0, 0.3, (3, 40, graph.frame.size))
+    together = run_values(graph, data)
+    for alone, values in zip(data, together, strict=True):
+        (one,) = run_values(graph, alone)
+        assert np.array_equal(one, values)
+    for shape in ((40,), (2, 3, 40, graph.frame.size), (40, 2)):
+        with pytest.raises(UsageError, match=r"needs \(T, 3\) or \(N, T, 3\)"):
+            run_values(graph, np.zeros(shape))
