@@ -34,8 +34,7 @@ class JudgedOutput:
 
 def judged_output(graph: QGraph) -> JudgedOutput:
     """Return what of a model's outputs is compared with labels."""
-    task = task_of(graph.metadata)
-    count = len(task.classes) if task is not None and task.is_value else 0
-    if task is not None and not graph.classes and graph.output.size == count:
+    task = None if graph.classes else task_of(graph.metadata)
+    if task is not None and task.is_value and graph.output.size == len(task.classes):
         return JudgedOutput(task.classes, graph.outputs[0], is_value=True)
     return JudgedOutput(graph.classes, graph.scores)
