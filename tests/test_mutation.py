@@ -71,6 +71,7 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("linear", DUAL, "((bytes >> 7) & 0x00010001U) * 0xFF00U", "0U"),
     ("leaky_average", f"{OPS}/leaky_average.c.j2", "+ 8192) >> 14", "+ 8191) >> 14"),
     ("leaky_average", f"{OPS}/leaky_average.c.j2", "state != INT32_MIN", "state != 0"),
+    ("leaky_average.time", f"{OPS}/leaky_average.c.j2", "x2[0] * {{ op.multiplier }}", "x2[0]"),
     ("center", f"{OPS}/center.c.j2", "x.shape %}", "x.shape %}{% set frames = frames - 1 %}"),
     ("center", f"{OPS}/center.c.j2", "x0[i + {{ k }}] - mean", "x0[i] - mean"),
     ("normalize", f"{OPS}/normalize.c.j2", "* x0[i + {{ k }}]", "* x0[i]"),

@@ -99,7 +99,9 @@ def test_a_wrong_model_table_is_named_when_the_network_is_built(values: dict[str
         make_network("mlp", recipe.model)
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("ecg-beats-dmo", "ecg-beats-demo"), ("x", "rhythm")])
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("ecg-beats-dmo", "ecg-beats-demo"), ("x", "ecg-beats-context")]
+)
 def test_an_unknown_name_is_answered_with_the_known_ones(typed: str, meant: str) -> None:
     with pytest.raises(UsageError, match=rf"no recipe '{typed}'; built in: {meant}.*\.toml file"):
         load_recipe(typed)

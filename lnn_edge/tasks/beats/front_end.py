@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lnn_edge.errors import UsageError
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops import template
 from lnn_edge.graph.ops.elementwise import Concat
@@ -48,14 +49,51 @@ RHYTHM = (  # octaves times 4 over (log dt, log dt before, fast, slow average, l
     (0.0, 0.0, 0.0, -4.0, 4.0),
     (-4.0, 0.0, 0.0, 0.0, 4.0),
 )
-CHANGE_GAIN, CHANGE_BIAS = 8.0, -1.0
+CHANGE_BIAS = -1.0
 TEMPLATE_RATE = 1 / 16
 TEMPLATE_MOST = 0.5  # mean magnitudes
 SEGMENTS = (0, 18, 34, 42, 60, 100)  # P wave, PQ, QRS, ST, T wave at 120 Hz, R peak at 46
 DISTANCE_BOUND = 4.0  # mean magnitudes
 
 
-def front_end(wait: int = LONGEST_WAIT) -> Pipeline:
+@dataclass(frozen=True)
+class RhythmPlan:
+    """What the rhythm is measured against.
+
+    Attributes:
+        usual_s: Time constant of the slow average of log RR in seconds, over time: a run of early
+            beats, however many, takes little time and moves it little. 0: SLOW_RATE per beat.
+        most_change: Largest |log2 RR - log2 RR before| that counts as a change, in octaves, so
+            that a few pauses in a regular rhythm do not look like an irregular one.
+        change_gain: Of the averaged changes in octaves, to the rhythm feature.
+
+    Raises:
+        UsageError: A value is out of its range.
+    """
+
+    usual_s: float = 0.0
+    most_change: float = LOG_BOUND
+    change_gain: float = 8.0
+
+    def __post_init__(self) -> None:
+        """Refuse an average faster than its longest step, and changes of no size."""
+        shortest = 2 * DT_RANGE[1] / SAMPLE_RATE_HZ
+        if self.usual_s and not self.usual_s > shortest:
+            raise UsageError(
+                f"[model] usual_s must be 0 or above {shortest:g} s, twice the longest RR, not "
+                f"{self.usual_s}"
+            )
+        if not (0 < self.most_change <= LOG_BOUND and 0 < self.change_gain):
+            raise UsageError(
+                f"[model] most_change must be above 0 to {LOG_BOUND:g} octaves and change_gain "
+                f"above 0, not {self.most_change} and {self.change_gain}"
+            )
+
+
+BEATS_ALONE = RhythmPlan()
+
+
+def front_end(wait: int = LONGEST_WAIT, plan: RhythmPlan = BEATS_ALONE) -> Pipeline:
     """Build the front end: its last stage gives window (T, C), rhythm (F,) and shape (S * C,) int8.
 
     Window: box mean of 3 samples, minus its mean, divided by the leaky average over beats of its
@@ -67,6 +105,7 @@ def front_end(wait: int = LONGEST_WAIT) -> Pipeline:
 
     Args:
         wait: Longest wait for the next R peak in samples; 0 decides without it.
+        plan: Of the rhythm.
     """
     frame = QTensor("adc", (CHANNELS,), "int16", 1 / ADC_GAIN, role="input")
     ring = Ring("samples", frame, -(-(PRE + max(POST, wait) + SLACK) // 2) * 2)
@@ -77,7 +116,7 @@ def front_end(wait: int = LONGEST_WAIT) -> Pipeline:
     )
     window = _window(raw)
     shape = _distances(window.output)
-    rhythm = _rhythm(dt, dt_next if wait else None)
+    rhythm = _rhythm(dt, dt_next if wait else None, plan)
     trigger = EventTrigger(
         "samples", raw, dt, dt_next if wait else None, FIRST_DT, PRE, POST, wait, EVENT_CAPACITY
     )
@@ -134,12 +173,13 @@ def _distances(window: QTensor) -> _Part:
     return _Part((op,), (State(state, update, template.EMPTY),), distance)
 
 
-def _rhythm(dt: QTensor, dt_next: QTensor | None) -> _Part:
+def _rhythm(dt: QTensor, dt_next: QTensor | None, plan: RhythmPlan) -> _Part:
     log, before = (symmetric(n, (1,), "int16", LOG_BOUND) for n in ("log_dt", "log_before"))
     table = Lut.quantize("log_dt_table", dt, log, "log2", LOG_STEP_BITS)
     first = int(table.reference(np.array([FIRST_DT]))[0][0])
-    averages = [_follow(n, log, r) for n, r in (("fast", FAST_RATE), ("slow", SLOW_RATE))]
-    changes = _changes(log, replace(before, role="state"))
+    usual = _follow_time("slow", log, dt, plan.usual_s) if plan.usual_s else None
+    averages = [_follow("fast", log, FAST_RATE), usual or _follow("slow", log, SLOW_RATE)]
+    changes = _changes(log, replace(before, role="state"), plan.most_change)
     parts = [log, replace(before, role="state"), *(a.output for a in averages)]
     ops: list[AbstractOp] = [table, *(op for a in averages for op in a.ops), *changes.ops]
     if dt_next is not None:
@@ -147,7 +187,7 @@ def _rhythm(dt: QTensor, dt_next: QTensor | None) -> _Part:
         ops.append(Lut.quantize("log_next_table", dt_next, log_next, "log2", LOG_STEP_BITS))
         parts.append(log_next)
     join = Concat.join("join_logs", (*parts, changes.output), "logs")
-    weight = _rhythm_weights(with_next=dt_next is not None)
+    weight = _rhythm_weights(plan.change_gain, with_next=dt_next is not None)
     bias = np.zeros(len(weight))
     bias[-len(CHANGE_RATES) :] = CHANGE_BIAS
     rhythm = symmetric("rhythm", (len(weight),), "int8", RHYTHM_BOUND)
@@ -157,12 +197,12 @@ def _rhythm(dt: QTensor, dt_next: QTensor | None) -> _Part:
     return _Part((*ops, join, mix), tuple(states), rhythm)
 
 
-def _rhythm_weights(with_next: bool) -> np.ndarray:
+def _rhythm_weights(gain: float, *, with_next: bool) -> np.ndarray:
     """Return rows over logs and (rise, fall) averages of each rate."""
     logs = np.array(RHYTHM)
     if not with_next:
         logs = logs[logs[:, -1] == 0, :-1]
-    changes = np.kron(np.eye(len(CHANGE_RATES)), [CHANGE_GAIN, CHANGE_GAIN])
+    changes = np.kron(np.eye(len(CHANGE_RATES)), [gain, gain])
     rows, columns = logs.shape
     weight = np.zeros((rows + changes.shape[0], columns + changes.shape[1]))
     weight[:rows, :columns] = logs
@@ -177,10 +217,17 @@ def _follow(name: str, x: QTensor, rate: float) -> _Part:
     return _Part((op,), (State(state, update, EMPTY),), view)
 
 
-def _changes(log: QTensor, before: QTensor) -> _Part:
+def _follow_time(name: str, x: QTensor, dt: QTensor, time_s: float) -> _Part:
+    state, update = _average(name, x.size, x.scales[0])
+    view = replace(x, name=f"{name}_view")
+    op = LeakyAverage.over_time(f"{name}_average", (x, state, dt), (update, view), time_s)
+    return _Part((op,), (State(state, update, EMPTY),), view)
+
+
+def _changes(log: QTensor, before: QTensor, most: float) -> _Part:
     """Return leaky averages of the rise and the fall of log RR, whose sum is its magnitude."""
     pair = Concat.join("join_change", (log, before), "change_pair")
-    change = replace(symmetric("change", (2,), "int16", LOG_BOUND), qmin=0)
+    change = replace(symmetric("change", (2,), "int16", most), qmin=0)
     weight = np.array([[1.0, -1.0], [-1.0, 1.0]])
     split = Linear.quantize("split_change", pair.outputs[0], change, weight, np.zeros(2))
     averages = [_follow(f"change{i}", change, rate) for i, rate in enumerate(CHANGE_RATES)]

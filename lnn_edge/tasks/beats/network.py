@@ -37,6 +37,11 @@ class BeatNetConfig:
         backbone_units: Width of the cell's backbone.
         dropout: Probability, on every vector that enters a linear layer outside the cell.
         wait: Longest wait for the next R peak in samples; 0: decide 0.45 s after the beat itself.
+        usual_s, most_change, change_gain: See front_end.RhythmPlan.
+        context_size: Width of the layer that judges rhythm and distances without the window; 0:
+            there is none.
+        by_window: Classes whose scores read the window; (): all. The scores of the others are made
+            of rhythm and distances: by the window, S beats of patients are learned by heart.
         variant: The network, or an ablation of it: state reset at every beat, no cell at all, or
             an LSTM of equal state in the cell's place.
     """
@@ -50,6 +55,11 @@ class BeatNetConfig:
     backbone_units: int = 24
     dropout: float = 0.3
     wait: int = beat_front_end.LONGEST_WAIT
+    usual_s: float = beat_front_end.BEATS_ALONE.usual_s
+    most_change: float = beat_front_end.BEATS_ALONE.most_change
+    change_gain: float = beat_front_end.BEATS_ALONE.change_gain
+    context_size: int = 0
+    by_window: tuple[str, ...] = ()
     variant: Variant = "cfc"
 
     def __post_init__(self) -> None:
@@ -59,15 +69,22 @@ class BeatNetConfig:
             UsageError: A size is below 1, the convolutions' lists differ in length, or a wait or
                 probability is out of its range.
         """
-        _ = self.encoder_sizes  # they have a check of their own
+        _ = self.encoder_sizes, self.rhythm_plan  # they have checks of their own
         if min(self.mixed_size, self.hidden_size, self.backbone_units) < 1:
             raise UsageError("[model] every size must be at least 1")
+        if self.context_size < 0:
+            raise UsageError(f"[model] context_size must be at least 0, not {self.context_size}")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"[model] dropout must be 0 to below 1, not {self.dropout}")
         if not 0 <= self.wait <= beat_front_end.LONGEST_WAIT:
             raise UsageError(
                 f"[model] wait must be 0 to {beat_front_end.LONGEST_WAIT}, not {self.wait}"
             )
+
+    @property
+    def rhythm_plan(self) -> beat_front_end.RhythmPlan:
+        """Of the front end."""
+        return beat_front_end.RhythmPlan(self.usual_s, self.most_change, self.change_gain)
 
     @property
     def encoder_sizes(self) -> ConvSizes:
@@ -80,6 +97,7 @@ class BeatNet(AbstractRecallNet):
 
     e = ReLU(E conv(window)),  m = ReLU(M [e; rhythm; shape]),  h' = CfC(rhythm, h, dt)
     scores = W m + U h' + w
+    with context_size  scores = W m + V r + U h' + w,  r = ReLU(R [rhythm; shape])
 
     The cell follows the rhythm and nothing else: fed with shapes it learns the patients by heart.
     U starts at zero, so the cell corrects what the beat alone says.
@@ -99,18 +117,22 @@ class BeatNet(AbstractRecallNet):
         super().__init__()
         _check_frame(task)
         self.classes, self.facts = task.classes, facts_of(task)
-        self.config, self.own_size = config, config.mixed_size
-        self._front = beat_front_end.front_end(config.wait)
+        self.config, self.own_size = config, config.mixed_size + config.context_size
+        self._front = beat_front_end.front_end(config.wait, config.rhythm_plan)
         window, rhythm, shape = self._front.deciding_stage.outputs
         frames, channels = window.shape
         self.encoder = ConvEncoder(frames, channels, config.encoder_sizes, config.dropout)
         self.dropout = nn.Dropout(config.dropout)
         features = config.embedding_size + rhythm.size + shape.size
         self.mixed = nn.Linear(features, config.mixed_size)
+        told, width = rhythm.size + shape.size, config.context_size
+        self.context = nn.Linear(told, width) if width else None
         self.cell = _cell(config, rhythm.size)
         recalled = 0 if self.cell is None else config.hidden_size
-        self.head = nn.Linear(config.mixed_size + recalled, len(task.classes))
-        nn.init.zeros_(self.head.weight[:, config.mixed_size :])
+        self.head = nn.Linear(self.own_size + recalled, len(task.classes))
+        nn.init.zeros_(self.head.weight[:, self.own_size :])
+        if config.by_window:
+            _keep_from_window(self.head, config, task.classes)
 
     @property
     def front(self) -> Pipeline:
@@ -122,11 +144,17 @@ class BeatNet(AbstractRecallNet):
         return self.head(self.features(window, rhythm, shape, dt))  # type: ignore[no-any-return]
 
     def features(self, window: Tensor, rhythm: Tensor, shape: Tensor, dt: Tensor) -> Tensor:
-        """Return [m; h'], or m where there is no cell."""
+        """Return [m; r; h'], without those that the network has not."""
         e = self.dropout(self.encoder(window))
         h = None if self.cell is None else self.dropout(self._recall(self.cell, rhythm, dt))
         m = functional.relu(self.mixed(torch.cat((e, rhythm, shape), -1)))
-        return self.dropout(m) if h is None else torch.cat((self.dropout(m), h), -1)
+        parts = [self.dropout(m)]
+        if self.context is not None:
+            r = functional.relu(self.context(torch.cat((rhythm, shape), -1)))
+            parts.append(self.dropout(r))
+        if h is not None:
+            parts.append(h)
+        return torch.cat(parts, -1) if len(parts) > 1 else parts[0]
 
     def _recall(self, cell: nn.Module, rhythm: Tensor, dt: Tensor) -> Tensor:
         """Return the cell's states (B, T, H)."""
@@ -143,6 +171,20 @@ def _cell(config: BeatNetConfig, features: int) -> nn.Module | None:
         return None
     cell = Cfc(features, config.hidden_size, config.backbone_units)
     return Recurrent([cell], result="outputs")
+
+
+def _keep_from_window(head: nn.Linear, config: BeatNetConfig, classes: tuple[str, ...]) -> None:
+    """Hold the weights of m at 0 in the scores of classes that the window does not tell."""
+    strange = [name for name in config.by_window if name not in classes]
+    if strange:
+        raise UsageError(
+            f"[model] by_window names {', '.join(strange)}; the classes are {', '.join(classes)}"
+        )
+    told = torch.ones_like(head.weight)
+    told[[c not in config.by_window for c in classes], : config.mixed_size] = 0
+    with torch.no_grad():
+        head.weight *= told
+    head.weight.register_hook(lambda gradient: gradient * told)  # type: ignore[no-untyped-call]
 
 
 def _check_frame(task: Task) -> None:

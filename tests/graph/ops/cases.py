@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -386,6 +387,14 @@ def make_leaky_average(draw: Source) -> LeakyAverage:
     return LeakyAverage.quantize("leaky_average", x, state, update, y, draw.real(0.002, 0.49))
 
 
+def make_leaky_average_over_time(draw: Source) -> LeakyAverage:
+    average = make_leaky_average(draw)
+    dt = QTensor("dt", (1,), "uint16", 1 / 360, 0, draw.integer(0, 40), draw.integer(41, 65535))
+    time_s = draw.real(2.01, 400.0) * dt.qmax * dt.scales[0]
+    (x, state), (update, y) = average.inputs, average.outputs
+    return LeakyAverage.over_time("leaky_average", (x, state, dt), (update, y), time_s)
+
+
 def make_lut(draw: Source) -> Lut:
     name = pick(draw, *(f for f in FUNCTIONS if f not in STEEPEST))
     shape = (draw.integer(1, 9),)
@@ -598,6 +607,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "gate": make_gate,
     "gated_sum": make_gated_sum,
     "leaky_average": make_leaky_average,
+    "leaky_average.time": make_leaky_average_over_time,
     "linear": make_linear,
     "loop": make_loop,
     "lut": make_lut,
@@ -835,10 +845,10 @@ def stress_inputs(op: AbstractOp, trials: int, seed: int) -> tuple[np.ndarray, .
         parts.append(_halfway_averages(op))
     empty = empty_value(op)
     if empty is not None:
-        first, state = random_inputs(op, 2, seed + 1)
+        first, state, *others = random_inputs(op, 2, seed + 1)
         state[0] = empty
         state[1].flat[0] = empty
-        parts.append((first, state))
+        parts.append((first, state, *others))
     return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
@@ -854,12 +864,14 @@ def _small_inputs(op: AbstractOp, trials: int, seed: int) -> tuple[np.ndarray, .
 
 def _halfway_averages(op: LeakyAverage) -> tuple[np.ndarray, ...]:
     """Return states from which the average passes the middle between two steps of x."""
-    alpha, half = op.multiplier / 2.0**32, 1 << (leaky.FRACTION_BITS - 1)
+    longest = [t.qmax for t in op.inputs[2:]]
+    alpha, half = op.multiplier * math.prod(longest) / 2.0**32, 1 << (leaky.FRACTION_BITS - 1)
     away = round(half / (1 - alpha)) + np.arange(-3, 4)
     state = np.concatenate([away, -away])
     shape = (len(state), *op.inputs[0].shape)
     state = np.broadcast_to(state[:, None], shape).copy()
-    return np.zeros(shape, np.int64), state
+    elapsed = (np.full((len(state), 1), dt) for dt in longest)
+    return np.zeros(shape, np.int64), state, *elapsed
 
 
 def _alternate(tensor: QTensor, low: int, high: int) -> np.ndarray:

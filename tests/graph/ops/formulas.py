@@ -167,9 +167,11 @@ def decimate(op: AbstractOp, x: np.ndarray) -> Reals:
     return (np.stack([x[..., t : t + op.factor, :].mean(axis=-2) for t in starts], axis=-2),)
 
 
-def leaky_average(op: AbstractOp, x: np.ndarray, state: np.ndarray) -> Reals:
+def leaky_average(op: AbstractOp, x: np.ndarray, state: np.ndarray, *dt: np.ndarray) -> Reals:
     assert isinstance(op, LeakyAverage)
-    alpha = op.multiplier / 2.0**32
+    alpha = np.array(op.multiplier / 2.0**32)
+    for elapsed, tensor in zip(dt, op.inputs[2:], strict=True):
+        alpha = alpha * elapsed / tensor.scales[0]
     update = (1 - alpha) * state + alpha * x
     return update, update
 

@@ -315,6 +315,26 @@ def test_leaky_average_follows_lfilter_without_a_dead_zone() -> None:
     assert trace[-1][1] == 321
 
 
+def test_leaky_average_over_time_follows_the_low_pass() -> None:
+    """T s' = x - s with x held for dt, solved exactly: s = x + (s - x) exp(-dt / T)."""
+    time_s, scale = 60.0, 2.0**-12
+    x, y = (QTensor(name, (1,), "int16", scale) for name in "xy")
+    state, update = (
+        QTensor(name, (1,), "int32", scale * 2.0**-FRACTION_BITS) for name in ("s", "s_next")
+    )
+    dt = QTensor("dt", (1,), "uint16", 1 / 360, 0, 36, 1080)
+    op = LeakyAverage.over_time("average", (x, state, dt), (update, y), time_s)
+    rng = np.random.default_rng(0)
+    steps = rng.integers(36, 1081, 1000)
+    values = np.where(steps < 400, -2048, 4096)  # short ones low: an average per step is lower
+    wanted, s, trace = float(values[0]), np.array([EMPTY]), []
+    for value, step in zip(values.tolist(), steps.tolist(), strict=True):
+        wanted = value + (wanted - value) * np.exp(-step / 360 / time_s)
+        s, _ = op.reference(np.array([value]), s, np.array([step]))
+        trace.append(int(s[0]) * 2.0**-FRACTION_BITS - wanted)
+    assert np.abs(trace).max() < 0.02 * 6144  # the second order, (dt / T) / 2 of the span at most
+
+
 def test_conv1d_real_is_scipy_correlate() -> None:
     rng = np.random.default_rng(3)
     x, y = QTensor("x", (30, 1), "int8", 0.1), QTensor("y", (24, 1), "int16", 0.01)
