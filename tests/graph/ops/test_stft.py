@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from lnn_edge.data.registry import DATA_VARIABLE
 from lnn_edge.errors import GraphError, QuantizationError
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.stft import StftMagnitude
-from tests.graph.ops.batch import Batch, Case, link_for_arm, run_on_host
+from tests.graph.ops.batch import Batch, Case, link_for_arm, run_on_host, runtime
 from tests.support import arm_core
 
 SIZES = tuple(1 << n for n in range(4, 11))
@@ -25,6 +26,39 @@ KERNEL = KERNELS["stft_magnitude"][0]
 needs_recordings = pytest.mark.skipif(
     DATA_VARIABLE not in os.environ, reason=f"{DATA_VARIABLE} is not set"
 )
+
+
+ROOTS = """#include <stdio.h>
+#include "lnn_fixed.h"
+
+static unsigned wrong(const uint32_t roots, const uint32_t most)
+{
+    unsigned count = 0U;
+    for (uint32_t r = 1U; r < roots; r++)
+    {
+        count += (lnn_isqrt(r * r - 1U, most) != r - 1U) ? 1U : 0U;
+        count += (lnn_isqrt(r * r, most) != r) ? 1U : 0U;
+        count += (lnn_isqrt(r * r + 2U * r, most) != r) ? 1U : 0U;
+    }
+    return count;
+}
+
+int main(void)
+{
+    printf("%u %u ", wrong(1U << 14, (1U << 28) - 1U), wrong(1U << 16, UINT32_MAX));
+    printf("%u", wrong(1U << 16, 0U));
+    return 0;
+}
+"""
+
+
+def test_roots_are_exact_around_every_square(tmp_path: Path) -> None:
+    """With two steps below 2**14 and three above, where two are too few for one number."""
+    (tmp_path / "roots.c").write_text(ROOTS)
+    build = ["gcc", "-O1", f"-I{runtime()}", tmp_path / "roots.c", "-o", tmp_path / "roots"]
+    subprocess.run(build, check=True)
+    told = subprocess.run([tmp_path / "roots"], check=True, capture_output=True, text=True)
+    assert told.stdout == "0 0 1"
 
 
 def operator(
