@@ -204,18 +204,16 @@ SOURCE_MUTATIONS = [  # and of events that a model finds
 ]
 UNIT_MUTATIONS = [
     (f"{OPS}/units.c.j2", "({{ place }} < {{ layer.size }})", "({{ place }} <= {{ layer.size }})"),
-    (f"{OPS}/units.c.j2", 'shifts[%d]" % row', 'factors[%d]" % row'),
+    (f"{OPS}/units.c.j2", 'block[%d]" % (layer.rows + row)', 'block[%d]" % row'),
     (f"{OPS}/units.c.j2", "part.at + whole + order[k % 4]", "part.at + whole + k % 4"),
     (f"{OPS}/units.c.j2", '["v0", "v2", "v1", "v3"] if', '["v0", "v1", "v2", "v3"] if'),
     (f"{OPS}/units.c.j2", "0 if t.size == 1 else place", "place"),
     (f"{OPS}/units.c.j2", "{% set ns.at = ns.at + 4 * groups %}\n", ""),
     (FIXED, "-INT8_MAX, INT8_MAX", "INT8_MIN, INT8_MAX"),
     (DUAL, "weight += 3;", "weight += 2;"),
-    (DUAL, "lnn_load_two(weight, &raw2, &low2)", "lnn_load_two(weight, &low2, &raw2)"),
-    (DUAL, "*second = from[1];", "*second = from[0];"),
+    (DUAL, "uint32_t        low2   = block[5];", "uint32_t        low2   = 0U;"),
 ]
 ARM_UNIT_MUTATIONS = [
-    (DUAL, "ldrd %0, %1, [%2], #8", "ldrd %1, %0, [%2], #8"),
     (FIXED, "smlal %0, %1, %2, %3", "smlal %0, %1, %3, %3"),
     (FIXED, "qsub8 %0, %0, %2", "sub %0, %0, %2"),
     (FIXED, "low  = 0x80000000U", "low  = 0U"),

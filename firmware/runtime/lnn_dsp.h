@@ -60,23 +60,6 @@ LNN_INLINE int32_t lnn_low_half(const uint32_t w)
     return (int32_t) (w & 0xFFFFU) - (int32_t) ((w & 0x8000U) << 1);
 }
 
-/** @brief Two words, and what lies behind them: LDRD where the core is known to have it. */
-LNN_INLINE const uint32_t *lnn_load_two(const uint32_t *from, uint32_t *first, uint32_t *second)
-{
-#if LNN_HAS_DSP
-    uint32_t a;
-    uint32_t b;
-    __asm__("ldrd %0, %1, [%2], #8" : "=&r"(a), "=&r"(b), "+r"(from) : "m"(from[0]), "m"(from[1]));
-    *first  = a;
-    *second = b;
-    return from;
-#else
-    *first  = from[0];
-    *second = from[1];
-    return from + 2;
-#endif
-}
-
 /** @brief SXTB16: bytes 0 and 2 of w as a pair of int16. */
 LNN_INLINE uint32_t lnn_even_bytes(const uint32_t w)
 {
@@ -285,11 +268,11 @@ LNN_INLINE void lnn_dot4_pairs(const uint32_t *weight, const int16_t *x, const i
  */
 LNN_INLINE const uint32_t *lnn_sum_pairs(const uint32_t *block, const int16_t *x, const int32_t groups, int32_t sums[4])
 {
-    uint32_t        raw0;
-    uint32_t        low0;
-    uint32_t        raw1;
-    uint32_t        low1;
-    const uint32_t *weight = lnn_load_two(lnn_load_two(block, &raw0, &low0), &raw1, &low1);
+    uint32_t        raw0   = block[0];
+    uint32_t        low0   = block[1];
+    uint32_t        raw1   = block[2];
+    uint32_t        low1   = block[3];
+    const uint32_t *weight = &block[4];
 #if LNN_HAS_DSP_LOOPS
     int32_t  left = (groups % 4 == 0) ? (groups / 4) : ((groups % 3 == 0) ? (groups / 3) : (groups / 2));
     uint32_t two;
@@ -366,14 +349,13 @@ LNN_INLINE const uint32_t *lnn_sum_pairs(const uint32_t *block, const int16_t *x
 LNN_INLINE const uint32_t *lnn_sum_triples(const uint32_t *block, const int16_t *x, const int32_t groups,
                                            int32_t sums[6])
 {
-    uint32_t        raw0;
-    uint32_t        low0;
-    uint32_t        raw1;
-    uint32_t        low1;
-    uint32_t        raw2;
-    uint32_t        low2;
-    const uint32_t *weight = lnn_load_two(lnn_load_two(block, &raw0, &low0), &raw1, &low1);
-    weight                 = lnn_load_two(weight, &raw2, &low2);
+    uint32_t        raw0   = block[0];
+    uint32_t        low0   = block[1];
+    uint32_t        raw1   = block[2];
+    uint32_t        low1   = block[3];
+    uint32_t        raw2   = block[4];
+    uint32_t        low2   = block[5];
+    const uint32_t *weight = &block[6];
 #if LNN_HAS_DSP_LOOPS
     int32_t  left = (groups % 2 == 0) ? (groups / 2) : groups;
     uint32_t two;
