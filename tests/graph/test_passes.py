@@ -201,7 +201,7 @@ def test_a_window_with_frames_between_is_not_streamed() -> None:
     head = Linear.quantize("head", flat, scores, RNG.normal(0, 1, (2, 6)), np.zeros(2))
     for dilation, is_streamed in ((1, True), (2, False)):
         reach = 3 * dilation + 1
-        trigger = EveryTrigger("ring", window, 1, reach, dilation=dilation)
+        trigger = EveryTrigger("ring", window, 1, 4, dilation=dilation)
         stages = (
             Stage("sample", InputTrigger(frame, "ring"), (shape,), (), (image,)),
             Stage("decide", trigger, (conv, flatten, head), (), (scores,)),
