@@ -211,7 +211,7 @@ UNIT_MUTATIONS = [
     (f"{OPS}/units.c.j2", "{% set ns.at = ns.at + 4 * groups %}\n", ""),
     (FIXED, "-INT8_MAX, INT8_MAX", "INT8_MIN, INT8_MAX"),
     (DUAL, "weight += 3;", "weight += 2;"),
-    (DUAL, "uint32_t        low2   = block[5];", "uint32_t        low2   = 0U;"),
+    (DUAL, "= block[5];", "= 0U;"),
 ]
 ARM_UNIT_MUTATIONS = [
     (FIXED, "smlal %0, %1, %2, %3", "smlal %0, %1, %3, %3"),

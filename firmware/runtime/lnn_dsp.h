@@ -28,6 +28,16 @@
 #define LNN_HAS_DSP_LOOPS 0
 #endif
 
+/**
+ * A variable of a loop in assembly. Each names its register: left to choose, GCC keeps two of them as one value of 64 bits
+ * where the code around does, and has no registers left for the rest.
+ */
+#if LNN_HAS_DSP_LOOPS
+#define LNN_IN(number, type, name) register type name __asm__(number)
+#else
+#define LNN_IN(number, type, name) type name
+#endif
+
 /** A routine in assembly has no frame of the compiler's, reads its parameters in registers and keeps all others itself. */
 #if defined(__GNUC__)
 #define LNN_UNUSED __attribute__((unused))
@@ -184,13 +194,15 @@ LNN_INLINE int32_t lnn_high_row(const uint32_t raw, const uint32_t low)
  */
 LNN_INLINE void lnn_dot4_pairs(const uint32_t *weight, const int16_t *x, const int32_t groups, int32_t sums[4])
 {
-    uint32_t raw0 = 0U;
-    uint32_t low0 = 0U;
-    uint32_t raw1 = 0U;
-    uint32_t low1 = 0U;
-    int32_t  left = groups;
+    LNN_IN("r6", uint32_t, raw0)  = 0U;
+    LNN_IN("r7", uint32_t, low0)  = 0U;
+    LNN_IN("r10", uint32_t, raw1) = 0U;
+    LNN_IN("r11", uint32_t, low1) = 0U;
+    LNN_IN("r2", int32_t, left)   = groups;
 #if LNN_HAS_DSP_LOOPS
-    uint32_t two;
+    LNN_IN("r0", const uint32_t *, from) = weight;
+    LNN_IN("r1", const int16_t *, at)    = x;
+    LNN_IN("r3", uint32_t, two);
     __asm__ volatile("1: ldm %[w]!, {r4, r5, r8, r12}\n"
                      "   ldr %[two], [%[x]], #4\n"
                      "   smlad %[raw0], r4, %[two], %[raw0]\n"
@@ -208,8 +220,8 @@ LNN_INLINE void lnn_dot4_pairs(const uint32_t *weight, const int16_t *x, const i
                      "   smlad %[low0], r8, %[two], %[low0]\n"
                      "   smlad %[low1], r12, %[two], %[low1]\n"
                      "   bne 1b\n"
-                     : [raw0] "+r"(raw0), [low0] "+r"(low0), [raw1] "+r"(raw1), [low1] "+r"(low1), [w] "+r"(weight),
-                       [x] "+r"(x), [left] "+r"(left), [two] "=&r"(two)
+                     : [raw0] "+r"(raw0), [low0] "+r"(low0), [raw1] "+r"(raw1), [low1] "+r"(low1), [w] "+r"(from),
+                       [x] "+r"(at), [left] "+r"(left), [two] "=&r"(two)
                      :
                      : "r4", "r5", "r8", "r12", "cc", "memory");
 #else
@@ -252,7 +264,7 @@ LNN_INLINE void lnn_dot4_pairs(const uint32_t *weight, const int16_t *x, const i
 #define LNN_PAIRS(text) \
     __asm__ volatile(text \
                      : [raw0] "+r"(raw0), [low0] "+r"(low0), [raw1] "+r"(raw1), [low1] "+r"(low1), [w] "+r"(weight), \
-                       [x] "+r"(x), [left] "+r"(left), [two] "=&r"(two), [next] "=&r"(next) \
+                       [x] "+r"(at), [left] "+r"(left), [two] "=&r"(two), [next] "=&r"(next) \
                      : \
                      : "r4", "r5", "r8", "r12", "cc", "memory")
 #define LNN_PAIRS_LOOP(text) LNN_PAIRS("1:\n" text "   subs %[left], %[left], #1\n   bne 1b\n")
@@ -268,15 +280,16 @@ LNN_INLINE void lnn_dot4_pairs(const uint32_t *weight, const int16_t *x, const i
  */
 LNN_INLINE const uint32_t *lnn_sum_pairs(const uint32_t *block, const int16_t *x, const int32_t groups, int32_t sums[4])
 {
-    uint32_t        raw0   = block[0];
-    uint32_t        low0   = block[1];
-    uint32_t        raw1   = block[2];
-    uint32_t        low1   = block[3];
-    const uint32_t *weight = &block[4];
+    LNN_IN("r6", uint32_t, raw0)           = block[0];
+    LNN_IN("r7", uint32_t, low0)           = block[1];
+    LNN_IN("r10", uint32_t, raw1)          = block[2];
+    LNN_IN("r11", uint32_t, low1)          = block[3];
+    LNN_IN("r0", const uint32_t *, weight) = &block[4];
 #if LNN_HAS_DSP_LOOPS
-    int32_t  left = (groups % 4 == 0) ? (groups / 4) : ((groups % 3 == 0) ? (groups / 3) : (groups / 2));
-    uint32_t two;
-    uint32_t next;
+    LNN_IN("r1", const int16_t *, at) = x;
+    LNN_IN("r2", int32_t, left)       = groups / ((groups % 4 == 0) ? 4 : ((groups % 3 == 0) ? 3 : 2));
+    LNN_IN("r3", uint32_t, two);
+    LNN_IN("lr", uint32_t, next);
     if (groups % 4 == 0)
     {
         LNN_PAIRS_LOOP(LNN_PAIRS_GROUP LNN_PAIRS_GROUP LNN_PAIRS_GROUP LNN_PAIRS_GROUP);
@@ -332,7 +345,7 @@ LNN_INLINE const uint32_t *lnn_sum_pairs(const uint32_t *block, const int16_t *x
 #define LNN_TRIPLES_LOOP(text) \
     __asm__ volatile("1:\n" text "   subs %[left], %[left], #1\n   bne 1b\n" \
                      : [raw0] "+r"(raw0), [low0] "+r"(low0), [raw1] "+r"(raw1), [low1] "+r"(low1), \
-                       [raw2] "+r"(raw2), [low2] "+r"(low2), [w] "+r"(weight), [x] "+r"(x), [left] "+r"(left), \
+                       [raw2] "+r"(raw2), [low2] "+r"(low2), [w] "+r"(weight), [x] "+r"(at), [left] "+r"(left), \
                        [two] "=&r"(two), [next] "=&r"(next) \
                      : \
                      : "r4", "r5", "r8", "cc", "memory")
@@ -349,17 +362,18 @@ LNN_INLINE const uint32_t *lnn_sum_pairs(const uint32_t *block, const int16_t *x
 LNN_INLINE const uint32_t *lnn_sum_triples(const uint32_t *block, const int16_t *x, const int32_t groups,
                                            int32_t sums[6])
 {
-    uint32_t        raw0   = block[0];
-    uint32_t        low0   = block[1];
-    uint32_t        raw1   = block[2];
-    uint32_t        low1   = block[3];
-    uint32_t        raw2   = block[4];
-    uint32_t        low2   = block[5];
-    const uint32_t *weight = &block[6];
+    LNN_IN("r6", uint32_t, raw0)           = block[0];
+    LNN_IN("r7", uint32_t, low0)           = block[1];
+    LNN_IN("r9", uint32_t, raw1)           = block[2];
+    LNN_IN("r10", uint32_t, low1)          = block[3];
+    LNN_IN("r11", uint32_t, raw2)          = block[4];
+    LNN_IN("r12", uint32_t, low2)          = block[5];
+    LNN_IN("r0", const uint32_t *, weight) = &block[6];
 #if LNN_HAS_DSP_LOOPS
-    int32_t  left = (groups % 2 == 0) ? (groups / 2) : groups;
-    uint32_t two;
-    uint32_t next;
+    LNN_IN("r1", const int16_t *, at) = x;
+    LNN_IN("r2", int32_t, left)       = (groups % 2 == 0) ? (groups / 2) : groups;
+    LNN_IN("r3", uint32_t, two);
+    LNN_IN("lr", uint32_t, next);
     if (groups % 2 == 0)
     {
         LNN_TRIPLES_LOOP(LNN_TRIPLES_GROUP LNN_TRIPLES_GROUP);
@@ -400,14 +414,16 @@ LNN_INLINE const uint32_t *lnn_sum_triples(const uint32_t *block, const int16_t 
  */
 LNN_INLINE void lnn_dot4_words(const uint32_t *weight, const int16_t *x, const int32_t groups, int32_t sums[4])
 {
-    uint32_t sum0 = 0U;
-    uint32_t sum1 = 0U;
-    uint32_t sum2 = 0U;
-    uint32_t sum3 = 0U;
-    int32_t  left = groups;
+    LNN_IN("r6", uint32_t, sum0)  = 0U;
+    LNN_IN("r7", uint32_t, sum1)  = 0U;
+    LNN_IN("r10", uint32_t, sum2) = 0U;
+    LNN_IN("r11", uint32_t, sum3) = 0U;
+    LNN_IN("r2", int32_t, left)   = groups;
 #if LNN_HAS_DSP_LOOPS
-    uint32_t two;
-    uint32_t even;
+    LNN_IN("r0", const uint32_t *, from) = weight;
+    LNN_IN("r1", const int16_t *, at)    = x;
+    LNN_IN("r3", uint32_t, two);
+    LNN_IN("lr", uint32_t, even);
     __asm__ volatile("1: ldm %[w]!, {r4, r5, r8, r12}\n"
                      "   ldr %[two], [%[x]], #4\n"
                      "   sxtb16 %[even], r4\n"
@@ -429,8 +445,8 @@ LNN_INLINE void lnn_dot4_words(const uint32_t *weight, const int16_t *x, const i
                      "   smlad %[sum3], r12, %[two], %[sum3]\n"
                      "   subs %[left], %[left], #1\n"
                      "   bne 1b\n"
-                     : [sum0] "+r"(sum0), [sum1] "+r"(sum1), [sum2] "+r"(sum2), [sum3] "+r"(sum3), [w] "+r"(weight),
-                       [x] "+r"(x), [left] "+r"(left), [two] "=&r"(two), [even] "=&r"(even)
+                     : [sum0] "+r"(sum0), [sum1] "+r"(sum1), [sum2] "+r"(sum2), [sum3] "+r"(sum3), [w] "+r"(from),
+                       [x] "+r"(at), [left] "+r"(left), [two] "=&r"(two), [even] "=&r"(even)
                      :
                      : "r4", "r5", "r8", "r12", "cc", "memory");
 #else
@@ -463,13 +479,15 @@ LNN_INLINE void lnn_dot4_words(const uint32_t *weight, const int16_t *x, const i
  */
 LNN_INLINE void lnn_dot4_halves(const uint32_t *weight, const int16_t *x, const int32_t groups, int32_t sums[4])
 {
-    uint32_t sum0 = 0U;
-    uint32_t sum1 = 0U;
-    uint32_t sum2 = 0U;
-    uint32_t sum3 = 0U;
-    int32_t  left = groups;
+    LNN_IN("r6", uint32_t, sum0)  = 0U;
+    LNN_IN("r7", uint32_t, sum1)  = 0U;
+    LNN_IN("r10", uint32_t, sum2) = 0U;
+    LNN_IN("r11", uint32_t, sum3) = 0U;
+    LNN_IN("r2", int32_t, left)   = groups;
 #if LNN_HAS_DSP_LOOPS
-    uint32_t two;
+    LNN_IN("r0", const uint32_t *, from) = weight;
+    LNN_IN("r1", const int16_t *, at)    = x;
+    LNN_IN("r3", uint32_t, two);
     __asm__ volatile("1: ldr %[two], [%[x]], #4\n"
                      "   ldm %[w]!, {r4, r5, r8, r12}\n"
                      "   smlad %[sum0], r4, %[two], %[sum0]\n"
@@ -484,8 +502,8 @@ LNN_INLINE void lnn_dot4_halves(const uint32_t *weight, const int16_t *x, const 
                      "   smlad %[sum3], r12, %[two], %[sum3]\n"
                      "   subs %[left], %[left], #1\n"
                      "   bne 1b\n"
-                     : [sum0] "+r"(sum0), [sum1] "+r"(sum1), [sum2] "+r"(sum2), [sum3] "+r"(sum3), [w] "+r"(weight),
-                       [x] "+r"(x), [left] "+r"(left), [two] "=&r"(two)
+                     : [sum0] "+r"(sum0), [sum1] "+r"(sum1), [sum2] "+r"(sum2), [sum3] "+r"(sum3), [w] "+r"(from),
+                       [x] "+r"(at), [left] "+r"(left), [two] "=&r"(two)
                      :
                      : "r4", "r5", "r8", "r12", "cc", "memory");
 #else
@@ -522,11 +540,17 @@ LNN_INLINE void lnn_dot4_halves(const uint32_t *weight, const int16_t *x, const 
 LNN_INLINE const int32_t *lnn_synapse_sums(const int32_t *synapse, const uint32_t count, const int16_t *x,
                                            const int16_t *middle, const int32_t shift, uint32_t sums[2])
 {
-    uint32_t num  = sums[0];
-    uint32_t den  = sums[1];
-    uint32_t left = count;
+    LNN_IN("r6", uint32_t, num)  = sums[0];
+    LNN_IN("r7", uint32_t, den)  = sums[1];
+    LNN_IN("r2", uint32_t, left) = count;
 #if LNN_HAS_DSP_LOOPS
-    uint32_t part;
+    LNN_IN("r0", const int32_t *, from)   = synapse;
+    LNN_IN("r1", const int16_t *, source) = x;
+    LNN_IN("r3", uint32_t, part);
+    LNN_IN("r10", const int16_t *, table) = middle;
+    LNN_IN("r11", uint32_t, ones)         = 65535U;
+    LNN_IN("r12", uint32_t, one)          = 256U;
+    LNN_IN("lr", uint32_t, half)          = 128U;
     if (left > 0U)
     {
         __asm__ volatile("1: ldm %[w]!, {r4, r5, r8}\n"
@@ -544,11 +568,12 @@ LNN_INLINE const int32_t *lnn_synapse_sums(const int32_t *synapse, const uint32_
                          "   smlabb %[den], r8, r4, %[den]\n"
                          "   subs %[left], %[left], #1\n"
                          "   bne 1b\n"
-                         : [num] "+r"(num), [den] "+r"(den), [w] "+r"(synapse), [left] "+r"(left), [part] "=&r"(part)
-                         : [x] "r"(x), [middle] "r"(middle), [shift] "i"(shift), [ones] "r"(65535U), [one] "r"(256U),
-                           [half] "r"(128U)
+                         : [num] "+r"(num), [den] "+r"(den), [w] "+r"(from), [left] "+r"(left), [part] "=&r"(part)
+                         : [x] "r"(source), [middle] "r"(table), [shift] "i"(shift), [ones] "r"(ones), [one] "r"(one),
+                           [half] "r"(half)
                          : "r4", "r5", "r8", "cc", "memory");
     }
+    synapse = from;
 #else
     for (; left > 0U; left--)
     {

@@ -19,6 +19,7 @@ from lnn_edge.codegen.plan import generate
 from lnn_edge.codegen.render import render_model
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.qgraph import QGraph
+from tests.codegen.unit_cells import batch_of, few
 from tests.graph.ops.batch import HOST_MAIN, Batch, Case, runtime
 from tests.graph.ops.cases import MAKERS, Seeded, stress_inputs, wide_operators
 from tests.support import arm_core
@@ -35,7 +36,7 @@ ARM_WARNINGS = "-ffreestanding -Wall -Wextra -Werror"
 SOFT, HARD = "-mfloat-abi=soft", "-mfloat-abi=hard -mfpu=fpv5-sp-d16"
 LEVELS = ("-O0", "-Og", "-O1", "-O2", "-O3", "-Os")
 RESERVED = "-fno-omit-frame-pointer -ffixed-r9"  # two registers fewer than the loops take
-ARM_QUICK = (f"{GCC} -O0 {HARD}", f"{CLANG} -O1 {SOFT}")
+ARM_QUICK = (f"{GCC} -O0 {HARD}", f"{GCC} -Os {HARD}", f"{CLANG} -O1 {SOFT}")
 ARM_ALL = (
     *(f"{GCC} {level} {abi}" for level in LEVELS for abi in (SOFT, HARD)),
     *(f"{GCC} {level} {HARD} -fno-omit-frame-pointer" for level in LEVELS),
@@ -102,8 +103,8 @@ def make_batch() -> Batch:
     )
 
 
-def batch_job(folder: Path, _core: Core) -> Job:
-    batch, source = make_batch(), folder / "batch.c"
+def batch_job(batch: Batch, folder: Path) -> Job:
+    source = folder / "batch.c"
     source.write_text(batch.source())
     return Job((source,), (), (runtime(),), batch.tape(), batch.expected())
 
@@ -125,7 +126,8 @@ def model_job(graph: QGraph, folder: Path, core: Core) -> Job:
 
 JobFor = Callable[[Core], Job]
 KINDS: dict[str, Callable[[Path, Core], Job]] = {
-    "operators": batch_job,
+    "operators": lambda folder, _: batch_job(make_batch(), folder),
+    "units": lambda folder, _: batch_job(batch_of(few()), folder),
     "events": lambda folder, core: model_job(toy_graph(), folder, core),
     "rings": lambda folder, core: model_job(Net(skip=2).graph(), folder, core),
 }
