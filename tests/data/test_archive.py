@@ -22,8 +22,12 @@ from lnn_edge.data.open_records import find_records
 from lnn_edge.errors import DataError
 from tests.cli.command import call_json
 
-WORDS = {f"{word}/aa_nohash_0.wav": word.encode() * 4000 for word in ("bed", "yes")}
-WORDS |= {"validation_list.txt": b"", "testing_list.txt": b""}
+WORDS = {
+    "bed/aa_nohash_0.wav": b"bed" * 4000,
+    "yes/bb_nohash_0.wav": b"yes" * 4000,
+    "validation_list.txt": b"bed/aa_nohash_0.wav\n",
+    "testing_list.txt": b"yes/bb_nohash_0.wav\n",
+}
 
 
 def tar_of(files: dict[str, bytes]) -> bytes:
@@ -107,7 +111,7 @@ def test_what_breaks_off_goes_on_at_its_byte(server: Server, tmp_path: Path) -> 
     half = len(server.data) // 2
     assert server.asked == ["", f"bytes={half}-", f"bytes={half + (len(server.data) - half) // 2}-"]
     assert seen[-1] == (len(server.data),) * 2
-    assert [e.name for e in find_records(folder).entries] == ["bed/aa_nohash_0", "yes/aa_nohash_0"]
+    assert [e.name for e in find_records(folder).entries] == ["bed/aa_nohash_0", "yes/bb_nohash_0"]
     fetching.fetch("speech-commands", tmp_path)
     assert len(server.asked) == 3  # what is there is kept
 
