@@ -12,7 +12,7 @@ from lnn_edge.codegen.kernels import KERNELS, Core
 from lnn_edge.files import resources
 from lnn_edge.graph import fixed
 from lnn_edge.graph.fixed import Array
-from tests.codegen import test_stream_c, test_units
+from tests.codegen import test_stream_c, test_units, unit_cells
 from tests.graph.ops import test_exact
 from tests.graph.ops.batch import Batch, Case
 from tests.graph.ops.cases import MAKERS, Seeded, edges, kind_of, stress_inputs, wide_operators
@@ -308,13 +308,13 @@ def test_damaged_instructions_are_seen(
 
 
 def test_undamaged_units_are_green(sources: Path) -> None:
-    batch = test_units.batch_of(test_units.few())
+    batch = unit_cells.batch_of(unit_cells.few())
     test_units.test_the_host_gives_the_bits_of_the_operators(batch, sources / "build")
 
 
 @pytest.mark.parametrize(("file", "line", "replacement"), UNIT_MUTATIONS)
 def test_damaged_units_are_seen(file: str, line: str, replacement: str, sources: Path) -> None:
-    batch = test_units.batch_of(test_units.few())
+    batch = unit_cells.batch_of(unit_cells.few())
     damage(sources, file, line, replacement)
     with pytest.raises(AssertionError, match=r"units|runtime error|AddressSanitizer"):
         test_units.test_the_host_gives_the_bits_of_the_operators(batch, sources / "build")
@@ -325,7 +325,7 @@ def test_damaged_units_are_seen(file: str, line: str, replacement: str, sources:
 def test_damaged_instructions_of_units_are_seen(
     file: str, line: str, replacement: str, sources: Path
 ) -> None:
-    batch = test_units.batch_of(test_units.few())
+    batch = unit_cells.batch_of(unit_cells.few())
     damage(sources, file, line, replacement)
     with pytest.raises(AssertionError, match="units"):
         test_units.test_arm_gives_the_bits_of_the_operators(batch, "cortex-m7", sources / "build")
