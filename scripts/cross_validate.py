@@ -101,6 +101,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     recipe = ablate(load_recipe(given.recipe), given.ablation)
+    if not recipe.dataset or find_dataset(recipe.dataset).fold_count == 0:
+        parser.error(f"{given.recipe} names no data set with folds; give a recipe that does")
     has_integers = given.ablation != "shuffle_dt"
     results = []
     for seed in given.seeds:

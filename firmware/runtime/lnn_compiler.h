@@ -19,7 +19,7 @@
 
 #if defined(__GNUC__)
 #define LNN_NOINLINE __attribute__((noinline))
-#define LNN_INLINE static inline __attribute__((always_inline))
+#define LNN_INLINE static inline __attribute__((always_inline, no_instrument_function))
 #define LNN_RESTRICT __restrict__
 #else
 #define LNN_NOINLINE

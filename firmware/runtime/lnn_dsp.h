@@ -38,14 +38,22 @@
 #define LNN_IN(number, type, name) type name
 #endif
 
-/** A routine in assembly has no frame of the compiler's, reads its parameters in registers and keeps all others itself. */
+/**
+ * A routine in assembly has no frame of the compiler's, reads its parameters in registers and keeps all others itself: nothing
+ * that counts coverage or calls may come before it.
+ */
 #if defined(__GNUC__)
 #define LNN_UNUSED __attribute__((unused))
 #else
 #define LNN_UNUSED
 #endif
 #if LNN_HAS_DSP_LOOPS
-#define LNN_ROUTINE LNN_UNUSED static LNN_NOINLINE __attribute__((naked))
+#if __GNUC__ >= 12
+#define LNN_UNCOUNTED __attribute__((no_instrument_function, no_profile_instrument_function, no_sanitize_coverage))
+#else
+#define LNN_UNCOUNTED __attribute__((no_instrument_function, no_profile_instrument_function))
+#endif
+#define LNN_ROUTINE LNN_UNUSED static LNN_NOINLINE LNN_UNCOUNTED __attribute__((naked))
 #else
 #define LNN_ROUTINE LNN_UNUSED static LNN_NOINLINE
 #endif

@@ -11,7 +11,7 @@
 
 /* Reads the frame that the core pushed if it lies in the stack, then starts the stack afresh: it may have overflowed.
  * The frame: r0-r3, r12, lr, pc, xpsr. */
-__attribute__((naked)) void Fault_Handler(void)
+__attribute__((naked, no_instrument_function, no_profile_instrument_function)) void Fault_Handler(void)
 {
     __asm volatile("movs r0, #0\n\t"
                    "movs r1, #0\n\t"

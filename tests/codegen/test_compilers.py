@@ -226,3 +226,27 @@ def test_a_big_endian_compiler_is_refused(name: str) -> None:
     command = [*require("arm-none-eabi-gcc"), *flags, "-x", "c", str(runtime() / name)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "compile for a little-endian processor" in done.stderr
+
+
+def routines(flags: str, source: Path, folder: Path) -> str:
+    """Return the instructions of the routines in assembly, without addresses."""
+    compiler = [*require(f"{GCC} -O2 -mcpu=cortex-m7"), *flags.split(), *ARM_WARNINGS.split()]
+    made = folder / "routines.o"
+    call([*compiler, f"-I{runtime()}", "-c", source, "-o", made])
+    dump = ["arm-none-eabi-objdump", "-d", "--no-show-raw-insn", str(made)]
+    said = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
+    found = [part for part in said.split("\n\n") if re.match(r"\w+ <lnn_op_", part)]
+    assert found
+    return re.sub(r"^ *\w+:|^\w+ |\b\w+ (?=<)|@.*", "", "\n".join(found), flags=re.MULTILINE)
+
+
+@pytest.mark.target
+@pytest.mark.parametrize(
+    "flags", ["--coverage", "-finstrument-functions", "-pg", "-fsanitize-coverage=trace-pc"]
+)
+def test_nothing_is_counted_before_a_routine_has_read_its_registers(
+    flags: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "batch.c"
+    source.write_text(make_batch().source())
+    assert routines(flags, source, tmp_path) == routines("", source, tmp_path)
