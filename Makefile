@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 APT := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
 
+# Each file is compiled to bytecode once, not by every program that a test starts.
+export PYTHONDONTWRITEBYTECODE :=
+
 TEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 .PHONY: setup toolchain docs demo test test-slow test-all lint types vectors mutate fuzz bench bench-train cells clean

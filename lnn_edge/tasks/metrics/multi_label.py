@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score
 
 from lnn_edge.errors import DataError
 from lnn_edge.graph.sim.predict import DecisionSequence
@@ -141,6 +140,12 @@ def _mean(values: Sequence[float | None]) -> float:
 
 
 def _figures(score: np.ndarray, known: np.ndarray) -> FindingFigures:
+    from sklearn.metrics import (  # takes a second, which other tasks need not pay
+        average_precision_score,
+        precision_recall_fscore_support,
+        roc_auc_score,
+    )
+
     inside = known >= 0
     true, score = known[inside], score[inside]
     present = int(true.sum())

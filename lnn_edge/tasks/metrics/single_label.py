@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from lnn_edge.build.decide import Decisions, decide
 from lnn_edge.errors import DataError
@@ -146,15 +145,7 @@ def evaluate_scores(
     count = len(classes)
     records = []
     for sequence, score in zip(sequences, scores, strict=True):
-        scored = sequence.labels >= 0
-        table = (
-            confusion_matrix(
-                sequence.labels[scored], score.argmax(1)[scored], labels=np.arange(count)
-            )
-            if scored.any()
-            else np.zeros((count, count), int)
-        )
-        records.append((sequence, table))
+        records.append((sequence, _confusion(sequence.labels, score, count)))
     total = sum((table for _, table in records), np.zeros((count, count), int))
     if total.sum() == 0:
         raise DataError(f"no decision has a label of {', '.join(classes)}; nothing to evaluate")
@@ -179,6 +170,15 @@ def evaluate_scores(
     )
 
 
+def _confusion(labels: np.ndarray, score: np.ndarray, count: int) -> np.ndarray:
+    """Return decisions by true class (rows) and by class of highest score; others don't count."""
+    scored = (labels >= 0) & (labels < count)
+    if not scored.any():
+        return np.zeros((count, count), int)
+    places = labels[scored] * count + score.argmax(1)[scored]
+    return np.bincount(places, minlength=count * count).reshape(count, count)
+
+
 def _ratio(part: float, whole: float) -> float:
     return float(part / whole) if whole else 0.0
 
@@ -189,13 +189,13 @@ def _rows(table: np.ndarray) -> tuple[tuple[int, ...], ...]:
 
 def _figures(table: np.ndarray) -> list[ClassFigures]:
     """Return the figures of each class of a confusion matrix."""
-    count = len(table)
-    true, predicted = (np.repeat(np.indices(table.shape)[a].ravel(), table.ravel()) for a in (0, 1))
-    ppv, se, f1, n = precision_recall_fscore_support(
-        true, predicted, labels=np.arange(count), zero_division=0.0
-    )
-    rows = zip(n.tolist(), se.tolist(), ppv.tolist(), f1.tolist(), strict=True)
-    return [ClassFigures(*row) if row[0] else ClassFigures(0, None, None, None) for row in rows]
+    hits, true, predicted = table.diagonal(), table.sum(1), table.sum(0)
+    return [
+        ClassFigures(n, _ratio(hit, n), _ratio(hit, told), _ratio(2 * hit, n + told))
+        if n
+        else ClassFigures(0, None, None, None)
+        for hit, n, told in zip(hits.tolist(), true.tolist(), predicted.tolist(), strict=True)
+    ]
 
 
 def _by_patient(records: list[tuple[DecisionSequence, np.ndarray]]) -> np.ndarray:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_fscore_support,
+)
 
 from lnn_edge.errors import DataError
 from lnn_edge.graph.sim.predict import DecisionSequence
@@ -42,6 +47,28 @@ def test_figures_equal_scikit_learn_on_random_beats() -> None:
     judged = evaluate_scores([beats("p", labels.tolist())], [scores(said.tolist())], CLASSES)
     assert judged.accuracy == pytest.approx(accuracy_score(labels, said))
     assert judged.macro_f1 == pytest.approx(f1_score(labels, said, average="macro"))
+
+
+def test_figures_equal_scikit_learn_where_classes_lack_or_are_not_the_models() -> None:
+    """No decision is of the second class or told as the third; the model knows no fifth."""
+    rng = np.random.default_rng(1)
+    labels, said = rng.choice([-1, 0, 2, 3, 4], 500), rng.choice([0, 1, 3], 500)
+    judged = evaluate_scores([beats("p", labels.tolist())], [scores(said.tolist())], CLASSES)
+    known = (labels >= 0) & (labels < 4)
+    table = confusion_matrix(labels[known], said[known], labels=np.arange(4))
+    assert judged.confusion == tuple(map(tuple, table.tolist()))
+    ppv, se, f1, n = precision_recall_fscore_support(
+        labels[known], said[known], labels=np.arange(4), zero_division=0.0
+    )
+    for index, name in enumerate(CLASSES):
+        found = judged.classes[name]
+        wanted = (n[index], se[index], ppv[index], f1[index])
+        assert found == (ClassFigures(*wanted) if n[index] else ClassFigures(0, None, None, None))
+
+
+def test_a_decision_of_an_unknown_class_alone_is_a_named_error() -> None:
+    with pytest.raises(DataError, match="no decision has a label"):
+        evaluate_scores([beats("p", [4, 4])], [scores([0, 0])], CLASSES)
 
 
 def test_interval_resamples_patients_not_beats() -> None:
