@@ -37,11 +37,13 @@ if TYPE_CHECKING:
     from lnn_edge.tasks.predicted import Predicted
     from lnn_edge.train.loop import EpochReport
     from lnn_edge.train.verdict import How, Verdict
+    from lnn_edge.verify.analysis import OnBoard
     from lnn_edge.verify.monitor.events import Event
     from lnn_edge.verify.result import Verification
 
 __version__ = VERSION
 __all__ = [
+    "analyze",
     "build",
     "compare",
     "evaluate",
@@ -417,6 +419,28 @@ def export(
     return made.folder if made.board is None else open_project(made.folder)
 
 
+def analyze(
+    model: QGraph | str | Path, boards: Sequence[str | Path] | None = None
+) -> tuple[OnBoard, ...]:
+    """Build a model's firmware for boards, without exporting it; return what it takes on each.
+
+    Args:
+        model: A graph; a model.qgraph, the folder of one, or the name of a shipped model.
+        boards: Names of boards, or their TOML files; None for all that come with lnn-edge.
+
+    Raises:
+        BoardError: There is no such board.
+        BuildError: The firmware does not build.
+        MissingToolError: The compiler or the emulator is not installed.
+    """
+    from lnn_edge.device.board import list_boards, load_board
+    from lnn_edge.verify.analysis import analyze as analyze_graph
+
+    graph = load(model) if isinstance(model, str | Path) else model
+    asked = list_boards() if boards is None else [load_board(str(name)) for name in boards]
+    return analyze_graph(graph, asked)
+
+
 def load_c(project: Project | str | Path) -> CModel:
     """Compile the C of an exported project or library for this machine, and load it.
 
@@ -465,7 +489,8 @@ def verify(
 
     Args:
         project: Project, or its folder.
-        link: host, virtual, qemu, serial:PORT, or a way to flash: openocd, st-flash, msd.
+        link: host, virtual, qemu, qemu:MACHINE, serial:PORT, or a way to flash: openocd, st-flash,
+            msd.
         data: (N, T, C) in real units; a data set's name; a Wish, for recordings of any kind; or
             None for the sequences that the graph was made from.
 

@@ -133,15 +133,18 @@ def boards() -> str:
     facts = {name: read_facts(shipped_folder(name)).measured for name in shipped_names()}
     models = {name: measured for name, measured in facts.items() if measured}
     lines = [f"| board | {' | '.join(models)} |", f"|---|{'---|' * len(models)}"]
-    for board in list_boards():
+    measured_on = {on.board for measured in models.values() for on in measured.boards}
+    for board in [b for b in list_boards() if b.name in measured_on]:
         cells = (cell(board, measured.boards) for measured in models.values())
         lines.append(f"| {board.title} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def cell(board: Board, measured: tuple[OnBoard, ...]) -> str:
-    """Return flash and RAM with their parts of what the board has."""
-    on = next(m for m in measured if m.board == board.name)
+    """Return flash and RAM with their parts of what the board has, a dash where it is too small."""
+    on = next((m for m in measured if m.board == board.name), None)
+    if on is None:
+        return "-"
     ram = on.ram_bytes + on.stack_bytes
     flash_part = on.flash_bytes / board.region(board.layout.flash).size
     ram_part = ram / board.region(board.layout.data).size

@@ -19,7 +19,8 @@ from lnn_edge.nn.cells.cfc import Cfc
 from lnn_edge.nn.cells.ltc import Ltc
 from lnn_edge.nn.cells.wirings import fully_connected
 from lnn_edge.verify.bench.measure import measure
-from lnn_edge.verify.bench.workloads import Workload, recurrent
+from lnn_edge.verify.bench.workload import Workload
+from lnn_edge.verify.bench.workloads import recurrent
 
 ROOT = Path(__file__).parents[1]
 SIZES = (8, 16, 32, 64, 128)

@@ -18,6 +18,7 @@ import tomli_w
 import lnn_edge as le
 from lnn_edge.build.cmake import OverBudgetError
 from lnn_edge.device.board import list_boards, load_board
+from lnn_edge.device.families import FAMILIES
 from lnn_edge.errors import BuildError
 from lnn_edge.files.model_facts import FACTS, Measured, OnBoard, read_facts
 from lnn_edge.files.shipped import shipped_folder, shipped_names
@@ -36,7 +37,8 @@ QUOTED = "stm32f746g-disco"
 
 def measure(graph: QGraph, place: Path) -> Measured:
     """Export, build and run a model."""
-    boards = [fit for b in list_boards() if (fit := on_board(graph, b.name, place))]
+    real = [b for b in list_boards() if not FAMILIES[b.mcu.family].is_fixed]
+    boards = [fit for b in real if (fit := on_board(graph, b.name, place))]
     boards.sort(key=lambda b: b.board != QUOTED)
     project = le.export(graph, board=COUNTED_ON, to=place / "counted")
     task = task_of(graph.metadata)

@@ -2,7 +2,7 @@
  * @file chip.h
  * @brief Registers that every STM32 family has, each at its own place. What only one family's clock has is in clock_*.c.
  *
- * F4: RM0090, RM0390; F7: RM0385; L4: RM0351; H7: RM0433.
+ * F4: RM0090, RM0390; F7: RM0385; L4: RM0351; H7: RM0433. Those of other families are in chip_*.h.
  */
 #ifndef LNN_CHIP_H
 #define LNN_CHIP_H
@@ -10,11 +10,23 @@
 #include "core.h"
 #include "lnn_board.h"
 
-#if LNN_FAMILY_F4 + LNN_FAMILY_F7 + LNN_FAMILY_L4 + LNN_FAMILY_H7 != 1
+#if LNN_FAMILY_F4 + LNN_FAMILY_F7 + LNN_FAMILY_L4 + LNN_FAMILY_H7 + LNN_FAMILY_G0 + LNN_FAMILY_F1 + LNN_FAMILY_U5 +     \
+        LNN_FAMILY_MPS2 + LNN_FAMILY_NRF51 !=                                                                          \
+    1
 #error "lnn_board.h must name exactly one family"
 #endif
 
-#if LNN_FAMILY_F4 || LNN_FAMILY_F7
+#if LNN_FAMILY_G0
+#include "chip_g0.h"
+#elif LNN_FAMILY_F1
+#include "chip_f1.h"
+#elif LNN_FAMILY_U5
+#include "chip_u5.h"
+#elif LNN_FAMILY_MPS2
+#include "chip_mps2.h"
+#elif LNN_FAMILY_NRF51
+#include "chip_nrf51.h"
+#elif LNN_FAMILY_F4 || LNN_FAMILY_F7
 #define LNN_RCC 0x40023800UL
 #define LNN_RCC_GPIO_ENABLE LNN_REGISTER(LNN_RCC + 0x30UL)
 #define LNN_RCC_AHB1_ENABLE LNN_RCC_GPIO_ENABLE
@@ -50,7 +62,7 @@
 #define LNN_FLASH_ACCESS LNN_REGISTER(0x40022000UL)
 #define LNN_GPIO 0x48000000UL
 #define LNN_IWDG 0x40003000UL
-#else
+#elif LNN_FAMILY_H7
 #define LNN_RCC 0x58024400UL
 #define LNN_RCC_GPIO_ENABLE LNN_REGISTER(LNN_RCC + 0xE0UL)
 #define LNN_RCC_AHB1_ENABLE LNN_REGISTER(LNN_RCC + 0xD8UL)
@@ -83,6 +95,7 @@
 #define LNN_IWDG_PRESCALER LNN_REGISTER(LNN_IWDG + 0x04UL)
 #define LNN_IWDG_RELOAD LNN_REGISTER(LNN_IWDG + 0x08UL)
 
+#ifndef LNN_CHIP_UART
 #if LNN_UART_CLASSIC
 #define LNN_UART_STATUS LNN_REGISTER(LNN_UART_BASE + 0x00UL)
 #define LNN_UART_RECEIVED LNN_REGISTER(LNN_UART_BASE + 0x04UL)
@@ -106,6 +119,15 @@
 #else
 #define LNN_UART_CLEAR_SENT() (LNN_UART_CLEAR = LNN_UART_STATUS_SENT)
 #endif
+#define LNN_UART_PUT(byte) (LNN_UART_SEND = (byte))
+#define LNN_UART_SET_CONTROL(bits) (LNN_UART_CONTROL = (bits))
+#define LNN_UART_SET_DIVIDER(divider) (LNN_UART_DIVIDER = (divider))
+#define LNN_UART_TAKE_INTERRUPT() ((void) 0) /* reading the byte takes it back */
+#if LNN_UART_CLASSIC                         /* as reading the byte after the status does */
+#define LNN_UART_CLEAR_OVERRUN() ((void) 0)
+#else
+#define LNN_UART_CLEAR_OVERRUN() (LNN_UART_CLEAR = LNN_UART_STATUS_OVERRUN)
+#endif
 #define LNN_UART_CONTROL_RECEIVER (1UL << 2)
 #define LNN_UART_CONTROL_TRANSMITTER (1UL << 3)
 #define LNN_UART_CONTROL_IDLE (1UL << 4)      /**< interrupt when the line falls idle */
@@ -118,5 +140,6 @@
 #define LNN_UART_STATUS_RECEIVED (1UL << 5)
 #define LNN_UART_STATUS_SENT (1UL << 6)  /**< the last stop bit has left */
 #define LNN_UART_STATUS_EMPTY (1UL << 7) /**< takes the next byte */
+#endif
 
 #endif

@@ -1,11 +1,22 @@
 /**
  * @file core.h
- * @brief Registers of the Cortex-M4 and Cortex-M7 themselves. Armv7-M Architecture Reference Manual, B3 and C1.
+ * @brief Registers of the core itself: Armv6-M (M0+), Armv7-M (M3, M4, M7), Armv8-M Mainline (M33, M55).
+ *
+ * Armv7-M Architecture Reference Manual, B3 and C1; Armv6-M ARM, B3; Armv8-M ARM, B11 and D1.
  */
 #ifndef LNN_CORE_H
 #define LNN_CORE_H
 
 #include <stdint.h>
+
+#if __ARM_ARCH == 6
+#define LNN_CORE_TELLS_FAULTS 0  /**< one exception for all faults, and no registers that say why */
+#define LNN_CORE_COUNTS_CYCLES 0 /**< no cycle counter in the DWT block */
+#else
+#define LNN_CORE_TELLS_FAULTS 1
+#define LNN_CORE_COUNTS_CYCLES 1
+#endif
+#define LNN_CORE_LIMITS_STACK (__ARM_ARCH >= 8) /**< a register holds the stack's lowest address */
 
 /** @brief The 32-bit register at an address. */
 #define LNN_REGISTER(address) (*(volatile uint32_t *) (address))
@@ -91,10 +102,20 @@ static inline void lnn_core_uncache(const uint32_t address, const uint32_t bits)
     lnn_core_protect(0U, address, bits, LNN_MPU_ATTRIBUTES_DATA | LNN_MPU_ATTRIBUTES_UNCACHED);
 }
 
-/** @brief Let nothing touch 2^bits bytes. */
-static inline void lnn_core_forbid(const uint32_t address, const uint32_t bits)
+/** @brief Fault when the stack reaches below the 2^bits bytes at an address; before Armv8-M, when anything touches them.
+ *
+ * Where there is neither limit nor unit (Armv6-M, some Cortex-M3) only the end of the memory stops the stack. */
+static inline void lnn_core_guard_stack(const uint32_t address, const uint32_t bits)
 {
+#if LNN_CORE_LIMITS_STACK
+    (void) bits;
+    __asm volatile("msr msplim, %0" ::"r"(address));
+#elif LNN_CORE_TELLS_FAULTS
     lnn_core_protect(1U, address, bits, LNN_MPU_ATTRIBUTES_NOTHING);
+#else
+    (void) address;
+    (void) bits;
+#endif
 }
 
 /** @brief Sleep until an interrupt is pending, also a masked one. */

@@ -15,7 +15,11 @@ bool lnn_cycles_start(void);
 /** @brief Cycles, modulo 2^32. */
 static inline uint32_t lnn_cycles(void)
 {
+#if LNN_CORE_COUNTS_CYCLES
     return LNN_DWT_CYCLES;
+#else
+    return 0U;
+#endif
 }
 
 #endif

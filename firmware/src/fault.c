@@ -13,25 +13,28 @@
  * The frame: r0-r3, r12, lr, pc, xpsr. */
 __attribute__((naked, no_instrument_function, no_profile_instrument_function)) void Fault_Handler(void)
 {
-    __asm volatile("movs r0, #0\n\t"
+    __asm volatile(".syntax unified\n\t" /* which GCC does not presume on Armv6-M */
+                   "movs r0, #0\n\t"
                    "movs r1, #0\n\t"
                    "movs r2, #0\n\t"
                    "mov  r12, sp\n\t"
-                   "movw r3, #:lower16:_stack_top\n\t"
-                   "movt r3, #:upper16:_stack_top\n\t"
+                   "ldr  r3, 2f\n\t"
                    "mov  sp, r3\n\t"
                    "subs r3, #32\n\t"
                    "cmp  r12, r3\n\t"
                    "bhi  1f\n\t"
-                   "movw r3, #:lower16:_stack_limit\n\t"
-                   "movt r3, #:upper16:_stack_limit\n\t"
+                   "ldr  r3, 3f\n\t"
                    "cmp  r12, r3\n\t"
                    "blo  1f\n\t"
-                   "ldr  r0, [r12, #24]\n\t"
-                   "ldr  r1, [r12, #20]\n\t"
-                   "ldr  r2, [r12, #28]\n\t"
+                   "mov  r3, r12\n\t"
+                   "ldr  r0, [r3, #24]\n\t"
+                   "ldr  r1, [r3, #20]\n\t"
+                   "ldr  r2, [r3, #28]\n\t"
                    "1: mov r3, r12\n\t"
-                   "b lnn_fault_report");
+                   "bl lnn_fault_report\n\t" /* reaches further than b, on Armv6-M */
+                   ".balign 4\n\t"
+                   "2: .word _stack_top\n\t"
+                   "3: .word _stack_limit");
 }
 
 static uint32_t exception_number(void)
@@ -46,7 +49,12 @@ _Noreturn void lnn_fault_report(const uint32_t pc, const uint32_t lr, const uint
     static const uint8_t end = 0U;
     uint8_t              body[LNN_HEAD_BYTES + 4U * WORDS + LNN_CRC_BYTES];
     const uint32_t       words[WORDS] = {
-              exception_number(), pc, lr, xpsr, LNN_SCB_CFSR, LNN_SCB_HFSR, LNN_SCB_MMFAR, LNN_SCB_BFAR,
+              exception_number(), pc, lr, xpsr,
+#if LNN_CORE_TELLS_FAULTS
+              LNN_SCB_CFSR, LNN_SCB_HFSR, LNN_SCB_MMFAR, LNN_SCB_BFAR,
+#else
+              0U, 0U, 0U, 0U,
+#endif
               sp, (uint32_t) _stack_limit,
     };
     body[0] = LNN_TYPE_FAULT;

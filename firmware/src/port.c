@@ -20,6 +20,9 @@ static struct
 
 static uint32_t read_reset_cause(void)
 {
+#ifndef LNN_RCC_RESET_CAUSE
+    return 0U; /* the chip does not tell */
+#else
     static const struct
     {
         uint32_t here;
@@ -37,6 +40,7 @@ static uint32_t read_reset_cause(void)
     }
     LNN_RCC_RESET_CAUSE |= LNN_RCC_RESET_CAUSE_CLEAR;
     return found;
+#endif
 }
 
 void lnn_port_start(void)
@@ -89,7 +93,7 @@ void lnn_port_get_facts(lnn_port_facts_t *facts)
     facts->board_name    = LNN_BOARD_NAME;
     for (uint32_t i = 0; i < LNN_PIDR_BYTES; i++)
     {
-        facts->dwt_pidr[i] = (uint8_t) LNN_DWT_PIDR(i);
+        facts->dwt_pidr[i] = LNN_CORE_COUNTS_CYCLES ? (uint8_t) LNN_DWT_PIDR(i) : 0U;
     }
 }
 

@@ -16,7 +16,7 @@
 
 typedef void (*handler_t)(void);
 
-/* Armv7-M B1.5.3. What has no entry is never enabled. */
+/* Armv7-M B1.5.3; other architectures have some of them. What has no entry is never enabled. */
 typedef struct
 {
     uint32_t *stack_top;
@@ -34,6 +34,7 @@ static const vectors_t vectors __attribute__((section(".vectors"), used)) = {
             [3]  = Fault_Handler, /* MemManage */
             [4]  = Fault_Handler, /* BusFault */
             [5]  = Fault_Handler, /* UsageFault */
+            [6]  = Fault_Handler, /* SecureFault */
             [10] = Fault_Handler, /* SVCall */
             [11] = Fault_Handler, /* DebugMonitor */
             [13] = Fault_Handler, /* PendSV */
@@ -50,8 +51,10 @@ static const vectors_t vectors __attribute__((section(".vectors"), used)) = {
 
 static inline void enable_fpu(void)
 {
+#ifdef __ARM_FP
     LNN_SCB_COPROCESSORS |= LNN_SCB_COPROCESSORS_FPU;
     lnn_core_barrier();
+#endif
 }
 
 /* The part below the stack pointer is free to be painted: no interrupt is enabled yet. */
@@ -109,13 +112,15 @@ void Reset_Handler(void)
     enable_fpu(); /* before anything that the compiler may have put into its registers */
     paint_stack();
     LNN_SCB_VECTORS = (uint32_t) &vectors;
+#if LNN_CORE_TELLS_FAULTS
     LNN_SCB_HANDLERS |= LNN_SCB_HANDLERS_FAULTS;
     LNN_SCB_CONFIG |= LNN_SCB_CONFIG_TRAP_DIVISION;
+#endif
 #if LNN_CORE_CACHES
     enable_caches();
 #endif
     fill_variables();
-    lnn_core_forbid((uint32_t) _stack_guard, LNN_STACK_GUARD_BITS);
+    lnn_core_guard_stack((uint32_t) _stack_guard, LNN_STACK_GUARD_BITS);
     (void) main();
     for (;;)
     {

@@ -83,14 +83,13 @@ lnn_uart_counters_t lnn_uart_counters(void)
 void Uart_Handler(void)
 {
     const uint32_t status = LNN_UART_STATUS;
+    LNN_UART_TAKE_INTERRUPT();
     const uint8_t  byte   = (uint8_t) LNN_UART_RECEIVED; /* F4: reading this after the status clears the overrun */
     const uint32_t head   = uart.head;
     if ((status & LNN_UART_STATUS_OVERRUN) != 0U)
     {
         uart.overruns++;
-#if !LNN_UART_CLASSIC
-        LNN_UART_CLEAR = LNN_UART_STATUS_OVERRUN;
-#endif
+        LNN_UART_CLEAR_OVERRUN();
     }
     if ((status & LNN_UART_STATUS_RECEIVED) == 0U)
     {

@@ -234,6 +234,6 @@ def _measure(source: Project, folder: Path, limits: Limits) -> SizeReport:
 
     elf = read_elf(folder / "firmware.elf")
     frames = read_frames(folder.rglob("*.ci"))
-    # Every known core has an FPU that stores its registers once the program has used it.
-    stack = analyse_stack(elf, disassemble(elf.path), frames, float_frames=True)
+    has_fpu = source.board.mcu.has_fpu  # it stores its registers once the program has used it
+    stack = analyse_stack(elf, disassemble(elf.path), frames, float_frames=has_fpu)
     return measure(elf, source.board, stack, _operators(source), limits)

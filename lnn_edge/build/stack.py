@@ -21,7 +21,7 @@ FRAME_BYTES = 32  # eight words: r0-r3, r12, lr, pc, xpsr (Armv7-M ARM, exceptio
 FLOAT_FRAME_BYTES = 104  # and s0-s15, fpscr, one word of padding
 ALIGNMENT_BYTES = 4  # the frame starts at a multiple of 8
 VECTORS = ".vectors"
-FAULTS = range(2, 7)  # NMI, HardFault, MemManage, BusFault, UsageFault
+FAULTS = range(2, 8)  # NMI, HardFault, MemManage, BusFault, UsageFault, SecureFault
 
 Frames = Mapping[tuple[str, str], int]
 """Bytes by (file name or "" for a global function, function)."""

@@ -15,6 +15,7 @@ from lnn_edge.files.packages import TORCH_IS_MISSING
 from lnn_edge.files.version import VERSION
 
 COMMANDS = {
+    "analyze": "analyze",
     "bench": "bench",
     "boards": "boards",
     "build": "build",

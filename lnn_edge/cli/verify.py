@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     default="virtual",
     show_default=True,
     help="host, virtual, virtual:pty, "
-    "qemu, serial:PORT, or a way to flash: openocd, st-flash, msd.",
+    "qemu, qemu:MACHINE, serial:PORT, or a way to flash: openocd, st-flash, msd.",
 )
 @wish_options("Name or WFDB folder [default: the embedded one of its task].", has_records=True)
 @click.option(

@@ -10,6 +10,7 @@ from lnn_edge.codegen.kernels import Core
 from lnn_edge.codegen.model_code import ModelCode
 from lnn_edge.codegen.plan import generate
 from lnn_edge.codegen.render import package_version, render_library, render_model
+from lnn_edge.device.cores import CORES as KNOWN_CORES
 from lnn_edge.errors import UsageError
 from lnn_edge.files import resources
 from lnn_edge.files.version import VERSION
@@ -22,14 +23,9 @@ PROVENANCE = "provenance.json"  # the file that a library begins with
 _FUNCTION = re.compile(r"^(?!static|LNN_|#|typedef)\w[\w *]*?\b(lnn_\w+)\(", re.MULTILINE)
 _BOUND = "model_binding.h"  # for the firmware of a board alone
 
-CORES = {
+CORES: dict[str, Core] = {
     "any": Core("any", dsp=False),
-    "cortex-m0plus": Core("cortex-m0plus", dsp=False),
-    "cortex-m3": Core("cortex-m3", dsp=False),
-    "cortex-m4": Core("cortex-m4", dsp=True),
-    "cortex-m7": Core("cortex-m7", dsp=True),
-    "cortex-m33": Core("cortex-m33", dsp=True),
-    "cortex-m55": Core("cortex-m55", dsp=True),
+    **{name: Core(name, core.dsp) for name, core in KNOWN_CORES.items()},
 }
 """Cores that a library is made for; "any" is plain C. All give the same bits on any machine."""
 

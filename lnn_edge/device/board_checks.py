@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from lnn_edge.device.board_facts import Board, Region, pin_of
+from lnn_edge.device.cores import CORES
 from lnn_edge.device.families import FAMILIES
 from lnn_edge.device.families.family import MHZ
 from lnn_edge.errors import BoardError
@@ -36,6 +37,8 @@ class ClockTree:
 def clock_tree(board: Board) -> ClockTree:
     """Compute the clocks from the input and the factors."""
     family, clock, pll = FAMILIES[board.mcu.family], board.clock, board.clock.pll
+    if pll is None:
+        return ClockTree(*6 * (float(clock.core_hz),))
     vco_in = (clock.hse_hz if clock.input == "hse" else family.hsi_hz) / pll.m
     vco_out = vco_in * pll.n
     out = vco_out / (pll.p if family.divider == "p" else pll.r)
@@ -53,6 +56,7 @@ def check_board(board: Board, where: str) -> None:
     for check in (
         _plain,
         _family,
+        _core,
         _names,
         _memory,
         _layout,
@@ -70,6 +74,12 @@ def check_board(board: Board, where: str) -> None:
 def _family(board: Board) -> Iterator[str]:
     if board.mcu.family not in FAMILIES:
         yield f"mcu.family must be one of {', '.join(FAMILIES)}, not {board.mcu.family!r}"
+
+
+def _core(board: Board) -> Iterator[str]:
+    mcu, known = board.mcu, ("none", *CORES[board.mcu.cpu].fpus)
+    if mcu.fpu not in known:
+        yield f"mcu.fpu must be one of {', '.join(known)} on a {mcu.cpu}, not {mcu.fpu!r}"
 
 
 def _plain(board: Board) -> Iterator[str]:
@@ -133,6 +143,13 @@ def _layout(board: Board) -> Iterator[str]:
 
 def _factors(board: Board) -> Iterator[str]:
     family, clock, pll = FAMILIES[board.mcu.family], board.clock, board.clock.pll
+    if family.is_fixed != (pll is None):
+        state = "must be left out" if family.is_fixed else "is missing"
+        yield f"clock.pll {state} on {board.mcu.family}"
+    if pll is None:
+        return
+    if family.halved_hsi and clock.input == "hsi" and pll.m != 2:
+        yield f"clock.pll.m must be 2 where HSI feeds it, not {pll.m} ({family.source})"
     if clock.input == "hse" and clock.hse_hz <= 0:
         yield f"clock.hse_hz is {clock.hse_hz}, but the PLL is fed from it"
     used = {"p": pll.p, "r": pll.r}
@@ -158,6 +175,8 @@ def _some(values: tuple[int, ...]) -> str:
 
 def _clocks(board: Board) -> Iterator[str]:
     family, mcu, tree = FAMILIES[board.mcu.family], board.mcu, clock_tree(board)
+    if family.is_fixed:
+        return
     if tree.core_hz != board.clock.core_hz:
         yield (
             f"clock.core_hz is {board.clock.core_hz}, but the PLL gives {tree.core_hz:.0f} Hz; "
@@ -193,13 +212,7 @@ def _uart(board: Board) -> Iterator[str]:
     uart, tree = board.uart, clock_tree(board)
     if not re.fullmatch(r"(LP)?US?ART[0-9]{1,2}", uart.instance):
         yield f"uart.instance must be a name such as USART1, not {uart.instance!r}"
-    for name, text in (("tx", uart.tx), ("rx", uart.rx)):
-        try:
-            pin_of(text)
-        except BoardError as error:
-            yield f"uart.{name}: {error}"
-    if uart.tx == uart.rx:
-        yield f"uart.tx and uart.rx are both {uart.tx}"
+    yield from _pins(board)
     for name, value, high in (
         ("tx_af", uart.tx_af, 15),
         ("rx_af", uart.rx_af, 15),
@@ -210,16 +223,34 @@ def _uart(board: Board) -> Iterator[str]:
             yield f"uart.{name} must be 0 to {high}, not {value}"
     if not 0x40000000 <= uart.base < 0x60000000 or uart.base % 0x400:
         yield f"uart.base must be the address of a peripheral, not {uart.base:#x}"
-    reset_hz = FAMILIES[board.mcu.family].reset_hz
+    reset_hz = FAMILIES[board.mcu.family].reset_hz or board.clock.core_hz
     for clock_hz in (tree.apb1_hz if uart.bus == "apb1" else tree.apb2_hz, reset_hz):
         divider = round(clock_hz / uart.baud) if uart.baud > 0 else 0
         if divider < 16 or abs(clock_hz / divider / uart.baud - 1) > BAUD_TOLERANCE:
             yield f"uart.baud is {uart.baud}, which a clock of {clock_hz / MHZ:g} MHz cannot make"
 
 
+def _pins(board: Board) -> Iterator[str]:
+    uart = board.uart
+    if FAMILIES[board.mcu.family].is_fixed:
+        if uart.tx or uart.rx:
+            yield f'uart.tx and uart.rx must be "" on {board.mcu.family}, which has no pins'
+        return
+    for name, text in (("tx", uart.tx), ("rx", uart.rx)):
+        try:
+            pin_of(text)
+        except BoardError as error:
+            yield f"uart.{name}: {error}"
+    if uart.tx == uart.rx:
+        yield f"uart.tx and uart.rx are both {uart.tx}"
+
+
 def _dma(board: Board) -> Iterator[str]:
     dma, family = board.dma, FAMILIES[board.mcu.family]
     if dma is None:
+        return
+    if not family.dma_requests:
+        yield f"leave [dma] out: the firmware knows none on {family.name}"
         return
     if not re.fullmatch(r"B?DMA[0-9]?", dma.instance):
         yield f"dma.instance must be a name such as DMA1, not {dma.instance!r}"

@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from lnn_edge.device.cores import CORES, Cpu
 from lnn_edge.errors import BoardError
 
 _ITCM_END, _DTCM, _DTCM_END = 0x00020000, 0x20000000, 0x20020000  # at their largest, RM0433
@@ -49,7 +50,7 @@ class Mcu:
         part: Order code.
         family: Which register layout the firmware uses; see families.
         cpu: As in -mcpu.
-        fpu: As in -mfpu.
+        fpu: As in -mfpu; "none" leaves floating point to the compiler's library.
         max_core_hz: Highest core clock with the voltage scale that the firmware sets.
         max_ahb_hz: Highest bus clock; equals the core clock except on the STM32H7.
         max_apb1_hz: Highest clock of the slow peripheral bus.
@@ -60,8 +61,8 @@ class Mcu:
 
     part: str
     family: str
-    cpu: Literal["cortex-m4", "cortex-m7"]
-    fpu: Literal["fpv4-sp-d16", "fpv5-sp-d16", "fpv5-d16"]
+    cpu: Cpu
+    fpu: Literal["none", "fpv4-sp-d16", "fpv5-sp-d16", "fpv5-d16", "auto"]
     max_core_hz: int
     max_ahb_hz: int
     max_apb1_hz: int
@@ -71,18 +72,26 @@ class Mcu:
 
     @property
     def dsp(self) -> bool:
-        """Whether the core has the Armv7E-M DSP instructions; both known cores have."""
-        return self.cpu in ("cortex-m4", "cortex-m7")
+        """Whether the core has the Armv7E-M DSP instructions."""
+        return CORES[self.cpu].dsp
 
     @property
     def caches(self) -> bool:
         """Whether the core has instruction and data caches."""
-        return self.cpu == "cortex-m7"
+        return CORES[self.cpu].caches
+
+    @property
+    def has_fpu(self) -> bool:
+        """Whether the core may push floating-point registers on an exception."""
+        return self.fpu != "none"
 
     @property
     def flags(self) -> tuple[str, ...]:
         """Compiler flags that choose the core."""
-        return (f"-mcpu={self.cpu}", "-mthumb", f"-mfpu={self.fpu}", "-mfloat-abi=hard")
+        core = (f"-mcpu={self.cpu}", "-mthumb")
+        if not self.has_fpu:
+            return (*core, "-mfloat-abi=soft")
+        return (*core, f"-mfpu={self.fpu}", "-mfloat-abi=hard")
 
 
 @dataclass(frozen=True)
@@ -92,8 +101,8 @@ class Pll:
     Attributes:
         m: Input divider.
         n: Multiplier.
-        p: Output divider (STM32F4, F7, H7), else 0.
-        r: Output divider (STM32L4), else 0.
+        p: Output divider (STM32F1, where it is 1, F4, F7, H7), else 0.
+        r: Output divider (STM32G0, L4, U5), else 0.
     """
 
     m: int
@@ -110,7 +119,6 @@ class Clock:
         input: What feeds the PLL: the oscillator at the pins (hse) or the internal one (hsi).
         hse_hz: Frequency at the oscillator pins, 0 if there is none.
         hse_bypass: A clock is fed in; no crystal is driven.
-        pll: Factors.
         core_hz: The core clock that must come out.
         ahb_div: Bus divider.
         apb1_div: Divider of the slow peripheral bus.
@@ -118,12 +126,12 @@ class Clock:
         flash_wait_states: Wait states of the flash at that clock.
         overdrive: Whether the over-drive mode is on.
         source: Documents that the figures come from.
+        pll: Factors; None where the clock is as it is, see Family.is_fixed.
     """
 
     input: Literal["hse", "hsi"]
     hse_hz: int
     hse_bypass: bool
-    pll: Pll
     core_hz: int
     ahb_div: int
     apb1_div: int
@@ -131,6 +139,7 @@ class Clock:
     flash_wait_states: int
     overdrive: bool
     source: str
+    pll: Pll | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +152,7 @@ class Uart:
         irq: Interrupt number.
         bus: Peripheral bus that clocks it.
         enable_bit: Bit of that bus's clock enable register.
-        tx: Transmit pin, such as "PA9".
+        tx: Transmit pin, such as "PA9"; "" where there are no pins, see Family.is_fixed.
         tx_af: Its alternate function.
         rx: Receive pin.
         rx_af: Its alternate function.

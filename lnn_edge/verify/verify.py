@@ -35,6 +35,7 @@ from lnn_edge.verify.exchange import CountFunctions, Signal, Step, stream_signal
 from lnn_edge.verify.journal import Journal, journal_key
 from lnn_edge.verify.locate import OpenTrace, locate
 from lnn_edge.verify.result import OutputCheck, Spread, Verification, link_file_name
+from lnn_edge.verify.stand_in import stand_in
 
 Judge = Callable[[Sequence[Sequence[ResultRecord]]], Figures | None]
 """Compares what a device decided on each signal with labels; None where nothing has one."""
@@ -176,16 +177,17 @@ def verify_signals(
 
     @contextmanager
     def open_trace() -> Iterator[Link]:
-        built = build(project.folder, f"{preset_of(spec)}-trace")
-        with open_device(project.board, spec, built) as (_, link):
+        built = build(target.folder, f"{preset_of(spec)}-trace")
+        with open_device(target.board, spec, built) as (_, link):
             yield link
 
+    target = stand_in(project, spec)
     core = Core(project.board.mcu.cpu, project.board.mcu.dsp)
-    make_runner(spec, project.board)  # an unknown one is refused before anything is built
-    built = build(project.folder, preset_of(spec))
+    make_runner(spec, target.board)  # an unknown one is refused before anything is built
+    built = build(target.folder, preset_of(spec))
     with (
         _journal(project, spec, built, signals) as journal,
-        open_device(project.board, spec, built) as (runner, link),
+        open_device(target.board, spec, built) as (runner, link),
     ):
         result = verify(
             project.graph,

@@ -24,6 +24,17 @@ SHIPPED = {
     "nucleo-f446re",
     "nucleo-l476rg",
     "nucleo-h743zi",
+    "nucleo-f411re",
+    "nucleo-g071rb",
+    "nucleo-l432kc",
+    "nucleo-u575zi",
+    "bluepill",
+    "microbit",
+    "mps2-an385",
+    "mps2-an386",
+    "mps2-an500",
+    "mps2-an505",
+    "mps3-an547",
 }
 F746 = resources.path("boards") / "stm32f746g-disco.toml"
 
@@ -108,6 +119,13 @@ def mhz(board: Board) -> tuple[float, ...]:
         ("nucleo-f446re", (180, 180, 45, 90)),
         ("nucleo-l476rg", (80, 80, 80, 80)),
         ("nucleo-h743zi", (400, 200, 100, 100)),
+        ("nucleo-f411re", (84, 84, 42, 84)),
+        ("nucleo-g071rb", (64, 64, 64, 64)),
+        ("nucleo-l432kc", (80, 80, 80, 80)),
+        ("nucleo-u575zi", (160, 160, 160, 160)),
+        ("bluepill", (72, 72, 36, 72)),
+        ("microbit", (16, 16, 16, 16)),
+        ("mps2-an505", (20, 20, 20, 20)),
     ],
 )
 def test_clock_tree(name, expected):
@@ -215,6 +233,42 @@ def test_a_board_may_do_without_dma():
     assert "#define LNN_UART_DMA 0" in render_board(board)["lnn_board.h"]
     assert ".dma" not in render_board(board)["linker.ld"]
     assert board_of(json.loads(board.to_json()), "copy") == board
+
+
+def other(folder: Path, board: str, old: str, new: str) -> str:
+    """Return why a board is refused once a line of it is changed."""
+    return refusal(changed(folder, old, new, resources.path("boards") / f"{board}.toml"))
+
+
+def test_a_core_has_the_units_that_it_has(tmp_path):
+    said = other(tmp_path, "nucleo-g071rb", '"none"', '"fpv4-sp-d16"')
+    assert "mcu.fpu must be one of none on a cortex-m0plus, not 'fpv4-sp-d16'" in said
+    assert load_board("bluepill").mcu.flags == ("-mcpu=cortex-m3", "-mthumb", "-mfloat-abi=soft")
+    assert "-mfloat-abi=hard" in load_board("nucleo-u575zi").mcu.flags
+    dsp = {board.mcu.cpu for board in list_boards() if board.mcu.dsp}
+    assert dsp == {"cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"}
+
+
+def test_the_f1_halves_its_own_oscillator(tmp_path):
+    said = other(tmp_path, "bluepill", 'input             = "hse"', 'input = "hsi"')
+    assert "clock.pll.m must be 2 where HSI feeds it, not 1" in said
+
+
+def test_a_fixed_clock_has_no_pll_and_no_pins(tmp_path):
+    said = other(tmp_path, "microbit", "overdrive  ", "pll = { m = 1, n = 1 }\noverdrive  ")
+    assert "clock.pll must be left out on nrf51" in said
+    said = other(tmp_path, "microbit", 'tx         = ""', 'tx = "PA2"')
+    assert 'uart.tx and uart.rx must be "" on nrf51' in said
+    said = other(tmp_path, "bluepill", "pll               =", "# pll =")
+    assert "clock.pll is missing on stm32f1" in said
+    assert "LNN_PLL_M" not in render_board(load_board("microbit"))["lnn_board.h"]
+
+
+def test_no_dma_where_the_firmware_knows_none(tmp_path):
+    dma = (resources.path("boards") / "nucleo-f446re.toml").read_text()
+    table = dma[dma.index("[dma]") : dma.index("[layout]")]
+    said = other(tmp_path, "bluepill", "[layout]", f"{table}[layout]")
+    assert "leave [dma] out: the firmware knows none on stm32f1" in said
 
 
 def test_two_boards_differ_in_their_header():

@@ -28,6 +28,9 @@ class Family:
         dma_streams: Range of the DMA's streams or channels.
         dma_requests: How many requests a stream chooses from.
         source: Documents.
+        is_fixed: Whether clock and pins are what they are when it starts: an image of an FPGA, or
+            a machine of an emulator. Ranges are (0, 0) there, and the board tells the core clock.
+        halved_hsi: Whether the internal oscillator reaches the PLL halved, whatever m.
     """
 
     name: str
@@ -45,3 +48,5 @@ class Family:
     dma_streams: tuple[int, int]
     dma_requests: int
     source: str
+    is_fixed: bool = False
+    halved_hsi: bool = False

@@ -8,9 +8,17 @@ from __future__ import annotations
 from lnn_edge.device.elf import Elf
 from lnn_edge.device.protocol import Fault
 
-_EXCEPTIONS = {2: "NMI", 3: "HardFault", 4: "MemManage", 5: "BusFault", 6: "UsageFault"}
+_EXCEPTIONS = {
+    2: "NMI",
+    3: "HardFault",
+    4: "MemManage",
+    5: "BusFault",
+    6: "UsageFault",
+    7: "SecureFault",
+}
 _MMFAR_VALID = 1 << 7
 _BFAR_VALID = 1 << 15
+_STKOF = 1 << 20  # Armv8-M
 _GUARD_BYTES = 32  # that nothing may touch, below the stack (linker.ld)
 _CFSR = (
     (0, "IACCVIOL, instruction fetch not allowed"),
@@ -28,6 +36,7 @@ _CFSR = (
     (17, "INVSTATE, branch to an address without the Thumb bit"),
     (18, "INVPC, bad exception return"),
     (19, "NOCP, coprocessor or FPU is off"),
+    (20, "STKOF, the stack reached its limit"),
     (24, "UNALIGNED, unaligned access"),
     (25, "DIVBYZERO, division by zero"),
 )
@@ -50,7 +59,7 @@ def _is_overflow(fault: Fault) -> bool:
     """Whether the stack grew into the guard below it, or past it."""
     guard = range(fault.stack_limit - _GUARD_BYTES, fault.stack_limit)
     is_met = bool(fault.cfsr & _MMFAR_VALID) and fault.mmfar in guard
-    return is_met or fault.sp < fault.stack_limit
+    return is_met or fault.sp < fault.stack_limit or bool(fault.cfsr & _STKOF)
 
 
 def _describe(address: int, elf: Elf | None) -> str:

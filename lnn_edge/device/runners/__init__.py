@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lnn_edge.device.runners.host import HostRunner
 from lnn_edge.device.runners.msd import MsdRunner
 from lnn_edge.device.runners.openocd import OpenocdRunner
-from lnn_edge.device.runners.qemu import QemuRunner
+from lnn_edge.device.runners.qemu import PREFIX, QemuRunner
 from lnn_edge.device.runners.runner import AbstractRunner, Image
 from lnn_edge.device.runners.serial import SerialRunner
 from lnn_edge.device.runners.st_flash import StFlashRunner
@@ -32,8 +32,8 @@ def make_runner(spec: str, board: Board) -> AbstractRunner:
     """Return the runner of that name.
 
     Args:
-        spec: host, virtual, virtual:pty, qemu, serial:PORT, openocd, st-flash, msd, or one that
-            another package adds, NAME or NAME:....
+        spec: host, virtual, virtual:pty, qemu, qemu:MACHINE, serial:PORT, openocd, st-flash, msd,
+            or one that another package adds, NAME or NAME:....
         board: The board that the firmware is for.
 
     Raises:
@@ -52,10 +52,12 @@ def make_runner(spec: str, board: Board) -> AbstractRunner:
         return makers[spec]()
     if spec.startswith(_SERIAL) and spec != _SERIAL:
         return SerialRunner(spec.removeprefix(_SERIAL), board)
+    if spec.startswith(PREFIX) and spec != PREFIX:
+        return QemuRunner(board, spec)
     added = load_plugin(GROUP, spec.partition(":")[0], Callable)  # type: ignore[arg-type]
     if added is not None:
         runner: AbstractRunner = added(spec, board)
         return runner
-    known = [*makers, f"{_SERIAL}PORT", *plugin_names(GROUP)]
+    known = [*makers, f"{PREFIX}MACHINE", f"{_SERIAL}PORT", *plugin_names(GROUP)]
     near = difflib.get_close_matches(spec, known, n=2)
     raise UsageError(f"no runner {spec!r}; choose {' or '.join(near) or ', '.join(known)}")

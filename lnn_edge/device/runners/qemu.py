@@ -1,4 +1,4 @@
-"""QEMU's STM32F405 machine: a second emulator, by other people, as a witness."""
+"""QEMU: a second emulator, by other people, as a witness."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lnn_edge.device.board import Board
 
 _PROGRAM = "qemu-system-arm"
-_PREFIX = "qemu:"
+PREFIX = "qemu:"  # of a board's emulator, and of a runner that names its machine
 
 
 class QemuRunner(AbstractEmulator):
@@ -26,16 +26,17 @@ class QemuRunner(AbstractEmulator):
 
     Args:
         board: The board.
+        name: As given on the command line: "qemu", or with the machine of the board.
     """
 
     has_clock = False  # the ready bits of its RCC stay zero
 
-    def __init__(self, board: Board) -> None:
-        super().__init__("qemu", board)
+    def __init__(self, board: Board, name: str = "qemu") -> None:
+        super().__init__(name, board)
 
     def available(self) -> str | None:
         """The board must have a machine in QEMU, and QEMU be installed."""
-        if not self.board.tools.emulator.startswith(_PREFIX):
+        if not self.board.tools.emulator.startswith(PREFIX):
             return (
                 f"QEMU has no machine for {self.board.name};"
                 " use a board whose [tools] emulator is qemu:MACHINE, such as stm32f405"
@@ -58,7 +59,7 @@ class QemuRunner(AbstractEmulator):
         return process, f"socket://127.0.0.1:{port}"
 
     def _command(self, elf: Path, descriptor: int) -> list[str]:
-        machine = self.board.tools.emulator.removeprefix(_PREFIX)
+        machine = self.board.tools.emulator.removeprefix(PREFIX)
         uart = f"socket,id=uart,fd={descriptor},server=on,wait=off"
         quiet = ["-display", "none", "-monitor", "none"]
         serial = ["-chardev", uart, "-serial", "chardev:uart"]

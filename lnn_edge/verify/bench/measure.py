@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -16,13 +16,14 @@ from lnn_edge.codegen.model_code import ModelCode
 from lnn_edge.codegen.plan import generate
 from lnn_edge.codegen.render import render_model
 from lnn_edge.device.board import load_board
+from lnn_edge.device.cores import CORES
 from lnn_edge.device.elf import Elf
 from lnn_edge.device.virtual.bare import BareCore, Call
 from lnn_edge.errors import LnnEdgeError
 from lnn_edge.files import resources
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import Stream
-from lnn_edge.verify.bench.workloads import Workload
+from lnn_edge.verify.bench.workload import Workload
 
 BOARDS = {"cortex-m7": "stm32f746g-disco", "cortex-m4": "nucleo-f446re"}
 """Whose flags a core is compiled with, and whose clock a load is taken of."""
@@ -78,23 +79,25 @@ class Row:
     holds: dict[str, list[str]]
 
 
-def measure(name: str, workload: Workload, core: str) -> Row:
+def measure(name: str, workload: Workload, core: str, flags: Sequence[str] | None = None) -> Row:
     """Generate, compile and run a workload.
 
     Args:
         name: Its name.
         workload: What to run.
-        core: One of `lnn_edge.device.virtual.bare.CORES`.
+        core: One of `lnn_edge.device.cores.CORES` that the engine emulates.
+        flags: Of the compiler; None for those of the bench's cores.
 
     Raises:
         BenchError: The core gives other bits than the simulator.
         BuildError: The code does not compile.
         MissingToolError: The compiler or the emulator is not installed.
     """
-    code = generate(workload.graph, Core(core, dsp=core in BOARDS))
+    facts = CORES[core]
+    code = generate(workload.graph, Core(core, facts.dsp))
     with tempfile.TemporaryDirectory() as folder:
-        elf = _link(code, core, Path(folder))
-    run = _Run(code, elf, core)
+        elf = _link(code, _flags(core) if flags is None else flags, Path(folder))
+    run = _Run(code, elf, facts.emulated)
     units = run.stream(workload)
     if not np.array_equal(run.outputs, _simulated(workload)):
         raise BenchError(f"{name}: {core} gives other bits than the simulator; run the tests")
@@ -120,13 +123,17 @@ def measure(name: str, workload: Workload, core: str) -> Row:
     )
 
 
-def _link(code: ModelCode, core: str, folder: Path) -> Elf:
+def _flags(core: str) -> Sequence[str]:
+    return load_board(BOARDS[core]).mcu.flags if core in BOARDS else M3_FLAGS
+
+
+def _link(code: ModelCode, flags: Sequence[str], folder: Path) -> Elf:
     name, runtime = code.graph.name, resources.path("firmware") / "runtime"
     files = {**render_model(code), "bench.c": _driver(code)}
     for file, text in files.items():
         (folder / file).write_text(text)
-    sources = [*(folder / f for f in files if f.endswith(".c")), *runtime.glob("*.c")]
-    flags = load_board(BOARDS[core]).mcu.flags if core in BOARDS else M3_FLAGS
+    memory = resources.path("firmware") / "src" / "memory.c"  # what compilers call to copy
+    sources = [*(folder / f for f in files if f.endswith(".c")), *runtime.glob("*.c"), memory]
     kept = (*(f"{name}_{verb}" for verb in _ENTRIES), *_OBJECTS)
     return link_bare(sources, [folder, runtime], flags, kept, folder)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ from lnn_edge.tasks.beats.find_beats import find_beats
 from lnn_edge.tasks.findings.front_end import column_tensor
 from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.tasks.registry import find_task
+from lnn_edge.verify.bench.workload import Workload
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,27 +41,6 @@ if TYPE_CHECKING:
 RANGE = 600  # of random frames: six steps of int8
 STEPS = 64  # of the sequences that cells are calibrated on; one of them is run
 BEAT_FRAMES, LEAD_FRAMES = 3600, 5376  # 14 beats; to the second decision of ccfc
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A graph and what it is fed.
-
-    Attributes:
-        graph: The graph.
-        frames: (T, C) int16.
-        events: Indices of frames.
-        counted: Names of the operators that the row is about; none for a whole model.
-        steps: Decisions that the row sums up.
-        is_per_frame: Whether the row is about a frame, not about a decision.
-    """
-
-    graph: QGraph
-    frames: np.ndarray
-    events: tuple[int, ...] = ()
-    counted: tuple[str, ...] = ()
-    steps: int = 1
-    is_per_frame: bool = False
 
 
 def _windowed(ops: tuple[AbstractOp, ...], frame: QTensor, window: QTensor, name: str) -> QGraph:

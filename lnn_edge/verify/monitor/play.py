@@ -37,6 +37,7 @@ from lnn_edge.verify.monitor.events import (
 )
 from lnn_edge.verify.monitor.pace import Pace
 from lnn_edge.verify.monitor.source import Chunk, Source, Tape, frames_at_once
+from lnn_edge.verify.stand_in import stand_in
 
 _AHEAD = 64  # events that a slow view may leave waiting; then the play waits
 _STATUS_S = 1.0
@@ -61,12 +62,13 @@ def monitor(project: Project, spec: str, source: Source, pace: Pace) -> Iterator
         DataError, UsageError: The source does not fit the model.
         LinkError, MissingToolError: The device is not available, or was silent for too long.
     """
-    make_runner(spec, project.board)  # an unknown one is refused before anything is built
-    built = build(project.folder, preset_of(spec))
+    target = stand_in(project, spec)
+    make_runner(spec, target.board)  # an unknown one is refused before anything is built
+    built = build(target.folder, preset_of(spec))
     player = _Player(project.graph, spec, pace)
 
     def play() -> Generator[Event, None, None]:
-        with open_device(project.board, spec, built) as (_, link):
+        with open_device(target.board, spec, built) as (_, link):
             yield from player.play(link, source)
 
     ahead, was_paused = Ahead(play(), _AHEAD, lambda: pace.is_stopped), False
