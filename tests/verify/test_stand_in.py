@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lnn_edge.build.cmake import OverBudgetError
@@ -38,7 +39,8 @@ def project_of(graph: QGraph, board: str, folder: Path) -> Project:
 
 def frames_of(graph: QGraph, length: int) -> Signal:
     frames = motion(3, length)[:, : graph.frame.size]
-    return Signal("motion", frames, list(range(60, length - 60, 45)) if graph.takes_events else ())
+    events = range(60, length - 60, 45) if graph.takes_events else ()
+    return Signal("motion", frames, np.array(events, np.int64))
 
 
 @pytest.mark.target
