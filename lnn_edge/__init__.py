@@ -426,7 +426,8 @@ def analyze(
 
     Args:
         model: A graph; a model.qgraph, the folder of one, or the name of a shipped model.
-        boards: Names of boards, or their TOML files; None for all that come with lnn-edge.
+        boards: Names of boards, or their TOML files; None for all that come with lnn-edge, where
+            boards with the same kind of chip share a build.
 
     Raises:
         BoardError: There is no such board.
@@ -438,7 +439,7 @@ def analyze(
 
     graph = load(model) if isinstance(model, str | Path) else model
     asked = list_boards() if boards is None else [load_board(str(name)) for name in boards]
-    return analyze_graph(graph, asked)
+    return analyze_graph(graph, asked, once_a_chip=boards is None)
 
 
 def load_c(project: Project | str | Path) -> CModel:

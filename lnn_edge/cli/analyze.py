@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 def command(model: Path | None, boards: str | None, as_json: bool) -> None:
     """Say what MODEL, or the shipped ECG model, takes on boards, and which of them it fits.
 
-    Flash, RAM and worst-case stack are those of the whole firmware, which is built for each board;
-    instructions are those of a decision with the samples since the decision before, counted on the
-    emulated core over noise. Exit code 1 where it fits none of the boards.
+    Flash, RAM and worst-case stack are those of the whole firmware, which is built for each board
+    that is named; without --board, once for all boards with the same kind of chip, which differ by
+    some bytes of names and addresses. Instructions are those of a decision with the samples since
+    the decision before, counted on the emulated core over noise. Exit code 1 where it fits none of
+    the boards.
 
     \b
     Example: lnn-edge analyze ccfc
@@ -38,7 +40,9 @@ def command(model: Path | None, boards: str | None, as_json: bool) -> None:
     asked = [load_board(name) for name in boards.split(",")] if boards else list(list_boards())
     with progress(as_json) as bar:
         shown = bar.add_task("boards", total=len(asked), note="")
-        found = analyze(graph, asked, lambda: bar.advance(shown))
+        found = analyze(
+            graph, asked, once_a_chip=boards is None, on_board=lambda: bar.advance(shown)
+        )
     if as_json:
         show_json({"model": graph.name, "boards": [board.to_json() for board in found]})
     else:

@@ -6,6 +6,7 @@ Knows no generator, no build and no emulator; they read a Board.
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 
 from lnn_edge.device.board_checks import check_board
@@ -39,6 +40,9 @@ def load_board(spec: str) -> Board:
     """
     if spec.endswith(".toml") or Path(spec).is_file():
         return read_board(Path(spec))
+    shipped = resources.path("boards") / f"{spec}.toml"
+    if re.fullmatch(r"[a-z0-9-]+", spec) and shipped.is_file():
+        return read_board(shipped)
     boards = list_boards()
     names = {name: board for board in boards for name in (board.name, *board.aliases)}
     if spec in names:

@@ -42,6 +42,8 @@ class OnBoard:
     Attributes:
         board: Its name.
         core: Its processor.
+        built_for: The board whose firmware was built: itself, or one of the same family and core,
+            from which it differs by some bytes of names and addresses.
         flash_bytes: Code, constants and initial values, of model and firmware.
         ram_bytes: Variables and the model's context, without the stack.
         stack_bytes: Worst case of the stack.
@@ -53,6 +55,7 @@ class OnBoard:
 
     board: str
     core: str
+    built_for: str
     flash_bytes: int
     ram_bytes: int
     stack_bytes: int
@@ -72,7 +75,11 @@ class OnBoard:
 
 
 def analyze(
-    graph: QGraph, boards: Sequence[Board], on_board: Callable[[], None] = lambda: None
+    graph: QGraph,
+    boards: Sequence[Board],
+    *,
+    once_a_chip: bool = False,
+    on_board: Callable[[], None] = lambda: None,
 ) -> tuple[OnBoard, ...]:
     """Build a model's firmware for each board, and count what a decision takes.
 
@@ -82,6 +89,7 @@ def analyze(
     Args:
         graph: The model.
         boards: The boards.
+        once_a_chip: Whether boards of one family and core, with or without DMA, share a build.
         on_board: Called after each.
 
     Raises:
@@ -94,19 +102,27 @@ def analyze(
     flags = {board.mcu.flags: board.mcu.cpu for board in boards}
     workload = _workload(graph)
     with ThreadPoolExecutor(cpu_count()) as pool:
-        sizes = [pool.submit(_sizes, graph, board, on_board) for board in boards]
+        built = {_chip(b) if once_a_chip else (b.name,): b for b in reversed(boards)}
+        sizes = {key: pool.submit(_sizes, graph, board) for key, board in built.items()}
         counts = {f: pool.submit(_count, workload, cpu, f) for f, cpu in flags.items()}
-        found = [
-            _judge(board, size.result(), *counts[board.mcu.flags].result())
-            for board, size in zip(boards, sizes, strict=True)
-        ]
+        found = []
+        for board in boards:
+            key = _chip(board) if once_a_chip else (board.name,)
+            size, counted = sizes[key].result(), counts[board.mcu.flags].result()
+            found.append(_judge(board, built[key], size, *counted))
+            on_board()
     return tuple(found)
+
+
+def _chip(board: Board) -> tuple[object, ...]:
+    """Return what decides which code a firmware consists of."""
+    has_dma = board.dma is not None
+    return board.mcu.family, board.mcu.flags, has_dma, board.dma_is_cached, board.clock.input
 
 
 def roomy(board: Board) -> Board:
     """Return a board whose memories hold any firmware: its linked sizes are those of the chip."""
-    layout, dma = board.layout, board.dma
-    names = {layout.flash, layout.data, layout.stack, *((dma.region,) if dma else ())}
+    names = set(_places(board))
     starts = _starts(board)
     memory = (
         replace(r, start=starts.get(r.name, r.start), size=_ROOM)
@@ -125,23 +141,23 @@ def _starts(board: Board) -> dict[str, int]:
     }
 
 
-def _sizes(graph: QGraph, board: Board, on_board: Callable[[], None]) -> SizeReport:
+def _sizes(graph: QGraph, board: Board) -> SizeReport:
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / "project"
         export(graph, roomy(board), project)
         size = build(project).size
     assert size is not None  # of a board
-    on_board()
     return size
 
 
-def _judge(board: Board, size: SizeReport, instructions: int | None, uncounted: str) -> OnBoard:
-    regions = {
-        name: RegionUse(use.used, board.region(name).size) for name, use in size.regions.items()
-    }
+def _judge(
+    board: Board, built: Board, size: SizeReport, instructions: int | None, uncounted: str
+) -> OnBoard:
+    regions = _regions(board, built, size)
     return OnBoard(
         board.name,
         board.mcu.cpu,
+        built.name,
         size.flash_bytes,
         size.ram_bytes,
         size.stack_bytes,
@@ -150,6 +166,22 @@ def _judge(board: Board, size: SizeReport, instructions: int | None, uncounted: 
         instructions,
         uncounted,
     )
+
+
+def _regions(board: Board, built: Board, size: SizeReport) -> dict[str, RegionUse]:
+    """Return the use of a board's memories, where those of another board were measured."""
+    uses: dict[str, set[str]] = {}
+    for here, there in zip(_places(board), _places(built), strict=True):
+        uses.setdefault(here, set()).add(there)
+    return {
+        name: RegionUse(sum(size.regions[n].used for n in there), board.region(name).size)
+        for name, there in uses.items()
+    }
+
+
+def _places(board: Board) -> tuple[str, ...]:
+    layout, dma = board.layout, board.dma
+    return (layout.flash, layout.data, layout.stack, *((dma.region,) if dma else ()))
 
 
 def _lacking(regions: dict[str, RegionUse]) -> Iterator[str]:

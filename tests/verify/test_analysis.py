@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,18 +41,24 @@ def test_sizes_are_those_of_the_build(name: str, tmp_path: Path) -> None:
     assert found.regions == {n: use for n, use in size.regions.items() if n in found.regions}
 
 
+def test_boards_with_one_kind_of_chip_share_a_build() -> None:
+    """They differ by the bytes of names, and of addresses that take another instruction."""
+    graph, names = toy.toy_graph(), ("nucleo-f446re", "nucleo-f411re")
+    boards = [load_board(name) for name in names]
+    shared, alone = analyze(graph, boards, once_a_chip=True), analyze(graph, boards)
+    assert [b.built_for for b in shared] == [names[0]] * 2
+    assert [b.built_for for b in alone] == list(names)
+    for a, b in zip(shared, alone, strict=True):
+        assert abs(a.flash_bytes - b.flash_bytes) < 200
+        assert (a.ram_bytes, a.stack_bytes) == (b.ram_bytes, b.stack_bytes)
+
+
 def test_every_board_has_a_roomy_twin() -> None:
     for board in list_boards():
         twin = roomy(board)
-        assert board_of(twin_values(twin.to_json()), "twin") == twin
+        assert board_of(json.loads(twin.to_json()), "twin") == twin
         assert twin.dma_is_cached == board.dma_is_cached
         assert all(r.size > 1 << 24 for r in twin.memory)
-
-
-def twin_values(text: str) -> object:
-    import json
-
-    return json.loads(text)
 
 
 def test_what_lacks_is_told_in_bytes() -> None:
