@@ -115,9 +115,11 @@ def analyze(
 
 
 def _chip(board: Board) -> tuple[object, ...]:
-    """Return what decides which code a firmware consists of."""
-    has_dma = board.dma is not None
-    return board.mcu.family, board.mcu.flags, has_dma, board.dma_is_cached, board.clock.input
+    """Return what decides which code a firmware consists of, and what lies in one memory."""
+    places = _places(board)
+    layout = tuple(places.index(place) for place in places)
+    mcu, clock = board.mcu, board.clock
+    return mcu.family, mcu.flags, layout, board.dma_is_cached, clock.input, clock.overdrive
 
 
 def roomy(board: Board) -> Board:

@@ -19,6 +19,7 @@ from lnn_edge.errors import BuildError, MissingToolError, UsageError
 from lnn_edge.files import resources
 from tests.support.projects import (
     built_toy,
+    generated_boards,
     minimal_project,
     needs_arm_gcc,
     run,
@@ -34,7 +35,13 @@ def labels_of(elf: Path) -> dict[str, int]:
     return read_elf(elf).labels
 
 
-@pytest.mark.parametrize("board", shipped_boards())
+BOARDS = [
+    pytest.param(board, marks=pytest.mark.slow if board in generated_boards() else ())
+    for board in shipped_boards()
+]
+
+
+@pytest.mark.parametrize("board", BOARDS)
 def test_every_board_builds_without_a_warning(board):
     result = built_toy(board, "board")
     assert result.size is not None
@@ -56,6 +63,7 @@ def test_every_board_builds_without_a_warning(board):
 def test_header_defines_the_whole_contract(tmp_path):
     text = (toy_project(tmp_path) / "board" / "lnn_board.h").read_text()
     needed = """LNN_BOARD_NAME LNN_FAMILY_F4 LNN_FAMILY_F7 LNN_FAMILY_L4 LNN_FAMILY_H7
+    LNN_FAMILY_F1 LNN_FAMILY_G0 LNN_FAMILY_U5 LNN_FAMILY_MPS2 LNN_FAMILY_NRF51 LNN_CLOCK_FIXED
     LNN_CORE_CLOCK_HZ LNN_RESET_CLOCK_HZ LNN_CLOCK_SOURCE_HSE LNN_HSE_HZ LNN_HSE_BYPASS
     LNN_PLL_M LNN_PLL_N LNN_PLL_P LNN_PLL_R LNN_AHB_DIV LNN_APB1_DIV LNN_APB2_DIV
     LNN_FLASH_WAIT_STATES LNN_OVERDRIVE LNN_UART_BASE LNN_UART_IRQ LNN_UART_BUS
