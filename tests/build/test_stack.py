@@ -101,7 +101,7 @@ def test_every_interrupt_nests_once_and_one_fault_comes_on_top(tmp_path):
     void fault(void) { volatile uint32_t room[30]; room[0] = sink; for (;;) { } }
     """
     )
-    table = "{.handler = fault}," * 5 + "{.handler = tick}, {.handler = serial}, {.handler = tick}"
+    table = "{.handler = fault}," * 6 + "{.handler = tick}, {.handler = serial}, {.handler = tick}"
     found = report(link(tmp_path, source, table))
     assert {h.name: h.bytes for h in found.interrupts} == {
         "tick": 16 + EXCEPTION,
