@@ -115,11 +115,11 @@ def run_virtual(elf: Path, folder: Path, **machine: object) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def run_qemu(elf: Path) -> Iterator[str]:
-    """Run an ELF on QEMU's STM32F405."""
+def run_qemu(elf: Path, machine: str = "netduinoplus2") -> Iterator[str]:
+    """Run an ELF on a machine of QEMU, its STM32F405 unless told otherwise."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         uart = f"socket,id=uart,fd={server.fileno()},server=on,wait=off"
-        command = ["qemu-system-arm", "-M", "netduinoplus2", "-kernel", str(elf)]
+        command = ["qemu-system-arm", "-M", machine, "-kernel", str(elf)]
         command += ["-display", "none", "-monitor", "none"]
         command += ["-chardev", uart, "-serial", "chardev:uart"]
         process = BoardProcess("qemu", command, pass_fds=[server.fileno()])
