@@ -48,7 +48,7 @@ def load_board(spec: str) -> Board:
     if spec in names:
         return names[spec]
     near = difflib.get_close_matches(spec.lower(), names, n=3, cutoff=0.4)
-    advice = f"nearest are {', '.join(near)}" if near else f"known are {', '.join(sorted(names))}"
+    advice = f"nearest are {', '.join(near)}" if near else "`lnn-edge boards` lists them"
     raise BoardError(f"unknown board {spec!r}; {advice}; or give the path of a board's .toml")
 
 
