@@ -43,7 +43,7 @@ def test_sizes_are_those_of_the_build(name: str, tmp_path: Path) -> None:
 
 def test_boards_with_one_kind_of_chip_share_a_build() -> None:
     """They differ by the bytes of names, and of addresses that take another instruction."""
-    graph, names = toy.toy_graph(), ("nucleo-f446re", "nucleo-f411re")
+    graph, names = toy.toy_graph(), ("nucleo-f746zg", "stm32f746g-disco")
     boards = [load_board(name) for name in names]
     shared, alone = analyze(graph, boards, once_a_chip=True), analyze(graph, boards)
     assert [b.built_for for b in shared] == [names[0]] * 2
