@@ -1,7 +1,8 @@
 """Integer arithmetic shared by the simulator and the generated C.
 
 Every function has a twin of the same name in firmware/runtime/lnn_fixed.h. Arrays are int64, of
-numpy or torch alike; neither library is imported here.
+numpy or torch alike; torch is not imported here. What a step of a stream calls most has a short way
+for numpy: array_api_compat looks for an array's library anew in each call.
 
 There is one rounding rule, `requantize` (docs/adr/0004-one-rounding-rule.md):
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from array_api_compat import array_namespace
 
 from lnn_edge.errors import QuantizationError
@@ -65,6 +67,8 @@ def real_multiplier(multiplier: Array, shift: Array) -> Array:
 
 def saturate(x: Array, low: int, high: int) -> Array:
     """Return x limited to [low, high]."""
+    if isinstance(x, np.ndarray):  # of its own type: numpy looks up what an int may be each time
+        return x.clip(x.dtype.type(low), x.dtype.type(high))
     return x.clip(low, high)
 
 
@@ -204,12 +208,16 @@ def like(x: Array, constant: Array) -> Array:
 
 def to_int(x: Array) -> Array:
     """Return x as int64."""
+    if isinstance(x, np.ndarray):
+        return x.astype(np.int64)
     xp = array_namespace(x)
     return xp.astype(x, xp.int64)
 
 
 def to_float(x: Array) -> Array:
     """Return x as float64."""
+    if isinstance(x, np.ndarray):
+        return x.astype(np.float64)
     xp = array_namespace(x)
     return xp.astype(x, xp.float64)
 
@@ -221,6 +229,9 @@ def dot(x: Array, weight: Array) -> Array:
         x: (..., K) int64.
         weight: (O, K) integers; the operator proves that every sum stays below 2**53.
     """
+    real = like(x, weight)
+    if isinstance(x, np.ndarray):
+        return to_int(to_float(x) @ real.astype(np.float64, copy=False).T)
     xp = array_namespace(x)
-    real = xp.astype(like(x, weight), xp.float64, copy=False)
-    return xp.astype(xp.matmul(xp.astype(x, xp.float64), real.T), xp.int64)
+    real = xp.astype(real, xp.float64, copy=False)
+    return to_int(xp.matmul(to_float(x), real.T))

@@ -36,8 +36,9 @@ def tensor_facts(
     """
 
     def runs() -> Iterator[_Run]:
-        for frames, outputs in zip(reference.frames, reference.outputs, strict=True):
-            integers = run_tensors(graph, graph.frame.quantize(frames).astype(np.int16))
+        records = [graph.frame.quantize(f).astype(np.int16) for f in reference.frames]
+        sequences = zip(reference.frames, reference.outputs, strict=True)
+        for (frames, outputs), integers in zip(sequences, run_tensors(graph, records), strict=True):
             yield _Run(integers, _inputs(plan, frames), outputs)
 
     return _facts_of(plan, values, graph, runs())

@@ -70,23 +70,43 @@ def _deciding_inputs(
     return event_inputs(trigger, pipeline.ring(trigger.ring), rings[trigger.ring], events)
 
 
-def run_tensors(pipeline: Pipeline, frames: np.ndarray) -> Values:
-    """Return every tensor of every run of its stage, (M, *shape), on one record.
+def run_tensors(pipeline: Pipeline, records: Sequence[np.ndarray]) -> list[Values]:
+    """Return every tensor of every run of its stage, (M, *shape), on each record.
 
     Args:
         pipeline: One whose stages all fire on frames.
-        frames: (N, C) int16.
+        records: Frames (N, C) int16 of each.
     """
-    values, rings = {pipeline.frame.name: frames}, dict[str, np.ndarray]()
+    name = pipeline.frame.name
+    values: list[Values] = [{name: frames} for frames in records]
+    rings: list[Values] = [{} for _ in records]
     for stage in pipeline.stages:
-        given = {pipeline.frame.name: frames}
+        given = [{name: frames} for frames in records]
         if stage is not pipeline.stages[0]:
-            given = _windows(pipeline, every_trigger(stage), rings)
-        values |= _run_alone(stage, given, [t for op in stage.ops for t in op.outputs])
-        if stage is not pipeline.deciding_stage:
-            ring = pipeline.filled_by(stage)
-            rings[ring.name] = values[ring.frame.name]
+            given = [_windows(pipeline, every_trigger(stage), each) for each in rings]
+        made = _run_together(stage, given, [t for op in stage.ops for t in op.outputs])
+        for known, new, ring_of in zip(values, made, rings, strict=True):
+            known |= new
+            if stage is not pipeline.deciding_stage:
+                ring = pipeline.filled_by(stage)
+                ring_of[ring.name] = known[ring.frame.name]
     return values
+
+
+def _run_together(
+    stage: Stage, inputs: Sequence[Values], wanted: Sequence[QTensor]
+) -> list[dict[str, np.ndarray]]:
+    """Run a stage on the inputs (T, *shape) of several records, side by side where it has state."""
+    if not stage.states:
+        return [_run_alone(stage, given, wanted) for given in inputs]
+    lengths = [len(given[stage.inputs[0].name]) for given in inputs]
+    names = [t.name for t in stage.inputs]
+    padded = {n: pad([given[n] for given in inputs], max(lengths)) for n in names}
+    made = _scan(stage, padded, wanted)
+    return [
+        {name: values[:length, slot] for name, values in made.items()}
+        for slot, length in enumerate(lengths)
+    ]
 
 
 def run_input_stage(pipeline: Pipeline, records: list[np.ndarray]) -> list[Values]:
