@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from lnn_edge.build.size import Limits
@@ -152,10 +153,23 @@ def change_limits(project: Path, preset: str, limits: Limits) -> None:
 def file_sha256(path: Path) -> str:
     """Return the hash of a file, "" if there is none."""
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return ""
+
+
+def _program_sha256(path: Path) -> str:
+    """Return the hash of a program of tens of megabytes: a process reads the same file once."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return ""
+    return _sha256_once(path, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+
+
+@cache
+def _sha256_once(path: Path, *_facts: int) -> str:
+    return file_sha256(path)
 
 
 def _write(record: BuildRecord, folder: Path) -> None:
@@ -187,7 +201,7 @@ def _files(project: Path) -> Iterator[str]:
         paths = {name: os.path.normpath(os.path.join(below, name)) for name in names}
         kept = {name: path for name, path in paths.items() if not _ADDED.fullmatch(path)}
         folders[:] = [name for name in kept if name in folders]
-        yield from (path for path in kept.values() if (project / path).is_file())
+        yield from (path for path in kept.values() if os.path.isfile(os.path.join(project, path)))
 
 
 def _flags() -> dict[str, str]:
@@ -197,4 +211,4 @@ def _flags() -> dict[str, str]:
 
 def _toolchain(preset: str) -> dict[str, str]:
     programs = compiler_programs(is_host(preset))
-    return versions() | {name: file_sha256(path) for name, path in programs.items()}
+    return versions() | {name: _program_sha256(path) for name, path in programs.items()}

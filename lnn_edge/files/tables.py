@@ -56,6 +56,8 @@ def convert(hint: Any, value: Any, where: str, error: type[LnnEdgeError]) -> Any
     Raises:
         LnnEdgeError: Of class `error`; the value has another type.
     """
+    if type(value) is hint:  # most values of most files
+        return value
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if isinstance(hint, type) and is_dataclass(hint) and isinstance(value, hint):
         return value
@@ -78,10 +80,8 @@ def convert(hint: Any, value: Any, where: str, error: type[LnnEdgeError]) -> Any
                 return convert(argument, value, where, error)
     if hint in (object, Any):
         return value
-    if hint is float and _fits(int, value) and abs(value) < _LARGEST:
+    if hint is float and type(value) is int and abs(value) < _LARGEST:
         return float(value)
-    if isinstance(hint, type) and _fits(hint, value):
-        return value
     raise error(f"{where} must be {_name(hint)}, not {shown(repr(value))}")
 
 
@@ -91,7 +91,3 @@ def _name(hint: Any) -> str:
         names = ("None" if a is types.NoneType else _name(a) for a in arguments)
         return " | ".join(names)
     return str(arguments if origin is Literal else getattr(hint, "__name__", hint))
-
-
-def _fits(hint: Any, value: Any) -> bool:
-    return type(value) is hint

@@ -23,7 +23,7 @@ from lnn_edge.graph.ranges import Range
 from lnn_edge.graph.reference import Reference, reference_beside
 from lnn_edge.graph.scales import Ranges
 from lnn_edge.graph.sim.interpreter import Values
-from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, run_decisions
+from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, run_records
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.nn.model_card import kind_of, read_card
@@ -233,14 +233,12 @@ def _compared(
     places = [i for i, s in enumerate(prepared) if len(s.stamps)]
     places = places[:: -(-len(places) // MOST_COMPARED)] if places else []
     made = tuple(t.name for op in graph.deciding_stage.ops for t in op.outputs)
-    decided = run_decisions(graph, [recordings[i] for i in places], made)
+    chosen = [(recordings[i].frames, recordings[i].events) for i in places]
+    decided = run_records(graph, chosen, made, MOST_DECISIONS)
     few = slice(MOST_DECISIONS)
     return [
-        (
-            {name: q[few] for name, q in integers.values.items()},
-            tuple(x[None, few] for x in real_inputs(network, prepared[i]).values()),
-        )
-        for i, integers in zip(places, decided, strict=True)
+        (integers, tuple(x[None, few] for x in real_inputs(network, prepared[i]).values()))
+        for i, (_, integers) in zip(places, decided, strict=True)
     ]
 
 

@@ -104,6 +104,7 @@ def run_records(
     pipeline: Pipeline,
     records: Sequence[tuple[np.ndarray, np.ndarray]],
     wanted: tuple[str, ...],
+    most: int | None = None,
 ) -> list[tuple[np.ndarray, Values]]:
     """Return stamps (D,) and wanted tensors (D, *shape) of records side by side.
 
@@ -111,9 +112,13 @@ def run_records(
         pipeline: A whole model, or only its front end.
         records: Frames (N, C) int16 and stamps of events (M,), each from a reset.
         wanted: Names of the deciding stage's tensors.
+        most: Decisions that are made on each record, the first ones; None for all.
     """
     stage = pipeline.deciding_stage
-    fed = decision_inputs(pipeline, records)
+    fed = [
+        (stamps[:most], {name: x[:most] for name, x in inputs.items()})
+        for stamps, inputs in decision_inputs(pipeline, records)
+    ]
     given = {t.name for t in stage.inputs}
     inside = tuple(name for name in wanted if name not in given)
     values: Values = {}

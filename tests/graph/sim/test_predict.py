@@ -24,6 +24,18 @@ def test_batched_beats_equal_streamed_beats() -> None:
             assert np.array_equal(expected, beats.values[name])
 
 
+def test_the_first_decisions_of_each_record_are_those_of_all() -> None:
+    graph, names = toy_graph(), ("scores", "h_next", "dt")
+    records = [(r.frames, r.events) for r in (invented("a", 40, 1), invented("b", 5, 2))]
+    whole, few = run_records(graph, records, names), run_records(graph, records, names, 9)
+    assert [len(stamps) for stamps, _ in few] == [9, len(whole[1][0])]
+    for (stamps, values), (all_stamps, all_values) in zip(few, whole, strict=True):
+        count = len(stamps)
+        assert np.array_equal(stamps, all_stamps[:count])
+        for name in names:
+            assert np.array_equal(values[name], all_values[name][:count])
+
+
 def test_labels_follow_their_beats() -> None:
     recording = invented("a", 30, 3)
     (beats,) = run_decisions(toy_graph(), [recording], ("scores",))
