@@ -35,6 +35,7 @@ from lnn_edge.build.tools import APT, ARM_GCC, find_cmake, find_compiler, find_n
 from lnn_edge.errors import BuildError
 from lnn_edge.files import tables
 from lnn_edge.files.names import active_character
+from lnn_edge.files.programs import run_program
 
 PRESETS = ("board", "board-trace", "host", "host-trace")
 _ERROR_LINE = re.compile(
@@ -177,31 +178,22 @@ def _run(
     command: Sequence[str], source: Project, preset: str, environment: Mapping[str, str]
 ) -> None:
     log = build_folder(source.folder, preset) / "build.log"
-    done = subprocess.run(
-        command,
-        cwd=source.folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    code, said = run_program(command, cwd=source.folder, env=environment)
     try:
         with log.open("a") as stream:
-            stream.write(f"$ {' '.join(command)}\n{done.stdout}")
+            stream.write(f"$ {' '.join(command)}\n{said}")
     except OSError as error:  # a disk that fills while it is written to names no file
         raise OSError(error.errno, error.strerror, str(log)) from None
-    if done.returncode == 0:
+    if code == 0:
         return
-    overflow = _OVERFLOW.search(done.stdout)
+    overflow = _OVERFLOW.search(said)
     if overflow:
         region = source.board.region(overflow[1])
         raise OverBudgetError(
             f"the firmware needs {overflow[2]} bytes more than the {region.size} bytes of "
             f"{region.name} on {source.board.name} (log: {log})"
         )
-    first = _first_error(done.stdout.replace(f"{source.folder}/", ""))
+    first = _first_error(said.replace(f"{source.folder}/", ""))
     raise BuildError(f"preset {preset} does not build: {first} (log: {log})")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from lnn_edge.codegen.kernels import HOST
 from lnn_edge.codegen.library import PROVENANCE, call_sources, library_sources
 from lnn_edge.codegen.plan import generate
 from lnn_edge.errors import BuildError, UsageError
-from lnn_edge.files.compiled import load_compiled
+from lnn_edge.files.compiled import compile_here, load_compiled
 from lnn_edge.files.read import LARGEST_ARRAYS, read_whole
 from lnn_edge.graph.file import graph_sha256, load_graph
 from lnn_edge.graph.qgraph import QGraph
@@ -183,7 +184,7 @@ def load_c(folder: Path) -> CModel:
 
     Raises:
         UsageError: The folder is neither, or its C is that of another graph.
-        BuildError: The C does not compile here, or there is no compiler.
+        BuildError: The C does not compile here, there is no compiler, or no room for what it makes.
     """
     if (folder / PROVENANCE).is_file():
         graph, sources = load_graph(folder / "model.qgraph"), _texts(folder / "src")
@@ -191,12 +192,7 @@ def load_c(folder: Path) -> CModel:
         graph = open_project(folder).graph
         sources = _texts(folder / "model") | _texts(folder / "firmware" / "runtime")
         sources |= call_sources(generate(graph, HOST))
-    library = load_compiled("exported", sources)
-    if library is None:
-        raise BuildError(
-            f"the C in {folder} does not compile on this machine; `lnn-edge doctor` says whether a "
-            "compiler is missing"
-        )
+    library = _compiled(folder, sources)
     other = UsageError(f"the C in {folder} is not that of its model.qgraph; export it again")
     try:
         model = CModel(graph, library)
@@ -205,6 +201,21 @@ def load_c(folder: Path) -> CModel:
     if model.sha256 != graph_sha256(graph):
         raise other
     return model
+
+
+def _compiled(folder: Path, sources: Mapping[str, str]) -> ctypes.CDLL:
+    try:
+        return compile_here("exported", sources)
+    except BuildError as error:
+        raise BuildError(
+            f"the C in {folder} does not compile on this machine ({error}); `lnn-edge doctor` says "
+            "whether a compiler is missing"
+        ) from None
+    except OSError as error:
+        raise BuildError(
+            f"the C in {folder} compiles in {error.filename}, which cannot be written "
+            f"({error.strerror}); make room there, or name another folder by XDG_CACHE_HOME"
+        ) from None
 
 
 def _texts(folder: Path) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import shutil
 import tarfile
@@ -17,6 +16,7 @@ from typing import IO
 
 from lnn_edge.data.physionet import Home
 from lnn_edge.errors import DataError
+from lnn_edge.files.disk import is_of_disk, raise_if_of_disk
 from lnn_edge.files.lock import alone_in
 
 MOST_BYTES = 1 << 35  # of all files unpacked
@@ -25,13 +25,6 @@ PART = ".fetching"  # what has arrived of the archive
 CHUNK = 1 << 20
 _RETRIES = 2
 _WAIT_S = 60
-_DISK = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EIO,
-)  # not the archive's fault
 _UCI = "https://archive.ics.uci.edu/static/public/"
 OnBytes = Callable[[int, int], None]
 
@@ -117,6 +110,7 @@ def fetch_archive(archive: Archive, folder: Path, on_bytes: OnBytes) -> Path:
 
     Raises:
         DataError: It cannot be downloaded, is not the published one, or is damaged.
+        OSError: The folder cannot be written.
         UsageError: Somebody else writes to the folder.
     """
     part = folder / PART  # there until all of it is unpacked
@@ -150,6 +144,7 @@ def _download(archive: Archive, part: Path, on_bytes: OnBytes) -> None:
                 raise ValueError("its checksum is not the published one")
             return
         except (requests.RequestException, OSError, ValueError) as error:
+            raise_if_of_disk(error, part.parent)
             reason = str(error).split("\n")[0][:160]
             if not left:
                 raise DataError(
@@ -195,7 +190,7 @@ def _unpack(url: str, path: Path, place: Path) -> None:
     except (OSError, ValueError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile,
             RuntimeError, NotImplementedError) as error:  # fmt: skip
         reason = str(error).split("\n")[0][:160]
-        if isinstance(error, OSError) and error.errno in _DISK:
+        if is_of_disk(error):
             raise DataError(
                 f"{url} could not be unpacked ({reason}); make room and give the same command "
                 "again: what was downloaded is kept"

@@ -14,6 +14,7 @@ from lnn_edge.data.physionet import PUBLISHED, Home, fetch_published
 from lnn_edge.data.readers.wfdb_record import wfdb_library
 from lnn_edge.data.wfdb_folder import ANNOTATOR, read_record
 from lnn_edge.errors import DataError
+from lnn_edge.files.disk import raise_if_of_disk
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import write_together
 
@@ -32,7 +33,8 @@ def fetch(name: str, data_dir: Path, on_record: OnRecord = lambda done, total: N
         on_record: Called with (records, files or bytes done, those in all) after each.
 
     Raises:
-        DataError: There is nothing to fetch of that name, or no network, or no room.
+        DataError: There is nothing to fetch of that name, or no network.
+        OSError: The folder cannot be written.
     """
     if name == synthetic.NAME:
         return _fetch_synthetic(data_dir, on_record)
@@ -57,7 +59,8 @@ def fetch_mitdb(folder: Path, on_record: OnRecord = lambda done, total: None) ->
     taken up where it ended.
 
     Raises:
-        DataError: A record cannot be downloaded or stored.
+        DataError: A record cannot be downloaded.
+        OSError: The folder cannot be written.
         UsageError: A file that is in the folder is not the one of MIT-BIH.
     """
     names = mitdb.names_of("all")
@@ -74,6 +77,7 @@ def _download_or_explain(folder: Path, name: str) -> None:
     except (OSError, ValueError, DataError) as error:  # errors of requests are OSErrors
         with suppress(OSError):
             folder.rmdir()  # only when nothing is in it
+        raise_if_of_disk(error, folder)
         reason = str(error).split("\n")[0][:160]
         raise DataError(
             f"record {name} of MIT-BIH could not be downloaded to {folder} ({reason}); check the "

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lnn_edge.errors import DataError
+from lnn_edge.files.disk import raise_if_of_disk
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import write_together
 
@@ -117,6 +118,7 @@ def fetch_published(
 
     Raises:
         DataError: A file cannot be downloaded or is not the one of the list.
+        OSError: The folder, or that of temporary files, cannot be written.
         UsageError: A file that is in the folder is not the published one.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,6 +149,7 @@ def _download(published: Published, name: str, digest: str | None) -> bytes:
         try:
             return Path(home.fetch(name)).read_bytes()
         except (OSError, ValueError) as error:  # those of requests are OSErrors
+            raise_if_of_disk(error, Path(place))
             reason = str(error).split("\n")[0][:160]
             raise DataError(
                 f"{published.home}{name} could not be downloaded ({reason}); check the network and "
