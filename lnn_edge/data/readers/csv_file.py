@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from lnn_edge.data.changes import Changes
 from lnn_edge.data.readers import words
+from lnn_edge.data.readers.last_row import OpenEnd, open_end
 from lnn_edge.data.readers.reader import MOST_BYTES, Hints, Reader
 from lnn_edge.data.readers.table import records_of_table
 from lnn_edge.data.record import MOST_VALUES, Record
@@ -64,7 +65,7 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
         DataError: The file is missing, damaged, too large, or no table of numbers.
     """
     layout = find_layout(path)
-    frame = read_table(path, layout)
+    frame, is_open = _read(path, layout)
     changes = Changes()
     renamed = sum(a != b for a, b in zip(layout.names, frame.columns, strict=True))
     changes = changes.also(
@@ -72,6 +73,9 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
     )
     if layout.encoding == "latin-1":
         changes = changes.also("assumed", "text in Latin-1, as it is not UTF-8", 1, "files", name)
+    changes = changes.also(
+        "assumed", "the last row whole, as no end of line follows it", is_open, "files", name
+    )
     yield from records_of_table(str(path), name, frame, layout.units, hints, changes)
 
 
@@ -162,7 +166,16 @@ def _is_units(row: list[str]) -> bool:
 
 
 def read_table(path: Path, layout: TextLayout) -> pd.DataFrame:
-    """Read all rows."""
+    """Read all rows.
+
+    Raises:
+        DataError: The file is missing or damaged, or breaks off in its last row.
+    """
+    return _read(path, layout)[0]
+
+
+def _read(path: Path, layout: TextLayout) -> tuple[pd.DataFrame, bool]:
+    """Read all rows; return also whether no end of line follows the last one."""
     import pandas as pd
 
     names = words.unique(layout.names)
@@ -170,6 +183,12 @@ def read_table(path: Path, layout: TextLayout) -> pd.DataFrame:
         check_file(path, MOST_BYTES)
         most = min(MOST_VALUES, max(_SOME_VALUES, path.stat().st_size))
         text = io.BytesIO(_unpacked(path)) if path.suffix == ".gz" else path
+        end = _end(text, layout)
+        if end is not None and end.is_short:
+            raise DataError(
+                f"{path} breaks off in its last row, after {end.cells} of {end.least} cells; copy "
+                "it again, or end the row"
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of cells that it leaves out
             frame = pd.read_csv(
@@ -201,7 +220,19 @@ def read_table(path: Path, layout: TextLayout) -> pd.DataFrame:
     if frame.size > most:
         raise DataError(f"{path} has more than {most:,} values; split it")
     _refuse_broken_numbers(path, frame)
-    return frame
+    return frame, end is not None
+
+
+def _end(text: io.BytesIO | Path, layout: TextLayout) -> OpenEnd | None:
+    end = open_end(
+        text,
+        layout.encoding,
+        lambda row: _cells(row, layout.delimiter, layout.quote),
+        layout.skipped,
+    )
+    if isinstance(text, io.BytesIO):
+        text.seek(0)
+    return end
 
 
 def _unpacked(path: Path) -> bytes:

@@ -119,8 +119,8 @@ def test_columns_tell_subjects_and_records_apart(tmp_path: Path) -> None:
 
 
 def test_rows_that_become_one_record_without_being_told_so_are_listed(tmp_path: Path) -> None:
-    """The last row broke off; without times nothing else tells that a subject comes back."""
-    text = "x,subject\n1.5,a\n2.5,a\n3.5,b\n4.5,a\n5.5"
+    """A row tells no subject; without times nothing else tells that one comes back."""
+    text = "x,subject\n1.5,a\n2.5,a\n3.5,b\n4.5,a\n5.5\n"
     a, b, unknown = read(tmp_path, text, rate_hz=10.0)
     assert (a.subject, b.subject, unknown.subject) == ("a", "b", "unknown")
     assert a.changes.lines() == [
@@ -253,6 +253,40 @@ def test_bad_tables_are_refused_in_one_sentence(
     with pytest.raises(DataError, match=said) as caught:
         read(tmp_path, text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("time_s,b,c\n0,2,1\n1,4,2\n2,", "after 2 of 3 cells"),
+        ("time_s,b,c\n0,2,1\n1,4,2\n2,4.", "after 2 of 3 cells"),
+        ("time_s;b;c\r\n0;2,5;1\r\n1;4,5;2\r\n2;4", "after 2 of 3 cells"),
+        (rows("{i} {i} 1") + "3 4", "after 2 of 3 cells"),
+        ("time_s,b,c\n" + rows("{t},{i},{i}", 9000) + "90.00,1", "after 2 of 3 cells"),
+    ],
+)
+def test_a_table_that_breaks_off_in_its_last_row_is_refused(
+    text: str, said: str, packed: bool, tmp_path: Path
+) -> None:
+    data, name = (gzip.compress(text.encode()), "r1.csv.gz") if packed else (text, "r1.csv")
+    with pytest.raises(DataError, match=said) as caught:
+        read(tmp_path, data, name)
+    assert str(caught.value).startswith(f"{tmp_path / name} breaks off in its last row")
+
+
+def test_a_last_row_that_may_be_whole_is_read_and_listed(tmp_path: Path) -> None:
+    """Of the same cells as the others; or those before it are short, too."""
+    said = "assumed the last row whole, as no end of line follows it"
+    for text, short in (
+        ("time_s,b,c\n0,2,1\n1,4,2\n2,4,1", "time_s,b,c\n0,2,1\n1,4,2\n2,4,1\n"),
+        ("time_s,b,c\n0,2,1\n1,4\n2,4", "time_s,b,c\n0,2,1\n1,4\n2,4\n"),
+        ("time_s,b,c\n0,2,1\n1,4,2\n2,4,", "time_s,b,c\n0,2,1\n1,4,2\n2,4,\n"),
+    ):
+        (cut,), (whole,) = read(tmp_path, text), read(tmp_path, short)
+        assert np.array_equal(cut.samples, whole.samples, equal_nan=True)
+        assert [line for line in cut.changes.lines() if line.startswith(said)]
+        assert not [line for line in whole.changes.lines() if line.startswith(said)]
 
 
 def test_a_missing_cell_stays_absent(tmp_path: Path) -> None:
