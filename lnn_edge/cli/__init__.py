@@ -9,6 +9,7 @@ import traceback
 
 import click
 
+from lnn_edge.cli.interrupts import ending_in_order
 from lnn_edge.errors import LnnEdgeError
 from lnn_edge.files.names import shown
 from lnn_edge.files.packages import TORCH_IS_MISSING
@@ -42,6 +43,7 @@ COMMANDS = {
 FAILED = 1  # a completed check or budget failed
 LONGEST_ERROR = 1000  # characters, all of them printable: some are a stranger's
 TROUBLE = 2  # everything else
+INTERRUPTED = 130  # by Ctrl-C, SIGTERM or SIGHUP; shells say 130 for the first
 _EMPTY = re.compile(r"(--[\w-]+=)?")
 _REMEDY = "check the path, your permissions and the free space"
 _REMEDIES = {
@@ -78,16 +80,17 @@ class LazyGroup(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run; an error becomes one line on stderr and exit code 2."""
+        """Run; an error becomes one line on stderr and exit code 2, an interruption 130."""
         try:
-            return super().invoke(ctx)
+            with ending_in_order():
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise  # click knows what to do
         except (Exception, KeyboardInterrupt) as error:
             if ctx.params.get("verbose"):
                 traceback.print_exc()
             show_error(_sentence(error))
-            ctx.exit(TROUBLE)
+            ctx.exit(INTERRUPTED if isinstance(error, KeyboardInterrupt) else TROUBLE)
 
 
 def show_error(sentence: str) -> None:

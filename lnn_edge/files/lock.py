@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lnn_edge.errors import UsageError
+from lnn_edge.files.undisturbed import undisturbed
 
 LOCK = ".lnn-edge.lock"
 PATIENCE_S = 60.0  # longer than anything but a training writes
@@ -53,25 +54,29 @@ def alone_in(folder: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
         OSError: The folder cannot be made or written.
     """
     made = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    held: list[int] = []  # filled undisturbed: who is interrupted knows what to release
     try:
-        descriptor = _wait(folder, patience_s)
         try:
+            _wait(folder, patience_s, held)
             yield
         finally:
-            _release(folder / LOCK, descriptor)
+            _release(folder / LOCK, held)
     except BaseException:
-        for path in made:
-            with suppress(OSError):
-                path.rmdir()
+        with undisturbed():
+            for path in made:
+                with suppress(OSError):
+                    path.rmdir()
         raise
 
 
-def _wait(folder: Path, patience_s: float) -> int:
+def _wait(folder: Path, patience_s: float, held: list[int]) -> None:
+    """Lock a folder; its lock's descriptor is then held."""
     deadline, lost = time.monotonic() + patience_s, 0
     while True:
         try:
-            folder.mkdir(parents=True, exist_ok=True)  # who was here before may take it away
-            descriptor = _open_and_lock(folder / LOCK)
+            with undisturbed():
+                folder.mkdir(parents=True, exist_ok=True)  # who was before may take it away
+                held.extend(_open_and_lock(folder / LOCK))
         except FileExistsError:
             raise UsageError(f"{folder} is no folder; choose another") from None
         except OSError as error:
@@ -79,8 +84,8 @@ def _wait(folder: Path, patience_s: float) -> int:
             if isinstance(error, FileNotFoundError) and lost < _MOST_LOST:
                 continue
             raise OSError(error.errno, error.strerror, str(folder)) from None
-        if descriptor is not None:
-            return descriptor
+        if held:
+            return
         if time.monotonic() >= deadline:
             raise UsageError(
                 f"another lnn-edge is writing to {folder}; wait until it is done or choose another "
@@ -89,22 +94,24 @@ def _wait(folder: Path, patience_s: float) -> int:
         time.sleep(_LOOK_S)
 
 
-def _open_and_lock(path: Path) -> int | None:
-    """Return the descriptor of the lock, None if somebody else holds it."""
+def _open_and_lock(path: Path) -> tuple[int, ...]:
+    """Return the descriptor of the lock; nothing if somebody else holds it."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(path, flags, 0o666)
     try:
         # Whoever held it before may have deleted the file that was opened here.
         if _lock(descriptor) and os.path.samestat(os.fstat(descriptor), path.stat()):
-            return descriptor
+            return (descriptor,)
     except BaseException:
         os.close(descriptor)
         raise
     os.close(descriptor)
-    return None
+    return ()
 
 
-def _release(path: Path, descriptor: int) -> None:
-    with suppress(OSError):  # Windows deletes no open file: there it stays
-        path.unlink()
-    os.close(descriptor)
+def _release(path: Path, held: list[int]) -> None:
+    with undisturbed():
+        for descriptor in held:
+            with suppress(OSError):  # Windows deletes no open file: there it stays
+                path.unlink()
+            os.close(descriptor)

@@ -17,6 +17,7 @@ from typing import TextIO
 from lnn_edge.errors import UsageError
 from lnn_edge.files import tables
 from lnn_edge.files.read import read_json
+from lnn_edge.files.undisturbed import undisturbed
 
 OWN = ".lnn-edge"  # how the names of files begin that are lnn-edge's whatever they hold
 MANIFEST = f"{OWN}.json"
@@ -53,15 +54,13 @@ def write_whole(path: Path, content: Content) -> None:
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     temporary = target.parent / f"{OWN}-{secrets.token_hex(8)}"
     try:
-        if target.exists() and not target.is_file():  # a device would become a file
-            raise OSError(errno.EINVAL, "it is no file")
+        _check_file(target)
         _write(temporary, content)
         os.replace(temporary, target)
     except OSError as error:
         raise _about(path, error) from error
     finally:
-        with suppress(OSError):
-            temporary.unlink()
+        _remove(temporary)
 
 
 @contextmanager
@@ -76,18 +75,16 @@ def growing(path: Path, *, force: bool = False) -> Iterator[TextIO]:
         raise UsageError(f"{path} is there already; choose another file, or give --force")
     temporary = path.parent / f"{OWN}-{secrets.token_hex(8)}"
     try:
+        _check_file(path)
         with temporary.open("x", encoding="utf-8", newline="") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        if path.is_dir():
-            raise OSError(errno.EISDIR, "it is a folder")
         os.replace(temporary, path)
     except OSError as error:
         raise _about(path, error) from error
     finally:
-        with suppress(OSError):
-            temporary.unlink()
+        _remove(temporary)
 
 
 def write_together(
@@ -263,8 +260,9 @@ def _swap(
                 undo.callback(_restore, folder / name, old.get(name))
                 os.replace(path, folder / name)
             undo.pop_all()
-        for name in gone:
-            _remove_parents(folder, name)
+        with undisturbed():
+            for name in gone:
+                _remove_parents(folder, name)
     except OSError as error:
         raise _about(folder, error) from error
     finally:
@@ -273,7 +271,8 @@ def _swap(
 
 def _sweep(folder: Path) -> None:
     """Delete what was being written, now or by a process that was killed."""
-    shutil.rmtree(folder / _STAGE, ignore_errors=True)
+    with undisturbed():
+        shutil.rmtree(folder / _STAGE, ignore_errors=True)
 
 
 def _restore(path: Path, copy: Path | None) -> None:
@@ -295,6 +294,17 @@ def _remove_parents(folder: Path, name: str) -> None:
     for parent in PurePosixPath(name).parents[:-1]:
         with suppress(OSError):
             (folder / parent).rmdir()
+
+
+def _remove(temporary: Path) -> None:
+    with undisturbed(), suppress(OSError):
+        temporary.unlink()
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is there and no file: a device would become one."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file")
 
 
 def _write(path: Path, content: Content) -> None:

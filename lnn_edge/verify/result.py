@@ -13,7 +13,8 @@ from lnn_edge.device.counters import (
     Line,
     WrongCounter,
 )
-from lnn_edge.files.write import write_whole
+from lnn_edge.files.lock import alone_in
+from lnn_edge.files.write import write_together
 from lnn_edge.graph.output import Output
 from lnn_edge.tasks.judge import Figures
 from lnn_edge.tasks.learned import Overlap
@@ -253,10 +254,10 @@ class Verification:
 def write_verification(result: Verification, folder: Path) -> Path:
     """Write a project's verify-LINK.json and, as the newest, verify.json; return the former."""
     text = json.dumps(result.to_json(), indent=1) + "\n"
-    newest, path = folder / "verify.json", folder / f"verify-{link_file_name(result.link)}.json"
-    for each in (newest, path):
-        write_whole(each, text)
-    return path
+    name = f"verify-{link_file_name(result.link)}.json"
+    with alone_in(folder):
+        write_together(folder, {"verify.json": text, name: text}, force=True)
+    return folder / name
 
 
 def link_file_name(link: str) -> str:

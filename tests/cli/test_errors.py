@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lnn_edge.cli import INTERRUPTED
 from tests.cli.command import PROGRAM, call, call_process, error_line, refusal
 
 
@@ -77,7 +78,7 @@ def test_a_disk_that_fails_is_one_line(
 def test_an_interrupted_command_is_no_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
     fail_with(monkeypatch, KeyboardInterrupt())
     outcome = call("boards")
-    assert outcome.code == 2
+    assert outcome.code == INTERRUPTED == 130
     assert error_line(outcome) == "interrupted; give the same command again"
 
 

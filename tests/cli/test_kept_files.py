@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from lnn_edge.cli import INTERRUPTED
 from lnn_edge.files.lock import LOCK, alone_in
 from lnn_edge.graph.file import save_graph
 from lnn_edge.nn.history import HISTORY
@@ -221,7 +222,9 @@ def test_an_interrupted_export_changes_nothing(
 
     monkeypatch.setattr(os, "replace", replace)
     with untouched(project):
-        said = refusal(call("export", other_graph, "--board", "stm32f405", "-o", project))
+        said = refusal(
+            call("export", other_graph, "--board", "stm32f405", "-o", project), INTERRUPTED
+        )
     assert said == "interrupted; give the same command again"
     assert seen > step
     export(other_graph, project)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import IO
 
 from lnn_edge.errors import LinkError
+from lnn_edge.files.undisturbed import undisturbed
 
 _SETTLE_S = 0.5  # a program that closed its port may need this long to end
 _POLITE_S = 2.0  # between asking it to end and ending it
@@ -45,21 +46,22 @@ class BoardProcess:
         self._explain = explain or telling_line
         self._stderr = tempfile.TemporaryFile()
         try:
-            # A session of its own: Ctrl-C ends this program, which then ends that one in order.
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=self._stderr,
-                pass_fds=pass_fds,
-                start_new_session=True,
-            )
+            with undisturbed():  # else a program that has just started were lost
+                # A session of its own: Ctrl-C ends this program, which then ends that one in order.
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=self._stderr,
+                    pass_fds=pass_fds,
+                    start_new_session=True,
+                )
+                self._end = weakref.finalize(self, _end, self._process, self._stderr)
         except OSError as error:
             self._stderr.close()
             raise LinkError(
                 f"{name}: {command[0]} cannot be started ({error.strerror}); build it first"
             ) from error
-        self._end = weakref.finalize(self, _end, self._process, self._stderr)
 
     def first_line(self, timeout_s: float) -> str:
         """Wait for the first line on stdout and return it.
