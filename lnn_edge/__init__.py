@@ -420,7 +420,10 @@ def export(
 
 
 def analyze(
-    model: QGraph | str | Path, boards: Sequence[str | Path] | None = None
+    model: QGraph | str | Path,
+    boards: Sequence[str | Path] | None = None,
+    *,
+    find_beats: bool = False,
 ) -> tuple[OnBoard, ...]:
     """Build a model's firmware for boards, without exporting it; return what it takes on each.
 
@@ -428,6 +431,7 @@ def analyze(
         model: A graph; a model.qgraph, the folder of one, or the name of a shipped model.
         boards: Names of boards, or their TOML files; None for all that come with lnn-edge, where
             boards with the same kind of chip share a build.
+        find_beats: Whether a model of beats finds them itself.
 
     Raises:
         BoardError: There is no such board.
@@ -438,6 +442,10 @@ def analyze(
     from lnn_edge.verify.analysis import analyze as analyze_graph
 
     graph = load(model) if isinstance(model, str | Path) else model
+    if find_beats:
+        from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
+
+        graph = with_detector(graph)
     asked = list_boards() if boards is None else [load_board(str(name)) for name in boards]
     return analyze_graph(graph, asked, once_a_chip=boards is None)
 

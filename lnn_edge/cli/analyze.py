@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 @click.command(name="analyze")
 @click.argument("model", type=click.Path(path_type=Path), required=False)
 @click.option("--board", "boards", help="Names or TOML files, with commas.  [default: all]")
+@click.option("--find-beats", is_flag=True, help="Let a model of beats find them itself.")
 @json_option
-def command(model: Path | None, boards: str | None, as_json: bool) -> None:
+def command(model: Path | None, boards: str | None, find_beats: bool, as_json: bool) -> None:
     """Say what MODEL, or the shipped ECG model, takes on boards, and which of them it fits.
 
     Flash, RAM and worst-case stack are those of the whole firmware, which is built for each board
@@ -37,6 +38,10 @@ def command(model: Path | None, boards: str | None, as_json: bool) -> None:
     from lnn_edge.verify.analysis import analyze
 
     graph = load_graph(graph_path(model))
+    if find_beats:
+        from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
+
+        graph = with_detector(graph)
     asked = [load_board(name) for name in boards.split(",")] if boards else list(list_boards())
     with progress(as_json) as bar:
         shown = bar.add_task("boards", total=len(asked), note="")

@@ -30,7 +30,7 @@ from lnn_edge.verify.bench.workload import Workload
 
 _ROOM = 64 << 20  # bytes of each memory that a firmware is measured in
 _RAM = 0x2000_0000
-_DECISIONS = 8  # that are counted
+_DECISIONS, _FRAMES = 8, 6000  # that are counted at most, two decisions at least
 _BEAT_S, _RATE_HZ = 0.8, 100.0  # from one event to the next
 _SEED = 7
 
@@ -99,16 +99,17 @@ def analyze(
     """
     if not boards:
         raise UsageError("no board is given; `lnn-edge boards` lists them")
-    flags = {board.mcu.flags: board.mcu.cpu for board in boards}
+    cores = {board.mcu.cpu: board.mcu.flags for board in boards}
     workload = _workload(graph)
+    decided = sum(1 for _ in Stream(graph).run(workload.frames, workload.events))
     with ThreadPoolExecutor(cpu_count()) as pool:
         built = {_chip(b) if once_a_chip else (b.name,): b for b in reversed(boards)}
         sizes = {key: pool.submit(_sizes, graph, board) for key, board in built.items()}
-        counts = {f: pool.submit(_count, workload, cpu, f) for f, cpu in flags.items()}
+        counts = {c: pool.submit(_count, workload, decided, c, f) for c, f in cores.items()}
         found = []
         for board in boards:
             key = _chip(board) if once_a_chip else (board.name,)
-            size, counted = sizes[key].result(), counts[board.mcu.flags].result()
+            size, counted = sizes[key].result(), counts[board.mcu.cpu].result()
             found.append(_judge(board, built[key], size, *counted))
             on_board()
     return tuple(found)
@@ -200,18 +201,19 @@ def _workload(graph: QGraph) -> Workload:
         first = max(hop, stage.trigger.pre + stage.trigger.post + stage.trigger.wait)
     else:
         first, hop = graph.stage_pace(stage)
-    count = first + (_DECISIONS + 1) * hop
+    count = first + (max(2, min(_DECISIONS, _FRAMES // hop)) + 1) * hop
     low, high = graph.frame.qmin, graph.frame.qmax
     frames = rng.integers(low, high, (count, graph.frame.size), endpoint=True).astype(np.int16)
     events = tuple(range(hop, count, hop)) if graph.takes_events else ()
     return Workload(graph, frames, events)
 
 
-def _count(workload: Workload, cpu: str, flags: Sequence[str]) -> tuple[int | None, str]:
+def _count(
+    workload: Workload, decided: int, cpu: str, flags: Sequence[str]
+) -> tuple[int | None, str]:
     """Return the instructions of a decision, or None and why there are none."""
     if not CORES[cpu].emulated:
         return None, f"the engine has no {cpu}"
-    decided = sum(1 for _ in Stream(workload.graph).run(workload.frames, workload.events))
     if decided < 2:
         return None, "noise leads to no decisions"
     return measure(workload.graph.name, workload, cpu, flags).calls, ""

@@ -96,6 +96,16 @@ def test_noise_costs_what_recordings_cost() -> None:
     assert found.instructions == pytest.approx(facts.instructions_with_samples, rel=0.02)
 
 
+@pytest.mark.slow
+def test_a_detector_of_beats_is_counted() -> None:
+    alone, found = (
+        le.analyze("ecg-beats-cfc", ["stm32f746"], find_beats=finds)[0] for finds in (False, True)
+    )
+    assert found.flash_bytes > alone.flash_bytes
+    assert found.instructions is not None
+    assert found.instructions > 10_000
+
+
 def test_no_board_is_refused() -> None:
     with pytest.raises(UsageError, match="no board is given"):
         analyze(toy.toy_graph(), [])
