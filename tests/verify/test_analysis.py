@@ -89,7 +89,7 @@ def test_what_cannot_be_counted_says_why() -> None:
 
 @pytest.mark.slow
 def test_noise_costs_what_recordings_cost() -> None:
-    """The model branches on its data, but little: 6 % below what was counted on recordings."""
+    """On recordings other beats are as long, and the counter itself is read around each call."""
     facts = read_facts(shipped_folder("ecg-beats-cfc")).measured
     assert facts is not None
     (found,) = le.analyze("ecg-beats-cfc", [facts.counted_on])
