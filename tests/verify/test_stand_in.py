@@ -58,6 +58,20 @@ def test_a_model_is_bit_exact_on_the_core_of_its_board(board: str, tmp_path: Pat
     assert not found.clock_warnings
 
 
+@pytest.mark.target
+@needs_arm_gcc
+@needs_qemu
+def test_the_firmware_of_the_f1_runs_on_one(tmp_path: Path) -> None:
+    """QEMU has an STM32F100: its UART and memories, but no clock tree, and 8 KB of RAM."""
+    graph = toy_graph()
+    project = project_of(graph, "stm32vldiscovery", tmp_path)
+    found = verify_signals(project, "qemu", [frames_of(graph, 500)])
+    assert found.is_exact
+    assert found.steps >= 7
+    assert found.board == "stm32vldiscovery"
+    assert found.clock_warnings  # it went on with the oscillator of reset
+
+
 def test_every_core_of_a_board_has_a_machine() -> None:
     machines = {MACHINES[b].removeprefix("qemu:") for b in MACHINES}
     cores = {CORES[load_board(name).mcu.cpu].architecture for name in machines}
