@@ -65,7 +65,17 @@ def parse(line: str) -> None:
 def test_the_list_is_complete() -> None:
     folder = Path(lnn_edge.__file__).parent / "cli"
     modules = {p.stem for p in folder.iterdir() if not p.stem.startswith("__")}
-    shared = {"hints", "inspection", "leads", "output", "own", "recordings", "sinks", "tally"}
+    shared = {
+        "hints",
+        "inspection",
+        "interrupts",
+        "leads",
+        "output",
+        "own",
+        "recordings",
+        "sinks",
+        "tally",
+    }
     assert set(COMMANDS.values()) == modules - shared
     listed = call("--help").out.split("Commands:\n")[1]
     assert re.findall(r"^  (\w\S*)", listed, re.MULTILINE) == sorted(COMMANDS)
