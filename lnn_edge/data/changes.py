@@ -12,6 +12,7 @@ Kind = Literal[
     "dropped",
     "filled",
     "joined",
+    "moved",
     "renamed",
     "resampled",
     "skipped",

@@ -35,7 +35,7 @@ from lnn_edge.quantize.assemble import lower_behind
 from lnn_edge.quantize.observe import Calibration, calibrate, observe
 from lnn_edge.quantize.worth import facts_behind
 from lnn_edge.tasks.feed import Feed, Wish, dataset_feed, load_own_feed
-from lnn_edge.tasks.own_data import source_of
+from lnn_edge.tasks.own_data import is_own, source_of
 from lnn_edge.train.checkpoint import Trained, facts_of, load_trained, prepare, real_inputs
 
 REPORT = "quantize.json"  # beside the graph
@@ -118,7 +118,7 @@ def quantize_trained(folder: Path, wish: Wish, *, force: bool = False) -> tuple[
     trained = load_trained(folder)
     wish = replace(wish, names=calibration_records(trained.card.training_records))
     own = wish.own
-    if own is None and trained.card.data and wish.dataset is None:
+    if own is None and is_own(trained.card.data) and wish.dataset is None:
         own = source_of(trained.card.data)
     if own is not None:
         feed = Feed(load_own_feed(own, wish, trained.task).recordings, str(own.path), wish.lead)

@@ -64,6 +64,11 @@ def told_source(
     return None
 
 
+def is_own(data: Mapping[str, Any]) -> bool:
+    """Return whether a card names own recordings; of a data set it keeps the changes alone."""
+    return bool(data.keys() - {"changes"})
+
+
 def source_of(data: Mapping[str, Any]) -> Source:
     """Return the source in a card.
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from lnn_edge.data.changes import together
+from lnn_edge.data.lazy_records import LazyRecords
 from lnn_edge.data.registry import find_dataset
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.sim.predict import LabelledSignal
@@ -126,7 +128,11 @@ def _of_dataset(
     load = partial(load_labelled, recipe.dataset, data_dir, lead=recipe.lead or None, task=task)
     training = load(split, fold=fold or 0)
     held_out = () if fold is None else load("validation", fold=fold)
-    return Plan(recipe, training, held_out)
+    if isinstance(training, LazyRecords):  # to know what was done to them, each must be read
+        return Plan(recipe, training, held_out)
+    changes = together(r.record.changes for r in (*training, *held_out))
+    data = {"changes": changes.summary()} if changes else {}
+    return Plan(recipe, training, held_out, data=data, told=tuple(changes.lines()))
 
 
 def _of_own(recipe: Recipe, source: Source, asked: Asked, by: By, fold: int | None) -> Plan:

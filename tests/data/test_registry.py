@@ -96,7 +96,7 @@ def test_data_folder_comes_from_the_environment(
     [
         (
             {"name": "mitbih"},
-            "no data set 'mitbih'; take one of mitdb, cpsc2018, ptbxl, tnmg, synthetic",
+            "no data set 'mitbih'; take one of mitdb, svdb, cpsc2018, ptbxl, tnmg, synthetic",
         ),
         ({"name": "mitdb", "split": "ds1"}, "no split 'ds1'"),
         ({"name": "mitdb", "split": "train", "fold": 4}, "a fold from 0 to 3"),
