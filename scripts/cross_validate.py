@@ -1,6 +1,8 @@
 """Judges a recipe by patient, with its ablations: on the folds, and once, at the end, on the test.
 
 Example: python scripts/cross_validate.py ecg-beats-cfc --data-dir DIR --seeds 0 1 2 -o cv.json
+An ablation is the network without one thing, or with another one in its place; --set changes the
+recipe as `lnn-edge train --set` does.
 With --test each seed is trained on all development records and judged on the test split: only
 after everything is chosen, and what comes out is reported, good or bad.
 """
@@ -12,6 +14,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,28 +34,36 @@ from lnn_edge.train.recipe import Recipe, load_recipe
 
 RESAMPLES = 1000
 Records = Sequence[Labelled]
-ABLATIONS = ("none", "encoder_only", "state_reset", "lstm", "shuffle_dt", "no_wait")
+CHANGED: dict[str, dict[str, object]] = {
+    "none": {},
+    "no_wait": {"wait": 0},
+    "cnn": {"variant": "encoder_only", "context_size": 0, "by_window": ()},
+    **{
+        name: {"variant": name}
+        for name in ("encoder_only", "state_reset", "ltc", "lstm", "gru", "linear")
+    },
+}
+"""What an ablation sets in [model]."""
+ABLATIONS = (*CHANGED, "shuffle_dt")
 
 
 def ablate(recipe: Recipe, ablation: str) -> Recipe:
     """Return the recipe with one thing taken away."""
-    if ablation == "none":
-        return recipe
     if ablation == "shuffle_dt":
         return replace(recipe, augmentation=replace(recipe.augmentation, shuffle_dt=True))
-    changed = {"wait": 0} if ablation == "no_wait" else {"variant": ablation}
-    return replace(recipe, model={**recipe.model, **changed})
+    return replace(recipe, model={**recipe.model, **CHANGED[ablation]})
 
 
 def splits(recipe: Recipe, data_dir: str, has_test: bool) -> Iterator[tuple[Records, Records]]:
     """Give pairs of recordings to train on and to judge."""
+    load = partial(load_labelled, recipe.dataset, data_dir, lead=recipe.lead or None)
     if has_test:
-        develop, test = (load_labelled(recipe.dataset, data_dir, s) for s in ("develop", "test"))
+        develop, test = (load(split) for split in ("develop", "test"))
         yield develop, test
         return
     for fold in range(find_dataset(recipe.dataset).fold_count):
         parts = ("train", "validation")
-        training, held_out = (load_labelled(recipe.dataset, data_dir, s, fold=fold) for s in parts)
+        training, held_out = (load(split, fold=fold) for split in parts)
         yield training, held_out
 
 
@@ -97,10 +108,11 @@ def main() -> None:
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--ablation", choices=ABLATIONS, default="none")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", dest="settings")
     parser.add_argument("--test", action="store_true", help="the test split, once")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
-    recipe = ablate(load_recipe(given.recipe), given.ablation)
+    recipe = ablate(load_recipe(given.recipe, given.settings), given.ablation)
     if not recipe.dataset or find_dataset(recipe.dataset).fold_count == 0:
         parser.error(f"{given.recipe} names no data set with folds; give a recipe that does")
     has_integers = given.ablation != "shuffle_dt"
@@ -111,7 +123,8 @@ def main() -> None:
         results.append({"seed": seed, **{k: v.to_json() for k, v in judged.items()}})
         figures = {k: round(v.main_f1, 4) for k, v in judged.items()}
         print(given.ablation, seed, figures, flush=True)
-        document = {"recipe": given.recipe, "ablation": given.ablation, "seeds": results}
+        asked = {k: getattr(given, k) for k in ("recipe", "ablation", "settings")}
+        document = {**asked, "seeds": results}
         write_whole(given.output, json.dumps(document, indent=1))
 
 

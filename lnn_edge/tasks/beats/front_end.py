@@ -12,7 +12,7 @@ import numpy as np
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops import template
-from lnn_edge.graph.ops.elementwise import Concat
+from lnn_edge.graph.ops.elementwise import Add, Concat, Subtract
 from lnn_edge.graph.ops.leaky import EMPTY, FRACTION_BITS, LeakyAverage
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.lut import Lut
@@ -50,6 +50,7 @@ RHYTHM = (  # octaves times 4 over (log dt, log dt before, fast, slow average, l
     (-4.0, 0.0, 0.0, 0.0, 4.0),
 )
 CHANGE_BIAS = -1.0
+CHANGE_STEPS = (0.01, 0.003)  # octaves a beat
 TEMPLATE_RATE = 1 / 16
 TEMPLATE_MOST = 0.5  # mean magnitudes
 SEGMENTS = (0, 18, 34, 42, 60, 100)  # P wave, PQ, QRS, ST, T wave at 120 Hz, R peak at 46
@@ -66,6 +67,9 @@ class RhythmPlan:
         most_change: Largest |log2 RR - log2 RR before| that counts as a change, in octaves, so
             that a few pauses in a regular rhythm do not look like an irregular one.
         change_gain: Of the averaged changes in octaves, to the rhythm feature.
+        follows_change: Whether the size of a change is followed by CHANGE_STEPS a beat, up or down,
+            and not averaged: it ends where as many changes are larger as are smaller, so that a
+            few pauses do not look like an irregular rhythm however long they are.
 
     Raises:
         UsageError: A value is out of its range.
@@ -74,6 +78,7 @@ class RhythmPlan:
     usual_s: float = 0.0
     most_change: float = LOG_BOUND
     change_gain: float = 8.0
+    follows_change: bool = False
 
     def __post_init__(self) -> None:
         """Refuse an average faster than its longest step, and changes of no size."""
@@ -179,30 +184,32 @@ def _rhythm(dt: QTensor, dt_next: QTensor | None, plan: RhythmPlan) -> _Part:
     first = int(table.reference(np.array([FIRST_DT]))[0][0])
     usual = _follow_time("slow", log, dt, plan.usual_s) if plan.usual_s else None
     averages = [_follow("fast", log, FAST_RATE), usual or _follow("slow", log, SLOW_RATE)]
-    changes = _changes(log, replace(before, role="state"), plan.most_change)
+    changes = _changes(log, replace(before, role="state"), plan)
     parts = [log, replace(before, role="state"), *(a.output for a in averages)]
-    ops: list[AbstractOp] = [table, *(op for a in averages for op in a.ops), *changes.ops]
+    made = (*averages, changes)
+    ops: list[AbstractOp] = [table, *(op for part in made for op in part.ops)]
     if dt_next is not None:
         log_next = symmetric("log_next", (1,), "int16", LOG_BOUND)
         ops.append(Lut.quantize("log_next_table", dt_next, log_next, "log2", LOG_STEP_BITS))
         parts.append(log_next)
     join = Concat.join("join_logs", (*parts, changes.output), "logs")
-    weight = _rhythm_weights(plan.change_gain, with_next=dt_next is not None)
+    weight = _rhythm_weights(plan, with_next=dt_next is not None)
     bias = np.zeros(len(weight))
     bias[-len(CHANGE_RATES) :] = CHANGE_BIAS
     rhythm = symmetric("rhythm", (len(weight),), "int8", RHYTHM_BOUND)
     mix = Linear.quantize("rhythm_features", join.outputs[0], rhythm, weight, bias)
-    states = [state for part in (*averages, changes) for state in part.states]
+    states = [state for part in made for state in part.states]
     states.append(State(replace(before, role="state"), log, first))
     return _Part((*ops, join, mix), tuple(states), rhythm)
 
 
-def _rhythm_weights(gain: float, *, with_next: bool) -> np.ndarray:
-    """Return rows over logs and (rise, fall) averages of each rate."""
+def _rhythm_weights(plan: RhythmPlan, *, with_next: bool) -> np.ndarray:
+    """Return rows over logs and changes: rise and fall of each rate, or what each step follows."""
     logs = np.array(RHYTHM)
     if not with_next:
         logs = logs[logs[:, -1] == 0, :-1]
-    changes = np.kron(np.eye(len(CHANGE_RATES)), [gain, gain])
+    each = [plan.change_gain] if plan.follows_change else [plan.change_gain] * 2
+    changes = np.kron(np.eye(len(CHANGE_RATES)), each)
     rows, columns = logs.shape
     weight = np.zeros((rows + changes.shape[0], columns + changes.shape[1]))
     weight[:rows, :columns] = logs
@@ -224,17 +231,38 @@ def _follow_time(name: str, x: QTensor, dt: QTensor, time_s: float) -> _Part:
     return _Part((op,), (State(state, update, EMPTY),), view)
 
 
-def _changes(log: QTensor, before: QTensor, most: float) -> _Part:
-    """Return leaky averages of the rise and the fall of log RR, whose sum is its magnitude."""
+def _changes(log: QTensor, before: QTensor, plan: RhythmPlan) -> _Part:
+    """Return leaky averages of the rise and the fall of log RR, whose sum is its magnitude.
+
+    Or what follows that magnitude step by step.
+    """
     pair = Concat.join("join_change", (log, before), "change_pair")
-    change = replace(symmetric("change", (2,), "int16", most), qmin=0)
+    change = replace(symmetric("change", (2,), "int16", plan.most_change), qmin=0)
     weight = np.array([[1.0, -1.0], [-1.0, 1.0]])
     split = Linear.quantize("split_change", pair.outputs[0], change, weight, np.zeros(2))
-    averages = [_follow(f"change{i}", change, rate) for i, rate in enumerate(CHANGE_RATES)]
-    join = Concat.join("join_changes", tuple(a.output for a in averages), "changes")
-    ops = (pair, split, *(op for a in averages for op in a.ops), join)
-    states = tuple(state for a in averages for state in a.states)
-    return _Part(ops, states, join.outputs[0])
+    ops: list[AbstractOp] = [pair, split]
+    if plan.follows_change:
+        size = replace(change, name="change_size", shape=(1,))
+        ops.append(Linear.quantize("size_change", change, size, np.ones((1, 2)), np.zeros(1)))
+        parts = [_follow_steps(f"change{i}", size, step) for i, step in enumerate(CHANGE_STEPS)]
+    else:
+        parts = [_follow(f"change{i}", change, rate) for i, rate in enumerate(CHANGE_RATES)]
+    join = Concat.join("join_changes", tuple(part.output for part in parts), "changes")
+    ops += [*(op for part in parts for op in part.ops), join]
+    return _Part(tuple(ops), tuple(s for part in parts for s in part.states), join.outputs[0])
+
+
+def _follow_steps(name: str, x: QTensor, step: float) -> _Part:
+    """Return a state that moves towards x by no more than a step: s' = s + limit(x - s)."""
+    most = round(step / x.scales[0])
+    state = replace(x, name=f"{name}_state", role="state")
+    away = QTensor(f"{name}_away", x.shape, "int16", x.scales[0], 0, -most, most)
+    update = replace(x, name=f"{name}_update")
+    ops = (
+        Subtract.quantize(f"{name}_distance", x, state, away),
+        Add.quantize(f"{name}_follow", state, away, update),
+    )
+    return _Part(ops, (State(state, update, 0),), update)
 
 
 def _average(name: str, size: int, scale: float) -> tuple[QTensor, QTensor]:

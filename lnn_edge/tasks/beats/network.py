@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import torch
@@ -12,6 +12,8 @@ from torch.nn import functional
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.nn.cells.cfc import Cfc
+from lnn_edge.nn.cells.ltc import Ltc
+from lnn_edge.nn.cells.wirings import fully_connected
 from lnn_edge.nn.conv_encoder import ConvEncoder, ConvSizes
 from lnn_edge.nn.model import AbstractRecallNet
 from lnn_edge.nn.recurrent import Recurrent, afresh
@@ -20,7 +22,7 @@ from lnn_edge.tasks.beats.task import TASK
 from lnn_edge.tasks.registry import facts_of
 from lnn_edge.tasks.task import Task
 
-Variant = Literal["cfc", "state_reset", "encoder_only", "lstm"]
+Variant = Literal["cfc", "ltc", "lstm", "gru", "state_reset", "encoder_only", "linear"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,14 @@ class BeatNetConfig:
         backbone_units: Width of the cell's backbone.
         dropout: Probability, on every vector that enters a linear layer outside the cell.
         wait: Longest wait for the next R peak in samples; 0: decide 0.45 s after the beat itself.
-        usual_s, most_change, change_gain: See front_end.RhythmPlan.
+        usual_s, most_change, change_gain, follows_change: See front_end.RhythmPlan.
         context_size: Width of the layer that judges rhythm and distances without the window; 0:
             there is none.
         by_window: Classes whose scores read the window; (): all. The scores of the others are made
             of rhythm and distances: by the window, S beats of patients are learned by heart.
-        variant: The network, or an ablation of it: state reset at every beat, no cell at all, or
-            an LSTM of equal state in the cell's place.
+        variant: The network; another cell of equal state in the CfC's place; an ablation of it:
+            state reset at every beat, or no cell at all; or "linear": the scores are a matrix
+            times window, rhythm and distances, and nothing else is there.
     """
 
     filters: tuple[int, ...] = (8, 12, 16)
@@ -58,6 +61,7 @@ class BeatNetConfig:
     usual_s: float = beat_front_end.BEATS_ALONE.usual_s
     most_change: float = beat_front_end.BEATS_ALONE.most_change
     change_gain: float = beat_front_end.BEATS_ALONE.change_gain
+    follows_change: bool = beat_front_end.BEATS_ALONE.follows_change
     context_size: int = 0
     by_window: tuple[str, ...] = ()
     variant: Variant = "cfc"
@@ -84,7 +88,13 @@ class BeatNetConfig:
     @property
     def rhythm_plan(self) -> beat_front_end.RhythmPlan:
         """Of the front end."""
-        return beat_front_end.RhythmPlan(self.usual_s, self.most_change, self.change_gain)
+        own = {f.name: getattr(self, f.name) for f in fields(beat_front_end.RhythmPlan)}
+        return beat_front_end.RhythmPlan(**own)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the scores are a matrix times the front end's outputs."""
+        return self.variant == "linear"
 
     @property
     def encoder_sizes(self) -> ConvSizes:
@@ -117,22 +127,24 @@ class BeatNet(AbstractRecallNet):
         super().__init__()
         _check_frame(task)
         self.classes, self.facts = task.classes, facts_of(task)
-        self.config, self.own_size = config, config.mixed_size + config.context_size
+        self.config = config
         self._front = beat_front_end.front_end(config.wait, config.rhythm_plan)
         window, rhythm, shape = self._front.deciding_stage.outputs
-        frames, channels = window.shape
-        self.encoder = ConvEncoder(frames, channels, config.encoder_sizes, config.dropout)
+        told, width, is_linear = rhythm.size + shape.size, config.context_size, config.is_linear
         self.dropout = nn.Dropout(config.dropout)
-        features = config.embedding_size + rhythm.size + shape.size
-        self.mixed = nn.Linear(features, config.mixed_size)
-        told, width = rhythm.size + shape.size, config.context_size
-        self.context = nn.Linear(told, width) if width else None
+        if not is_linear:
+            frames, channels = window.shape
+            self.encoder = ConvEncoder(frames, channels, config.encoder_sizes, config.dropout)
+            self.mixed = nn.Linear(config.embedding_size + told, config.mixed_size)
+        self.context = nn.Linear(told, width) if width and not is_linear else None
         self.cell = _cell(config, rhythm.size)
+        seen = window.size if is_linear else config.mixed_size
+        self.own_size = seen + (told if is_linear else width)
         recalled = 0 if self.cell is None else config.hidden_size
         self.head = nn.Linear(self.own_size + recalled, len(task.classes))
         nn.init.zeros_(self.head.weight[:, self.own_size :])
         if config.by_window:
-            _keep_from_window(self.head, config, task.classes)
+            _keep_from_window(self.head, seen, config.by_window, task.classes)
 
     @property
     def front(self) -> Pipeline:
@@ -144,7 +156,9 @@ class BeatNet(AbstractRecallNet):
         return self.head(self.features(window, rhythm, shape, dt))  # type: ignore[no-any-return]
 
     def features(self, window: Tensor, rhythm: Tensor, shape: Tensor, dt: Tensor) -> Tensor:
-        """Return [m; r; h'], without those that the network has not."""
+        """Return [m; r; h'], without those that the network has not; of "linear" its inputs."""
+        if self.config.is_linear:
+            return self.dropout(torch.cat((window.flatten(2), rhythm, shape), -1))  # type: ignore[no-any-return]
         e = self.dropout(self.encoder(window))
         h = None if self.cell is None else self.dropout(self._recall(self.cell, rhythm, dt))
         m = functional.relu(self.mixed(torch.cat((e, rhythm, shape), -1)))
@@ -160,28 +174,39 @@ class BeatNet(AbstractRecallNet):
         """Return the cell's states (B, T, H)."""
         if self.config.variant == "state_reset":
             return afresh(cell, rhythm, dt)
-        is_lstm = self.config.variant == "lstm"
-        return cell(rhythm)[0] if is_lstm else cell(rhythm, timespans=dt)  # type: ignore[no-any-return]
+        is_timed = self.config.variant not in ("lstm", "gru")
+        return cell(rhythm, timespans=dt) if is_timed else cell(rhythm)[0]  # type: ignore[no-any-return]
 
 
 def _cell(config: BeatNetConfig, features: int) -> nn.Module | None:
-    if config.variant == "lstm":
-        return nn.LSTM(features, config.hidden_size, batch_first=True)
-    if config.variant == "encoder_only":
+    size = config.hidden_size
+    if config.variant in ("encoder_only", "linear"):
         return None
-    cell = Cfc(features, config.hidden_size, config.backbone_units)
-    return Recurrent([cell], result="outputs")
+    if config.variant in ("lstm", "gru"):
+        made: nn.Module = (nn.LSTM if config.variant == "lstm" else nn.GRU)(
+            features, size, batch_first=True
+        )
+        return made
+    is_ltc = config.variant == "ltc"
+    cell: nn.Module = (
+        Ltc(fully_connected(features, size))
+        if is_ltc
+        else Cfc(features, size, config.backbone_units)
+    )
+    return Recurrent([cell], result="outputs", dtype="int16" if is_ltc else "int8")
 
 
-def _keep_from_window(head: nn.Linear, config: BeatNetConfig, classes: tuple[str, ...]) -> None:
-    """Hold the weights of m at 0 in the scores of classes that the window does not tell."""
-    strange = [name for name in config.by_window if name not in classes]
+def _keep_from_window(
+    head: nn.Linear, seen: int, by_window: tuple[str, ...], classes: tuple[str, ...]
+) -> None:
+    """Hold the first weights, of what has seen the window, at 0 in the scores of other classes."""
+    strange = [name for name in by_window if name not in classes]
     if strange:
         raise UsageError(
             f"[model] by_window names {', '.join(strange)}; the classes are {', '.join(classes)}"
         )
     told = torch.ones_like(head.weight)
-    told[[c not in config.by_window for c in classes], : config.mixed_size] = 0
+    told[[c not in by_window for c in classes], :seen] = 0
     with torch.no_grad():
         head.weight *= told
     head.weight.register_hook(lambda gradient: gradient * told)  # type: ignore[no-untyped-call]

@@ -103,3 +103,38 @@ def test_values_out_of_range_are_named(values: dict[str, float], message: str) -
 def test_a_class_that_is_none_is_named() -> None:
     with pytest.raises(UsageError, match="by_window names X; the classes are N, S, V, F"):
         BeatNet(BeatNetConfig(by_window=("X",)))
+
+
+def test_a_change_that_is_followed_forgets_rare_ones() -> None:
+    """One RR in twenty three times as long, against an alternation by a quarter octave."""
+    pauses, irregular = ([200] * 19 + [600]) * 15, [200, 238] * 150
+    plan = RhythmPlan(most_change=0.25, change_gain=16.0, follows_change=True)
+    rare, often = (rhythm_of(i, plan)[150:-1, CHANGES:].max(0) for i in (pauses, irregular))
+    assert rare == pytest.approx([-1 + 16 * 0.02, -1 + 16 * 0.006], abs=0.07)
+    assert (often > 2.8).all()
+
+
+def test_a_follower_moves_by_its_step() -> None:
+    plan = RhythmPlan(most_change=0.25, change_gain=16.0, follows_change=True)
+    rhythm = rhythm_of([200, 238] * 20, plan)[:, CHANGES]
+    assert rhythm[1:20] == pytest.approx(-1 + 16 * 0.01 * np.arange(1, 20), abs=0.1)
+
+
+@pytest.mark.parametrize("variant", ["ltc", "gru", "lstm", "linear", "encoder_only"])
+def test_other_networks_on_the_same_inputs_are_trained_and_quantized(
+    variant: str, tmp_path: Path
+) -> None:
+    recipe = load_recipe("ecg-beats-demo")
+    extra = {**CONTEXT, "follows_change": True, "by_window": ("V",)}
+    recipe = replace(
+        recipe,
+        model={**recipe.model, **extra, "hidden_size": 4, "variant": variant},
+        training=replace(recipe.training, epochs=1, batch_size=2),
+    )
+    recordings = [invented(str(i), 90, i) for i in range(2)]
+    trained = train(recipe, recordings, (), tmp_path, seed=0)
+    graph = quantize(trained, recordings)
+    (sequence,) = prepare(trained.network, recordings[:1])
+    wanted = float_scores(trained.network, [sequence])[0]
+    got = graph.output.dequantize(integer_scores(graph, recordings[:1])[1][0])
+    assert np.abs(got - wanted).max() < 0.15 * np.abs(wanted).max()
