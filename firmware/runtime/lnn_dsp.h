@@ -142,6 +142,17 @@ LNN_INLINE uint32_t lnn_dual_mac(const uint32_t a, const uint32_t b, const uint3
 }
 
 /**
+ * @brief 256 times what lies between two int16 neighbours of a table, `fraction` of 256 from the first; exact.
+ * @param entry    the first
+ * @param fraction in [0, 255]; its product with 65535, plus 256, holds both weights
+ * @param more     what is added
+ */
+LNN_INLINE int32_t lnn_blend_pair(const int16_t *entry, const uint32_t fraction, const int32_t more)
+{
+    return (int32_t) lnn_dual_mac(lnn_load_pair(entry), fraction * 65535U + 256U, (uint32_t) more);
+}
+
+/**
  * @brief Between two int16 neighbours of a table, `fraction` of 256 from the first, rounded half up.
  * @param entry    the first
  * @param fraction in [0, 255]; its product with 65535, plus 256, holds both weights
@@ -149,8 +160,7 @@ LNN_INLINE uint32_t lnn_dual_mac(const uint32_t a, const uint32_t b, const uint3
  */
 LNN_INLINE int32_t lnn_interpolate_pair(const int16_t *entry, const uint32_t fraction, const int32_t more)
 {
-    const uint32_t half = 128U + 256U * (uint32_t) more;
-    return (int32_t) lnn_dual_mac(lnn_load_pair(entry), fraction * 65535U + 256U, half) >> 8;
+    return lnn_blend_pair(entry, fraction, 128 + 256 * more) >> 8;
 }
 
 /** @brief 4 * groups values from int8 to int16. */

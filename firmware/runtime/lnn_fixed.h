@@ -232,11 +232,16 @@ LNN_INLINE int32_t lnn_limit_section(const int64_t total, int32_t *residue)
     return value;
 }
 
+/** @brief left * 2^n + (right - left) * fraction; n >= 1. */
+LNN_INLINE int32_t lnn_blend(const int32_t left, const int32_t right, const int32_t fraction, const int32_t n)
+{
+    return left * (1 << n) + (right - left) * fraction;
+}
+
 /** @brief left + (right - left) * fraction / 2^n, rounded half up; n >= 1. */
 LNN_INLINE int32_t lnn_interpolate(const int32_t left, const int32_t right, const int32_t fraction, const int32_t n)
 {
-    const int32_t wide = left * (1 << n) + (right - left) * fraction;
-    return (wide + (1 << (n - 1))) >> n;
+    return (lnn_blend(left, right, fraction, n) + (1 << (n - 1))) >> n;
 }
 
 /** @brief A complex value, the real part first: LDRD where the core is known to have it. */

@@ -30,6 +30,20 @@
     "   sxtb16 r10, r10\n" \
     "   smlad r4, r9, r12, r4\n" \
     "   smlad r6, r10, r12, r6\n"
+/* The same of six rows: the sums of rows 0 to 5 in r4, r3, r6, r5, r8, r7 (templates/ops/unit_loop.c.j2). */
+#define LNN_SIX_ROWS_HALF(two) \
+    "   ldm r0!, {r9-r11}\n" \
+    "   smlad r3, r9, " two ", r3\n" \
+    "   sxtb16 r9, r9\n" \
+    "   smlad r5, r10, " two ", r5\n" \
+    "   sxtb16 r10, r10\n" \
+    "   smlad r7, r11, " two ", r7\n" \
+    "   sxtb16 r11, r11\n" \
+    "   smlad r4, r9, " two ", r4\n" \
+    "   smlad r6, r10, " two ", r6\n" \
+    "   smlad r8, r11, " two ", r8\n"
+#define LNN_SIX_ROWS_GROUP \
+    "   ldrd r12, r2, [r1], #8\n" LNN_SIX_ROWS_HALF("r12") LNN_SIX_ROWS_HALF("r2")
 /* The sums of rows 0 to 3 in r4, r3, r6, r5. A table tells where the first round, which may be a part, is entered. */
 #define LNN_ROWS_SUMS(table, rounds) \
     "1: ldm r0!, {r3-r6}\n" LNN_ROWS_PRODUCTS(table, rounds)

@@ -15,9 +15,11 @@ import numpy as np
 from lnn_edge.codegen.codetext import Code, Templates
 from lnn_edge.codegen.header import Header, state_formula
 from lnn_edge.codegen.kernels.reach import stays_inside
+from lnn_edge.codegen.kernels.unit_loop import UnitLoop, unit_loop
 from lnn_edge.codegen.model_code import ModelCode
 from lnn_edge.codegen.operator_code import C_TYPES, OperatorCode
 from lnn_edge.codegen.symbols import VERBS
+from lnn_edge.codegen.units import Layer, Units
 from lnn_edge.device.board import Board
 from lnn_edge.device.board_facts import pin_of
 from lnn_edge.device.families import FAMILIES
@@ -97,6 +99,7 @@ def _environment(templates: Path) -> Templates:
     env.filters["saturated"] = _saturated
     env.filters["limited"] = _limited
     env.filters["state_formula"] = state_formula
+    env.globals["unit_loop"] = _unit_loop
     env.globals["body"] = lambda operator, trace=False: _render_body(env, operator, trace)
     return env
 
@@ -108,6 +111,16 @@ def _render_body(env: Templates, operator: OperatorCode, trace: bool = False) ->
     return template.render(
         op=op, x=x, y=op.outputs[0], c=operator.constants, o=operator, trace=trace
     )
+
+
+def _unit_loop(operator: OperatorCode, layer: Layer, at: int) -> UnitLoop | None:
+    assert isinstance(operator.op, Units)
+    tables = {
+        each.name: Code(symbols["pairs_table"])
+        for each in layer.maps
+        if "pairs_table" in (symbols := operator.constants_of(each))
+    }
+    return unit_loop(operator.op, layer, tables, at)
 
 
 def _ctype(value: QTensor | np.ndarray) -> Code:

@@ -131,15 +131,21 @@ def interpolate(x: Array, table: Array, low: int, step_bits: int) -> Array:
         low: Smallest value of x.
         step_bits: n, the distance between table entries is 2**n.
     """
-    u = x - low
     if step_bits == 0:
-        return table[u]
+        return table[x - low]
+    return (blend(x, table, low, step_bits) + (1 << (step_bits - 1))) >> step_bits
+
+
+def blend(x: Array, table: Array, low: int, step_bits: int) -> Array:
+    """Read a table with linear interpolation, 2**step_bits times as fine as its entries; exact.
+
+    With u, i, f and n as in `interpolate`, n > 0: y = (t[i] << n) + (t[i + 1] - t[i]) * f.
+    """
+    u = x - low
     index = u >> step_bits
     fraction = u & ((1 << step_bits) - 1)
     left = table[index]
-    return (
-        (left << step_bits) + (table[index + 1] - left) * fraction + (1 << (step_bits - 1))
-    ) >> (step_bits)
+    return (left << step_bits) + (table[index + 1] - left) * fraction
 
 
 def rotate(a: Array, cosine: Array, b: Array, sine: Array) -> Array:

@@ -38,6 +38,20 @@ def symmetric_of(name: str, shape: tuple[int, ...], dtype: str, ranges: Ranges) 
     return symmetric(name, shape, dtype, max(-low, high))
 
 
+def whole(name: str, shape: tuple[int, ...], bound: float) -> QTensor:
+    """Return an int16 tensor for [-bound, bound), zero point 0: all 65,536 values.
+
+    What only a table or a sum reads: a core saturates to the whole type in one instruction.
+    """
+    return QTensor(name, shape, "int16", bound / 32768)
+
+
+def whole_of(name: str, shape: tuple[int, ...], ranges: Ranges) -> QTensor:
+    """Return the same for a calibrated range."""
+    low, high = range_of(ranges, name)
+    return whole(name, shape, max(-low, high))
+
+
 def rectified(name: str, shape: tuple[int, ...], high: float) -> QTensor:
     """Return an int8 tensor for [0, high]: all 256 values, the zero point at the bottom (ReLU)."""
     return QTensor(name, shape, "int8", high / 255, -128)

@@ -12,6 +12,7 @@ from torch import Tensor
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.constant import Constant
 from lnn_edge.graph.ops.linear import Linear
+from lnn_edge.graph.ops.lut import TANH_FORMS, Lut
 from lnn_edge.graph.scales import Ranges
 from lnn_edge.graph.stage import State
 
@@ -19,7 +20,8 @@ Tap = Callable[[str, Tensor], Tensor]
 """Sees a named tensor on its way and returns it: calibration records ranges here."""
 
 TANH_BOUND = 6.0  # tanh(6) = 1 - 1.2e-5, below one step of Q15
-SIGMOID_BOUND = 12.0
+SIGMOID_BOUND = 12.0  # sigmoid(x) = (1 + tanh(x / 2)) / 2: the table of tanh serves both
+LECUN_BOUND = TANH_BOUND / 0.666  # 1.7159 tanh(0.666 x): and this one
 TABLE_STEP_BITS = 8  # 256 intervals over an int16 range
 
 
@@ -62,6 +64,22 @@ def linear_op(name: str, row: tuple[Tensor, Tensor], x: QTensor, y: QTensor) -> 
     """Quantize real weight (O, I) and bias (O,)."""
     weight, bias = row
     return Linear.quantize(name, x, y, array_of(weight), array_of(bias))
+
+
+def table_op(name: str, x: QTensor, y: QTensor, function: str) -> Lut:
+    """Return the operator of a function by table: the one of tanh, where it can.
+
+    Args:
+        name: Of the operator.
+        x: What it reads.
+        y: What it gives.
+        function: One of lnn_edge.graph.ops.lut.FUNCTIONS.
+    """
+    _, _, constant = TANH_FORMS.get(function, (0.0, 0.0, 0.5))
+    is_whole = (constant / y.scales[0]).is_integer()
+    if function in TANH_FORMS and is_whole and x.zero_points[0] == 0:
+        return Lut.of_tanh(name, x, y, function, TABLE_STEP_BITS)
+    return Lut.quantize(name, x, y, function, TABLE_STEP_BITS)
 
 
 def array_of(value: Tensor) -> np.ndarray:

@@ -36,7 +36,10 @@ CONFIGS = {
 SIZES = ((4, 4, 8), (5, 7, 9), (3, 6, 13), (16, 7, 12))  # inputs, hidden, backbone
 
 
-Named = tuple[str, nn.Module, int, QTensor | float]
+Named = tuple[str, nn.Module, int, QTensor | float, float]
+"""Name, cell, inputs, time and the spread of its weights."""
+STEEP, CALM = 0.9, 0.1  # of rows with a shift, and without
+EVEN = ((8, 4, 8), (12, 8, 12), (13, 6, 10), (24, 8, 28))  # whole blocks, rounds and parts of them
 
 
 class Everything(dict[str, tuple[float, float]]):
@@ -46,12 +49,14 @@ class Everything(dict[str, tuple[float, float]]):
         return (-2.0, 1.5)
 
 
-def lowered(cell: nn.Module, inputs: int, dt: QTensor | float) -> tuple[LoweredCell, list[Slice]]:
+def lowered(
+    cell: nn.Module, inputs: int, dt: QTensor | float, spread: float = STEEP
+) -> tuple[LoweredCell, list[Slice]]:
     """Return a cell that reads two parts of x, one of them out of a window."""
     with torch.random.fork_rng():
         torch.manual_seed(inputs)
         for weight in cell.parameters():
-            nn.init.normal_(weight, 0, 0.9)
+            nn.init.normal_(weight, 0, spread)
     window = QTensor("window", (inputs + 1,), "int16", 1 / 3000, role="input")
     first = max(1, inputs // 2 // 4 * 4)
     x = QTensor("x_taken", (first,), "int8", 1 / 40, qmin=-127, qmax=127)
@@ -60,9 +65,11 @@ def lowered(cell: nn.Module, inputs: int, dt: QTensor | float) -> tuple[LoweredC
     return cell.lower((x, rest), dt, Everything()), [take]  # type: ignore[operator]
 
 
-def fused(cell: nn.Module, inputs: int, dt: QTensor | float) -> tuple[AbstractOp, ...]:
+def fused(
+    cell: nn.Module, inputs: int, dt: QTensor | float, spread: float = STEEP
+) -> tuple[AbstractOp, ...]:
     """Return its operators as a kernel computes them."""
-    low, takes = lowered(cell, inputs, dt)
+    low, takes = lowered(cell, inputs, dt, spread)
     ops = (*takes, *low.ops)
     made = {t.name for op in ops for t in op.outputs}
     given = {t.name: t for op in ops for t in op.inputs if t.name not in made}
@@ -76,26 +83,38 @@ def cells() -> list[Named]:
         for i, h, u in SIZES:
             for dt in (DT, 0.7):
                 cell = Cfc(i, h, u if config.backbone_layers else 0, config)
-                found.append((f"{name}_{i}_{h}", cell, i, dt))
-    found += [(f"lstm_{i}_{h}", LstmCell(i, h), i, 1.0) for i, h, _ in SIZES]
-    found += [(f"gru_{i}_{h}", Gru(i, h), i, 1.0) for i, h, _ in SIZES]
-    found += [(f"rnn_{i}_{h}", SimpleRnn(i, h), i, 1.0) for i, h, _ in SIZES]
-    found.append(("wired", WiredCfc(ncp(6, auto_ncp(12, 3))), 6, DT))
+                found.append((f"{name}_{i}_{h}", cell, i, dt, STEEP))
+    for kind, make in (("lstm", LstmCell), ("gru", Gru), ("rnn", SimpleRnn)):
+        found += [(f"{kind}_{i}_{h}", make(i, h), i, 1.0, STEEP) for i, h, _ in SIZES]
+    found.append(("wired", WiredCfc(ncp(6, auto_ncp(12, 3))), 6, DT, STEEP))
+    return found + calm_cells()
+
+
+def calm_cells() -> list[Named]:
+    """Return cells whose layers are loops in assembly."""
+    found: list[Named] = []
+    for i, h, u in EVEN:
+        made = {f"calm_{dt is DT}_{i}_{h}": (Cfc(i, h, u), dt) for dt in (DT, 0.7)}
+        made |= {
+            f"calm_{kind.__name__}_{i}_{h}": (kind(i, h), 1.0) for kind in (LstmCell, SimpleRnn)
+        }
+        found += [(name, cell, i, dt, CALM) for name, (cell, dt) in made.items()]
     return found
 
 
 def few() -> list[Named]:
     """Return those that see most faults."""
     names = ("default_5_7", "default_16_7", "bare_3_6", "pure_4_4", "lstm_5_7", "rnn_5_7")
-    return [each for each in cells() if each[0] in names]
+    calm = ("calm_True_12_8", "calm_False_13_6", "calm_LstmCell_12_8")
+    return [each for each in cells() if each[0] in names + calm]
 
 
 def batch_of(named: list[Named]) -> Batch:
     """Return the kernels of cells, with random inputs and all combinations of extremes."""
     ops = [
         replace(op, name=f"{name}_{'timed' if isinstance(dt, QTensor) else 'fixed'}_{op.name}")
-        for name, cell, inputs, dt in named
-        for op in fused(cell, inputs, dt)
+        for name, cell, inputs, dt, spread in named
+        for op in fused(cell, inputs, dt, spread)
         if isinstance(op, Units)
     ]
     inputs = [stress_inputs(op, 24, op.outputs[0].size) for op in ops]

@@ -24,7 +24,7 @@ LESS = 1 << 14
 
 def less_by(op: Lut) -> int:
     """Return what the entries of a table are less by."""
-    return LESS if op.outputs[0].dtype == "uint16" else 0
+    return LESS if op.table.dtype == "uint16" else 0
 
 
 def pack_pairs(op: Lut) -> Constants:
@@ -34,8 +34,8 @@ def pack_pairs(op: Lut) -> Constants:
 
 def fits_pairs(op: Lut, core: Core) -> bool:
     """Fit tables of 16 bits, a step of 256 apart: two neighbours in one load, one SMLAD."""
-    x, y, highest = op.inputs[0], op.outputs[0], int(op.table.max()) - less_by(op)
-    formats = x.dtype == "int16" and y.dtype in ("int16", "uint16") and op.step_bits == 8
+    x, highest = op.inputs[0], int(op.table.max()) - less_by(op)
+    formats = x.dtype == "int16" and op.table.dtype in ("int16", "uint16") and op.step_bits == 8
     return core.dsp and formats and highest < 1 << 15
 
 

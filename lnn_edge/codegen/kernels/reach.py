@@ -96,7 +96,10 @@ def _of_mix(op: AbstractOp) -> Reach:
 def _of_lut(op: AbstractOp) -> Reach:
     """Between two entries a line stays between them, rounded or not."""
     assert isinstance(op, Lut)
-    return int(op.table.min()), int(op.table.max())
+    low, high = int(op.table.min()), int(op.table.max())
+    if op.has_factor:
+        return op.finished(low << op.step_bits), op.finished(high << op.step_bits)
+    return low, high
 
 
 def _scaled(op: Mix | Gate, ends: list[int]) -> Reach:

@@ -87,7 +87,7 @@ def _of_map(op: AbstractOp) -> Constants:
 
 def _is_paired(op: Lut) -> bool:
     """Return whether two neighbours of a table are read at once; here also of one of int8."""
-    is_narrow = op.outputs[0].dtype == "int8"
+    is_narrow = op.table.dtype == "int8"
     return fits_pairs(op, DSP) or (
         is_narrow and op.inputs[0].dtype == "int16" and op.step_bits == 8
     )

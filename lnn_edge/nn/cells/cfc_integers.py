@@ -20,22 +20,23 @@ from lnn_edge.graph.scales import (
     range_of,
     rectified,
     symmetric,
-    symmetric_of,
+    whole,
+    whole_of,
 )
 from lnn_edge.graph.stage import State
 from lnn_edge.nn.cell import (
+    LECUN_BOUND,
     SIGMOID_BOUND,
-    TABLE_STEP_BITS,
     TANH_BOUND,
     LoweredCell,
     array_of,
     linear_op,
+    table_op,
 )
 
 if TYPE_CHECKING:
     from lnn_edge.nn.cells.cfc import Cfc
 
-LECUN_BOUND = 9.0  # 0.666 * 9 = 6
 LECUN_TOP = 1.7159
 EXP_BOUND = 12.0  # exp(-12) = 6.1e-6, below one step of Q15
 EXP_STEP_BITS = 6  # 512 intervals over half an int16 range: exp bends most at its upper end
@@ -83,7 +84,7 @@ class CfcLowering:
             ops.append(linear_op(name, (layer.weight, layer.bias), b, pre))
             if pre != y:
                 table = self.cell.config.activation
-                ops.append(Lut.quantize(f"{name}_act", pre, y, table, TABLE_STEP_BITS))
+                ops.append(table_op(f"{name}_act", pre, y, table))
             b = y
         return ops, b
 
@@ -97,10 +98,10 @@ class CfcLowering:
             y = rectified(after, shape, range_of(self.ranges, after)[1])
             return name, y, y  # the matrix-vector product saturates at its zero point
         if activation in LOWEST:
-            pre = symmetric_of(before, shape, "int16", self.ranges)
+            pre = whole_of(before, shape, self.ranges)
             high = max(range_of(self.ranges, before)[1], 0.1)
             return name, pre, _spanning(after, shape, LOWEST[activation], high)
-        pre = symmetric(before, shape, "int16", PRE_BOUNDS[activation])
+        pre = whole(before, shape, PRE_BOUNDS[activation])
         return name, pre, symmetric(after, shape, "int8", TOPS[activation])
 
     def _state_bound(self, dt: QTensor | float) -> float:
@@ -143,16 +144,15 @@ class CfcLowering:
 
     def _gated(self, b: QTensor, dt: QTensor | float, h_next: QTensor) -> list[AbstractOp]:
         config, f1, f2 = self.cell.config, self._head("f1"), self._head("f2")
-        gate_pre = symmetric(self._name("gate_pre"), self._shape, "int16", SIGMOID_BOUND)
+        gate_pre = whole(self._name("gate_pre"), self._shape, SIGMOID_BOUND)
         gate = q15_gate(self._name("gate"), self.cell.hidden_size)
         products, tables = [], []
         for name, f in (("ff1", f1), ("ff2", f2)):
             pre = f
             if config.head != "linear":
                 bound = PRE_BOUNDS[config.head]
-                pre = symmetric(f"{f.name}_pre", self._shape, "int16", bound)
-                act = self._name(f"{name}_act")
-                tables.append(Lut.quantize(act, pre, f, config.head, TABLE_STEP_BITS))
+                pre = whole(f"{f.name}_pre", self._shape, bound)
+                tables.append(table_op(self._name(f"{name}_act"), pre, f, config.head))
             products.append(linear_op(self._name(name), self.cell.masked(name), b, pre))
         times, join = self._time(b, dt, gate_pre)
         combine = GatedSum if config.mode == "no_gate" else Mix
@@ -161,7 +161,7 @@ class CfcLowering:
             *times,
             *tables,
             *join,
-            Lut.quantize(self._name("gate_act"), gate_pre, gate, "sigmoid", TABLE_STEP_BITS),
+            table_op(self._name("gate_act"), gate_pre, gate, "sigmoid"),
             combine.quantize(self._name("mix"), f1, f2, gate, h_next),
         ]
 
@@ -180,8 +180,7 @@ class CfcLowering:
         if isinstance(dt, float):
             return [linear_op(self._name("time"), cell.folded_gate(dt), b, gate_pre)], []
         a, c = (
-            symmetric_of(self._name(name), self._shape, "int16", self.ranges)
-            for name in ("time_a", "time_b")
+            whole_of(self._name(name), self._shape, self.ranges) for name in ("time_a", "time_b")
         )
         sign = cell.config.gate_sign  # goes into the weights
         return [

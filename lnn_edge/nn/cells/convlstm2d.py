@@ -15,11 +15,19 @@ from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.conv2d import Conv2d
 from lnn_edge.graph.ops.elementwise import Add, Requantize
 from lnn_edge.graph.ops.geometry import Geometry, geometry_of
-from lnn_edge.graph.ops.lut import HARD_BOUNDS, Lut
+from lnn_edge.graph.ops.lut import HARD_BOUNDS
 from lnn_edge.graph.ops.memory_cell import Gate, Remember
-from lnn_edge.graph.scales import Q15, Ranges, range_of, rectified, symmetric, symmetric_of
+from lnn_edge.graph.scales import (
+    Q15,
+    Ranges,
+    range_of,
+    rectified,
+    symmetric,
+    symmetric_of,
+    whole,
+)
 from lnn_edge.graph.stage import State
-from lnn_edge.nn.cell import SIGMOID_BOUND, TABLE_STEP_BITS, TANH_BOUND, LoweredCell, Tap, no_tap
+from lnn_edge.nn.cell import SIGMOID_BOUND, TANH_BOUND, LoweredCell, Tap, no_tap, table_op
 
 Activation = Literal["tanh", "relu"]
 RecurrentActivation = Literal["sigmoid", "hard_sigmoid", "steep_hard_sigmoid"]
@@ -279,7 +287,7 @@ class _Lowering:
             Add.quantize(f"{name}_sum", driven, recurred, pre),
         ]
         if table:
-            ops.append(Lut.quantize(f"{name}_act", pre, y, table, TABLE_STEP_BITS))
+            ops.append(table_op(f"{name}_act", pre, y, table))
         return ops, y
 
     def _formats(self, name: str) -> tuple[QTensor, QTensor, str]:
@@ -289,10 +297,10 @@ class _Lowering:
             table = self.cell.config.recurrent_activation
             bound = HARD_BOUNDS.get(table, SIGMOID_BOUND)
             y = QTensor(after, self._shape, "uint16", Q15, 0, 0, 1 << 15)
-            return symmetric(before, self._shape, "int16", bound), y, table
+            return whole(before, self._shape, bound), y, table
         if self._is_bounded:
             y = QTensor(after, self._shape, "int16", Q15, 0, -32767, 32767)
-            return symmetric(before, self._shape, "int16", TANH_BOUND), y, "tanh"
+            return whole(before, self._shape, TANH_BOUND), y, "tanh"
         y = QTensor(after, self._shape, "int16", self._high("value") / 32767, 0, 0, 32767)
         return y, y, ""
 
@@ -312,9 +320,9 @@ class _Lowering:
             high = self._high("shown") / 32767
             shown = QTensor("shown", self._shape, "int16", high, 0, 0, 32767)
             return [Requantize.quantize("view", c, shown)], shown
-        view = symmetric("c16", self._shape, "int16", TANH_BOUND)
+        view = whole("c16", self._shape, TANH_BOUND)
         shown = QTensor("shown", self._shape, "int16", Q15, 0, -32767, 32767)
-        table = Lut.quantize("shown_act", view, shown, "tanh", TABLE_STEP_BITS)
+        table = table_op("shown_act", view, shown, "tanh")
         return [Requantize.quantize("view", c, view), table], shown
 
 

@@ -11,18 +11,17 @@ from torch.nn import functional
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.elementwise import Add, Concat, Mix, Requantize
 from lnn_edge.graph.ops.linear import Linear
-from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.memory_cell import Gate
-from lnn_edge.graph.scales import Ranges, q15, q15_gate, symmetric, symmetric_of
+from lnn_edge.graph.scales import Ranges, q15, q15_gate, symmetric, symmetric_of, whole
 from lnn_edge.graph.stage import State
 from lnn_edge.nn.cell import (
     SIGMOID_BOUND,
-    TABLE_STEP_BITS,
     TANH_BOUND,
     LoweredCell,
     Tap,
     linear_op,
     no_tap,
+    table_op,
 )
 
 GATES = ("reset", "update")  # the order of torch, the new value after them
@@ -85,17 +84,17 @@ class Gru(nn.Module):
         ops: list[AbstractOp] = [Requantize.quantize("narrow_h", h, h8), join]
         gates = []
         for index, name in enumerate(GATES):
-            pre = symmetric(f"{name}_pre", (size,), "int16", SIGMOID_BOUND)
+            pre = whole(f"{name}_pre", (size,), SIGMOID_BOUND)
             gates.append(q15_gate(name, size))
             ops += [
                 self._rows(f"{name}_linear", index, join.outputs[0], pre),
-                Lut.quantize(f"{name}_act", pre, gates[-1], "sigmoid", TABLE_STEP_BITS),
+                table_op(f"{name}_act", pre, gates[-1], "sigmoid"),
             ]
         made, pre = self._fresh(parts, h, h8, gates[0], ranges)
         fresh = q15("fresh", size)
         ops += [
             *made,
-            Lut.quantize("fresh_act", pre, fresh, "tanh", TABLE_STEP_BITS),
+            table_op("fresh_act", pre, fresh, "tanh"),
             Mix.quantize("mix", fresh, h, gates[1], h_next),
         ]
         return LoweredCell(tuple(ops), (State(h, h_next, 0),), h_next)
@@ -109,7 +108,7 @@ class Gru(nn.Module):
             symmetric_of(name, (size,), "int16", ranges) for name in ("x_fresh", "h_fresh")
         )
         kept = symmetric("h_kept", (size,), "int16", h_fresh.qmax * h_fresh.scales[0])
-        pre = symmetric("fresh_pre", (size,), "int16", TANH_BOUND)
+        pre = whole("fresh_pre", (size,), TANH_BOUND)
         cell, rows = self.cell, slice(2 * size, None)
         from_x = cell.weight_ih[rows], cell.bias_ih[rows]
         from_h = cell.weight_hh[rows], cell.bias_hh[rows]
@@ -156,7 +155,7 @@ class ResetFirstGru(Gru):
         kept = replace(h, name="h_kept")
         kept8 = replace(h8, name="h_kept8")
         join = Concat.join("fresh_input", (*parts, kept8), "z_fresh")
-        pre = symmetric("fresh_pre", (size,), "int16", TANH_BOUND)
+        pre = whole("fresh_pre", (size,), TANH_BOUND)
         return [
             Gate.quantize("reset_h", h, reset, kept),
             Requantize.quantize("narrow_kept", kept, kept8),

@@ -7,18 +7,17 @@ from torch import Tensor, nn
 
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.elementwise import Concat, Requantize
-from lnn_edge.graph.ops.lut import Lut
 from lnn_edge.graph.ops.memory_cell import Gate, Remember
-from lnn_edge.graph.scales import Ranges, q15, q15_gate, symmetric
+from lnn_edge.graph.scales import Ranges, q15, q15_gate, symmetric, whole
 from lnn_edge.graph.stage import State
 from lnn_edge.nn.cell import (
     SIGMOID_BOUND,
-    TABLE_STEP_BITS,
     TANH_BOUND,
     LoweredCell,
     Tap,
     linear_op,
     no_tap,
+    table_op,
 )
 
 # |c| up to 128; half a step is 3e-8: the state stands still 1e-6 short where f = 0.97
@@ -74,11 +73,11 @@ class Lstm(nn.Module):
         c, c_next = (
             QTensor(n, shape, "int32", scale, 0, -top, top) for n in ("lstm_c", "lstm_c_next")
         )
-        view, bent = symmetric("lstm_c16", shape, "int16", TANH_BOUND), q15("lstm_out", h.size)
+        view, bent = whole("lstm_c16", shape, TANH_BOUND), q15("lstm_out", h.size)
         ops += [
             Remember("lstm_memory", (c, kept, value, fresh), (c_next,), MEMORY_BITS),
             Requantize.quantize("lstm_view", c_next, view),
-            Lut.quantize("lstm_out_act", view, bent, "tanh", TABLE_STEP_BITS),
+            table_op("lstm_out_act", view, bent, "tanh"),
             Gate.quantize("lstm_show", bent, shown, y),
         ]
         return LoweredCell(tuple(ops), (State(c, c_next, 0),), y)
@@ -93,11 +92,11 @@ class Lstm(nn.Module):
             bias = bias + self.forget_bias
         is_value = GATES[index] == "input"
         bound, table = (TANH_BOUND, "tanh") if is_value else (SIGMOID_BOUND, "sigmoid")
-        pre = symmetric(f"{name}_pre", (size,), "int16", bound)
+        pre = whole(f"{name}_pre", (size,), bound)
         y = q15(f"{name}_value", size) if is_value else q15_gate(f"{name}_value", size)
         return [
             linear_op(name, (weight, bias), z, pre),
-            Lut.quantize(f"{name}_act", pre, y, table, TABLE_STEP_BITS),
+            table_op(f"{name}_act", pre, y, table),
         ], y
 
 

@@ -8,10 +8,9 @@ from torch.nn import functional
 
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.elementwise import Concat, Requantize
-from lnn_edge.graph.ops.lut import Lut
-from lnn_edge.graph.scales import Ranges, q15, symmetric
+from lnn_edge.graph.scales import Ranges, q15, symmetric, whole
 from lnn_edge.graph.stage import State
-from lnn_edge.nn.cell import TABLE_STEP_BITS, TANH_BOUND, LoweredCell, Tap, linear_op, no_tap
+from lnn_edge.nn.cell import TANH_BOUND, LoweredCell, Tap, linear_op, no_tap, table_op
 
 
 class SimpleRnn(nn.Module):
@@ -47,13 +46,13 @@ class SimpleRnn(nn.Module):
         size, cell = self.hidden_size, self.cell
         h, h_next = q15("h", size), q15("h_next", size)
         h8 = symmetric("h8", (size,), "int8", 1.0)
-        pre = symmetric("pre", (size,), "int16", TANH_BOUND)
+        pre = whole("pre", (size,), TANH_BOUND)
         join = Concat.join("cell_input", (*parts, h8), "z")
         row = torch.cat((cell.weight_ih, cell.weight_hh), 1), cell.bias_ih + cell.bias_hh
         ops = (
             Requantize.quantize("narrow_h", h, h8),
             join,
             linear_op("linear", row, join.outputs[0], pre),
-            Lut.quantize("act", pre, h_next, "tanh", TABLE_STEP_BITS),
+            table_op("act", pre, h_next, "tanh"),
         )
         return LoweredCell(ops, (State(h, h_next, 0),), h_next)

@@ -14,7 +14,8 @@ from lnn_edge.errors import LayerError
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.elementwise import Requantize
 from lnn_edge.graph.ops.lut import HARD_BOUNDS, Lut
-from lnn_edge.graph.scales import q15_gate, symmetric
+from lnn_edge.graph.scales import q15_gate, symmetric, whole
+from lnn_edge.nn import cell
 from lnn_edge.nn.cell import SIGMOID_BOUND, TABLE_STEP_BITS, TANH_BOUND
 from lnn_edge.nn.trace import where
 from lnn_edge.quantize.lowering import Lowering, Rule, Value
@@ -66,13 +67,13 @@ def input_of(lowering: Lowering, node: fx.Node, name: str, shape: tuple[int, ...
     _check_form(lowering, node, table)
     first: Any = node.args[0]
     bound = BOUNDS[table] if table in BOUNDS else lowering.bound(first)
-    x = symmetric(name, shape, "int16", bound)
+    x = whole(name, shape, bound)
     if table not in KNOTS:
         return x
     step, knot = 1 << TABLE_STEP_BITS, KNOTS[table]
     steps = int(knot / (step * x.scales[0]))
     scale = knot / (step * steps) if steps else x.scales[0]
-    return replace(x, scale=scale, qmin=-32768)  # so that 0 is an entry, and each knot
+    return replace(x, scale=scale)  # so that 0 is an entry, and each knot
 
 
 def output_of(lowering: Lowering, node: fx.Node, shape: tuple[int, ...]) -> QTensor:
@@ -98,7 +99,7 @@ def _check_form(lowering: Lowering, node: fx.Node, table: str) -> None:
 
 def table_op(node_name: str, x: QTensor, y: QTensor, table: str) -> Lut:
     """Return the operator of a table."""
-    return Lut.quantize(f"{node_name}_act", x, y, table, TABLE_STEP_BITS)
+    return cell.table_op(f"{node_name}_act", x, y, table)
 
 
 def _is_gate(lowering: Lowering, node: fx.Node) -> bool:

@@ -32,7 +32,7 @@ from lnn_edge.graph.ops.geometry import Geometry, Pair, geometry_of
 from lnn_edge.graph.ops.leaky import LeakyAverage
 from lnn_edge.graph.ops.linear import Linear
 from lnn_edge.graph.ops.loop import Loop
-from lnn_edge.graph.ops.lut import FUNCTIONS, HARD_BOUNDS, Lut
+from lnn_edge.graph.ops.lut import FUNCTIONS, HARD_BOUNDS, TANH_FORMS, Lut
 from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.ops.normalize import Normalize
 from lnn_edge.graph.ops.pool import AveragePool, MaxPool
@@ -418,6 +418,19 @@ def make_lut(draw: Source) -> Lut:
     return Lut.quantize("lut", x, y, name, 0 if dtype == "int8" else draw.integer(5, 9))
 
 
+def make_lut_of_tanh(draw: Source) -> Lut:
+    """One table of tanh, read by a factor."""
+    name, shape = pick(draw, *TANH_FORMS), (draw.integer(1, 9),)
+    x = QTensor("x", shape, "int16", power(draw, 0, 3.5) / 32768)
+    top = TANH_FORMS[name][1] * 1.0001
+    y = pick(
+        draw, QTensor("y", shape, "int16", top / 32767), QTensor("y", shape, "int8", top / 127)
+    )
+    if name == "sigmoid":
+        y = QTensor("y", shape, "uint16", Q15, 0, 0, 1 << 15)
+    return Lut.of_tanh("lut", x, y, name, pick(draw, 8, 8, draw.integer(5, 9)))
+
+
 STEEPEST = {"relu6": 1.0, "leaky_relu": 1.0, "elu": 1.0, "hardswish": 1.5, "softplus": 1.0}
 
 
@@ -611,6 +624,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "linear": make_linear,
     "loop": make_loop,
     "lut": make_lut,
+    "lut.of_tanh": make_lut_of_tanh,
     "lut.unbounded": make_unbounded_lut,
     "max_pool": make_max_pool,
     "mean_abs": make_mean_abs,

@@ -15,7 +15,7 @@ from lnn_edge.graph.ops.convolution import AbstractConvolution
 from lnn_edge.graph.ops.decay import Decay, Relax
 from lnn_edge.graph.ops.leaky import LeakyAverage
 from lnn_edge.graph.ops.loop import Loop
-from lnn_edge.graph.ops.lut import Lut
+from lnn_edge.graph.ops.lut import TANH_FORMS, Lut
 from lnn_edge.graph.ops.normalize import Normalize
 from lnn_edge.graph.ops.pool import AbstractPool
 from lnn_edge.graph.ops.rows import AbstractRowOp
@@ -373,7 +373,10 @@ def _lut_bound(op: Lut) -> float:
     for place, jump in KINKS.get(op.function, ()):
         part = (place / x.scales[0] + x.zero_points[0] - x.qmin) / (1 << op.step_bits) % 1.0
         curved += step * jump * part * (1 - part)
-    return float(1.0 + curved / y.scales[0])
+    if not op.has_factor:
+        return float(1.0 + curved / y.scales[0])
+    entry = TANH_FORMS[op.function][1] * 2.0**-15  # limited to less than 1
+    return float((entry + curved) / y.scales[0] + ROUNDING + MULTIPLIER)
 
 
 def _unfold_bound(op: Unfold) -> float:
