@@ -33,6 +33,8 @@ MOST = {16: 8, 12: 6, 0: 4}
 """Groups of a round at most, by how many a layer has at least."""
 ONES, WHOLE = Code("65535U"), Code("256U")
 """With which a fraction becomes the weights of two entries of a table."""
+HALF_STEP = Code("16384U")
+"""Of a product with a gate in Q15."""
 HALF = (Code("0x80000000U"), Code("0U"))
 """Where sums of two products begin: low and high word."""
 
@@ -164,7 +166,7 @@ class _Planner:
                     registers, step = self._together(self._constants_of_sum(total))
                     yield step
                     yield from self._sum(total, registers)
-                yield from self._resident([m for m in maps if isinstance(m, Lut)])
+                yield from self._resident(maps)
             for index, each in enumerate(maps):
                 self._left = maps[index + 1 :]
                 if each not in first:
@@ -217,12 +219,18 @@ class _Planner:
         self._frame += words
         return registers, Step("load_all", registers, (at,))
 
-    def _resident(self, tables: list[Lut]) -> Iterator[Step]:
-        """Load what tables need, into registers that keep it; the pointer to x comes along."""
+    def _resident(self, maps: tuple[AbstractOp, ...]) -> Iterator[Step]:
+        """Load what tables need, into registers that keep it; the pointer to x comes along.
+
+        So does half a step of a mix, where a register is left.
+        """
+        tables = [m for m in maps if isinstance(m, Lut)]
         if tables:
             words = [ONES, WHOLE]
             for each in tables:
                 words += [w for w in self._constants_of_table(each) if w not in words]
+            if len(words) + 1 < len(self._free) and any(isinstance(m, Mix) for m in maps):
+                words.append(HALF_STEP)
             has_x = OF_X not in FREE[self._layer.rows]
             words = [self._x, *words] if has_x else words
             registers, step = self._together(tuple(words), (OF_X,) if has_x else ())
@@ -373,15 +381,22 @@ class _Planner:
         a, b, gate = op.inputs
         yield from self._read(a)
         yield from self._read(b)
-        r = self._last(b)
+        r, first, share = self._last(b), self._values[a.name], self._values[gate.name]
         if isinstance(op, Mix):
-            yield Step("subtract", (r, self._values[a.name]))
-        yield Step("multiply", (r, self._values[gate.name]))
-        yield Step("add_high", (r, self._values[a.name]))
+            yield Step("subtract", (r, first))
+        is_added = isinstance(op, Mix) and (op.multiplier, op.shift) == (1 << 17, 0)
+        if is_added and HALF_STEP in self._fixed:  # a has no part in what is rounded
+            yield Step("add_share", (r, share, self._fixed[HALF_STEP], first))
+        else:
+            yield Step("multiply", (r, share))
+            yield Step("add_high", (r, first))
         self._forget(a)
         self._forget(gate)
         self._values[op.outputs[0].name] = r
-        yield from self._scaled(r, op)
+        if is_added and HALF_STEP in self._fixed:
+            yield from self._limited(r, op.outputs[0], op)
+        else:
+            yield from self._scaled(r, op)
 
     def _requantize(self, op: AbstractRescale) -> Iterator[Step]:
         x, y = op.inputs[0], op.outputs[0]
