@@ -181,6 +181,39 @@ LNN_INLINE void lnn_widen(const int8_t *x, const int32_t groups, int16_t *out)
     }
 }
 
+/**
+ * @brief The same, each four in the order 0, 2, 1, 3, in which they come out of a word.
+ * @param x may lie behind out, by 4 * groups bytes or more
+ */
+LNN_INLINE void lnn_widen_crossed(const int8_t *x, const uint32_t groups, int16_t *out)
+{
+    for (uint32_t i = 0U; i < groups; i++)
+    {
+        uint32_t word;
+        LNN_COPY_WORD(&word, x);
+        const uint32_t even = lnn_even_bytes(word);
+        const uint32_t odd  = lnn_odd_bytes(word);
+        LNN_COPY_WORD(out, &even);
+        LNN_COPY_WORD(out + 2, &odd);
+        x += 4;
+        out += 4;
+    }
+}
+
+/** @brief Halfwords in [-128, 127] limited to [-127, 127]. */
+LNN_INLINE uint32_t lnn_without_lowest(const uint32_t pair)
+{
+#if LNN_HAS_DSP
+    uint32_t y;
+    __asm__("qsub8 %0, %1, %2\n\tsadd8 %0, %0, %2" : "=&r"(y) : "r"(pair), "r"(0x00010001U));
+    return y;
+#else
+    const uint32_t low  = ((pair & 0xFFFFU) == 0xFF80U) ? 1U : 0U;
+    const uint32_t high = ((pair >> 16) == 0xFF80U) ? 0x10000U : 0U;
+    return pair + low + high;
+#endif
+}
+
 /** @brief 4 * groups values that are int16 already, to where the padding can follow them. */
 LNN_INLINE void lnn_copy(const int16_t *x, const int32_t groups, int16_t *out)
 {

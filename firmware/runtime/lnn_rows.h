@@ -112,17 +112,7 @@ LNN_ROUTINE void lnn_op_widen(const int8_t *x LNN_UNUSED, uint32_t groups LNN_UN
                      "   bne 3b\n"
                      "4: bx lr\n");
 #else
-    for (; groups > 0U; groups--)
-    {
-        uint32_t word;
-        LNN_COPY_WORD(&word, x);
-        const uint32_t even = lnn_even_bytes(word);
-        const uint32_t odd  = lnn_odd_bytes(word);
-        LNN_COPY_WORD(out, &even);
-        LNN_COPY_WORD(out + 2, &odd);
-        x += 4;
-        out += 4;
-    }
+    lnn_widen_crossed(x, groups, out);
 #endif
 }
 

@@ -6,6 +6,7 @@ The only module that renders templates; no arithmetic beyond offsets happens in 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from lnn_edge.codegen.codetext import Code, Templates
 from lnn_edge.codegen.header import Header, state_formula
 from lnn_edge.codegen.kernels.reach import stays_inside
 from lnn_edge.codegen.kernels.unit_loop import UnitLoop, unit_loop
+from lnn_edge.codegen.kernels.units import packed_at
 from lnn_edge.codegen.model_code import ModelCode
 from lnn_edge.codegen.operator_code import C_TYPES, OperatorCode
 from lnn_edge.codegen.symbols import VERBS
-from lnn_edge.codegen.units import Layer, Units
+from lnn_edge.codegen.units import Layer, Part, Units
 from lnn_edge.device.board import Board
 from lnn_edge.device.board_facts import pin_of
 from lnn_edge.device.families import FAMILIES
@@ -27,6 +29,7 @@ from lnn_edge.files import resources
 from lnn_edge.files.version import VERSION
 from lnn_edge.graph.fixed import RANGES
 from lnn_edge.graph.ir import AbstractOp, QTensor
+from lnn_edge.graph.ops.rescale import AbstractRescale
 from lnn_edge.graph.sim.stream import state_layout
 
 RUNTIME_VERSION = 3
@@ -99,7 +102,7 @@ def _environment(templates: Path) -> Templates:
     env.filters["saturated"] = _saturated
     env.filters["limited"] = _limited
     env.filters["state_formula"] = state_formula
-    env.globals["unit_loop"] = _unit_loop
+    env.globals.update(unit_loop=_unit_loop, uncut=_uncut, packed_at=packed_at)
     env.globals["body"] = lambda operator, trace=False: _render_body(env, operator, trace)
     return env
 
@@ -113,14 +116,24 @@ def _render_body(env: Templates, operator: OperatorCode, trace: bool = False) ->
     )
 
 
-def _unit_loop(operator: OperatorCode, layer: Layer, at: int) -> UnitLoop | None:
+def _uncut(part: Part) -> AbstractRescale | None:
+    """Return what gives a part the lowest value of int8 too, where only that is to be cut off."""
+    y = part.rescale.outputs[0] if part.rescale else None
+    if y is None or part.rescale is None or stays_inside(part.rescale):
+        return None
+    low, high = RANGES["int8"]
+    is_cut = y.dtype == "int8" and (y.qmin, y.qmax) == (-high, high)
+    return replace(part.rescale, outputs=(replace(y, qmin=low),)) if is_cut else None
+
+
+def _unit_loop(operator: OperatorCode, layer: Layer) -> UnitLoop | None:
     assert isinstance(operator.op, Units)
     tables = {
         each.name: Code(symbols["pairs_table"])
         for each in layer.maps
         if "pairs_table" in (symbols := operator.constants_of(each))
     }
-    return unit_loop(operator.op, layer, tables, at)
+    return unit_loop(operator.op, layer, tables)
 
 
 def _ctype(value: QTensor | np.ndarray) -> Code:

@@ -29,7 +29,7 @@ from tests.support import arm_core
 def loops_of(op: AbstractOp) -> list[UnitLoop | None]:
     assert isinstance(op, Units)
     tables = {m.name: Code("table") for layer in op.layers for m in layer.maps}
-    return [unit_loop(op, layer, tables, 0) for layer in op.layers]
+    return [unit_loop(op, layer, tables) for layer in op.layers]
 
 
 def test_cells_of_whole_blocks_are_loops() -> None:

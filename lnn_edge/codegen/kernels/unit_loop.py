@@ -33,6 +33,8 @@ MOST = {16: 8, 12: 6, 0: 4}
 """Groups of a round at most, by how many a layer has at least."""
 ONES, WHOLE = Code("65535U"), Code("256U")
 """With which a fraction becomes the weights of two entries of a table."""
+PACKED = Code("packed")
+"""Where the vector goes that the next layer reads."""
 HALF_STEP = Code("16384U")
 """Of a product with a gate in Q15."""
 HALF = (Code("0x80000000U"), Code("0U"))
@@ -85,20 +87,19 @@ class UnitLoop:
     start: Code
 
 
-def unit_loop(op: Units, layer: Layer, tables: Mapping[str, Code], at: int) -> UnitLoop | None:
+def unit_loop(op: Units, layer: Layer, tables: Mapping[str, Code]) -> UnitLoop | None:
     """Return the loop of a layer; None where C does it.
 
     Args:
         op: Holds the layer.
         layer: What is looped over.
         tables: Symbols of tables of pairs, by the name of their operator.
-        at: Place in scratch of the vector that the layer reads.
     """
     is_alone = op.passed(layer) is not None and not any(t.name in layer.made for t in op.outputs)
     if layer.size % layer.units and not is_alone:
         return None
     try:
-        return _Planner(op, layer, tables, at).loop()
+        return _Planner(op, layer, tables).loop()
     except DoesNotFitError:
         return None
 
@@ -106,7 +107,7 @@ def unit_loop(op: Units, layer: Layer, tables: Mapping[str, Code], at: int) -> U
 class _Planner:
     """Hands out registers and places in the frame while steps are written down."""
 
-    def __init__(self, op: Units, layer: Layer, tables: Mapping[str, Code], at: int) -> None:
+    def __init__(self, op: Units, layer: Layer, tables: Mapping[str, Code]) -> None:
         self._op, self._layer, self._tables = op, layer, tables
         self._groups = -(-layer.columns // BLOCK)
         self._frame: list[Code] = []
@@ -114,12 +115,11 @@ class _Planner:
         self._fixed: dict[Code, int] = {}  # constants that stay in registers
         self._values: dict[str, int] = {}
         self._left: tuple[AbstractOp, ...] = ()  # maps of a unit that come later
-        self._x = Code("(uint32_t) &scratch[%d]") % at
+        self._x = Code("(uint32_t) scratch")
         self._outputs = [t for t in op.outputs if t.name in layer.made]
         self._passed = op.passed(layer)
         if self._passed is not None:
-            self._main, self._written = self._passed, Code("&scratch[%d]")
-            self._written %= at + BLOCK * self._groups
+            self._main, self._written = self._passed, PACKED
         else:
             self._main = min(self._outputs, key=lambda t: ITEM_BYTES[t.dtype])
             self._written = Code("y%d") % op.outputs.index(self._main)
@@ -127,7 +127,7 @@ class _Planner:
     @property
     def _bytes(self) -> int:
         """Bytes by which the pointer to what is written goes on with a unit."""
-        return 2 if self._passed is not None else ITEM_BYTES[self._main.dtype]
+        return ITEM_BYTES[self._main.dtype]
 
     def loop(self) -> UnitLoop:
         steps = tuple(self._steps())
@@ -156,7 +156,6 @@ class _Planner:
             yield from self._limited(register, y)
         maps = self._ordered()
         first = [m for m in maps[:1] if isinstance(m, AbstractSum | TimeGate) and units == 1]
-        results: list[int] = []
         for u in range(units):
             own = SUMS[rows][u * len(heads) : (u + 1) * len(heads)]
             self._values = {h.outputs[0].name: r for h, r in zip(heads, own, strict=True)}
@@ -171,7 +170,7 @@ class _Planner:
                 self._left = maps[index + 1 :]
                 if each not in first:
                     yield from self._map(each)
-            yield from self._store(results)
+            yield from self._store()
         if rows > BLOCK:
             yield Step("keep", (OF_Y,), (self._place(Code("(uint32_t) %s") % self._written),))
         if self._fixed.get(self._x) != OF_X:
@@ -393,10 +392,8 @@ class _Planner:
         self._forget(a)
         self._forget(gate)
         self._values[op.outputs[0].name] = r
-        if is_added and HALF_STEP in self._fixed:
-            yield from self._limited(r, op.outputs[0], op)
-        else:
-            yield from self._scaled(r, op)
+        is_rounded = is_added and HALF_STEP in self._fixed
+        yield from self._limited(r, op.outputs[0], op) if is_rounded else self._scaled(r, op)
 
     def _requantize(self, op: AbstractRescale) -> Iterator[Step]:
         x, y = op.inputs[0], op.outputs[0]
@@ -440,7 +437,7 @@ class _Planner:
 
     # what is kept of a unit
 
-    def _store(self, results: list[int]) -> Iterator[Step]:
+    def _store(self) -> Iterator[Step]:
         """Write the outputs of a unit, the one that the pointer follows last."""
         written = {m.outputs[0].name for m in self._layer.maps if isinstance(m, Remember)}
         for tensor in self._outputs:
@@ -452,14 +449,8 @@ class _Planner:
                 yield Step(f"write_{tensor.dtype}", place, (self._shift(tensor),))
                 self._free.add(pointer)
         main = self._values.pop(self._main.name)
-        self._free |= set(self._values.values())
-        if self._passed is None:
-            yield Step(f"append_{self._main.dtype}", (main,))
-            self._free.add(main)
-            return
-        results.append(main)
-        if len(results) == self._layer.units:
-            yield Step(f"append_{len(results)}_values", tuple(results))
+        yield Step(f"append_{self._main.dtype}", (main,))
+        self._free |= {main, *self._values.values()}
 
 
 _STEPS: dict[str, Callable[[_Planner, Any], Iterator[Step]]] = {

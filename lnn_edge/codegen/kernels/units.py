@@ -68,7 +68,7 @@ def columns_of(layer: Layer) -> int:
 def pack(op: Units) -> Constants:
     """Return one stream for all layers, and what the maps read."""
     parts = [
-        blocks_of(*rows_of(layer), layer is op.layers[0] and op.is_crossed, layer.rows).ravel()
+        blocks_of(*rows_of(layer), layer is not op.layers[0] or op.is_crossed, layer.rows).ravel()
         for layer in op.layers
     ]
     found: Constants = {"stream": np.concatenate(parts)}
@@ -110,8 +110,18 @@ def _fits(layer: Layer) -> bool:
 
 
 def scratch(op: Units) -> int:
-    """Return the bytes of the vectors that layers read, as int16."""
-    return sum(2 * columns_of(layer) for layer in op.layers)
+    """Return the bytes of the largest vector that a layer reads as int16, and of those passed on.
+
+    What a layer passes on lies packed behind what it reads, and is widened to its place.
+    """
+    wide = max(2 * columns_of(layer) for layer in op.layers)
+    return max(wide, packed_at(op) + max((columns_of(la) for la in op.layers[1:]), default=0))
+
+
+def packed_at(op: Units) -> int:
+    """Return the byte where packed vectors begin: widened from the first on, none is overtaken."""
+    pairs = zip(op.layers, op.layers[1:], strict=False)
+    return max((max(2 * columns_of(a), columns_of(b)) for a, b in pairs), default=0)
 
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
