@@ -42,7 +42,7 @@ HALF = (Code("0x80000000U"), Code("0U"))
 
 
 class DoesNotFitError(Exception):
-    """A layer needs more registers than there are, or steps that nobody wrote."""
+    """A layer needs more registers than there are, or steps that no macro writes."""
 
 
 @dataclass(frozen=True)
