@@ -12,7 +12,7 @@ from lnn_edge.codegen.kernels import KERNELS, Core
 from lnn_edge.files import resources
 from lnn_edge.graph import fixed
 from lnn_edge.graph.fixed import Array
-from tests.codegen import test_stream_c, test_units, unit_cells
+from tests.codegen import test_stream_c, test_unit_loop, test_units, unit_cells
 from tests.graph.ops import test_exact
 from tests.graph.ops.batch import Batch, Case
 from tests.graph.ops.cases import MAKERS, Seeded, edges, kind_of, stress_inputs, wide_operators
@@ -228,24 +228,30 @@ ARM_UNIT_MUTATIONS = [
     (LOOP, '"   smmulr r7, r7, r12\\n"\n', ""),
     (LOOP, '"   lsl r6, r6, r12\\n"\n', ""),
     (LOOP, "ssat r{{ r[0] }}", "usat r{{ r[0] }}"),
-    (LOOP, "sp, #{{ n[0] }}\\n", "sp, #{{ n[0] + 4 }}\\n"),
+    (LOOP, '"   mla r{{ r[0] }}, r{{ r[0] }}, r{{ r[1] }}', '"   mul r{{ r[0] }}, r{{ r[1] }}'),
     (LOOP, "{% if u.left_out and k == u.left_out %}", "{% if u.left_out and k == 0 %}"),
     (LOOP, '"   uxtb r{{ r[1] }}, r{{ r[0] }}\\n"', '"   mov r{{ r[1] }}, r{{ r[0] }}\\n"'),
     (LOOP, "smuad r{{ r[0] }}", "smusd r{{ r[0] }}"),
     (LOOP, "lsl #15", "lsl #14"),
     (LOOP, '"   mov r{{ r[0] }}, #16384\\n"', '"   mov r{{ r[0] }}, #0\\n"'),
     (LOOP, "lsl #17", "lsl #16"),
-    (LOOP, '"   str r{{ r[0] }}, [sp, #{{ n[0] }}]\\n"\n', ""),
     (ROUTINES, '"   sxtb16 r11, r11\\n" \\\n', ""),
     (FIXED, "qsub8 %0, %0, %2", "sub %0, %0, %2"),
-    (FIXED, "low  = 0x80000000U", "low  = 0U"),
     (
         DUAL,
         '"   sxtb16 r8, r8\\n" \\\n    "   smlad %[low0], r4, " two',
         '"   smlad %[low0], r4, " two',
     ),
 ]
+MEMORY_MUTATIONS = [
+    ("addeq r{{ r[0] }}, r{{ r[0] }}, #1", "addeq r{{ r[0] }}, r{{ r[0] }}, #0"),
+    ("ssat r{{ r[2] }}, #15", "ssat r{{ r[2] }}, #16"),
+    ("mvn r{{ r[0] }}, #0x80000000", "mov r{{ r[0] }}, #0x80000000"),
+    ('"   beq 7f\\n"\n', ""),
+]
 ARM_MUTATIONS = [
+    ("time_gate", FIXED, "smlal %0, %1, %2, %3", "smlal %0, %1, %3, %3"),
+    ("time_gate", FIXED, "low  = 0x80000000U", "low  = 0U"),
     ("biquads", FILTERS, '"   ubfx r9, r9, #0, #29\\n"', '""'),
     ("biquads", FILTERS, "mvnlt r4, r4", "mvnlt r4, r10"),
     ("biquads", FILTERS, '"   add r2, r2, #20\\n"', '""'),
@@ -349,6 +355,16 @@ def test_damaged_instructions_of_units_are_seen(
 ) -> None:
     batch = unit_cells.batch_of(unit_cells.few())
     damage(sources, file, line, replacement)
+    with pytest.raises(AssertionError, match="units"):
+        test_units.test_arm_gives_the_bits_of_the_operators(batch, "cortex-m7", sources / "build")
+
+
+@pytest.mark.target
+@pytest.mark.parametrize(("line", "replacement"), MEMORY_MUTATIONS)
+def test_damaged_limits_of_a_memory_are_seen(line: str, replacement: str, sources: Path) -> None:
+    damage(sources, LOOP, line, replacement)
+    arm_core.require_emulator()
+    batch = test_unit_loop.edges_of_memory()
     with pytest.raises(AssertionError, match="units"):
         test_units.test_arm_gives_the_bits_of_the_operators(batch, "cortex-m7", sources / "build")
 
