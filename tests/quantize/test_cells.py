@@ -32,7 +32,9 @@ from tests.support.places import SUPPORT
 from tests.support.trials import is_alike, meaning
 
 STEPS = 2000
-RECORDED = SUPPORT / "imported"  # by the lowering that only cells had, before modules were lowered
+RECORDED = (
+    SUPPORT / "imported"
+)  # by the lowering that only cells had; its arguments of tables are whole now
 QUICK = ("default_dt_head", "gru_head", "lstm", "pure_dt", "wired_dt", "ltc_dt")
 
 
