@@ -22,7 +22,7 @@ from lnn_edge.train.recipe import load_recipe
 from tests.support.places import SUPPORT
 
 LOWERED = SUPPORT / "lowered.json"
-"""Ranges and operators of each trial, as hand-written lowering gave them; tables are those of today."""
+"""Ranges and operators of each trial, as hand-written lowering gave them; tables as of today."""
 _COLUMNS = {"filters": 4, "dense_units": 12, "bins": 6, "hop": 2}
 _LIQUID = {**_COLUMNS, "neurons": 10}
 _GATES = {"relu": "sigmoid", "tanh": "hard_sigmoid"}
