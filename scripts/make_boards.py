@@ -31,7 +31,7 @@ class Chip:
     """What parts of a family share that modm-devices does not have.
 
     Attributes:
-        core_hz: A clock that every part reaches on the voltage scale of reset.
+        core_hz: A clock that every part reaches on the voltage scale that the firmware sets.
         pll: Factors that make it of the internal oscillator.
         apb: Dividers of the slow and of the fast peripheral bus.
         apb_hz: Highest clocks of these buses.
@@ -121,6 +121,7 @@ CHIPS = {  # by the beginning of the part
     "stm32l475": replace(_L4_80, manual="RM0351"),
     "stm32l476": replace(_L4_80, manual="RM0351"),
     "stm32l496": replace(_L4_80, manual="RM0351"),
+    "stm32l5": replace(_L4_80, wait_states=3, manual="RM0438", openocd="stm32l5x"),
     "stm32u5": _U5_160,
 }
 
@@ -199,6 +200,7 @@ BOARDS = (
     Wanted("32f723ediscovery", "stm32f723iek6", "USART6", "PC6", "PC7"),
     Wanted("32f769idiscovery", "stm32f769nih6", "USART1", "PA9", "PA10"),
     Wanted("stm32f4discovery", "stm32f407vgt6", "USART2", "PA2", "PA3", on=OWN),
+    Wanted("nucleo-l552ze-q", "stm32l552zet6q", "USART3", "PD8", "PD9", on=OWN),
     _own("blackpill-f401cc", "stm32f401ccu6", "WeAct Black Pill F401CC", WEACT),
     _own("blackpill-f401ce", "stm32f401ceu6", "WeAct Black Pill F401CE", WEACT),
     _own("blackpill-f411ce", "stm32f411ceu6", "WeAct Black Pill F411CE", WEACT),
@@ -336,7 +338,7 @@ max_ahb_hz         = {chip.core_hz:_}
 max_apb1_hz        = {min(chip.apb_hz[0], chip.core_hz):_}
 max_apb2_hz        = {min(chip.apb_hz[1], chip.core_hz):_}
 overdrive_above_hz = 0
-source             = "{data}; {chip.manual}: clocks on the voltage scale of reset"
+source             = "{data}; {manual}: clocks on the voltage scale of the firmware"
 
 # {data}
 """

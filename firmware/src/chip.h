@@ -9,7 +9,7 @@
 #include "lnn_board.h"
 
 #if LNN_FAMILY_F4 + LNN_FAMILY_F7 + LNN_FAMILY_L4 + LNN_FAMILY_H7 + LNN_FAMILY_G0 + LNN_FAMILY_F1 + LNN_FAMILY_U5 +     \
-        LNN_FAMILY_MPS2 + LNN_FAMILY_NRF51 !=                                                                          \
+        LNN_FAMILY_L5 + LNN_FAMILY_MPS2 + LNN_FAMILY_NRF51 !=                                                          \
     1
 #error "lnn_board.h must name exactly one family"
 #endif
@@ -20,6 +20,8 @@
 #include "chip_f1.h"
 #elif LNN_FAMILY_U5
 #include "chip_u5.h"
+#elif LNN_FAMILY_L5
+#include "chip_l5.h"
 #elif LNN_FAMILY_MPS2
 #include "chip_mps2.h"
 #elif LNN_FAMILY_NRF51

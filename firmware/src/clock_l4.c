@@ -1,7 +1,7 @@
-/* Clock of STM32L4: HSE or HSI -> PLL output R -> prescalers; starts on MSI. RM0351: RCC, PWR, FLASH. */
+/* Clock of STM32L4 and L5: HSE or HSI -> PLL output R -> prescalers; starts on MSI. RM0351, RM0438: RCC, PWR, FLASH. */
 #include "clock.h"
 
-#if LNN_FAMILY_L4
+#if LNN_FAMILY_L4 || LNN_FAMILY_L5
 
 #include "lnn_port.h"
 
@@ -30,8 +30,13 @@
 #define POWER_STATUS LNN_REGISTER(LNN_PWR + 0x14UL)
 #define POWER_STATUS_CHANGING (1UL << 10)
 
+#if LNN_FAMILY_L5
+#define FLASH_WAIT_STATES 15UL
+#define FLASH_CACHES 0UL /* its cache is a unit of its own, and off */
+#else
 #define FLASH_WAIT_STATES 7UL
 #define FLASH_CACHES (7UL << 8) /* prefetch, instruction and data cache of the flash interface */
+#endif
 
 static bool start_oscillator(void)
 {
