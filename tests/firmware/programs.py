@@ -21,7 +21,7 @@ TROUBLE = Path(__file__).parent / "trouble"
 FIRMWARE = resources.path("firmware")
 WARNINGS = (
     "-std=c11 -Wall -Wextra -Werror -pedantic -Wconversion -Wsign-conversion -Wshadow -Wundef "
-    "-Wdouble-promotion -Wcast-align -Wvla -Wswitch-enum -Wmissing-declarations -g"
+    "-Wdouble-promotion -Wcast-align -Wvla -Wswitch-enum -Wmissing-declarations -g1"
 ).split()
 SANITIZERS = "-O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
 TARGET = "-O2 -ffunction-sections -fdata-sections -fno-tree-loop-distribute-patterns -nostdlib"

@@ -18,7 +18,7 @@ from lnn_edge.graph.sim.stream import Stream
 from tests.support.once import once
 
 WARNINGS = (
-    "-std=c11 -O1 -g -Wall -Wextra -Werror -pedantic -Wconversion -Wsign-conversion -Wshadow "
+    "-std=c11 -O1 -g1 -Wall -Wextra -Werror -pedantic -Wconversion -Wsign-conversion -Wshadow "
     "-Wundef -Wdouble-promotion -Wcast-align -Wvla -Wswitch-enum"
 ).split()
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
