@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,7 +63,12 @@ class Elapsed(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--hop",
     type=click.IntRange(min=1),
-    help="Frames from one window to the next, for a Keras model that reads windows.",
+    help="Frames from one window to the next, for a model of Keras or ONNX that reads windows.",
+)
+@click.option(
+    "--time-axis",
+    type=click.IntRange(min=0),
+    help="Axis of frames of an ONNX model's input, from 0 [default: the free one, or 1].",
 )
 @force_option
 @json_option
@@ -79,22 +84,25 @@ def command(
     unfolds: int | None,
     positivity: Positivity | None,
     hop: int | None,
+    time_axis: int | None,
     force: bool,
     as_json: bool,
 ) -> None:
-    """Import FILE: a state dict of torch, or a model or weights of Keras.
+    """Import FILE: a model in ONNX, a state dict of torch, or a model or weights of Keras.
 
     Torch: ncps CfC and LTC, LSTM and GRU, several of them and a Linear behind, or a training
     checkpoint with such a state dict inside. Keras: a Sequential or Functional model (.keras, or
-    .h5 of Keras 2), or the weights of a CfC or LTC of ncps. Writes the folder that `lnn-edge
-    quantize` takes next. Nothing in FILE is run. Options say what FILE does not tell: a .keras
-    model tells its form, a state dict and .weights.h5 do not. A model with an input of a fixed
-    number of frames reads them as a stream; with --hop as windows, each from rest. Another model in
-    the folder is replaced only with --force.
+    .h5 of Keras 2), or the weights of a CfC or LTC of ncps. ONNX: a .onnx file of one input, also
+    one quantized with QuantizeLinear and DequantizeLinear, which keeps its scales. Writes the
+    folder that `lnn-edge quantize` takes next. Nothing in FILE is run. Options say what FILE does
+    not tell: a .keras model tells its form, a state dict and .weights.h5 do not. A model with an
+    input of a fixed number of frames reads them as a stream; with --hop as windows, each from rest.
+    Another model in the folder is replaced only with --force.
 
     \b
     Example: lnn-edge import policy.pt -o policy --mode default --activation lecun_tanh
     Example: lnn-edge import activity.keras -o activity --hop 64
+    Example: lnn-edge import activity.onnx -o activity --hop 64
     Example: lnn-edge import ltc.pt -o policy --unfolds 6 --positivity softplus
     """
     from lnn_edge.nn.imported import save_imported
@@ -103,6 +111,7 @@ def command(
 
     order = tuple(layers.split(",")) if layers else ()
     options = ImportOptions(name, order, dt, mode, activation, wiring, unfolds, positivity, hop)
+    options = replace(options, time_axis=time_axis)
     model = import_model(file, options)
     save_imported(output, model, force=force)
     facts = {
@@ -119,5 +128,5 @@ def command(
     console().print(
         f"{model.card.name}: {model.card.road}, {facts['parameters']} parameters, "
         f"frames of {facts['channels']} channels{last}: {output}\n"
-        f"next: lnn-edge quantize {output} --calibration X.npy"
+        f"next: lnn-edge quantize {output}{'' if model.card.form.range else ' --calibration X.npy'}"
     )

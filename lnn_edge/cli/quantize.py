@@ -38,7 +38,8 @@ def command(
 ) -> None:
     """Calibrate on the model's own training recordings (2,000 at most); write FOLDER/model.qgraph.
 
-    An imported model has none: give --calibration. FOLDER/quantize.json tells what the integers
+    An imported model has none: give --calibration, or leave it out to keep the scales of an ONNX
+    model that is quantized already. FOLDER/quantize.json tells what the integers
     hold of time, channels and tensors. Another graph in the folder is replaced only with --force.
 
     \b
@@ -50,15 +51,15 @@ def command(
     from lnn_edge.quantize.trained import REPORT
 
     check_frames_alone("--calibration", calibration, wish)
-    if calibration is None:
+    from lnn_edge.quantize.imported import has_scales, quantize_imported
+
+    if calibration is None and not has_scales(folder):
         from lnn_edge.quantize.trained import quantize_trained
 
         graph, warning = quantize_trained(folder, wish, force=force)
         if warning:
             click.echo(f"warning: {warning}", err=True)
     else:
-        from lnn_edge.quantize.imported import quantize_imported
-
         graph = quantize_imported(folder, calibration, force=force)
     ops = graph.ops
     report = json.loads((folder / REPORT).read_text())

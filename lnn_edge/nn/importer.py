@@ -29,6 +29,8 @@ from lnn_edge.nn.from_keras.files import (
 )
 from lnn_edge.nn.from_keras.graph import read_graph
 from lnn_edge.nn.from_keras.model import keras_table
+from lnn_edge.nn.from_onnx.file import read_onnx
+from lnn_edge.nn.from_onnx.model import onnx_table
 from lnn_edge.nn.imported import ImportCard, Imported, make_imported
 from lnn_edge.nn.layers import with_cells
 from lnn_edge.nn.ncps import (
@@ -45,6 +47,8 @@ from lnn_edge.nn.state_dict import Part, read_parts
 from lnn_edge.nn.table import INPUT, NAMES, Form, Layer, Table, identifier
 from lnn_edge.nn.table_layers import LinearSizes
 
+ONNX = ".onnx"
+"""How the name of a file in ONNX ends; its bytes do not tell."""
 LARGEST_MODEL = 1 << 28
 """Bytes of a model's file, an optimizer beside it included."""
 Weighted = tuple[str, Any, Arrays]
@@ -56,7 +60,8 @@ def import_model(path: Path, options: ImportOptions) -> Imported:
 
     Args:
         path: State dict of ncps.torch, of LSTM or GRU, of several of them and a Linear behind, or a
-            checkpoint with one inside; a model of Keras, or weights of its CfC or LTC.
+            checkpoint with one inside; a model of Keras, or weights of its CfC or LTC; a model in
+            ONNX.
         options: What the file does not tell.
 
     Raises:
@@ -84,7 +89,11 @@ def import_model(path: Path, options: ImportOptions) -> Imported:
 
 
 def _read(path: Path, raw: bytes, options: ImportOptions) -> Table:
-    """Return the layers of a file: of Keras, in a zip archive or HDF5, or of torch."""
+    """Return the layers of a file: of ONNX, of Keras in a zip archive or HDF5, or of torch."""
+    if path.suffix.lower() == ONNX:
+        return onnx_table(path, read_onnx(path, raw), options)
+    if options.time_axis is not None:
+        raise UsageError(f"{path} is no .onnx file; leave --time-axis out")
     is_hdf5 = raw.startswith(HDF5_SIGNATURE)
     parts = {KERAS_WEIGHTS: raw} if is_hdf5 else keras_parts(path, raw)
     if parts is None:

@@ -44,7 +44,8 @@ class ImportOptions:
         wiring: File of the wiring, for Keras weights of a wired or LTC cell.
         unfolds: Solver steps of an LTC cell.
         positivity: What keeps its conductances positive; Keras clips.
-        hop: Frames from one window to the next, where a model of Keras reads windows.
+        hop: Frames from one window to the next, where a model of Keras or ONNX reads windows.
+        time_axis: Axis of frames of an ONNX model's input, where the file does not tell.
     """
 
     name: str | None = None
@@ -56,6 +57,7 @@ class ImportOptions:
     unfolds: int | None = None
     positivity: Positivity | None = None
     hop: int | None = None
+    time_axis: int | None = None
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Layer:
         inputs: Names of the layers, above it, whose outputs it reads; INPUT for the frames.
         options: Fields of its kind.
         origin: The layer of the file that it comes from, for messages.
+        range: (low, high) of its outputs, where the file quantizes them; empty elsewhere.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Layer:
     inputs: tuple[str, ...]
     options: dict[str, object]
     origin: str = ""
+    range: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Form:
         window: L, frames of a window.
         hop: Frames from one window to the next.
         outputs: Names of the layers whose outputs leave the model; none for the last one.
+        range: (low, high) of frames, where the file quantizes them; empty elsewhere.
     """
 
     reads: Literal["sequence", "window", "frame"] = "sequence"
@@ -66,6 +69,7 @@ class Form:
     window: int = 0
     hop: int = 0
     outputs: tuple[str, ...] = ()
+    range: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

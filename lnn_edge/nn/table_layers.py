@@ -178,6 +178,19 @@ class CutSizes:
 
 
 @dataclass(frozen=True)
+class PartSizes:
+    """Numbers side by side along an axis that is neither sequences nor frames."""
+
+    axis: int
+    first: int
+    size: int
+
+    def make(self) -> nn.Module:
+        """Return the layer."""
+        return _Formula(lambda x: x.narrow(self.axis, self.first, self.size))
+
+
+@dataclass(frozen=True)
 class PadSizes:
     """Frames of zeros before and behind (B, C, T)."""
 
@@ -270,11 +283,13 @@ class _Bent(nn.Module):
 
 @dataclass(frozen=True)
 class SoftmaxSizes:
-    """Softmax over the last axis: at an output alone, where a device leaves it out."""
+    """Softmax over the last axis, or its logarithm: at an output, where a device leaves it out."""
+
+    is_log: bool = False
 
     def make(self) -> nn.Module:
         """Return the layer."""
-        return nn.Softmax(-1)
+        return nn.LogSoftmax(-1) if self.is_log else nn.Softmax(-1)
 
 
 @dataclass(frozen=True)
@@ -338,6 +353,7 @@ KINDS: dict[str, type[Any]] = {
     "permute": PermuteSizes,
     "reshape": ReshapeSizes,
     "cut": CutSizes,
+    "part": PartSizes,
     "pad": PadSizes,
     "newest": NewestSizes,
     "fold": FoldSizes,

@@ -60,6 +60,11 @@ def where(node: fx.Node) -> str:
     return origin or (_words(node.meta["line"]) if "line" in node.meta else node.name)
 
 
+def last_nodes(traced: fx.GraphModule) -> dict[str, fx.Node]:
+    """Return the last node of each layer of a traced module, by the layer's name."""
+    return {str(n.meta.get("place", "")).split(".")[0]: n for n in traced.graph.nodes}
+
+
 def _origin_of(root: Any, path: str) -> str:
     """Return what the layers on a path, one inside the other, say of where they come from."""
     said, layer = getattr(root, "origin", ""), root
@@ -125,6 +130,7 @@ class _Tracer(fx.Tracer):
             frame = frame.f_back  # type: ignore[assignment]
         if frame is not None:
             node.meta["line"] = (frame.f_code.co_filename, frame.f_lineno)
+        node.meta["place"] = self.scope.module_path
         node.meta["origin"] = _origin_of(self.root, self.scope.module_path)
         return node
 

@@ -19,13 +19,14 @@ from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.ranges import Channel, Range, choose_ranges
 from lnn_edge.graph.reference import Reference
+from lnn_edge.graph.scales import Ranges
 from lnn_edge.nn.cells.convlstm2d import ConvLstm2d
 from lnn_edge.nn.plan import Plan
 from lnn_edge.nn.proof import prove, stream
 from lnn_edge.nn.recurrent import Recurrent
 from lnn_edge.nn.threads import one_thread
 from lnn_edge.nn.timing import make_plan
-from lnn_edge.nn.trace import trace
+from lnn_edge.nn.trace import last_nodes, trace
 from lnn_edge.quantize.assemble import lower, lower_behind
 from lnn_edge.quantize.lowering import HEADROOM, input_format
 from lnn_edge.quantize.observe import Sequences, observe
@@ -48,6 +49,7 @@ def quantize_module(
     frame: QTensor | None = None,
     classes: Sequence[str] = (),
     facts: Mapping[str, object] | None = None,
+    ranges: Mapping[str, Range] | None = None,
 ) -> QGraph:
     """Return the integer graph of a torch module.
 
@@ -68,6 +70,8 @@ def quantize_module(
         frame: Format of a frame that a sensor fixes; None takes it from the data.
         classes: Names of the outputs where they are scores.
         facts: Further metadata; see graph.contract.
+        ranges: (low, high) of what layers give, by their names in the module: of all that need
+            one, since none is then observed on the data. With `frame` alone.
 
     Raises:
         LayerError: Something has no place on a device; names the user's line and the remedy.
@@ -77,7 +81,7 @@ def quantize_module(
     known = {"sample_rate_hz": rate_hz, "classes": list(classes)}
     metadata = {**(facts or {}), **{k: v for k, v in known.items() if v}}
     with one_thread():  # the proof takes many small steps
-        return _quantized(module, sequences, name, metadata, hop, front, frame)
+        return _quantized(module, sequences, name, metadata, hop, front, frame, ranges)
 
 
 def _quantized(
@@ -88,6 +92,7 @@ def _quantized(
     hop: int | None,
     front: Pipeline | None,
     frame: QTensor | None,
+    told: Mapping[str, Range] | None,
 ) -> QGraph:
     if hop is not None:
         module, sequences = _sliding(module, sequences, hop)
@@ -101,12 +106,18 @@ def _quantized(
     clock = None
     if frame is None:
         frame, clock, sequences = _fitted(plan, sequences)
-    ranges = observe(plan, _single(sequences))
+    ranges = observe(plan, _single(sequences)) if told is None else _by_node(plan, told)
     graph, values = lower(plan, ranges, frame, name, metadata, clock)
     if not graph.heads:
         graph = name_output(graph, next(iter(plan.outputs)))
     facts = tensor_facts(plan, values, graph, reference)
     return replace(graph, reference=replace(reference, tensors=facts))
+
+
+def _by_node(plan: Plan, told: Mapping[str, Range]) -> Ranges:
+    """Return the ranges of layers by the names of the nodes that give their outputs."""
+    nodes = last_nodes(plan.traced)
+    return {nodes[name].name: values for name, values in told.items() if name in nodes}
 
 
 class _Windows(nn.Module):

@@ -11,6 +11,7 @@ from lnn_edge.nn.from_keras.build import Build, NeedsWindow, Shape, Value
 from lnn_edge.nn.from_keras.functions import activated
 from lnn_edge.nn.from_keras.graph import KerasLayer
 from lnn_edge.nn.table_layers import Conv1dSizes, Conv2dSizes, LinearSizes
+from lnn_edge.nn.zero_taps import balanced
 
 FUTURE = 'has padding="same", which looks into the future; train with padding="causal"'
 
@@ -77,12 +78,7 @@ def padded(
         padding: "valid", "same" or "causal".
     """
     before, after = zeros_around(kernel.shape[axis], size, stride, dilation, padding)
-    more, rest = divmod(abs(before - after), dilation)
-    if rest:
-        raise ValueError(f"{before} zeros before and {after} behind {size} frames")
-    sides = [(0, 0)] * kernel.ndim
-    sides[axis] = (more, 0) if before < after else (0, more)
-    return np.pad(kernel, sides), max(before, after)
+    return balanced(kernel, axis, before, after, dilation)
 
 
 def zeros_around(taps: int, size: int, stride: int, dilation: int, padding: str) -> tuple[int, int]:

@@ -1,0 +1,63 @@
+"""QuantizeLinear and DequantizeLinear around values: the ranges that a file gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lnn_edge.nn.from_onnx.build import Build, Value
+from lnn_edge.nn.from_onnx.file import Node
+
+BITS = {"u1": (0, 255), "i1": (-128, 127), "u2": (0, 65535), "i2": (-32768, 32767)}
+"""Integers of each type that values are quantized to."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A value in integers.
+
+    Attributes:
+        value: As floats.
+        scale: Of the integers.
+        zero: The integer of 0.
+        low: Lowest integer.
+        high: Highest.
+    """
+
+    value: Value
+    scale: float
+    zero: int
+    low: int
+    high: int
+
+
+def quantize(build: Build, node: Node, x: Sequence[Any]) -> Held:
+    """QuantizeLinear: a value between integers."""
+    value, scale, *rest = x
+    zero = rest[0] if rest and rest[0] is not None else np.zeros((), np.uint8)
+    if not isinstance(scale, np.ndarray) or not isinstance(zero, np.ndarray):
+        raise build.refuse(node, "takes its scale from a value; export it in fixed integers")
+    if scale.size != 1 or zero.size != 1 or not float(scale.ravel()[0]) > 0:
+        raise build.refuse(node, "must have one scale above 0 for all numbers of a value")
+    bounds = BITS.get(f"{zero.dtype.kind}{zero.dtype.itemsize}")
+    if bounds is None:
+        raise build.refuse(node, f"makes integers of type {zero.dtype}; a device has 8 and 16 bits")
+    return Held(value, float(scale.ravel()[0]), int(zero.ravel()[0]), *bounds)
+
+
+def dequantize(build: Build, node: Node, x: Sequence[Any]) -> Value:
+    """DequantizeLinear: the value again, with the range that its integers have."""
+    held, scale, *rest = x
+    zero = rest[0] if rest and rest[0] is not None else np.zeros((), np.uint8)
+    alike = isinstance(held, Held) and isinstance(scale, np.ndarray) and scale.size == 1
+    if not alike or float(scale.ravel()[0]) != held.scale or int(zero.ravel()[0]) != held.zero:
+        raise build.refuse(node, "must have the scale and zero point that QuantizeLinear has")
+    low = (held.low - held.zero) * held.scale
+    high = (held.high - held.zero) * held.scale
+    if held.zero == 0 and held.low < 0:
+        low = -high  # ours are symmetric, without the lowest integer
+    build.ranges[held.value.name] = (low, high)
+    return held.value
