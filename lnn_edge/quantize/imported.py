@@ -18,7 +18,6 @@ from lnn_edge.quantize.lowering import HEADROOM
 from lnn_edge.quantize.module import quantize_module
 from lnn_edge.quantize.trained import save_quantized
 
-
 DRAWN = 4, 256
 """Sequences, and frames of each, that stand for calibration data where a file has its scales."""
 
@@ -107,7 +106,9 @@ def drawn_frames(folder: Path, model: Imported) -> np.ndarray:
         )
     sequences, frames = DRAWN
     shape = (sequences, max(frames, 4 * form.window), model.channels)
-    return np.random.default_rng(0).uniform(*form.range, shape)
+    low, high = form.range
+    drawn: np.ndarray = np.random.default_rng(0).uniform(low, high, shape)
+    return drawn
 
 
 def _facts(card: ImportCard) -> dict[str, object]:

@@ -1,8 +1,8 @@
 """Rows of a table, made while the nodes of an ONNX graph are read one after the other.
 
-ONNX moves axes with Transpose, Reshape, Squeeze, Unsqueeze and Flatten around every layer. Here they
-move nothing: a value is a row and, for each axis that ONNX sees, the axes of the row that it shows.
-A row that turns or merges them is made only where a layer wants them so.
+ONNX moves axes with Transpose, Reshape, Squeeze, Unsqueeze and Flatten around every layer. Here
+they move nothing: a value is a row and, for each axis that ONNX sees, the axes of the row that it
+shows. A row that turns or merges them is made only where a layer wants them so.
 """
 
 from __future__ import annotations
@@ -18,13 +18,20 @@ import numpy as np
 
 from lnn_edge.errors import DataError, LnnEdgeError
 from lnn_edge.files.names import shown
-from lnn_edge.nn.arrays import Arrays
+from lnn_edge.nn.arrays import Arrays, check_size
 from lnn_edge.nn.from_onnx.file import Graph, Node
 from lnn_edge.nn.table import NAMES, Layer, identifier
 from lnn_edge.nn.table_layers import FoldSizes, PermuteSizes, ReshapeSizes, UnfoldSizes
 
 Kind = Literal["", "B", "T"]
 MOST_ROWS = 2048
+MOST_WORK = 1 << 26
+"""Numbers that may be computed with while a file is read: a second of it."""
+TAKE_IN = (
+    *("MatMul", "Gemm", "Conv", "BatchNormalization"),
+    *("Add", "Sub", "Mul", "Div", "Neg"),
+)
+"""Matrices, whose weights take in what follows, and what they take in: each stands for itself."""
 WHOLE = "reads a whole record, which has no end on a device"
 
 
@@ -117,6 +124,8 @@ class Build:
         own: Weights of the rows, by name.
         derived: Names of constants that were computed from sizes.
         ranges: (low, high) of what a row gives, where the file quantizes it.
+        work: Numbers that were computed with so far.
+        weights: Numbers in `own`.
         aliases: Names of the tensors that show what a row gives.
         named: Rows by name.
     """
@@ -129,6 +138,8 @@ class Build:
     own: Arrays = field(default_factory=dict)
     derived: set[str] = field(default_factory=set)
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    work: int = 0
+    weights: int = 0
     aliases: dict[str, list[str]] = field(default_factory=dict)
     named: dict[str, Layer] = field(default_factory=dict)
     _laid: dict[tuple[str, tuple[tuple[int, ...], ...]], str] = field(default_factory=dict)
@@ -167,6 +178,8 @@ class Build:
                 f"{self.file} has more than {MOST_ROWS:,} layers: a loop over time is written out "
                 "step by step; export a layer that keeps it (LSTM, GRU, Scan)"
             )
+        self.weights += sum(array.size for array in (weights or {}).values())
+        check_size(self.file, len(self.own), self.weights)
         row = Layer(name, kind, tuple(inputs), asdict(sizes), self.where(node))
         self.rows.append(row)
         self.named[name] = row
@@ -174,7 +187,10 @@ class Build:
         return name
 
     def once(
-        self, node: Node, given: Sequence[Any], make: Callable[[], tuple[Any, ...]]
+        self,
+        node: Node,
+        given: Sequence[Any],
+        make: Callable[[Build, Node, Sequence[Any]], tuple[Any, ...]],
     ) -> tuple[Any, ...]:
         """Return what a node gives; of a node like one before it, what that one gave.
 
@@ -184,13 +200,15 @@ class Build:
             make: Adds its rows.
         """
         is_odd = any(isinstance(v, Graph | np.ndarray) for v in node.attributes.values())
-        if is_odd or not any(isinstance(v, Value) for v in given):
-            return make()
+        is_known = any(isinstance(v, Value) for v in given) and node.op not in TAKE_IN
+        if is_odd or not is_known:
+            return make(self, node, given)
         named = [name in self.readers for name in node.outputs]
+        self.spend(node, sum(v.size for v in given if isinstance(v, np.ndarray)))
         parts = [_key_of(value) for value in given]
         key = repr((node.op, node.domain, sorted(node.attributes.items()), named, parts))
         if key not in self._made:
-            self._made[key] = make()
+            self._made[key] = make(self, node, given)
         return self._made[key]
 
     def note(self, tensor: str, value: Any) -> None:
@@ -201,6 +219,16 @@ class Build:
     def is_alone(self, value: Value) -> bool:
         """Return whether one node alone reads what a row gives, however it is turned."""
         return all(self.readers.get(t, 0) == 1 for t in self.aliases.get(value.name, ()))
+
+    def spend(self, node: Node, numbers: int) -> None:
+        """Count numbers that are computed with.
+
+        Raises:
+            DataError: They are too many.
+        """
+        self.work += numbers
+        if self.work > MOST_WORK:
+            raise self.refuse(node, "computes too much with constants; simplify the file")
 
     def each(self, node: Node, sizes: Any, value: Value) -> Value:
         """Add a row that treats every number alike; return what it gives."""
@@ -267,7 +295,7 @@ class Build:
         return self._folded[name]
 
     def unfolded(self, node: Node, name: str, like: str) -> str:
-        """Return what frames as sequences of their own gave, (B, T, ...) again as in another row."""
+        """Return what frames as sequences of their own gave, (B, T, ...) as in another row."""
         made = self.row(node, UnfoldSizes(), [name, like])
         self._folded[made] = name
         return made

@@ -10,8 +10,10 @@ import numpy as np
 
 from lnn_edge.nn.arrays import MOST_WEIGHTS
 from lnn_edge.nn.from_onnx.build import Build
-from lnn_edge.nn.from_onnx.file import DTYPES, Graph, Node
+from lnn_edge.nn.from_onnx.file import DTYPES, Node
 
+FOLD_COSTS = 8
+"""What a constant that is kept counts more than a number that is only computed with."""
 Arrays = Sequence[Any]
 """Inputs of a node, None for one that is left out."""
 
@@ -101,7 +103,7 @@ def _reshape(build: Build, node: Node, x: Arrays) -> np.ndarray:
 
 def _squeeze(build: Build, node: Node, x: Arrays) -> np.ndarray:
     axes = axes_of(build, node, x[1] if len(x) > 1 else None)
-    return np.squeeze(x[0], None if axes is None else tuple(axes))
+    return np.asarray(np.squeeze(x[0], None if axes is None else tuple(axes)))
 
 
 def _unsqueeze(build: Build, node: Node, x: Arrays) -> np.ndarray:
@@ -213,4 +215,6 @@ def fold(build: Build, node: Node, x: Arrays) -> list[np.ndarray]:
             _check_size(build, node, np.broadcast_shapes(*shapes))
     with np.errstate(all="ignore"):
         made = FOLDED[node.op](build, node, x)
-    return made if isinstance(made, list) else [made]
+    found = made if isinstance(made, list) else [made]
+    build.spend(node, FOLD_COSTS * sum(array.size for array in found))
+    return found

@@ -73,7 +73,7 @@ def concat(build: Build, node: Node, x: Sequence[Any]) -> Value:
     if not all(isinstance(v, Value) for v in x):
         raise build.refuse(node, "joins values with constants; join values alone")
     axis = axis_of(build, node, int(node.attributes["axis"]), len(x[0].order))
-    parts = [build.canonical(node, v) for v in x]
+    parts: list[Value] = [build.canonical(node, v) for v in x]
     places = {v.order[axis] for v in parts}
     alike = {
         (tuple(n for i, n in enumerate(v.sizes) if i != axis), v.kinds, v.order) for v in parts

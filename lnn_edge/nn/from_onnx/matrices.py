@@ -116,8 +116,8 @@ def conv(build: Build, node: Node, x: Sequence[Any]) -> Value:
         sides[left[0]] = (0, 0)
         stride = [*stride[:-1], 1]
         dilation = [*dilation[:-1], 1]
-    pick = [[v[i] for i in left] for v in (stride, dilation, sides)]
-    return form.made([i + 2 for i in left], *pick)
+    along = [stride[i] for i in left], [dilation[i] for i in left], [sides[i] for i in left]
+    return form.made([i + 2 for i in left], *along)
 
 
 def per_axis(build: Build, node: Node, name: str, axes: int, other: int | None = 1) -> list[int]:

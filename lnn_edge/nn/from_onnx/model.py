@@ -212,7 +212,7 @@ def _built(path: Path, build: Build, graph: Graph, name: str, value: Value) -> l
                     "or goes in a circle",
                 )
         given = [values[t] if t else None for t in node.inputs]
-        made = build.once(node, given, lambda: add_node(build, node, given))
+        made = build.once(node, given, add_node)
         for tensor, result in zip(node.outputs, made, strict=False):
             if tensor and (tensor in values or result is None) and tensor in build.readers:
                 raise build.refuse(node, f"gives {shown(tensor)} again, or never")

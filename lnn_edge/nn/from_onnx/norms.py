@@ -84,6 +84,7 @@ def _taken_in(
         return False
     place = "1." if f"{row.name}.1.weight" in build.own else ""
     weight, bias = f"{row.name}.{place}weight", f"{row.name}.{place}bias"
+    build.spend(node, build.own[weight].size)
     shaped = gain.reshape(-1, *[1] * (build.own[weight].ndim - 1))
     build.own[weight] = build.own[weight] * shaped
     build.own[bias] = build.own[bias] * gain + shift

@@ -10,9 +10,15 @@ import numpy as np
 
 from lnn_edge.nn.from_onnx.build import Build, Value
 from lnn_edge.nn.from_onnx.file import Node
+from lnn_edge.nn.table_layers import ActivationSizes
 
 BITS = {"u1": (0, 255), "i1": (-128, 127), "u2": (0, 65535), "i2": (-32768, 32767)}
 """Integers of each type that values are quantized to."""
+
+POSITIVE = ("relu", "relu6", "sigmoid", "hard_sigmoid", "softplus")
+"""Functions that give nothing below 0."""
+MOVED = ("pool", "global_pool", "reshape", "permute", "newest", "part", "cut", "fold", "unfold")
+"""Kinds of rows that give nothing below what they read."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,10 @@ def quantize(build: Build, node: Node, x: Sequence[Any]) -> Held:
 
 
 def dequantize(build: Build, node: Node, x: Sequence[Any]) -> Value:
-    """DequantizeLinear: the value again, with the range that its integers have."""
+    """DequantizeLinear: the value again, with the range that its integers have.
+
+    Integers whose lowest stands for 0 cut off what is below: onnxruntime leaves a ReLU out there.
+    """
     held, scale, *rest = x
     zero = rest[0] if rest and rest[0] is not None else np.zeros((), np.uint8)
     alike = isinstance(held, Held) and isinstance(scale, np.ndarray) and scale.size == 1
@@ -59,5 +68,19 @@ def dequantize(build: Build, node: Node, x: Sequence[Any]) -> Value:
     high = (held.high - held.zero) * held.scale
     if held.zero == 0 and held.low < 0:
         low = -high  # ours are symmetric, without the lowest integer
-    build.ranges[held.value.name] = (low, high)
-    return held.value
+    value: Value = held.value
+    if low == 0 and not _is_positive(build, value.name):
+        value = build.each(node, ActivationSizes("relu"), value)
+    build.ranges[value.name] = (low, high)
+    return value
+
+
+def _is_positive(build: Build, name: str) -> bool:
+    """Return whether a row gives nothing below 0 by itself."""
+    row = build.named.get(name)
+    while row is not None and row.kind in MOVED and build.ranges.get(row.name) is None:
+        name = row.inputs[0]
+        row = build.named.get(name)
+    if build.ranges.get(name, (-1.0, 0.0))[0] == 0:
+        return True
+    return row is not None and row.options.get("function") in POSITIVE
