@@ -99,5 +99,5 @@ def _both(build: Build, node: Node, sizes: Any, first: Any, second: Any) -> Valu
         raise build.refuse(node, f"joins shapes {shapes}; a device joins equal ones only")
     if first.order != second.order or first.row != second.row:
         first, second = (build.canonical(node, v) for v in (first, second))
-    name = build.row(node, sizes, [first.name, second.name])
-    return replace(first, name=name)
+    made: Value = replace(first, name=build.row(node, sizes, [first.name, second.name]))
+    return made
