@@ -124,6 +124,7 @@ class Build:
         own: Weights of the rows, by name.
         derived: Names of constants that were computed from sizes.
         ranges: (low, high) of what a row gives, where the file quantizes it.
+        scope: What is known by name, for the body of a loop.
         work: Numbers that were computed with so far.
         weights: Numbers in `own`.
         aliases: Names of the tensors that show what a row gives.
@@ -138,6 +139,7 @@ class Build:
     own: Arrays = field(default_factory=dict)
     derived: set[str] = field(default_factory=set)
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    scope: Mapping[str, Any] = field(default_factory=dict)
     work: int = 0
     weights: int = 0
     aliases: dict[str, list[str]] = field(default_factory=dict)

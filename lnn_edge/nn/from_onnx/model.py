@@ -183,9 +183,8 @@ class _Frames:
 
 def _readers(graph: Graph) -> Counter[str]:
     """Return how many nodes, or the world, read a tensor."""
-    return Counter(
-        [*(port.name for port in graph.outputs), *(n for node in graph.nodes for n in node.inputs)]
-    )
+    read = [n for node in graph.nodes for n in (*node.inputs, *_outside(node))]
+    return Counter([*(port.name for port in graph.outputs), *read])
 
 
 def _needed(graph: Graph) -> Iterable[Node]:
@@ -195,14 +194,22 @@ def _needed(graph: Graph) -> Iterable[Node]:
     for node in reversed(graph.nodes):
         if wanted.intersection(node.outputs):
             wanted.update(node.inputs)
+            wanted.update(_outside(node))
             found.append(node)
     return reversed(found)
+
+
+def _outside(node: Node) -> list[str]:
+    """Return the names that the body of a loop may take from around it."""
+    body = node.attributes.get("body")
+    return [n for inner in body.nodes for n in inner.inputs] if isinstance(body, Graph) else []
 
 
 def _built(path: Path, build: Build, graph: Graph, name: str, value: Value) -> list[Value]:
     """Add the rows of all nodes; return what leaves the model."""
     values: dict[str, Any] = {**graph.constants, name: value}
     build.note(name, value)
+    build.scope = values
     for node in _needed(graph):
         for tensor in node.inputs:
             if tensor and tensor not in values:

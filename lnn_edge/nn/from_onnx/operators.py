@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from lnn_edge.errors import LnnEdgeError
-from lnn_edge.nn.from_onnx import functions, joins, matrices, norms, pooling, quantized, views
+from lnn_edge.nn.from_onnx import (
+    functions,
+    joins,
+    loops,
+    matrices,
+    norms,
+    pooling,
+    quantized,
+    views,
+)
 from lnn_edge.nn.from_onnx.build import Build, Value
 from lnn_edge.nn.from_onnx.constants import fold
 from lnn_edge.nn.from_onnx.file import Node
@@ -40,6 +49,8 @@ KNOWN: Mapping[str, Make] = {
     "LSTM": recur,
     "GRU": recur,
     "RNN": recur,
+    "Scan": loops.scan,
+    "Loop": loops.loop,
     "Identity": views.nothing,
     "Dropout": views.nothing,
     "Cast": views.cast,
@@ -92,7 +103,7 @@ def add_node(build: Build, node: Node, x: Sequence[Any]) -> tuple[Any, ...]:
     if node.domain:
         raise build.refuse(node, f"is an operator of {node.domain}, not one of ONNX itself")
     try:
-        if all(v is None or isinstance(v, np.ndarray) for v in x):
+        if node.op != "Loop" and all(v is None or isinstance(v, np.ndarray) for v in x):
             if any(name in build.derived for name in node.inputs):
                 build.derived.update(node.outputs)
             return tuple(fold(build, node, x))
