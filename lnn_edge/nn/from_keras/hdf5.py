@@ -43,7 +43,7 @@ def placed(where: str, file: Any) -> Groups:
     if "_layer_checkpoint_dependencies" in file:
         raise DataError(f"{where} was saved by Keras 2; {NEW_FILE}")
     weights, _ = _items(where, file)
-    floats = {n for n, item in weights.items() if item.dtype.kind == "f"}
+    floats = {n for n, item in weights.items() if _is_number(n, item)}
     return {
         "floats": {n: _variable(where, n, weights[n]) for n in weights if n in floats},
         "others": {n: np.zeros(0) for n in weights if n not in floats},
@@ -121,9 +121,18 @@ def _is_idle(layer: str) -> bool:
     return name == "input_layer" or plain in {known.lower() for known in IDLE}
 
 
+def _is_number(name: str, item: Any) -> bool:
+    """Return whether a variable holds floats, or signs of a cell: JAX keeps those of an LTC whole.
+
+    Integers of 8 bits are those of a quantized layer.
+    """
+    kind, size = item.dtype.kind, item.dtype.itemsize
+    return kind == "f" or (kind == "i" and size >= 4 and "/cell/" in name)
+
+
 def _variable(where: str, name: str, item: Any) -> np.ndarray:
     """Return a variable as float64."""
-    if item.dtype.kind != "f" or item.is_virtual or item.external:
+    if not _is_number(name, item) or item.is_virtual or item.external:
         raise DataError(
             f"{where}: {name} must be floats in the file itself, not {item.dtype} of shape "
             f"{item.shape}; save the model as it is before any quantization"

@@ -201,7 +201,9 @@ class StepAlgebra:
             return value
         found = self._gelu(value) if isinstance(value, Products) else None
         if found is None:
-            raise self.build.refuse(node, "reads a product that is no activation known here")
+            raise self.build.refuse(
+                node, "reads a product of values; known is GELU in basic operators"
+            )
         return found
 
     def _gelu(self, value: Products) -> Sum | None:
