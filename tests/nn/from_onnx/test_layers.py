@@ -12,6 +12,7 @@ from lnn_edge.nn.imported import Imported, load_imported, save_imported
 from lnn_edge.nn.importer import import_model
 from lnn_edge.nn.ncps import ImportOptions
 from tests.support.onnx_cases import CASES, Case, by_onnxruntime, frames_of
+from tests.support.places import SUPPORT
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -57,3 +58,19 @@ def test_the_table_has_a_row_for_each_layer(name: str, kinds: list[str], tmp_pat
     case = CASES[name]
     model = read_case(case, case.save(tmp_path / "net.onnx"))
     assert [row.kind for row in model.card.layers] == kinds
+
+
+STORED = {
+    "dynamo_lstm": CASES["lstm of two layers"],
+    "dynamo_causal": CASES["causal"],
+    "dynamo_image": CASES["window: image"],
+    "keras_window": CASES["window: cnn"],
+}
+"""Files of other exporters, by tests/support/onnx/make.py, and what is fed as to them."""
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_files_of_other_exporters_give_what_onnxruntime_gives(name: str) -> None:
+    case, path = STORED[name], SUPPORT / "onnx" / f"{name}.onnx"
+    model = read_case(case, path)
+    assert largest_error(model, path, case, frames_of(case)) < 1e-5
