@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.in_memory import folder_in_memory
+from tests.support.in_memory import folder_in_memory, session_folder
 from tests.support.once import FOLDER
 
 # How fast an example is made says nothing of the code where workers share the cores.
@@ -41,16 +41,13 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the folder that `once` and what asks for temporary files fill; workers inherit it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
     if not is_worker(config):
-        memory = folder_in_memory()
-        if memory is not None:
-            os.environ.setdefault(PYTESTS_FOLDERS, str(memory))
-        folder = Path(tempfile.mkdtemp(prefix="lnn-edge-tests-", dir=memory))
+        memory, patch, kept = folder_in_memory(), pytest.MonkeyPatch(), ExitStack()
+        config.add_cleanup(patch.undo)
+        config.add_cleanup(kept.close)
+        if memory is not None and PYTESTS_FOLDERS not in os.environ:
+            patch.setenv(PYTESTS_FOLDERS, str(memory))
+        folder = kept.enter_context(session_folder(memory or Path(tempfile.gettempdir())))
         (folder / "passing").mkdir()
-        os.environ[FOLDER] = str(folder)
-        os.environ["TMPDIR"] = tempfile.tempdir = str(folder / "passing")
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave no folder behind."""
-    if not is_worker(config):
-        shutil.rmtree(os.environ.pop(FOLDER))
+        patch.setenv(FOLDER, str(folder))
+        patch.setenv("TMPDIR", str(folder / "passing"))
+        patch.setattr(tempfile, "tempdir", str(folder / "passing"))

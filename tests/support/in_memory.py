@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MEMORY = Path("/dev/shm")  # of Linux; programs that tests compile must be able to run there
 ROOM = 4 << 30
+PREFIX = "lnn-edge-tests-"
 
 
 def folder_in_memory(memory: Path = MEMORY, room: int = ROOM) -> Path | None:
@@ -29,3 +35,26 @@ def _free_memory() -> int:
         return 0
     kilobytes = {key: value for key, _, value in (line.partition(":") for line in lines)}
     return int(kilobytes.get("MemAvailable", "0 kB").split()[0]) << 10
+
+
+@contextmanager
+def session_folder(home: Path) -> Iterator[Path]:
+    """Make a folder that goes with its session; remove those of sessions that were killed.
+
+    A session holds the lock beside its folder as long as it lives.
+    """
+    for left in home.glob(f"{PREFIX}*.lock"):
+        with suppress(OSError), left.open() as lock:  # it lives, or is another user's
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left.with_suffix(""), ignore_errors=True)
+            left.unlink()
+    descriptor, name = tempfile.mkstemp(".lock", PREFIX, home)
+    with os.fdopen(descriptor) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = Path(name).with_suffix("")
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            Path(name).unlink(missing_ok=True)
