@@ -286,7 +286,8 @@ def predict(
 
     graph = load(model) if isinstance(model, str | Path) else model
     predictor = Predictor.of(graph, channels, marks=marks)
-    return list(predictor.run(open_data(graph, data, hints)))
+    is_read_here = isinstance(data, str | Path)
+    return list(predictor.run(open_data(graph, data, hints), may_overwrite=is_read_here))
 
 
 def evaluate(

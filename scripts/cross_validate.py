@@ -13,12 +13,13 @@ import argparse
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from lnn_edge.build.decide import Engine
 from lnn_edge.data.registry import find_dataset
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.sim.predict import DecisionSequence
@@ -26,7 +27,7 @@ from lnn_edge.quantize.trained import quantize
 from lnn_edge.tasks.beats.augmentation import BeatAugmentation
 from lnn_edge.tasks.judge import Figures, judge
 from lnn_edge.tasks.labelled import Labelled
-from lnn_edge.tasks.metrics.single_label import integer_scores
+from lnn_edge.tasks.metrics.single_label import decided_scores
 from lnn_edge.tasks.recordings import load_labelled
 from lnn_edge.train.checkpoint import float_scores, prepare
 from lnn_edge.train.loop import train
@@ -45,6 +46,19 @@ CHANGED: dict[str, dict[str, object]] = {
 }
 """What an ablation sets in [model]."""
 ABLATIONS = (*CHANGED, "shuffle_dt")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of a seed.
+
+    Attributes:
+        figures: By form: "float", "integer".
+        engines: What ran the integers of the folds; both give the same bits.
+    """
+
+    figures: dict[str, Figures]
+    engines: tuple[Engine, ...]
 
 
 def ablate(recipe: Recipe, ablation: str) -> Recipe:
@@ -69,9 +83,9 @@ def splits(recipe: Recipe, data_dir: str, has_test: bool) -> Iterator[tuple[Reco
 
 def run_seed(
     recipe: Recipe, pairs: Iterable[tuple[Records, Records]], seed: int, has_integers: bool
-) -> dict[str, Figures]:
+) -> Judged:
     """Train on each pair; judge all held-out patients together."""
-    held_out, floats, integers = [], [], []
+    held_out, floats, integers, engines = [], [], [], set[Engine]()
     for training, judged in pairs:
         with tempfile.TemporaryDirectory() as folder:
             trained = train(recipe, training, (), Path(folder), seed=seed)
@@ -81,12 +95,14 @@ def run_seed(
         held_out += sequences
         floats += float_scores(trained.network, sequences)
         if has_integers:
-            integers += integer_scores(quantize(trained, training), judged)[1]
+            decided, scores = decided_scores(quantize(trained, training), judged)
+            integers += scores
+            engines.add(decided.engine)
         classes = trained.network.classes
     figures = {"float": judge(held_out, floats, classes, trained.task, RESAMPLES)}
     if has_integers:
         figures["integer"] = judge(held_out, integers, classes, trained.task, RESAMPLES)
-    return figures
+    return Judged(figures, tuple(sorted(engines)))
 
 
 def is_shuffled(recipe: Recipe) -> bool:
@@ -120,9 +136,11 @@ def main() -> None:
     for seed in given.seeds:
         pairs = splits(recipe, given.data_dir, given.test)
         judged = run_seed(recipe, pairs, seed, has_integers)
-        results.append({"seed": seed, **{k: v.to_json() for k, v in judged.items()}})
-        figures = {k: round(v.main_f1, 4) for k, v in judged.items()}
-        print(given.ablation, seed, figures, flush=True)
+        told = {k: v.to_json() for k, v in judged.figures.items()}
+        results.append({"seed": seed, "engines": judged.engines, **told})
+        figures = {k: round(v.main_f1, 4) for k, v in judged.figures.items()}
+        by = " and ".join(judged.engines)
+        print(given.ablation, seed, figures, f"integers by: {by}" if by else "", flush=True)
         asked = {k: getattr(given, k) for k in ("recipe", "ablation", "settings")}
         document = {**asked, "seeds": results}
         write_whole(given.output, json.dumps(document, indent=1))

@@ -29,7 +29,7 @@ ROWS = ("linear", "conv1d", "conv2d")
 DSP = Core("cortex-m7", dsp=True)
 FIXED, DUAL = "firmware/runtime/lnn_fixed.h", "firmware/runtime/lnn_dsp.h"
 ROUTINES, RINGS = "firmware/runtime/lnn_rows.h", "firmware/runtime/lnn_ring.h"
-FILTERS = "firmware/runtime/lnn_biquads.h"
+FILTERS, AVERAGES = "firmware/runtime/lnn_biquads.h", "firmware/runtime/lnn_average.h"
 OPS, RUNTIME = "templates/ops", "firmware/runtime/lnn_runtime.c"
 TRIGGERS = "firmware/runtime/lnn_runtime.h"
 
@@ -72,8 +72,10 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("conv1d", DUAL, "(a >> 16) | (b & 0xFFFF0000U)", "(a >> 16) | (b << 16)"),
     ("linear", f"{OPS}/rows_dsp.c.j2", "= last[{{ r }}];", "= last[0];"),
     ("linear", DUAL, "((bytes >> 7) & 0x00010001U) * 0xFF00U", "0U"),
-    ("leaky_average", f"{OPS}/leaky_average.c.j2", "+ 8192) >> 14", "+ 8191) >> 14"),
-    ("leaky_average", f"{OPS}/leaky_average.c.j2", "state != INT32_MIN", "state != 0"),
+    ("leaky_average", AVERAGES, "+ 8192) >> 14", "+ 8191) >> 14"),
+    ("leaky_average", AVERAGES, "(next == INT32_MIN)", "(next == 0)"),
+    ("leaky_average", AVERAGES, ">> 14, low,", ">> 14, INT16_MIN,"),
+    ("leaky_average.time", f"{OPS}/leaky_average.c.j2", "+ 8192) >> 14", "+ 8191) >> 14"),
     ("leaky_average.time", f"{OPS}/leaky_average.c.j2", "x2[0] * {{ op.multiplier }}", "x2[0]"),
     ("center", f"{OPS}/center.c.j2", "x.shape %}", "x.shape %}{% set frames = frames - 1 %}"),
     ("center", f"{OPS}/center.c.j2", "x0[i + {{ k }}] - mean", "x0[i] - mean"),
@@ -168,6 +170,8 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
 ]
 RUNTIME_MUTATIONS = [  # file and line of the runtime, damage
     (RUNTIME, "% length + length - (ring->frames", "% length + length - 1U - (ring->frames"),
+    (f"{OPS}/decimate.c.j2", "if (from <= last)", "if (from <= stop)"),
+    (f"{OPS}/decimate.c.j2", "(next == stop) ? x0 : next", "(next > stop) ? x0 : next"),
     (RUNTIME, "(left < length - slot) ?", "(left <= length - slot + 1U) ?"),
     (RUNTIME, "i += BLOCK)", "i += BLOCK + 1U)"),
     (RUNTIME, "(ring->frames + i) % length", "(ring->frames + i + 1U) % length"),
@@ -375,8 +379,11 @@ def test_damaged_runtime_is_seen(file: str, line: str, replacement: str, sources
     build = sources / "build"
     build.mkdir()
     program = compile_model(toy_graph(), build)
+    copied = sources / "copied"
+    copied.mkdir()
     with pytest.raises(AssertionError):
         stream_tests(program)
+        test_stream_c.test_an_event_stage_whose_ring_does_not_fill_words_is_bit_exact(copied)
 
 
 def stream_tests(program: Path) -> None:

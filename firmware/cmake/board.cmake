@@ -9,10 +9,10 @@ target_compile_options(firmware PRIVATE
     -fno-tree-loop-distribute-patterns # a copying loop stays a loop: memcpy itself is one
     -fno-ipa-icf -fno-ipa-sra -fno-ipa-cp # each operator keeps a function of its own name, to be measured
     -fstack-usage -fcallgraph-info=su)
-# What moves no bytes of samples one by one is built for size.
+# What no step of the model runs is built for size; GCC's -Os still doubles jumps, hoists and spreads registers.
 set(LNN_SMALL_SOURCES ${LNN_BOARD_SOURCES} firmware/runtime/lnn_state.c)
-list(FILTER LNN_SMALL_SOURCES EXCLUDE REGEX "(frame|memory)\\.c$")
-set_source_files_properties(${LNN_SMALL_SOURCES} PROPERTIES COMPILE_OPTIONS -Os)
+set_source_files_properties(${LNN_SMALL_SOURCES} PROPERTIES COMPILE_OPTIONS
+    "-Os;-fno-thread-jumps;-fno-move-loop-invariants;-fno-schedule-insns2")
 target_link_options(firmware PRIVATE
     ${LNN_CPU_FLAGS}
     -nostdlib -Wl,--gc-sections -Wl,--fatal-warnings

@@ -10,7 +10,7 @@
 
 #include "model_binding.h"
 
-#define LNN_MAX_PAYLOAD LNN_MODEL_MAX_PAYLOAD /**< 1024, or what a result with this model's state takes */
+#define LNN_MAX_PAYLOAD LNN_MODEL_MAX_PAYLOAD /**< results with this model's state, as many as 1024 hold, one at least */
 #define LNN_HEAD_BYTES 2U /**< type, seq */
 #define LNN_CRC_BYTES 4U
 #define LNN_BODY_BYTES (LNN_HEAD_BYTES + LNN_MAX_PAYLOAD + LNN_CRC_BYTES)

@@ -14,16 +14,16 @@
 #include "model_binding.h"
 
 #define LNN_PROTOCOL_VERSION 3U
-#define LNN_FIRMWARE_VERSION {0U, 1U, 0U}
+#define LNN_FIRMWARE_VERSION 0U, 1U, 0U
 #define LNN_TYPE_FAULT 0x8FU /**< sent unasked */
 
 /** @brief What the model's calls took by the cycle counter, since RESET. */
 typedef struct
 {
+    uint32_t frame; /**< of the frame in hand, which may end in a later request; 0: none is */
     uint32_t largest_push;
     uint32_t largest_poll;
     uint32_t largest_frame; /**< a frame with its events and every poll until the model is idle */
-    uint32_t frame;         /**< of the frame in hand, which may end in a later request; 0: none is */
     uint64_t frames;        /**< all frames added up */
     uint64_t decisions;     /**< the part of it that polls which decided took */
 } lnn_costs_t;

@@ -19,10 +19,12 @@
 
 #if defined(__GNUC__)
 #define LNN_NOINLINE __attribute__((noinline))
+#define LNN_COLD __attribute__((cold)) /* made small, since it runs once a decision or less */
 #define LNN_INLINE static inline __attribute__((always_inline, no_instrument_function))
 #define LNN_RESTRICT __restrict__
 #else
 #define LNN_NOINLINE
+#define LNN_COLD
 #define LNN_INLINE static inline
 #define LNN_RESTRICT
 #endif

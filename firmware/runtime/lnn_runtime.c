@@ -38,8 +38,8 @@ void lnn_ring_fill(lnn_ring_t *ring, int16_t *data, const uint32_t length, const
     ring->primed = 1U;
 }
 
-void lnn_ring_skip(lnn_ring_t *ring, int16_t *data, const uint32_t length, const uint32_t channels,
-                   const uint32_t count)
+LNN_COLD void lnn_ring_skip(lnn_ring_t *ring, int16_t *data, const uint32_t length, const uint32_t channels,
+                            const uint32_t count)
 {
     const int16_t *const last   = &data[((ring->frames + length - 1U) % length) * channels];
     const uint32_t       copies = (count < length) ? count : length;
@@ -52,11 +52,16 @@ void lnn_ring_skip(lnn_ring_t *ring, int16_t *data, const uint32_t length, const
     ring->frames += count;
 }
 
+uint32_t lnn_ring_slot(const lnn_ring_t *ring, const uint32_t length, const uint32_t first)
+{
+    /* Counted back from the newest frame, so that an index before frame 0 wraps to the right slot. */
+    return (ring->frames % length + length - (ring->frames - first) % length) % length;
+}
+
 void lnn_ring_slice(const lnn_ring_t *ring, const int16_t *data, const uint32_t length, const uint32_t channels,
                     const uint32_t first, const uint32_t count, int16_t *out)
 {
-    /* Counted back from the newest frame, so that an index before frame 0 wraps to the right slot. */
-    uint32_t slot = (ring->frames % length + length - (ring->frames - first) % length) % length;
+    uint32_t slot = lnn_ring_slot(ring, length, first);
     uint32_t left = count;
     while (left > 0U)
     {
@@ -85,8 +90,8 @@ void lnn_slide_advance(int16_t *data, const lnn_every_t *reader, const uint32_t 
     lnn_ring_copy(data, &data[reader->hop * channels], kept);
 }
 
-void lnn_slide_skip(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, const uint32_t channels,
-                    const uint32_t count)
+LNN_COLD void lnn_slide_skip(lnn_ring_t *ring, int16_t *data, const lnn_every_t *reader, const uint32_t channels,
+                             const uint32_t count)
 {
     if ((ring->frames == 0U) || (ring->primed == 0U)) /* all slots are alike */
     {
@@ -130,7 +135,7 @@ uint32_t lnn_event_is_near(const uint32_t frames, const uint32_t stamp)
     return ((stamp < frames) || (stamp - frames <= LNN_MOST_AHEAD)) ? 1U : 0U;
 }
 
-lnn_status_t lnn_events_push(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger,
+LNN_COLD lnn_status_t lnn_events_push(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger,
                              lnn_counters_t *counters, const uint32_t frames, const uint32_t stamp)
 {
     if (lnn_event_is_near(frames, stamp) == 0U)
@@ -182,7 +187,7 @@ static uint32_t is_ready(const lnn_events_t *events, const uint32_t *stamps, con
     return ((trigger->wait == 0U) || (events->count > 1U) || (frames >= stamps[0] + trigger->wait)) ? 1U : 0U;
 }
 
-lnn_status_t lnn_events_take(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger,
+LNN_COLD lnn_status_t lnn_events_take(lnn_events_t *events, uint32_t *stamps, const lnn_trigger_t *trigger,
                              lnn_counters_t *counters, const uint32_t frames, lnn_firing_t *firing)
 {
     while (is_ready(events, stamps, trigger, frames) != 0U)

@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 /** Generated files name the version that they were made for and refuse another. */
-#define LNN_RUNTIME_VERSION 3
+#define LNN_RUNTIME_VERSION 4
 
 #define LNN_MOST_AHEAD 0x1000000U /**< frames that an event may lie ahead: half a day at 360 Hz */
 
@@ -90,6 +90,9 @@ void lnn_ring_fill(lnn_ring_t *ring, int16_t *data, uint32_t length, uint32_t ch
 
 /** @brief Account for lost frames: the ring holds the last frame in their place. */
 void lnn_ring_skip(lnn_ring_t *ring, int16_t *data, uint32_t length, uint32_t channels, uint32_t count);
+
+/** @brief Slot of frame `first` (modulo 2^32), one that the ring still holds. */
+uint32_t lnn_ring_slot(const lnn_ring_t *ring, uint32_t length, uint32_t first);
 
 /** @brief Copy `count` frames from index `first` (modulo 2^32) on. */
 void lnn_ring_slice(const lnn_ring_t *ring, const int16_t *data, uint32_t length, uint32_t channels, uint32_t first,

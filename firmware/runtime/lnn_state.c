@@ -18,16 +18,17 @@ uint32_t lnn_crc32(const uint32_t crc, const uint8_t *bytes, const uint32_t coun
     return ~rest;
 }
 
-static int64_t element(const uint8_t *tensor, const lnn_type_t type, const uint32_t index)
+/* Elements of 32 bits without a sign count as such with one: their runs begin at 0 and end below 2^31. */
+static int32_t element(const uint8_t *tensor, const uint32_t type, const uint32_t index)
 {
     switch (type)
     {
         case LNN_INT8: return ((const int8_t *) tensor)[index];
         case LNN_INT16: return ((const int16_t *) (const void *) tensor)[index];
         case LNN_UINT16: return ((const uint16_t *) (const void *) tensor)[index];
-        case LNN_INT32: return ((const int32_t *) (const void *) tensor)[index];
+        case LNN_INT32:
         case LNN_UINT32:
-        default: return ((const uint32_t *) (const void *) tensor)[index];
+        default: return ((const int32_t *) (const void *) tensor)[index];
     }
 }
 
@@ -43,21 +44,21 @@ static uint32_t adds_up(const uint8_t *tensor, const lnn_limits_t *limits)
 
 static uint32_t hold(const uint8_t *tensor, const lnn_limits_t *limits)
 {
-    const lnn_run_t *run        = limits->runs;
-    uint32_t         left       = run->count;
-    uint32_t         is_initial = 1;
-    uint32_t         is_within  = 1;
+    uint32_t run        = 0;
+    uint32_t used       = 0; /* elements of the run */
+    uint32_t is_initial = 1;
+    uint32_t is_within  = 1;
     for (uint32_t i = 0; i < limits->size; i++)
     {
-        if (left == 0U)
+        if (used == limits->runs[run].count)
         {
-            run  = (run[1].count == 0U) ? limits->runs : &run[1]; /* a run of none ends them */
-            left = run->count;
+            run  = (run + 1U == limits->run_count) ? 0U : (run + 1U);
+            used = 0;
         }
-        const int64_t value = element(tensor, limits->type, i);
+        const int32_t value = element(tensor, limits->type, i);
         is_initial &= (value == limits->initial) ? 1U : 0U;
-        is_within &= ((value >= run->low) && (value <= run->high)) ? 1U : 0U;
-        left--;
+        is_within &= ((value >= limits->runs[run].low) && (value <= limits->runs[run].high)) ? 1U : 0U;
+        used++;
     }
     return is_initial | (is_within & adds_up(tensor, limits));
 }

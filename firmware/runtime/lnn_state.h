@@ -36,14 +36,15 @@ typedef enum
 /** @brief A tensor of the state that cannot have every value of its type. */
 typedef struct
 {
-    uint32_t         offset; /**< in the state */
-    uint32_t         size;   /**< elements */
-    lnn_type_t       type;
+    uint32_t         offset;  /**< in the state */
+    uint32_t         size;    /**< elements */
     int32_t          initial; /**< what all elements are at the start of a record, or all lie in their runs */
     const lnn_run_t *runs;
-    uint32_t         total; /**< the element that is the sum of `count` elements from `first` on; of 0: there is none */
-    uint32_t         first;
-    uint32_t         count;
+    uint16_t         total; /**< the element that is the sum of `count` elements from `first` on; of 0: there is none */
+    uint16_t         first;
+    uint16_t         count;
+    uint8_t          run_count;
+    uint8_t          type; /**< lnn_type_t */
 } lnn_limits_t;
 
 /** @brief CRC-32 (IEEE 802.3, as zlib) of what a running CRC stands for and further bytes; 0 to begin with. */

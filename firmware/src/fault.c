@@ -61,7 +61,7 @@ _Noreturn void lnn_fault_report(const uint32_t pc, const uint32_t lr, const uint
     body[1] = 0U;
     for (uint32_t i = 0; i < 4U * WORDS; i++)
     {
-        body[LNN_HEAD_BYTES + i] = (uint8_t) (words[i / 4U] >> (8U * (i % 4U)));
+        body[LNN_HEAD_BYTES + i] = ((const uint8_t *) words)[i];
     }
     lnn_frame_seal(body, LNN_HEAD_BYTES + 4U * WORDS);
     lnn_uart_fall_back();

@@ -1,5 +1,7 @@
 #include "lnn_frame.h"
 
+#include <string.h>
+
 #include "lnn_port.h"
 #include "lnn_state.h"
 
@@ -103,10 +105,7 @@ uint32_t lnn_frame_receive(lnn_frame_reader_t *reader, const volatile uint8_t *b
 void lnn_frame_seal(uint8_t *body, const uint32_t length)
 {
     const uint32_t crc = lnn_crc32(0U, body, length);
-    for (uint32_t i = 0; i < LNN_CRC_BYTES; i++)
-    {
-        body[length + i] = (uint8_t) (crc >> (8U * i));
-    }
+    (void) memcpy(&body[length], &crc, LNN_CRC_BYTES); /* little-endian, as the processor */
 }
 
 static uint32_t group_length(const uint8_t *bytes, const uint32_t count)

@@ -23,21 +23,13 @@ static uint32_t read_reset_cause(void)
 #ifndef LNN_RCC_RESET_CAUSE
     return 0U; /* the chip does not tell */
 #else
-    static const struct
-    {
-        uint32_t here;
-        uint32_t told;
-    } causes[] = {
-        {LNN_RCC_RESET_CAUSE_POWER, LNN_RESET_POWER},       {LNN_RCC_RESET_CAUSE_PIN, LNN_RESET_PIN},
-        {LNN_RCC_RESET_CAUSE_SOFTWARE, LNN_RESET_SOFTWARE}, {LNN_RCC_RESET_CAUSE_WATCHDOG, LNN_RESET_WATCHDOG},
-        {LNN_RCC_RESET_CAUSE_WINDOW, LNN_RESET_WINDOW_WATCHDOG}, {LNN_RCC_RESET_CAUSE_LOW_POWER, LNN_RESET_LOW_POWER},
-    };
     const uint32_t flags = LNN_RCC_RESET_CAUSE;
-    uint32_t       found = 0;
-    for (uint32_t i = 0; i < sizeof causes / sizeof causes[0]; i++)
-    {
-        found |= ((flags & causes[i].here) != 0U) ? causes[i].told : 0U;
-    }
+    const uint32_t found = (((flags & LNN_RCC_RESET_CAUSE_POWER) != 0U) ? LNN_RESET_POWER : 0U)
+                           | (((flags & LNN_RCC_RESET_CAUSE_PIN) != 0U) ? LNN_RESET_PIN : 0U)
+                           | (((flags & LNN_RCC_RESET_CAUSE_SOFTWARE) != 0U) ? LNN_RESET_SOFTWARE : 0U)
+                           | (((flags & LNN_RCC_RESET_CAUSE_WATCHDOG) != 0U) ? LNN_RESET_WATCHDOG : 0U)
+                           | (((flags & LNN_RCC_RESET_CAUSE_WINDOW) != 0U) ? LNN_RESET_WINDOW_WATCHDOG : 0U)
+                           | (((flags & LNN_RCC_RESET_CAUSE_LOW_POWER) != 0U) ? LNN_RESET_LOW_POWER : 0U);
     LNN_RCC_RESET_CAUSE |= LNN_RCC_RESET_CAUSE_CLEAR;
     return found;
 #endif

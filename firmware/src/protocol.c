@@ -1,5 +1,7 @@
 #include "lnn_protocol.h"
 
+#include <stddef.h>
+
 #include "lnn_port.h"
 #include "lnn_state.h"
 
@@ -66,6 +68,30 @@ typedef struct
     const uint8_t *samples;
 } data_t;
 
+/** @brief What INFO tells of the model in numbers. */
+typedef struct
+{
+    uint16_t channels;
+    uint16_t outputs;
+    uint8_t  detail;
+    uint8_t  trace;
+    uint16_t state;
+    uint16_t prefix;
+    uint16_t probes;
+    uint16_t payload;
+} numbers_t;
+
+_Static_assert(sizeof(numbers_t) == 14U, "INFO has these without a gap");
+_Static_assert(offsetof(lnn_port_facts_t, reset_cause) == offsetof(lnn_port_facts_t, flags) + 12U,
+               "INFO has flags, clock, rate and reset cause one after the other");
+_Static_assert(sizeof(lnn_counters_t) == 16U, "STATS has these without a gap");
+_Static_assert(offsetof(lnn_protocol_t, bad_frames) == offsetof(lnn_protocol_t, rx_frames) + 4U
+                   && offsetof(lnn_port_counters_t, rx_ring_overflows) == offsetof(lnn_port_counters_t, uart_overruns) + 4U
+                   && offsetof(lnn_protocol_t, steps) == offsetof(lnn_protocol_t, duplicates) + 8U,
+               "STATS has each of these after the other");
+_Static_assert(offsetof(lnn_costs_t, decisions) == offsetof(lnn_costs_t, largest_push) + 20U,
+               "STATS has the costs one after the other");
+
 static uint16_t get_u16(const uint8_t *bytes)
 {
     return (uint16_t) (bytes[0] | ((uint32_t) bytes[1] << 8));
@@ -102,14 +128,10 @@ static void put_u32(lnn_protocol_t *p, const uint32_t value)
     put_u16(p, value >> 16);
 }
 
-static void put_u64(lnn_protocol_t *p, const uint64_t value)
+/* Numbers that lie side by side go out as they lie: the processor is little-endian, as the protocol is. */
+static void put_bytes(lnn_protocol_t *p, const void *from, const uint32_t count)
 {
-    put_u32(p, (uint32_t) value);
-    put_u32(p, (uint32_t) (value >> 32));
-}
-
-static void put_bytes(lnn_protocol_t *p, const uint8_t *bytes, const uint32_t count)
-{
+    const uint8_t *const bytes = from;
     for (uint32_t i = 0; i < count; i++)
     {
         put_u8(p, bytes[i]);
@@ -146,8 +168,18 @@ static void reply_error(lnn_protocol_t *p, const uint32_t code, const char *text
 
 static void answer_hello(lnn_protocol_t *p, const payload_t in)
 {
-    static const uint8_t version[3] = LNN_FIRMWARE_VERSION;
-    lnn_port_facts_t     facts;
+    static const uint8_t   versions[] = {LNN_PROTOCOL_VERSION, LNN_FIRMWARE_VERSION};
+    static const numbers_t numbers    = {
+           .channels = LNN_MODEL_CHANNELS,
+           .outputs  = LNN_MODEL_OUTPUTS,
+           .detail   = DETAIL_SUPPORTED ? 1U : 0U,
+           .trace    = LNN_MODEL_HAS_TRACE,
+           .state    = LNN_MODEL_BLOB_BYTES,
+           .prefix   = LNN_MODEL_STATE_PREFIX_BYTES,
+           .probes   = LNN_MODEL_PROBE_BYTES,
+           .payload  = LNN_MAX_PAYLOAD,
+    };
+    lnn_port_facts_t facts;
     if (in.bytes[0] != LNN_PROTOCOL_VERSION)
     {
         reply_error(p, UNSUPPORTED, "protocol version 3 only");
@@ -156,20 +188,9 @@ static void answer_hello(lnn_protocol_t *p, const payload_t in)
     lnn_port_get_facts(&facts);
     p->open = true;
     reply_begin(p, INFO);
-    put_u8(p, LNN_PROTOCOL_VERSION);
-    put_bytes(p, version, sizeof version);
-    put_u32(p, facts.flags);
-    put_u32(p, facts.core_clock_hz);
-    put_u32(p, facts.baud);
-    put_u32(p, facts.reset_cause);
-    put_u16(p, LNN_MODEL_CHANNELS);
-    put_u16(p, LNN_MODEL_OUTPUTS);
-    put_u8(p, DETAIL_SUPPORTED ? 1U : 0U);
-    put_u8(p, LNN_MODEL_HAS_TRACE);
-    put_u16(p, LNN_MODEL_BLOB_BYTES);
-    put_u16(p, LNN_MODEL_STATE_PREFIX_BYTES);
-    put_u16(p, LNN_MODEL_PROBE_BYTES);
-    put_u16(p, LNN_MAX_PAYLOAD);
+    put_bytes(p, versions, sizeof versions);
+    put_bytes(p, &facts.flags, 16U); /* flags, core_clock_hz, baud, reset_cause */
+    put_bytes(p, &numbers, sizeof numbers);
     put_bytes(p, facts.dwt_pidr, LNN_PIDR_BYTES);
     put_bytes(p, lnn_model_sha256, 32U);
     put_name(p, LNN_MODEL_NAME);
@@ -347,7 +368,7 @@ static void answer_data(lnn_protocol_t *p, const payload_t in)
     const uint32_t events = in.bytes[6];
     if (in.length != DATA_HEAD + 4U * events + 2U * LNN_MODEL_CHANNELS * frames)
     {
-        reply_error(p, BAD_LENGTH, "frames and events do not fill the request");
+        reply_error(p, BAD_LENGTH, "wrong length");
         return;
     }
     const data_t data = {
@@ -360,7 +381,7 @@ static void answer_data(lnn_protocol_t *p, const payload_t in)
     /* Modulo 2^32: an index in the lower half of the circle is ahead, the others are past. */
     if (data.first - lnn_model_frames(p->model) > 0x7FFFFFFFU)
     {
-        reply_error(p, BAD_ARGUMENT, "first is a frame that was already processed");
+        reply_error(p, BAD_ARGUMENT, "first was already processed");
         return;
     }
     if (!stamps_are_valid(&data))
@@ -379,7 +400,7 @@ static void answer_get_state(lnn_protocol_t *p, const payload_t in)
     const uint32_t length = get_u16(&in.bytes[2]);
     if ((length > LNN_MAX_PAYLOAD - STATE_HEAD) || (offset + length > LNN_MODEL_BLOB_BYTES))
     {
-        reply_error(p, BAD_ARGUMENT, "offset and length leave the state or the frame");
+        reply_error(p, BAD_ARGUMENT, "beyond the state or the frame");
         return;
     }
     reply_begin(p, STATE);
@@ -398,8 +419,8 @@ static void answer_set_state(lnn_protocol_t *p, const payload_t in)
         return;
     }
     reply_error(p, BAD_ARGUMENT,
-                (status == LNN_ERR_STATE) ? "not a state of this model, which is reset if all of it came"
-                                          : "parts of a state follow one another from 0 to its end");
+                (status == LNN_ERR_STATE) ? "not a state of this model; reset if whole"
+                                          : "parts of a state follow one another");
 }
 
 static void answer_trace(lnn_protocol_t *p, const payload_t in)
@@ -431,23 +452,12 @@ static void answer_stats(lnn_protocol_t *p)
     lnn_model_get_counters(p->model, &model);
     reply_begin(p, STATS_REPLY);
     put_u32(p, port.rx_bytes);
-    put_u32(p, p->rx_frames);
-    put_u32(p, p->bad_frames);
-    put_u32(p, port.uart_overruns);
-    put_u32(p, port.rx_ring_overflows);
-    put_u32(p, p->duplicates);
-    put_u32(p, p->sequence_errors);
-    put_u32(p, p->steps);
-    put_u32(p, model.event_overflows);
-    put_u32(p, model.events_rejected);
-    put_u32(p, model.frames_skipped);
-    put_u32(p, model.dt_saturations);
+    put_bytes(p, &p->rx_frames, 8U);       /* and bad_frames */
+    put_bytes(p, &port.uart_overruns, 8U); /* and rx_ring_overflows */
+    put_bytes(p, &p->duplicates, 12U);     /* and sequence_errors, steps */
+    put_bytes(p, &model, sizeof model);
     put_u32(p, port.stack_free_bytes);
-    put_u32(p, p->costs.largest_push);
-    put_u32(p, p->costs.largest_poll);
-    put_u32(p, p->costs.largest_frame);
-    put_u64(p, p->costs.frames);
-    put_u64(p, p->costs.decisions);
+    put_bytes(p, &p->costs.largest_push, 28U); /* largest_poll, largest_frame, frames, decisions behind it */
 }
 
 /* Returns the rate to switch to once the reply is out, 0 for none. */
@@ -456,7 +466,7 @@ static uint32_t answer_baud(lnn_protocol_t *p, const payload_t in)
     const uint32_t baud = get_u32(in.bytes);
     if (!lnn_port_can_baud(baud))
     {
-        reply_error(p, BAD_ARGUMENT, "the divider cannot make this rate");
+        reply_error(p, BAD_ARGUMENT, "no divider for this rate");
         return 0U;
     }
     reply_begin(p, ACK);

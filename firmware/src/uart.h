@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LNN_UART_RING_BYTES 1024U /**< about one whole request, should the host repeat it during a step */
+#define LNN_UART_RING_BYTES 512U /**< twice what comes until the program is told; nothing is due while a request is answered */
 
 /** @brief Since start. */
 typedef struct

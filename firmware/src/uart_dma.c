@@ -1,5 +1,5 @@
 /* Bytes by DMA. It goes round the ring; interrupts at the half, at the end and when the line falls idle tell how far.
- * Out it takes one half of a buffer while the program fills the other. */
+ * Out it takes a block while the program waits with the next one: after a reply there is nothing else to do. */
 #include "uart_dma.h"
 
 #include "chip.h"
@@ -12,19 +12,21 @@
 
 #define RING LNN_UART_RING_BYTES
 #define BLOCK_BYTES 256U
+#define REGION_BITS 10U
 #define IN_CONTROL                                                                                          \
     (LNN_DMA_REQUEST(LNN_DMA_RX_REQUEST) | LNN_DMA_CIRCULAR | LNN_DMA_HALF_INTERRUPT | LNN_DMA_FULL_INTERRUPT)
 #define OUT_CONTROL (LNN_DMA_REQUEST(LNN_DMA_TX_REQUEST) | LNN_DMA_TO_PERIPHERAL)
 
 _Static_assert((RING & (RING - 1U)) == 0U, "indices run freely and are cut to the ring's size");
 
-/* What the DMA reaches; the linker script puts it into a memory that it can. 2^11 bytes, should it have to stay uncached. */
+/* What the DMA reaches; the linker script puts it into a memory that it can. 2^REGION_BITS bytes, should it have to stay
+ * uncached. */
 static struct
 {
     volatile uint8_t ring[RING];
-    uint8_t          out[2][BLOCK_BYTES];
-} buffers __attribute__((section(".dma"), aligned(LNN_DMA_CACHED ? 2048 : 4)));
-_Static_assert(sizeof buffers <= 2048U, "one region of 2^11 bytes covers the buffers");
+    uint8_t          out[BLOCK_BYTES];
+} buffers __attribute__((section(".dma"), aligned(LNN_DMA_CACHED ? (1 << REGION_BITS) : 4)));
+_Static_assert(sizeof buffers <= 1UL << REGION_BITS, "one region covers the buffers");
 
 static struct
 {
@@ -32,15 +34,14 @@ static struct
     uint32_t          tail; /* moved by the program only */
     volatile uint32_t overruns;
     uint32_t          ring_overflows;
-    uint32_t          half;   /* of the buffer, being filled */
-    uint32_t          filled; /* bytes in it */
+    uint32_t          filled; /* bytes of the block that wait to be sent */
     bool              has_failed;
 } uart;
 
 void lnn_uart_start_mover(void)
 {
 #if LNN_DMA_CACHED
-    lnn_core_uncache((uint32_t) &buffers, 11U);
+    lnn_core_uncache((uint32_t) &buffers, REGION_BITS);
 #endif
     lnn_dma_connect(LNN_DMA_RX_STREAM, LNN_DMA_RX_REQUEST);
     lnn_dma_connect(LNN_DMA_TX_STREAM, LNN_DMA_TX_REQUEST);
@@ -127,10 +128,8 @@ void lnn_uart_flush(void)
     {
         return;
     }
-    lnn_uart_drain();
     LNN_UART_CLEAR_SENT();
-    lnn_dma_start(LNN_DMA_TX_STREAM, &LNN_UART_SEND, buffers.out[uart.half], uart.filled, OUT_CONTROL);
-    uart.half ^= 1U;
+    lnn_dma_start(LNN_DMA_TX_STREAM, &LNN_UART_SEND, buffers.out, uart.filled, OUT_CONTROL);
     uart.filled = 0U;
 }
 
@@ -143,7 +142,11 @@ void lnn_uart_write(const uint8_t *bytes, const uint32_t count)
     }
     for (uint32_t sent = 0; (lnn_uart_baud() != 0U) && (sent < count);)
     {
-        uint8_t *const to   = &buffers.out[uart.half][uart.filled];
+        if (uart.filled == 0U)
+        {
+            lnn_uart_drain(); /* the DMA may still read the block before */
+        }
+        uint8_t *const to   = &buffers.out[uart.filled];
         const uint32_t room = BLOCK_BYTES - uart.filled;
         const uint32_t most = (count - sent < room) ? (count - sent) : room;
         for (uint32_t i = 0; i < most; i++)

@@ -101,6 +101,7 @@ class _Steps:
 def _make_model(task: _Task, folder: Path, steps: _Steps, force: bool, as_json: bool) -> Path:
     """Train and quantize the demo recipe on generated recordings; return the graph's path."""
     import lnn_edge as le
+    from lnn_edge.build.decide import WORDS
     from lnn_edge.files.lock import alone_in
     from lnn_edge.files.write import OWN, publish
     from lnn_edge.quantize.trained import quantize_trained
@@ -123,9 +124,11 @@ def _make_model(task: _Task, folder: Path, steps: _Steps, force: bool, as_json: 
         shutil.rmtree(work)
     with steps.step("evaluate") as remark:
         graph = model / "model.qgraph"
-        figures = le.evaluate(graph, task.dataset, split="test", data_dir=data).figures
-        if figures is not None:
-            remark(f"{told_figures(figures)}, on {figures.n} of the test")
+        verdict = le.evaluate(graph, task.dataset, split="test", data_dir=data)
+        if verdict.figures is not None:
+            remark(f"{told_figures(verdict.figures)}, on {verdict.figures.n} of the test")
+        if verdict.engine is not None:
+            remark(f"integers by: {WORDS[verdict.engine]}")
     return graph
 
 

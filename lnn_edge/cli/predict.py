@@ -116,7 +116,8 @@ def _predict(
     from lnn_edge.data.readers.reader import Hints
 
     found, there = Tally(), find_together([Path(path) for path in paths], Hints(**hints))
-    for predicted in predictor.run(read_records(there, found.refuse), found.refuse):
+    records = read_records(there, found.refuse)
+    for predicted in predictor.run(records, found.refuse, may_overwrite=True):
         found.add(predicted)
         told = beside(predicted) if beside else predicted
         sink(told.mean() if mean else told)

@@ -64,6 +64,11 @@ class StageCode:
         names = [window.frames.name for window in others]
         return isinstance(trigger, EveryTrigger) and trigger.window.name not in names
 
+    @property
+    def copies_window(self) -> bool:
+        """Whether the window of an event is copied from its ring."""
+        return not any(o.ring for o in self.operators)
+
 
 @dataclass(frozen=True)
 class ModelCode:
@@ -179,10 +184,15 @@ class ModelCode:
 
     @property
     def max_payload(self) -> int:
-        """Bytes of the longest frame: a detailed result must fit, unless too long to send."""
+        """Bytes of the longest frame: that of the detailed results which fit the usual length.
+
+        One at least, unless it is too long to send. What fits no whole result would lie idle, in
+        the firmware's memory of a request and in that of a reply.
+        """
         record = 8 + self.graph.output.bytes + self.probe_bytes + self.state_prefix_bytes
-        needed = RESULTS_HEAD + record
-        return max(MAX_PAYLOAD, needed) if needed <= LARGEST_REPLY else MAX_PAYLOAD
+        if RESULTS_HEAD + record > LARGEST_REPLY:
+            return MAX_PAYLOAD
+        return RESULTS_HEAD + record * max(1, (MAX_PAYLOAD - RESULTS_HEAD) // record)
 
     @property
     def trace_points(self) -> tuple[tuple[int, QTensor], ...]:

@@ -38,6 +38,8 @@ class OperatorCode:
         inner: Operators that it runs.
         inside: Places of their tensors in its scratch.
         is_convex: Whether its membranes need no limit.
+        ring: Frames of the ring in which its input lies, 0 where it lies in one piece. The C then
+            gets the slot in which the input begins, `slot`.
     """
 
     op: AbstractOp
@@ -48,6 +50,7 @@ class OperatorCode:
     inner: tuple[OperatorCode, ...] = ()
     inside: ArenaPlan = NOWHERE
     is_convex: bool = False
+    ring: int = 0
 
     @property
     def holds(self) -> tuple[str, ...]:
@@ -83,7 +86,7 @@ class OperatorCode:
 
 
 class Weights:
-    """Constants of a model by C symbol; equal arrays share one.
+    """Constants of a model by C symbol; equal arrays share one, and so do beginnings of others.
 
     Attributes:
         arrays: By symbol.
@@ -93,17 +96,23 @@ class Weights:
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
         self.symbols: list[str] = []
-        self._pool: dict[tuple[str, bytes], str] = {}
 
     def take(self, prefix: str, constants: Mapping[str, np.ndarray]) -> dict[str, str]:
         """Return the symbols of an operator's constants by the kernel's names."""
         names = {}
         for label, array in constants.items():
             self.symbols.append(f"{prefix}_{label}")
-            key = (str(array.dtype), array.tobytes())
-            names[label] = self._pool.setdefault(key, self.symbols[-1])
-            self.arrays[names[label]] = array
+            names[label] = self._same(array) or self.symbols[-1]
+            self.arrays.setdefault(names[label], array)
         return names
+
+    def _same(self, array: np.ndarray) -> str | None:
+        """Return the symbol of an array that begins with this one."""
+        begin = array.tobytes()
+        alike = (
+            s for s, a in self.arrays.items() if a.dtype == array.dtype and a.size >= array.size
+        )
+        return next((s for s in alike if self.arrays[s].tobytes().startswith(begin)), None)
 
 
 def operator_code(
@@ -165,3 +174,5 @@ def _arguments(places: Mapping[str, Code], op: AbstractOp) -> Iterator[tuple[Cod
     if f"{op.name}.scratch" in places:
         scratch = places[f"{op.name}.scratch"]
         yield Code("int16_t *LNN_RESTRICT scratch"), Code("(int16_t *) %s") % scratch
+    if f"{op.name}.slot" in places:
+        yield Code("const uint32_t slot"), places[f"{op.name}.slot"]

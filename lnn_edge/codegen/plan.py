@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from lnn_edge.codegen import windows
 from lnn_edge.codegen.arena import plan_arena
@@ -13,9 +14,9 @@ from lnn_edge.codegen.model_code import ModelCode, StageCode
 from lnn_edge.codegen.operator_code import Weights, operator_code
 from lnn_edge.codegen.symbols import check_distinct
 from lnn_edge.graph.file import graph_sha256
-from lnn_edge.graph.ir import makers_of
+from lnn_edge.graph.ir import AbstractOp, makers_of
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.stage import InputTrigger, Stage
+from lnn_edge.graph.stage import EventTrigger, InputTrigger, Stage
 
 
 def generate(
@@ -39,6 +40,9 @@ def generate(
         kernels = {op.name: select(op, core) for op in fused.ops}
         scratch = {op.name: kernels[op.name].scratch(op) for op in fused.ops}
         apart = _places_outside_the_arena(graph, stage)
+        in_ring = _reader_in_ring(stage, kernels)
+        if in_ring is not None:
+            apart |= windows.place_of_event(graph, stage, in_ring)
         if not (trace and stage is graph.deciding_stage):  # it stops between two operators
             apart |= _updated_in_place(fused, kernels)
         arena = plan_arena(fused, scratch, apart.keys())
@@ -50,6 +54,9 @@ def generate(
         operators = [
             operator_code(op, kernels[op.name], own, weights, places, makers) for op in fused.ops
         ]
+        if in_ring is not None:
+            ring = graph.ring(graph.deciding_trigger.ring).length
+            operators = [replace(o, ring=ring) if o.op is in_ring else o for o in operators]
         taps = windows.taps(graph, stage)
         turns = windows.turns(graph, stage)
         stages.append(StageCode(stage, tuple(operators), arena, places, taps, *turns))
@@ -72,6 +79,22 @@ def _places_outside_the_arena(graph: QGraph, stage: Stage) -> dict[str, Code]:
     elif graph.slides(graph.ring(trigger.ring)):
         places[trigger.window.name] = Code("(const void *) ctx->state.%s_frames") % trigger.ring
     return places
+
+
+def _reader_in_ring(stage: Stage, kernels: Mapping[str, Kernel]) -> AbstractOp | None:
+    """Return the operator that can read the window of an event where it lies, which no other reads.
+
+    Args:
+        stage: With the operators of the graph.
+        kernels: Those of the operators that run, by name.
+    """
+    trigger = stage.trigger
+    if not isinstance(trigger, EventTrigger) or trigger.window in stage.kept:
+        return None
+    readers = [op for op in stage.ops if trigger.window in op.inputs]
+    alone = readers[0] if len(readers) == 1 and readers[0].inputs == (trigger.window,) else None
+    can = alone is not None and alone.name in kernels and kernels[alone.name].reads_rings
+    return alone if can else None
 
 
 def _updated_in_place(stage: Stage, kernels: Mapping[str, Kernel]) -> dict[str, Code]:

@@ -32,7 +32,7 @@ from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.rescale import AbstractRescale
 from lnn_edge.graph.sim.stream import state_layout
 
-RUNTIME_VERSION = 3
+RUNTIME_VERSION = 4
 
 
 def render_model(code: ModelCode) -> dict[str, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from lnn_edge.codegen.codetext import Code
+from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.stage import EveryTrigger, Stage, Window, every_trigger
+from lnn_edge.graph.stage import EveryTrigger, Stage, Window, event_trigger, every_trigger
 
 
 def in_place(stage: Stage) -> tuple[Window, ...]:
@@ -26,6 +27,17 @@ def place(graph: QGraph, stage: Stage, window: Window) -> Code:
         "(const void *) lnn_ring_at(&ctx->state.%s_ring, ctx->state.%s_frames, %dU, %dU, %s)"
     )
     return call % (ring.name, ring.name, *sizes)
+
+
+def place_of_event(graph: QGraph, stage: Stage, reader: AbstractOp) -> dict[str, Code]:
+    """Return where the window of an event lies in its ring: the memory, and its first slot."""
+    trigger = event_trigger(stage)
+    ring = graph.ring(trigger.ring)
+    slot = Code("lnn_ring_slot(&ctx->state.%s_ring, %dU, firing->stamp - trigger.pre)")
+    return {
+        trigger.window.name: Code("(const void *) ctx->state.%s_frames") % ring.name,
+        f"{reader.name}.slot": slot % (ring.name, ring.length),
+    }
 
 
 def taps(graph: QGraph, stage: Stage) -> tuple[tuple[Window, Code], ...]:

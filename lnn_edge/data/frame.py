@@ -78,7 +78,13 @@ class Frame:
                 )
 
 
-def to_frame(record: Record, frame: Frame, *, channels: Mapping[str, str] | None = None) -> Record:
+def to_frame(
+    record: Record,
+    frame: Frame,
+    *,
+    channels: Mapping[str, str] | None = None,
+    may_overwrite: bool = False,
+) -> Record:
     """Return a record as a model reads it: int16, the frame's rate, channels, units and scales.
 
     Channels are taken by name, in either case; by position where one side has no names. The rate is
@@ -92,6 +98,8 @@ def to_frame(record: Record, frame: Frame, *, channels: Mapping[str, str] | None
         record: In any units, at any rate.
         frame: What the model reads.
         channels: Name of the frame's channel -> name of the record's, where they differ.
+        may_overwrite: Whether the record is not needed any more: its memory is then that of the
+            result where it fits, as a day of samples should not lie there twice.
 
     Returns:
         The record; `changes` lists all that was done.
@@ -110,8 +118,11 @@ def to_frame(record: Record, frame: Frame, *, channels: Mapping[str, str] | None
     taken_names = [c.name for c in taken.channels]
     chosen = [record.channels[p].name for p in places if p is not None]
     is_in_steps = _is_in_steps(taken, frame, chosen)
+    is_place_by_place = taken_names == chosen and len(chosen) == len(frame.channels)
+    can_overwrite = may_overwrite and taken.is_steps and taken.samples.flags.writeable
+    stays = is_in_steps or (can_overwrite and is_place_by_place)
     shape = (len(taken.samples), len(frame.channels))
-    steps = taken.samples if is_in_steps else np.empty(shape, np.int16)
+    steps = taken.samples if stays else np.empty(shape, np.int16)
     names: list[str] = []
     for at, (place, wanted) in enumerate(zip(places, frame.channels, strict=True)):
         if place is None:
@@ -120,8 +131,7 @@ def to_frame(record: Record, frame: Frame, *, channels: Mapping[str, str] | None
             continue
         found = record.channels[place].name
         if not is_in_steps:
-            steps[:, at], done = _steps(taken, taken_names.index(found), wanted)
-            changes += done
+            changes += _to_steps(taken, taken_names.index(found), wanted, steps[:, at])
         is_spare = wanted.name == ANY and all(found != c.name for c in frame.channels)
         names.append(found if is_spare else wanted.name)
     own = tuple(
@@ -233,8 +243,15 @@ def _ratio(unit: str, wanted: str) -> Fraction | None:
     return factor(unit, wanted) if unit and wanted else Fraction(1)
 
 
-def _steps(record: Record, place: int, wanted: FrameChannel) -> tuple[np.ndarray, Changes]:
-    """Return one column in steps of the frame, and what was done to it."""
+def _to_steps(record: Record, place: int, wanted: FrameChannel, steps: np.ndarray) -> Changes:
+    """Bring one column to steps of the frame; return what was done to it.
+
+    Args:
+        record: The columns.
+        place: Which of them.
+        wanted: What it becomes.
+        steps: Takes them, (N,) int16; may be the column itself where that holds steps.
+    """
     channel, samples = record.channels[place], record.samples[:, place]
     ratio = _ratio(channel.unit, wanted.unit)
     if ratio is None:
@@ -250,12 +267,12 @@ def _steps(record: Record, place: int, wanted: FrameChannel) -> tuple[np.ndarray
     scale = Fraction(repr(float(wanted.steps_per_unit))) * ratio
     scale /= Fraction(repr(float(channel.gain)))
     if record.is_steps:
-        steps, clipped = _exact(samples, zero, scale, wanted.zero)
+        clipped = _exact(samples, zero, scale, wanted.zero, steps)
     else:
         values, absent = _bridged(record, place)
         detail = f"gaps of {channel.name} by lines"
         changes = changes.also("filled", detail, absent, "samples", record.name)
-        steps, clipped = _saturated(
+        steps[:], clipped = _saturated(
             np.floor((values - float(zero)) * float(scale) + (wanted.zero + 0.5))
         )
     if clipped > MOST_CLIPPED * len(steps):
@@ -265,7 +282,7 @@ def _steps(record: Record, place: int, wanted: FrameChannel) -> tuple[np.ndarray
             f"its unit ({channel.unit or 'not told'}), gain and zero"
         )
     detail = f"{channel.name} beyond 16 bit to the nearest step"
-    return steps, changes.also("converted", detail, clipped, "samples", record.name)
+    return changes.also("converted", detail, clipped, "samples", record.name)
 
 
 def _saturated(steps: np.ndarray) -> tuple[np.ndarray, int]:
@@ -275,14 +292,14 @@ def _saturated(steps: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _exact(
-    samples: np.ndarray, old_zero: Fraction, scale: Fraction, zero: int
-) -> tuple[np.ndarray, int]:
-    """Return floor((s - old_zero) * scale + zero + 1/2) of int16 s, in rational numbers, saturated.
+    samples: np.ndarray, old_zero: Fraction, scale: Fraction, zero: int, steps: np.ndarray
+) -> int:
+    """Write floor((s - old_zero) * scale + zero + 1/2) of int16 s, in rational numbers, saturated.
 
     A day of samples passes in spans, since int64 takes four times the memory.
 
     Returns:
-        The steps, int16, and how many of them lay beyond.
+        How many of them lay beyond.
     """
     low, high = int(samples.min()), int(samples.max())
     offset = zero + Fraction(1, 2) - old_zero * scale
@@ -292,12 +309,12 @@ def _exact(
     table = np.array([max(-_FAR, min(_FAR, step)) for step in every], np.int64)
     is_beyond = (table < _LIMITS.min) | (table > _LIMITS.max)
     near, _ = _saturated(table)
-    steps, clipped = np.empty(len(samples), np.int16), 0
+    clipped = 0
     for start in range(0, len(samples), _SPAN):
         places = samples[start : start + _SPAN].astype(np.int64) - low
         steps[start : start + _SPAN] = near[places]
         clipped += int(is_beyond[places].sum())
-    return steps, clipped
+    return clipped
 
 
 def _bridged(record: Record, place: int) -> tuple[np.ndarray, int]:

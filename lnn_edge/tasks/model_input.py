@@ -104,7 +104,9 @@ def with_own_events(graph: QGraph) -> QGraph:
     return find_beats(graph)
 
 
-def feed(record: Record, graph: QGraph, channels: Mapping[str, str]) -> Fed:
+def feed(
+    record: Record, graph: QGraph, channels: Mapping[str, str], *, may_overwrite: bool = False
+) -> Fed:
     """Bring a recording to a model.
 
     Args:
@@ -112,12 +114,14 @@ def feed(record: Record, graph: QGraph, channels: Mapping[str, str]) -> Fed:
         graph: Where it needs events from outside it takes the record's marks that are events of
             its task.
         channels: See to_frame.
+        may_overwrite: See to_frame.
 
     Raises:
         DataError: The recording does not fit the model.
     """
     record = _with_elapsed(record, graph)
-    framed = to_frame(record, frame_of(graph, record), channels=channels)
+    frame = frame_of(graph, record)
+    framed = to_frame(record, frame, channels=channels, may_overwrite=may_overwrite)
     events = np.zeros(0, np.int64)
     if graph.takes_events:
         events = _events(framed, graph)

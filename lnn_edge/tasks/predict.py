@@ -57,7 +57,11 @@ class Predictor:
         return cls(graph if marks else with_own_events(graph), dict(channels or {}))
 
     def run(
-        self, records: Iterable[Record], on_refusal: OnRefusal | None = None
+        self,
+        records: Iterable[Record],
+        on_refusal: OnRefusal | None = None,
+        *,
+        may_overwrite: bool = False,
     ) -> Iterator[Predicted]:
         """Yield what the model says of each recording, in their order.
 
@@ -65,6 +69,7 @@ class Predictor:
             records: Taken a few at a time; each starts from a reset.
             on_refusal: Takes the name and the error of a recording that does not fit the model,
                 and the others go on; None raises it.
+            may_overwrite: Whether the records are not needed any more, see to_frame.
 
         Raises:
             DataError: A recording does not fit the model.
@@ -73,7 +78,7 @@ class Predictor:
         together: list[Fed] = []
         for record in records:
             try:
-                fed = feed(record, self.graph, self.channels)
+                fed = feed(record, self.graph, self.channels, may_overwrite=may_overwrite)
             except DataError as error:
                 if on_refusal is None:
                     raise

@@ -196,7 +196,9 @@ def test_real_models_run_in_their_arena_which_is_near_the_least(core: Core, ship
 @pytest.mark.parametrize("name", shipped_names())
 def test_shipped_models_take_hardly_more_than_what_is_alive(name: str, core: Core) -> None:
     code = generate(load_graph(shipped_folder(name) / GRAPH), core)
-    assert code.live_bytes <= code.arena_bytes <= 1.02 * code.live_bytes
+    rounding = 3 * ALIGNMENT  # small tensors begin at multiples too
+    most = code.live_bytes + max(rounding, 0.02 * code.live_bytes)
+    assert code.live_bytes <= code.arena_bytes <= most
 
 
 def test_what_is_alive_is_counted_at_the_worst_operator() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from lnn_edge.codegen.kernels import HOST, Core
 from lnn_edge.codegen.model_code import ModelCode
+from lnn_edge.codegen.operator_code import Weights
 from lnn_edge.codegen.plan import generate
 from lnn_edge.codegen.render import render_model
 from lnn_edge.files import resources
@@ -108,6 +109,26 @@ def test_equal_constants_are_stored_once() -> None:
     by_name = {o.op.name: o.constants for o in code.operators}
     assert by_name["ff1_act"]["table"] == by_name["ff2_act"]["table"]
     assert by_name["ff1_act"]["table"] != by_name["gate_act"]["table"]
+
+
+def test_the_beginning_of_an_array_is_not_stored_again() -> None:
+    table = np.arange(20, dtype=np.int16)
+    weights = Weights()
+    names = weights.take("first", {"table": table}) | weights.take("second", {"part": table[:7]})
+    others = weights.take("third", {"bytes": table[:7].view(np.int8), "later": table[1:]})
+    assert names == {"table": "first_table", "part": "first_table"}
+    assert others == {"bytes": "third_bytes", "later": "third_later"}
+    assert np.array_equal(weights.arrays["first_table"], table)
+
+
+def test_a_window_is_read_in_its_ring_where_one_operator_reads_it() -> None:
+    text = render_model(generate(toy_graph(), HOST))["toy.c"]
+    assert "lnn_ring_slice(" not in text
+    assert "lnn_ring_slot(&ctx->state.samples_ring, 96U, firing->stamp - trigger.pre)" in text
+    stage = toy_graph().deciding_stage
+    kept = replace(stage, probes=(*stage.probes, stage.ops[0].inputs[0]))
+    graph = replace(toy_graph(), stages=(toy_graph().stages[0], kept))
+    assert "lnn_ring_slice(" in render_model(generate(graph, HOST))["toy.c"]
 
 
 def test_the_core_changes_the_kernels_and_not_the_meaning() -> None:

@@ -247,3 +247,37 @@ def test_a_frame_that_no_model_has_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=said):
         Frame(rate, channels)
+
+
+def test_a_record_that_is_not_needed_any_more_gives_its_memory() -> None:
+    rng = np.random.default_rng(4)
+    steps = rng.integers(-900, 900, (600, 2)).astype(np.int16)
+    own = (Channel("MLII", "mV", 100.0, 12), Channel("V5", "mV", 200.0, 0))
+    kept = make(steps.copy(), *own)
+    wanted = to_frame(kept, ECG)
+    given = replace(kept, samples=steps.copy())
+    got = to_frame(given, ECG, may_overwrite=True)
+    assert np.array_equal(kept.samples, steps)  # not without being told
+    assert got.samples is given.samples
+    assert np.array_equal(got.samples, wanted.samples)
+    assert (got.channels, got.changes) == (wanted.channels, wanted.changes)
+
+
+@pytest.mark.parametrize("case", ["order", "values", "locked", "one lead"])
+def test_memory_that_does_not_fit_is_left_alone(case: str) -> None:
+    rng = np.random.default_rng(5)
+    steps = rng.integers(-90, 90, (600, 2)).astype(np.int16)
+    own = (Channel("MLII", "mV", 100.0, 12), Channel("V5", "mV", 100.0, 0))
+    record = make(steps, *own)
+    if case == "order":
+        record = replace(record, channels=own[::-1])
+    elif case == "values":
+        record = replace(record, samples=steps / 100.0)
+    elif case == "locked":
+        steps.flags.writeable = False
+    else:
+        record = make(steps[:, :1].copy(), own[0])
+    before = record.samples.copy()
+    got = to_frame(record, ECG, may_overwrite=True)
+    assert np.array_equal(record.samples, before)
+    assert np.array_equal(got.samples, to_frame(record, ECG).samples)

@@ -20,7 +20,7 @@ from tests.support.toy import motion, toy_every_graph, toy_graph, toy_source_gra
 
 TIMEOUT_S = 20.0  # emulators on a busy machine
 READING = 10  # instructions at most around a call, for reading the counter twice
-QUEUES = ("lnn_ring_", "lnn_slide_", "lnn_events_", "lnn_every_")  # of firmware/runtime
+QUEUES = ("lnn_ring_", "lnn_slide_", "lnn_event", "lnn_every_", "drop_head")  # of firmware/runtime
 EVENTS = list(range(60, 460))  # most are dropped, which costs as well
 OURS = ("_get_probes", "_get_state", "_reset", "_frames", "_get_counters", "_skip_frames")
 

@@ -75,7 +75,9 @@ def test_hello_says_what_runs(wire):
     assert info.model_name == "toy"
     assert info.board_name == "host"
     assert info.model_sha256.hex() == graph_sha256(toy_graph())
-    assert (info.channels, info.outputs, info.max_payload) == (2, 3, MAX_PAYLOAD)
+    size = info.record_layout(True).size
+    assert (info.channels, info.outputs) == (2, 3)
+    assert info.max_payload == MAX_PAYLOAD - (MAX_PAYLOAD - 4) % size  # whole results
     assert info.detail_supported
     assert not info.trace
 
@@ -113,8 +115,8 @@ def test_a_truncated_frame_is_dropped_and_the_next_one_answered(wire):
 
 
 def test_a_frame_longer_than_allowed_is_dropped_whole(wire):
-    before = wire.stats(2).bad_frames
-    for length in (MAX_PAYLOAD + 1, 5000):
+    before, most = wire.stats(2).bad_frames, wire.hello(2).max_payload
+    for length in (most + 1, 5000):
         body = bytes([Kind.STATS, 3]) + bytes(range(1, 251)) * 20
         body = body[: length + 2]
         wire.send(cobs.encode(body + struct.pack("<I", zlib.crc32(body))) + b"\0")
@@ -170,11 +172,12 @@ def test_sequence_numbers_wrap(wire):
 
 
 def test_unknown_types_and_wrong_lengths_are_refused(wire):
+    most = wire.hello(1).max_payload
     cases = [
         (0x00, b"", ErrorCode.UNKNOWN_TYPE),
         (0x09, b"", ErrorCode.UNKNOWN_TYPE),
         (0x80, b"", ErrorCode.UNKNOWN_TYPE),
-        (0xFF, bytes(MAX_PAYLOAD), ErrorCode.UNKNOWN_TYPE),
+        (0xFF, bytes(most), ErrorCode.UNKNOWN_TYPE),
         (Kind.RESET, b"", ErrorCode.BAD_LENGTH),
         (Kind.RESET, b"\2", ErrorCode.BAD_ARGUMENT),
         (Kind.STATS, b"\0", ErrorCode.BAD_LENGTH),
@@ -256,8 +259,8 @@ def test_state_is_read_and_written_in_parts(wire):
 
 
 def test_a_state_is_read_up_to_its_last_byte_and_to_the_last_of_a_frame(wire):
-    total = wire.hello(1).state_bytes
-    most = min(total, MAX_PAYLOAD - 2)
+    info = wire.hello(1)
+    total, most = info.state_bytes, min(info.state_bytes, info.max_payload - 2)
     reads = [(0, most), (total - most, most), (total - 1, 1), (total, 0)]
     refused = [(0, most + 1), (total - most + 1, most), (total, 1), (total + 1, 0)]
     for seq, (offset, length) in enumerate(reads, start=2):
@@ -271,15 +274,16 @@ def test_a_state_is_read_up_to_its_last_byte_and_to_the_last_of_a_frame(wire):
 
 
 def test_a_state_that_is_longer_than_a_frame_is_read_by_whole_frames(tmp_path):
-    """A reply takes 1,022 bytes of state behind their offset, and not one more."""
-    graph, most = toy_every_graph(ring_length=400), MAX_PAYLOAD - 2
+    """A reply takes what INFO tells, less the offset, and not one byte more."""
+    graph = toy_every_graph(ring_length=400)
     with run_host(compile_host(write_model(graph, tmp_path), tmp_path)) as address:
         with connect(address) as wire:
-            total = wire.hello(0).state_bytes
+            info = wire.hello(0)
+            total, most = info.state_bytes, info.max_payload - 2
             assert total > 2 * MAX_PAYLOAD
             for seq, (offset, length) in enumerate([(0, most), (total - most, most)], start=1):
                 reply = wire.ask(Kind.GET_STATE, seq, struct.pack("<HH", offset, length))
-                assert (reply.kind, len(reply.payload)) == (Kind.STATE, MAX_PAYLOAD)
+                assert (reply.kind, len(reply.payload)) == (Kind.STATE, info.max_payload)
             for seq, length in enumerate(range(most + 1, most + 6), start=3):
                 reply = wire.ask(Kind.GET_STATE, seq, struct.pack("<HH", 0, length))
                 assert refusal(reply) == ErrorCode.BAD_ARGUMENT, length

@@ -31,7 +31,7 @@ enum
 };
 
 #define LINE (2U * LNN_BODY_BYTES)
-#define REQUEST 1024U /* most bytes of a request's payload */
+#define REQUEST ((LNN_MAX_PAYLOAD < 1024U) ? LNN_MAX_PAYLOAD : 1024U) /* most bytes of a request's payload */
 #define BODY_END (LNN_MODEL_BLOB_BYTES - LNN_BLOB_CRC_BYTES)
 
 typedef struct

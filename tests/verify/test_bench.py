@@ -15,6 +15,7 @@ import pytest
 from lnn_edge.build.bare import FLAGS, compiler_version
 from lnn_edge.device.virtual.bare import CORES
 from lnn_edge.files import resources
+from lnn_edge.graph.file import graph_sha256
 from lnn_edge.verify.bench import measure as measuring
 from lnn_edge.verify.bench.measure import BenchError, Row, measure
 from lnn_edge.verify.bench.workloads import WORKLOADS, linear
@@ -57,6 +58,12 @@ def test_cost_does_not_grow() -> None:
 @pytest.mark.parametrize("core", CORES)
 def test_cost_of_no_workload_grows(core: str) -> None:
     check(WORKLOADS, core)
+
+
+def test_the_beat_model_of_version_0_1_stays() -> None:
+    """If another one ships, this row needs the graph of that day: keep it beside the workloads."""
+    found = graph_sha256(WORKLOADS["beats_0_1"]().graph)
+    assert found == "847403a5a153b170481dbae3e523746b092a0e49681480a3e209205556a1c4c0"
 
 
 def test_growth_is_seen() -> None:

@@ -44,6 +44,8 @@ class Kernel:
         in_place: Whether an output may be the memory of an input: a state that is brought up to
             date where it lies.
         inside: Core that the kernels of operators inside are selected for.
+        reads_rings: Whether its only input may be a window that lies in a ring, in one piece or in
+            two; the template then asks the operator's code for `ring`.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Kernel:
     scratch: Callable[[Any], int]
     in_place: bool = False
     inside: Core = HOST
+    reads_rings: bool = False
 
 
 def always(_op: AbstractOp, _core: Core) -> bool:
@@ -79,6 +82,7 @@ def portable(
     template: str,
     pack: Callable[[Any], Constants] = no_constants,
     in_place: bool = False,
+    reads_rings: bool = False,
 ) -> Kernel:
     """Return the plain C kernel that every operator has."""
-    return Kernel("portable", template, always, pack, no_scratch, in_place)
+    return Kernel("portable", template, always, pack, no_scratch, in_place, reads_rings=reads_rings)

@@ -70,7 +70,7 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "concat": (portable("concat.c.j2"),),
     "constant": (portable("constant.c.j2", pack_value),),
     "decay": (portable(ELEMENTWISE, constants("rate")),),
-    "decimate": (portable("decimate.c.j2"),),
+    "decimate": (portable("decimate.c.j2", reads_rings=True),),
     "gate": (portable(ELEMENTWISE),),
     "gated_sum": (portable(ELEMENTWISE),),
     "leaky_average": (portable("leaky_average.c.j2", in_place=True),),

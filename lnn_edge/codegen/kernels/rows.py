@@ -28,6 +28,8 @@ WIDE_BYTES = 2048
 """Of widened input, above which it is widened a block at a time."""
 WORTH_HALVES = 256
 """Weights from which on a matrix on int16 takes 16 bits for each."""
+WORTH_WORDS = 64
+"""Weights from which on a matrix that no other kernel takes has a loop of its own."""
 UNROLLED = {"int8": 8, "int16": 4}
 """Groups in a round of the routines of lnn_rows.h, by dtype of what they write."""
 PAIR_LIMIT = 1 << 23
@@ -267,8 +269,8 @@ def fits_halves(op: AbstractRowOp, core: Core) -> bool:
 
 
 def fits_words(op: AbstractRowOp, core: Core) -> bool:
-    """Fit every input on DSP cores."""
-    return core.dsp and pays(op)
+    """Fit every input on DSP cores; of few weights the plain loop is three times as short."""
+    return core.dsp and pays(op) and op.weight.size >= WORTH_WORDS
 
 
 def is_wide(op: AbstractRowOp) -> bool:

@@ -21,6 +21,7 @@ from tests.support import arm_core
 from tests.support.host_c import SANITIZERS, WARNINGS
 
 HEAD = """#include <stdint.h>
+#include "lnn_average.h"
 #include "lnn_biquads.h"
 #include "lnn_dsp.h"
 #include "lnn_fixed.h"
