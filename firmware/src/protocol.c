@@ -386,7 +386,7 @@ static void answer_data(lnn_protocol_t *p, const payload_t in)
     }
     if (!stamps_are_valid(&data))
     {
-        reply_error(p, BAD_ARGUMENT, "stamps descend or lie beyond the last frame");
+        reply_error(p, BAD_ARGUMENT, "stamps descend or lie beyond");
         return;
     }
     reply_begin(p, RESULTS);
@@ -501,7 +501,7 @@ static uint32_t answer(lnn_protocol_t *p, const uint32_t type, const payload_t i
     }
     if (((type == DATA) || (type == GET_STATE) || (type == TRACE)) && (lnn_model_is_loading(p->model) != 0U))
     {
-        reply_error(p, BAD_ARGUMENT, "the rest of a state has to come first, or RESET");
+        reply_error(p, BAD_ARGUMENT, "the rest of a state has to come first");
         return 0U;
     }
     switch (type)
