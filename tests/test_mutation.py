@@ -74,7 +74,6 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("linear", DUAL, "((bytes >> 7) & 0x00010001U) * 0xFF00U", "0U"),
     ("leaky_average", AVERAGES, "+ 8192) >> 14", "+ 8191) >> 14"),
     ("leaky_average", AVERAGES, "(next == INT32_MIN)", "(next == 0)"),
-    ("leaky_average", AVERAGES, ">> 14, low,", ">> 14, INT16_MIN,"),
     ("leaky_average.time", f"{OPS}/leaky_average.c.j2", "+ 8192) >> 14", "+ 8191) >> 14"),
     ("leaky_average.time", f"{OPS}/leaky_average.c.j2", "x2[0] * {{ op.multiplier }}", "x2[0]"),
     ("center", f"{OPS}/center.c.j2", "x.shape %}", "x.shape %}{% set frames = frames - 1 %}"),
@@ -170,7 +169,7 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
 ]
 RUNTIME_MUTATIONS = [  # file and line of the runtime, damage
     (RUNTIME, "% length + length - (ring->frames", "% length + length - 1U - (ring->frames"),
-    (f"{OPS}/decimate.c.j2", "if (from <= last)", "if (from <= stop)"),
+    (f"{OPS}/decimate.c.j2", "o.ring * channels - block", "(o.ring - 1) * channels"),
     (f"{OPS}/decimate.c.j2", "(next == stop) ? x0 : next", "(next > stop) ? x0 : next"),
     (RUNTIME, "(left < length - slot) ?", "(left <= length - slot + 1U) ?"),
     (RUNTIME, "i += BLOCK)", "i += BLOCK + 1U)"),

@@ -109,6 +109,11 @@ class ModelCode:
         return max(s.arena.bytes for s in self.stages)
 
     @property
+    def arena_is_first(self) -> bool:
+        """Whether the arena lies before the state: the smaller one does, for short addresses."""
+        return self.arena_bytes < self.state_bytes
+
+    @property
     def live_bytes(self) -> int:
         """The most of the arena that is alive at once."""
         return max(s.arena.live_bytes for s in self.stages)
