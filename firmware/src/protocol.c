@@ -419,7 +419,7 @@ static void answer_set_state(lnn_protocol_t *p, const payload_t in)
         return;
     }
     reply_error(p, BAD_ARGUMENT,
-                (status == LNN_ERR_STATE) ? "not a state of this model; reset if whole"
+                (status == LNN_ERR_STATE) ? "not a state of this model"
                                           : "parts of a state follow one another");
 }
 
