@@ -220,7 +220,16 @@ def test_a_declaration_has_the_alignment_of_its_definition(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["lnn_biquads.h", "lnn_fixed.h", "lnn_dsp.h", "lnn_ring.h", "lnn_rows.h", "lnn_state.h"]
+    "name",
+    [
+        "lnn_average.h",
+        "lnn_biquads.h",
+        "lnn_fixed.h",
+        "lnn_dsp.h",
+        "lnn_ring.h",
+        "lnn_rows.h",
+        "lnn_state.h",
+    ],
 )
 def test_a_big_endian_compiler_is_refused(name: str) -> None:
     flags = ["-fsyntax-only", "-mbig-endian", "-mcpu=cortex-r5", "-marm", f"-I{runtime()}"]
