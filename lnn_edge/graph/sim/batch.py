@@ -132,12 +132,11 @@ def _scan(stage: Stage, inputs: Values, wanted: Sequence[QTensor]) -> dict[str, 
     steps, batch = inputs[stage.inputs[0].name].shape[:2]
     kept = {t.name: np.zeros((steps, batch, *t.shape), t.dtype) for t in wanted}
     state = interpreter.initial_state(stage, (batch,))
-    for step in range(steps):
-        given = {name: x[step].astype(np.int64) for name, x in inputs.items()}
-        values = interpreter.run_stage(stage, given, state)
-        state = interpreter.next_state(stage, values)
-        for wanted_name, values_over_time in kept.items():
-            values_over_time[step] = values[wanted_name]
+    done = 0
+    for values, _ in interpreter.run_spans(stage, inputs, state, kept.keys()):
+        first, done = done, done + len(values[wanted[0].name])
+        for name, over_time in kept.items():
+            over_time[first:done] = values[name]
     return kept
 
 
