@@ -140,6 +140,7 @@ def train(
     from lnn_edge.files.packages import need_torch
 
     need_torch()
+    from lnn_edge.quantize.aware import ThroughIntegers
     from lnn_edge.tasks.own_data import told_source
     from lnn_edge.train.loop import train as train_plan
     from lnn_edge.train.own import Asked
@@ -173,6 +174,7 @@ def train(
         force=force,
         task=plan.task,
         data=plan.data,
+        through=ThroughIntegers,
     )
     return Path(to)
 

@@ -110,6 +110,7 @@ def command(
     Example: lnn-edge train har-cfc --data walks --fold 0 --patience 10 -o runs/walks
     Example: lnn-edge train ccfc --compress --data-dir data -o runs/ccfc
     """
+    from lnn_edge.quantize.aware import ThroughIntegers
     from lnn_edge.train.loop import train
     from lnn_edge.train.own import Asked
     from lnn_edge.train.plan import adjusted, plan_training
@@ -165,6 +166,7 @@ def command(
             force=force,
             task=plan.task,
             data=plan.data,
+            through=ThroughIntegers,
         )
     count, untaught = len(plan.training), list(trained.card.unlearned or ())
     if as_json:

@@ -72,6 +72,21 @@ def lower_behind(
     Raises:
         LayerError: As lower, or an input has another name, or a layer reads several elements.
     """
+    lowering, deciding = lowering_behind(plan, ranges, front), front.deciding_stage
+    outputs = (_output(lowering),)
+    stage = replace(
+        deciding,
+        ops=(*deciding.ops, *lowering.ops),
+        states=(*deciding.states, *lowering.states),
+        outputs=outputs,
+        probes=deciding.outputs,
+    )
+    stages = (*front.preparing_stages, stage)
+    return _graph(lowering, stages, front.rings, name, facts), lowering.values
+
+
+def lowering_behind(plan: Plan, ranges: Ranges, front: Pipeline) -> Lowering:
+    """Return a plan in integers, as it reads the last stage of a front end; see lower_behind."""
     if len(plan.road) > 1:
         raise LayerError(
             "behind a front end every layer runs once a decision; none may read several of them"
@@ -87,16 +102,7 @@ def lower_behind(
         places = np.arange(tensor.size).reshape(plan.axes[place.name].static)
         lowering.values[place.name] = Value(tensor, places)
     lowering.run(plan.last, None)
-    outputs = (_output(lowering),)
-    stage = replace(
-        deciding,
-        ops=(*deciding.ops, *lowering.ops),
-        states=(*deciding.states, *lowering.states),
-        outputs=outputs,
-        probes=deciding.outputs,
-    )
-    stages = (*front.preparing_stages, stage)
-    return _graph(lowering, stages, front.rings, name, facts), lowering.values
+    return lowering
 
 
 def _graph(

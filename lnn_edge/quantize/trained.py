@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lnn_edge.files.shipped import GRAPH
 from lnn_edge.files.write import write_together
 from lnn_edge.graph.fidelity import Resolution, error_warnings, resolution, warnings
 from lnn_edge.graph.file import graph_bytes, graph_sha256
+from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.ranges import Range
 from lnn_edge.graph.reference import Reference, reference_beside
@@ -75,15 +77,14 @@ class _Asked(dict[str, Range]):
         return super().get(name, default)
 
 
-def _calibrated(
-    network: AbstractStreamNet, plan: Plan, prepared: Sequence[DecisionSequence]
-) -> Calibration:
+def calibrated(plan: Plan, front: Pipeline, sequences: Iterable[tuple[Tensor, ...]]) -> Calibration:
     """Return the values whose ranges the lowering asks for: all of them would fill the memory."""
-    first = next(sequences_of(network, prepared), ())
+    rest = iter(sequences)
+    first = [*islice(rest, 1)]
     with one_thread():
-        asked = _Asked(observe(plan, [first] if first else []))
-        lower_behind(plan, asked, network.front, "net", {})
-        return calibrate(plan, sequences_of(network, prepared), asked.names)
+        asked = _Asked(observe(plan, first))
+        lower_behind(plan, asked, front, "net", {})
+        return calibrate(plan, chain(first, rest), asked.names)
 
 
 def calibration_records(names: Sequence[str]) -> tuple[str, ...]:
@@ -214,7 +215,7 @@ def _quantize(
         metadata["unlearned"] = list(card.unlearned)
     sequences = prepare(network, recordings) if prepared is None else prepared
     plan = plan_of(network)
-    calibration = _calibrated(network, plan, sequences)
+    calibration = calibrated(plan, network.front, sequences_of(network, sequences))
     ranges = calibration.ranges()
     graph, values = lower_behind(plan, ranges, network.front, card.recipe.name, metadata)
     compared = _compared(graph, network, recordings, sequences)

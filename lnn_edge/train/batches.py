@@ -57,6 +57,15 @@ class Examples:
         inputs = {t.name: in_real_units(t, self.values[t.name][rows]) for t in self.inputs}
         return inputs, self.labels[torch.from_numpy(rows)]
 
+    def some(self, count: int, length: int) -> list[tuple[Tensor, ...]]:
+        """Return inputs (1, D, *shape) of the first decisions of `count` recordings far apart."""
+        picks = np.arange(len(self.starts))[:: -(-len(self.starts) // count)]
+        rows = [slice(s, s + min(length, n)) for s, n in zip(self.starts, self.counts, strict=True)]
+        return [
+            tuple(in_real_units(t, self.values[t.name][rows[i]])[None] for t in self.inputs)
+            for i in picks
+        ]
+
     def _offset(self, index: int, length: int) -> int:
         return int(torch.randint(int(self.counts[index]) - length + 1, ()))
 

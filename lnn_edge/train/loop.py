@@ -43,6 +43,8 @@ from lnn_edge.train.recipe import Recipe, task_of_recipe
 from lnn_edge.train.value_scale import ValueScale
 
 GRADIENT_LIMIT = 1.0
+CALIBRATED = 32  # recordings by which ranges are chosen while training
+FIRST_DECISIONS = 1024  # of each of them
 WARM_UP = 0.15  # part of the cycle in which the learning rate rises
 CHECKPOINT = "checkpoint.pt"
 _OF_ANOTHER = (
@@ -50,6 +52,12 @@ _OF_ANOTHER = (
     "another folder"
 )
 _UNREADABLE = (RuntimeError, EOFError, ValueError, OSError, KeyError, pickle.UnpicklingError)
+
+
+Judging = Callable[..., tuple[Tensor, Tensor]]
+"""Inputs by name -> scores, and those of a decision alone; see AbstractStreamNet.judge."""
+Through = Callable[[AbstractStreamNet, Sequence[tuple[Tensor, ...]]], Judging]
+"""A network and inputs of its forward -> how its integers judge; see quantize.aware."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,7 @@ def train(
     force: bool = False,
     task: Task | None = None,
     data: Mapping[str, object] = MappingProxyType({}),
+    through: Through | None = None,
 ) -> Trained:
     """Train a network and write it to a folder.
 
@@ -104,14 +113,16 @@ def train(
         force: Whether to replace a finished model, and to give up another, interrupted training.
         task: What to train for; None is the recipe's.
         data: Of the card: where own recordings are from.
+        through: Gives the integers that the recipe's aware_epochs learn from.
 
     Raises:
         DataError: No recordings, each is shorter than one sequence, or nothing is labelled.
         UsageError: The recipe's network or the device cannot be made, the loss is not finite, the
             folder holds a finished model, another training writes to it, or no recordings are held
-            out and the recipe chooses an epoch by them.
+            out and the recipe chooses an epoch by them, or it has aware_epochs and they cannot run.
     """
     _check_device(device)
+    _check_aware(recipe, device, through)
     most = torch.get_num_threads()
     with alone_in(folder, patience_s=0), torch.random.fork_rng(), one_thread():
         _check_unfinished(folder, force)  # better now than after an epoch
@@ -128,7 +139,7 @@ def train(
         classes = unlearned(examples.labels, recipe.training, network.classes)
         told = document_of(task), dict(data)
         card = ModelCard(VERSION, seed, "", *names, recipe, classes, examples.patients, *told)
-        run = _Run(recipe, network, examples, task, scale)
+        run = _Run(recipe, network, examples, task, scale, through)
         if run.resume(folder, card, force):
             on_resume(len(run.history))
         threads = run.choose_threads(most)
@@ -164,9 +175,11 @@ class _Run:
         examples: Examples,
         task: Task,
         scale: ValueScale | None,
+        through: Through | None,
     ) -> None:
         self.recipe, self.network, self.examples, self.task = recipe, network, examples, task
-        self.scale = scale
+        self.scale, self.through = scale, through
+        self.judging: Judging = network.judge
         self.history: list[Epoch] = []
         plan = recipe.training
         whole = plan.batch_size * plan.sequence_length
@@ -188,7 +201,12 @@ class _Run:
 
     def epoch(self) -> float:
         """Take every optimiser step of an epoch; return the mean loss."""
-        self.network.train()
+        plan = self.recipe.training
+        is_aware = self.through and len(self.history) >= plan.epochs - plan.aware_epochs
+        self.network.train(not is_aware)  # no integer drops out
+        if self.through and is_aware:
+            some = self.examples.some(CALIBRATED, FIRST_DECISIONS)
+            self.judging = self.through(self.network, some)
         return sum(self._step() for _ in range(self.steps)) / self.steps
 
     @property
@@ -330,7 +348,7 @@ class _Run:
         inputs, labels = self.examples.batch(plan.batch_size, plan.sequence_length)
         inputs = {name: x.to(self.device) for name, x in inputs.items()}
         labels = labels.to(self.device)
-        scores, alone = self.network.judge(**self.recipe.augmentation.apply(inputs))
+        scores, alone = self.judging(**self.recipe.augmentation.apply(inputs))
         loss = self.loss(scores, labels)
         if plan.auxiliary_weight:
             loss = loss + plan.auxiliary_weight * self.loss(alone, labels)
@@ -353,6 +371,16 @@ def _check_unfinished(folder: Path, force: bool) -> None:
     for name in (CARD,) if is_interrupted else (CARD, WEIGHTS):
         if os.path.lexists(folder / name) and not force:
             raise UsageError(f"{folder} holds a model already ({name}); {REMEDY}")
+
+
+def _check_aware(recipe: Recipe, device: str, through: Through | None) -> None:
+    """See that there is what gives the integers, where the recipe learns from them."""
+    if not recipe.training.aware_epochs:
+        return
+    if through is None:
+        raise UsageError("a recipe with aware_epochs needs through=, as le.train gives it")
+    if torch.device(device).type != "cpu":
+        raise UsageError(f"aware_epochs run on the CPU, not on {device!r}; leave --device out")
 
 
 def _check_device(device: str) -> None:

@@ -49,6 +49,8 @@ class Training:
         best_by: Which epoch's weights are kept: "" of the last, else of the best on the recordings
             held out, by "main", the main figure of the task, or by a figure of history.csv.
         patience: Epochs without a better one after which training ends; 0 is never.
+        aware_epochs: Last epochs in which the network learns from what its integers say, see
+            quantize.aware.
     """
 
     epochs: int
@@ -65,6 +67,7 @@ class Training:
     class_weights: dict[str, float] = field(default_factory=dict)
     best_by: str = ""
     patience: int = 0
+    aware_epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,11 @@ def recipe_of(values: object, where: str) -> Recipe:
         raise UsageError(
             f"{where}: training: patience waits for a better epoch; say by which figure, "
             'best_by = "main"'
+        )
+    if plan.aware_epochs > plan.epochs:
+        raise UsageError(
+            f"{where}: training: aware_epochs must be at most epochs, which is {plan.epochs}, not "
+            f"{plan.aware_epochs}"
         )
     for key, size in recipe.model.items():
         if isinstance(size, int) and abs(size) > LARGEST_SIZE:
