@@ -12,6 +12,7 @@ from lnn_edge.build.stack import StackReport
 from lnn_edge.errors import BuildError, UsageError
 from lnn_edge.files import tables
 from lnn_edge.files.read import read_json
+from lnn_edge.files.reason import reason_of
 from lnn_edge.files.write import write_whole
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def read_size(path: Path, board: Board, limits: Limits) -> SizeReport:
     try:
         values = read_json(path)
     except (OSError, ValueError) as error:
-        raise BuildError(f"{path} is damaged ({error}); {_AGAIN}") from None
+        raise BuildError(f"{path} is damaged ({reason_of(error)}); {_AGAIN}") from None
     if isinstance(values, dict):
         values.pop("budget_ok", None)  # follows from the failures
     report = tables.build(SizeReport, values, str(path), BuildError)

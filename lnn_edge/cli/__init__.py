@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import re
+import sys
 import traceback
 
 import click
@@ -81,6 +83,7 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run; an error becomes one line on stderr and exit code 2, an interruption 130."""
+        _print_any_name()
         try:
             with ending_in_order():
                 return super().invoke(ctx)
@@ -91,6 +94,13 @@ class LazyGroup(click.Group):
                 traceback.print_exc()
             show_error(_sentence(error))
             ctx.exit(INTERRUPTED if isinstance(error, KeyboardInterrupt) else TROUBLE)
+
+
+def _print_any_name() -> None:
+    """Let names of files that are no text, or not in the terminal's encoding, be escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def show_error(sentence: str) -> None:

@@ -121,6 +121,7 @@ def _known() -> str:
 def _entry(reader: Reader, path: Path, root: Path, hints: Hints) -> Entry:
     suffix = next(s for s in reader.suffixes if path.name.lower().endswith(s))
     name = path.relative_to(root).as_posix()[: -len(suffix)]
+    name = name.encode("utf-8", "replace").decode()  # a file's name may be no text
     beside = (path.with_name(path.name[: -len(suffix)] + end) for end in INTERVALS)
     if hints.intervals is None:
         hints = replace(hints, intervals=next((p for p in beside if p.is_file()), None))

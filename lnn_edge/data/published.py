@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from lnn_edge.errors import DataError
 from lnn_edge.files.read import LARGEST_ARRAYS, check_file
+from lnn_edge.files.reason import reason_of
 
 T = TypeVar("T")
 
@@ -115,7 +116,9 @@ def _open(path: Path) -> Iterator[Iterator[list[str]]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield csv.reader(file)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is missing or damaged ({error}); copy it again") from None
+        raise DataError(
+            f"{path} is missing or damaged ({reason_of(error)}); copy it again"
+        ) from None
 
 
 def _places(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[int]:

@@ -34,6 +34,7 @@ from lnn_edge.data.readers.apart import Groups, read_apart
 from lnn_edge.data.record import Record
 from lnn_edge.data.twelve_leads import FINDINGS, GAIN, LEADS, RATE_HZ, ecg
 from lnn_edge.errors import DataError, MissingToolError
+from lnn_edge.files.reason import reason_of
 
 NAME = "tnmg"
 TABLE = "exams.csv"
@@ -208,7 +209,9 @@ class _Tracings:
         try:
             return read_apart(__name__, path, json.dumps([self._count, rows]))["tracings"]
         except (OSError, ValueError) as error:
-            raise DataError(f"{path} is missing or damaged ({error}); copy it again") from None
+            raise DataError(
+                f"{path} is missing or damaged ({reason_of(error)}); copy it again"
+            ) from None
 
 
 def groups_of(path: Path, wanted: str) -> Groups:

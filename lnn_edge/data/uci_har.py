@@ -17,6 +17,7 @@ from lnn_edge.errors import DataError
 from lnn_edge.files.archives import members_of
 from lnn_edge.files.arrays import array_of
 from lnn_edge.files.read import LARGEST_ARRAYS, read_whole
+from lnn_edge.files.reason import reason_of
 
 NAME = "uci_har"
 RATE_HZ = 50
@@ -104,7 +105,9 @@ def _read(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         members = members_of(read_whole(path, LARGEST_ARRAYS), LARGEST_ARRAYS)
         return {name: array_of(members[f"{name}.npy"]) for name in names}
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} is damaged or no HAPT file ({error}); fetch it again") from None
+        raise DataError(
+            f"{path} is damaged or no HAPT file ({reason_of(error)}); fetch it again"
+        ) from None
 
 
 def _check(folder: Path, raw: dict[str, np.ndarray]) -> None:

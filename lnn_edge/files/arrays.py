@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-_NPY = b"\x93NUMPY"
+NPY = b"\x93NUMPY"
 _LONGEST_HEADER = 10_000  # bytes; numpy's own limit
 _REAL = re.compile(r"[<>=|]?[fiu][1248]")
 _PLAIN = re.compile(r"[<>=|]?([fiu][1248]|b1|[SU]\d{1,6})")
@@ -31,7 +31,7 @@ def array_of(data: bytes, *, with_text: bool = False) -> np.ndarray:
         ValueError: The bytes are no array, or not exactly as long as its header says.
     """
     version, size = data[6:8], 2 if data[6:7] == b"\x01" else 4
-    if data[:6] != _NPY or version not in (b"\x01\x00", b"\x02\x00", b"\x03\x00"):
+    if data[:6] != NPY or version not in (b"\x01\x00", b"\x02\x00", b"\x03\x00"):
         raise ValueError("it does not begin as one")
     length = int.from_bytes(data[8 : 8 + size], "little")
     start = 8 + size + length

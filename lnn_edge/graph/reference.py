@@ -15,6 +15,7 @@ from lnn_edge.errors import DataError
 from lnn_edge.files.archives import archive_of, members_of
 from lnn_edge.files.arrays import array_of, npy_of
 from lnn_edge.files.read import read_whole
+from lnn_edge.files.reason import reason_of
 from lnn_edge.graph.ir import QTensor
 
 FILE = "reference.npz"
@@ -114,7 +115,9 @@ def read_reference(where: Path, model_sha256: str, channels: int, outputs: int) 
         tensors = _tensors(arrays) if "facts" in arrays else {}
         against = arrays["against"].tobytes().decode() if "against" in arrays else ""
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{where} is damaged ({error}); quantize the model again") from None
+        raise DataError(
+            f"{where} is damaged ({reason_of(error)}); quantize the model again"
+        ) from None
     if not (count or tensors) or not all(map(_is_table, [*frames, *values])):
         raise DataError(f"{where} holds no sequences of frames; quantize the model again")
     sizes = {(x.shape[1], y.shape[1]) for x, y in zip(frames, values, strict=True)}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lnn_edge.errors import DataError
 from lnn_edge.files.read import read_whole
+from lnn_edge.files.reason import reason_of
 
 HISTORY = "history.csv"
 LARGEST_BYTES = 1 << 22
@@ -66,11 +67,11 @@ def read_history(path: Path) -> tuple[Epoch, ...]:
     try:
         lines = read_whole(path, LARGEST_BYTES).decode().splitlines()
         return tuple(map(_epoch, csv.DictReader(lines, strict=True)))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise DataError(
-            f"{path} is damaged ({type(error).__name__}: {error}); delete it, or train again"
+            f"{path} is damaged ({reason_of(error)}); delete it, or train again"
         ) from None
 
 

@@ -178,6 +178,8 @@ def in_real_units(tensor: QTensor, values: np.ndarray) -> Tensor:
 
 
 def _scores(network: AbstractStreamNet, sequence: DecisionSequence) -> np.ndarray:
+    if not len(sequence.stamps):  # as in a recording without a beat
+        return np.zeros((0, len(network.classes)))
     inputs = {k: v[None] for k, v in real_inputs(network, sequence).items()}
     scores: np.ndarray = network(**inputs)[0].double().numpy()
     return scores

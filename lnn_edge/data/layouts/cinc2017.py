@@ -18,6 +18,7 @@ from lnn_edge.data.readers import wfdb_record
 from lnn_edge.data.readers.reader import Entry, Hints
 from lnn_edge.data.record import Record
 from lnn_edge.errors import DataError
+from lnn_edge.files.reason import reason_of
 
 _REFERENCE = "REFERENCE.csv"
 CINC2017_LABELS = {"N": "normal", "A": "AF", "O": "other", "~": "noise"}
@@ -39,7 +40,9 @@ def _cinc2017(folder: Path, hints: Hints) -> tuple[Entry, ...]:
         with (folder / _REFERENCE).open(encoding="utf-8", newline="") as file:
             rows = [row for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{folder / _REFERENCE} is damaged ({error}); copy it again") from None
+        raise DataError(
+            f"{folder / _REFERENCE} is damaged ({reason_of(error)}); copy it again"
+        ) from None
     for row in rows:
         if len(row) != 2 or row[1] not in CINC2017_LABELS:
             raise DataError(f"{folder / _REFERENCE} holds {row}; a row must be record,label")

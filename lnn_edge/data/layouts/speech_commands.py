@@ -24,6 +24,7 @@ from lnn_edge.data.readers.reader import Entry, Hints
 from lnn_edge.data.record import Channel, Record
 from lnn_edge.errors import DataError
 from lnn_edge.files.read import LARGEST_ARRAYS, check_file, read_whole
+from lnn_edge.files.reason import reason_of
 
 RATE_HZ = 16_000.0
 MOST_BYTES = 1 << 22  # of a file: two minutes
@@ -76,7 +77,9 @@ def _listed(path: Path) -> list[str]:
     try:
         lines = read_whole(path, LARGEST_ARRAYS).decode("utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is missing or damaged ({error}); unpack it again") from None
+        raise DataError(
+            f"{path} is missing or damaged ({reason_of(error)}); unpack it again"
+        ) from None
     wrong = next((repr(line[:60]) for line in lines if not _FILE.fullmatch(line)), "no line")
     if not lines or wrong != "no line":
         raise DataError(f"{path} must name a file such as {_EXAMPLE} a line, not {wrong}")
@@ -93,7 +96,7 @@ def _read(path: Path, name: str, part: str) -> Iterator[Record]:
             rate, samples = wavfile.read(path)
     except (OSError, ValueError, EOFError, struct.error, ZeroDivisionError, MemoryError,
             UnboundLocalError, wavfile.WavFileWarning) as error:  # fmt: skip
-        reason = str(error).split("\n")[0][:120]
+        reason = reason_of(error)
         raise DataError(f"{path} is damaged or no WAV file ({reason}); unpack it again") from None
     if rate != RATE_HZ or samples.dtype != np.int16 or samples.ndim != 1 or not samples.size:
         raise DataError(

@@ -24,6 +24,7 @@ from lnn_edge.data.record import Channel, Interval, Record
 from lnn_edge.data.uci_har import TEST_SUBJECTS
 from lnn_edge.errors import DataError
 from lnn_edge.files.read import LARGEST_ARRAYS, check_file, read_whole
+from lnn_edge.files.reason import reason_of
 
 RATE_HZ = 50.0
 _WINDOW = 128
@@ -50,7 +51,7 @@ def _numbers(path: Path, columns: int | None = None) -> np.ndarray:
         check_file(path, LARGEST_ARRAYS)
         table = np.loadtxt(path, ndmin=2)
     except (OSError, ValueError) as error:
-        reason = str(error).split("\n")[0]
+        reason = reason_of(error)
         raise DataError(f"{path} is missing or damaged ({reason}); unpack it again") from None
     if columns is not None and table.shape[1] != columns:
         raise DataError(
@@ -75,7 +76,9 @@ def read_names(folder: Path) -> dict[int, str]:
         rows = [line.split() for line in lines if line.strip()]
         return {int(number): name for number, name in rows}
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} is missing or damaged ({error}); unpack it again") from None
+        raise DataError(
+            f"{path} is missing or damaged ({reason_of(error)}); unpack it again"
+        ) from None
 
 
 def _has_windows(folder: Path) -> bool:

@@ -21,6 +21,7 @@ from lnn_edge.data.readers.table import records_of_table
 from lnn_edge.data.record import MOST_VALUES, Record
 from lnn_edge.errors import DataError
 from lnn_edge.files.read import check_file, most_unpacked
+from lnn_edge.files.reason import reason_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +116,7 @@ def _beginning(path: Path) -> tuple[str, str]:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             data = file.read(_LOOKED_AT)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read ({error}); copy it again") from None
+        raise DataError(f"{path} cannot be read ({reason_of(error)}); copy it again") from None
     if b"\0" in data:
         raise DataError(f"{path} is no text in UTF-8; export the table as CSV in UTF-8")
     try:
@@ -208,7 +209,7 @@ def _read(path: Path, layout: TextLayout) -> tuple[pd.DataFrame, bool]:
     except pd.errors.ParserWarning:
         raise DataError(f"{path}: a row has more than {len(names)} cells; correct it") from None
     except (ValueError, OSError, EOFError, OverflowError, MemoryError, zlib.error) as error:
-        reason = str(error).split("\n")[0].strip()
+        reason = reason_of(error)
         raise DataError(f"{path} is damaged or no table ({reason}); export it again") from None
     beyond = frame.pop(_BEYOND).dropna()
     if len(beyond):

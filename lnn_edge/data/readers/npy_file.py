@@ -9,12 +9,13 @@ import numpy as np
 
 from lnn_edge.data.changes import Changes
 from lnn_edge.data.readers.arrays import records_of_arrays
-from lnn_edge.data.readers.reader import Hints, Reader
+from lnn_edge.data.readers.reader import MOST_BYTES, Hints, Reader
 from lnn_edge.data.record import Record
 from lnn_edge.errors import DataError
 from lnn_edge.files.archives import members_of
-from lnn_edge.files.arrays import StrangeTypeError, array_of
-from lnn_edge.files.read import most_unpacked
+from lnn_edge.files.arrays import NPY, StrangeTypeError, array_of
+from lnn_edge.files.read import check_file, most_unpacked
+from lnn_edge.files.reason import reason_of
 
 
 def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
@@ -24,13 +25,13 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
         DataError: The file is missing, damaged, too large, or its arrays are no recording.
     """
     try:
-        data = path.read_bytes()
+        data = _whole(path)
         if path.suffix.lower() == ".npz":
             arrays, objects = _members(data)
         else:
             arrays, objects = {"samples": array_of(data, with_text=True)}, []
     except (OSError, ValueError, MemoryError) as error:
-        reason = str(error).split("\n")[0].strip()[:120] or type(error).__name__
+        reason = reason_of(error)
         raise DataError(
             f"{path} is damaged or no NumPy file ({reason}); write it with numpy.save"
         ) from None
@@ -38,6 +39,16 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
         "dropped", f"arrays of Python objects: {', '.join(objects)}", len(objects), "arrays", name
     )
     yield from records_of_arrays(path, name, arrays, hints, left)
+
+
+def _whole(path: Path) -> bytes:
+    """Return the bytes of a file; one that does not begin as an array is not read further."""
+    check_file(path, MOST_BYTES)
+    with path.open("rb") as file:
+        begin = file.read(len(NPY))
+        if path.suffix.lower() == ".npy" and begin != NPY:
+            raise ValueError("it does not begin as one")
+        return begin + file.read()
 
 
 def _members(data: bytes) -> tuple[dict[str, np.ndarray], list[str]]:

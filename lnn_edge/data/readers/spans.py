@@ -13,6 +13,7 @@ from lnn_edge.data.readers.words import FIRST, LABEL, LAST, RECORD, find, plain,
 from lnn_edge.data.record import Interval, Mark
 from lnn_edge.errors import DataError
 from lnn_edge.files.read import LARGEST_ARRAYS, check_file
+from lnn_edge.files.reason import reason_of
 
 _NOTHING = {"", "nan", "none", "null", "na", "n/a", "<na>"}
 MOST_PLACES = 400_000  # of a record: beats of three days
@@ -118,7 +119,9 @@ def read_spans(path: Path) -> SpanFile:
             dialect = "excel-tab" if path.suffix.lower() == ".tsv" else "excel"
             table = [row for row in csv.reader(file, dialect) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is missing or damaged ({error}); copy it again") from None
+        raise DataError(
+            f"{path} is missing or damaged ({reason_of(error)}); copy it again"
+        ) from None
     header = table[0] if table else []
     chosen = [find(header, words) for words in (FIRST, LAST, LABEL)]
     if None in chosen:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from lnn_edge.device.runners.probe import AbstractProbe
 from lnn_edge.device.runners.runner import Image
 from lnn_edge.errors import LinkError
+from lnn_edge.files.reason import reason_of
 
 if TYPE_CHECKING:
     from lnn_edge.device.board import Board
@@ -57,7 +58,9 @@ class MsdRunner(AbstractProbe):
         try:
             _copy(source, volume / "firmware.bin")
         except OSError as error:
-            raise LinkError(f"msd: cannot copy {source} to {volume} ({error})") from error
+            raise LinkError(
+                f"msd: cannot copy {source} to {volume} ({reason_of(error)})"
+            ) from error
         report = self._verdict(volume, is_stale)
         if report:
             raise LinkError(

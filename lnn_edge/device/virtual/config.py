@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lnn_edge.errors import BoardError
+from lnn_edge.files.reason import reason_of
 
 _KINDS = ("flash", "ram")
 _BUSES = ("apb1", "apb2")
@@ -157,7 +158,9 @@ class MachineConfig:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise BoardError(f"{path}: cannot read the machine description ({error})") from error
+            raise BoardError(
+                f"{path}: cannot read the machine description ({reason_of(error)})"
+            ) from error
         return MachineConfig.from_json(text, str(path))
 
 
