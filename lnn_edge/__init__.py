@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from lnn_edge.graph.qgraph import QGraph
     from lnn_edge.report.comparison import Comparison
     from lnn_edge.report.facts import Report
+    from lnn_edge.sweep.result import SweepResult
     from lnn_edge.tasks.feed import Wish
     from lnn_edge.tasks.predicted import Predicted
     from lnn_edge.train.loop import EpochReport
@@ -56,6 +57,7 @@ __all__ = [
     "quantize",
     "report",
     "simulate",
+    "sweep",
     "train",
     "verify",
 ]
@@ -177,6 +179,90 @@ def train(
         through=ThroughIntegers,
     )
     return Path(to)
+
+
+def sweep(
+    recipe: str,
+    *,
+    to: str | Path,
+    choices: Sequence[str] = (),
+    folds: int | None = None,
+    seeds: Sequence[int] = (0,),
+    max_flash: int | None = None,
+    max_ram: int | None = None,
+    max_instructions: int | None = None,
+    board: str = "stm32f746",
+    data: str | Path | None = None,
+    dataset: str | None = None,
+    data_dir: str | None = None,
+    task: str | None = None,
+    labels: str | Path | None = None,
+    channels: Mapping[str, str] | None = None,
+    lead: str | None = None,
+    ray_address: str | None = None,
+    force: bool = False,
+    on_trial: Callable[[int, int], None] | None = None,
+    **hints: Unpack[HintOptions],
+) -> SweepResult:
+    """Train a recipe with every combination of settings, and judge each on recordings held out.
+
+        le.sweep("har-cfc", to="runs/sizes", choices=["model.hidden_size=8,16,32"], seeds=[0, 1])
+
+    Every fold is held out once and trained without; the folds of a seed are judged together. What
+    is finished in the folder is not trained again. With Ray trainings run on all cores, without it
+    one after another, with the same results.
+
+    Args:
+        recipe: Name of a built-in recipe, or a TOML file.
+        to: Folder for results.csv, settings.csv, figures.json, front.svg, best.toml and trials.
+        choices: "KEY=VALUE,VALUE" each, instead of what the recipe says.
+        folds: The first of them; None is all.
+        seeds: Of weights, batches, augmentation and dropout.
+        max_flash: Bytes of the firmware above which a network is not trained.
+        max_ram: The same, of RAM with the worst-case stack.
+        max_instructions: The same, of a decision with its samples.
+        board: Whose firmware is measured.
+        data: Own recordings, see train; folds are of subjects.
+        dataset: Name of a data set with folds; None takes that of the recipe.
+        data_dir: Where data sets lie.
+        task: See train.
+        labels: See train.
+        channels: See train.
+        lead: See train.
+        ray_address: "auto" or HOST:PORT of a Ray cluster that this machine is part of.
+        force: Whether to replace files that are in the way.
+        on_trial: Called with the number of finished trainings and of all, at first and after each.
+        hints: See train.
+
+    Raises:
+        UsageError: Before anything is trained: a setting, fold, seed or limit is wrong, or every
+            setting is over a limit.
+        DataError: The recordings cannot be read, or do not fit the task.
+        MissingToolError: torch, or what a limit or a cluster needs, is not installed.
+    """
+    from lnn_edge.files.packages import need_torch
+
+    need_torch()
+    from lnn_edge.sweep.plan import Asked
+    from lnn_edge.sweep.run import engine_for, run_sweep
+    from lnn_edge.sweep.sizes import Limits
+    from lnn_edge.sweep.trial import Recordings
+    from lnn_edge.tasks.own_data import told_source
+    from lnn_edge.train.own import Asked as About
+
+    about = About(task or "", None if labels is None else Path(labels), lead or "")
+    source = told_source(data, channels or {}, hints)
+    asked = Asked(
+        recipe,
+        Recordings(source, about, dataset, data_dir),
+        tuple(choices),
+        folds,
+        tuple(seeds),
+        Limits(max_flash, max_ram, max_instructions),
+        board,
+    )
+    report_trial = on_trial or (lambda _done, _all: None)
+    return run_sweep(asked, Path(to), engine_for(ray_address), on_trial=report_trial, force=force)
 
 
 def compare(
@@ -597,4 +683,4 @@ def _folder(project: Project | str | Path) -> Path:
     return Path(project) if isinstance(project, str | Path) else project.folder
 
 
-make_callable(__name__, build, quantize, report, train, verify)
+make_callable(__name__, build, quantize, report, sweep, train, verify)

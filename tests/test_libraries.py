@@ -15,7 +15,8 @@ from tests.support.places import ROOT
 PACKAGE = ROOT / "lnn_edge"
 FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS_OF = {
-    "torch": {"nn", "quantize", "tasks", "train"},
+    "torch": {"nn", "quantize", "sweep", "tasks", "train"},
+    "ray": {"sweep"},
     "h5py": {"data", "nn"},
     "safetensors": {"nn", "train"},
     "jinja2": {"codegen", "report"},

@@ -36,6 +36,7 @@ COMMANDS = {
     "quantize": "quantize",
     "recipes": "recipes",
     "report": "report",
+    "sweep": "sweep",
     "tasks": "tasks",
     "train": "train",
     "verify": "verify",

@@ -10,7 +10,7 @@ from lnn_edge.data.changes import together
 from lnn_edge.data.lazy_records import LazyRecords
 from lnn_edge.data.registry import find_dataset
 from lnn_edge.errors import UsageError
-from lnn_edge.graph.sim.predict import LabelledSignal
+from lnn_edge.tasks.labelled import Labelled
 from lnn_edge.tasks.own_data import Source
 from lnn_edge.tasks.own_records import load_own
 from lnn_edge.tasks.own_split import By, counted, divide
@@ -35,8 +35,8 @@ class Plan:
     """
 
     recipe: Recipe
-    training: Sequence[LabelledSignal]
-    held_out: Sequence[LabelledSignal]
+    training: Sequence[Labelled]
+    held_out: Sequence[Labelled]
     task: Task | None = None
     data: Mapping[str, object] = field(default_factory=dict)
     told: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Many trainings of one recipe, judged in folds: which settings are worth their size."""
