@@ -126,13 +126,11 @@ def numbers_of(text: str) -> tuple[int, ...]:
 
 def show_sweep(found: SweepResult, folder: Path) -> None:
     """Print a line for each setting, best first, and what to do next."""
-    from lnn_edge.sweep.plan import told
-
     form, on_front = found.form, set(map(id, found.front))
     heads = ("setting", f"{found.main}, {form}", "seeds", "flash", "RAM", "instructions", "front")
     rows = (
         (
-            told(s.planned.setting),
+            found.plan.name(s.planned.setting),
             "-" if s.note else f"{s.mean(form):.4f}",
             "-" if s.note else f"{min(s.values(form)):.4f} to {max(s.values(form)):.4f}",
             *map(
@@ -146,7 +144,7 @@ def show_sweep(found: SweepResult, folder: Path) -> None:
     title = f"{found.plan.recipe}: means of {seeds} seeds, {found.plan.folds} folds together"
     out.print(table(title, heads, rows))
     for setting in (s for s in found.settings if s.note):
-        out.print(f"{told(setting.planned.setting)}: {setting.note}")
+        out.print(f"{found.plan.name(setting.planned.setting)}: {setting.note}")
     out.print(f"written: {folder}/results.csv, settings.csv, figures.json, front.svg")
     out.print(f"next: lnn-edge train {folder}/best.toml")
 

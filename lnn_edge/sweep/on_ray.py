@@ -23,6 +23,7 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the outcomes are the log
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # which prints to stdout even where it must be silent
 }
 
 
@@ -72,6 +73,9 @@ class _Progress(tune.Callback):  # type: ignore[misc]
     def __init__(self, on_trial: Callable[[], None]) -> None:
         self._on_trial = on_trial
 
+    def __getstate__(self) -> dict[str, object]:
+        return {}  # Ray writes a copy to disk, which is never used
+
     def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
         self._on_trial()
 
@@ -109,7 +113,6 @@ def _tuner(
     return tune.Tuner(
         tune.with_resources(made, {"cpu": 1}),
         param_space={"trial": tune.grid_search(list(range(len(trials))))},
-        tune_config=tune.TuneConfig(reuse_actors=False),
         run_config=tune.RunConfig(
             name="sweep",
             storage_path=folder,

@@ -85,6 +85,13 @@ class Plan:
     folds: int
     settings: tuple[Planned, ...]
 
+    def name(self, setting: Setting) -> str:
+        """Return what tells a setting from the others, in words."""
+        first = self.settings[0].setting
+        sets = zip(setting, *(p.setting for p in self.settings), strict=True)
+        varied = [mine for mine, *all_ in sets if len(set(all_)) > 1]
+        return " ".join(varied or first) or "as the recipe says"
+
     @property
     def trials(self) -> tuple[Trial, ...]:
         """All of them: a fold of every setting before the next fold."""
@@ -114,30 +121,30 @@ def plan_sweep(asked: Asked, on_step: Callable[[str], None] = lambda _: None) ->
     """
     _check_seeds(asked.seeds)
     board, data = load_board(asked.board), _everywhere(asked.recordings)
-    recipes = {s: _everywhere_too(adjusted(asked.recipe, s)) for s in combinations(asked.choices)}
-    _check_comparable(recipes)
-    made = {setting: _made(recipe, data) for setting, recipe in recipes.items()}
-    folds = _folds(next(iter(recipes.values())), data, asked.folds)
-    task = next(iter(made.values()))[1]
+    settings = combinations(asked.choices)
+    recipes = [_everywhere_too(adjusted(asked.recipe, setting)) for setting in settings]
+    _check_comparable(settings, recipes)
+    made = [_made(recipe, data) for recipe in recipes]
+    folds = _folds(recipes[0], data, asked.folds)
     read: dict[tuple[str, str], _Read] = {}
     sizes: dict[str, Sizes] = {}
     planned = []
-    for setting, recipe in recipes.items():
+    for setting, recipe, (made_recipe, task) in zip(settings, recipes, made, strict=True):
         which = recipe.network, recipe.lead
         if which not in read:
             on_step("reading recordings")
             read[which] = _read(recipe, data, folds)
-        network = repr((recipe.network, sorted(made[setting][0].model.items()), recipe.lead))
+        network = repr((recipe.network, sorted(made_recipe.model.items()), recipe.lead))
         if network not in sizes:
             on_step("measuring a network")
-            graph = untrained_graph(*made[setting], read[which].few)
+            graph = untrained_graph(made_recipe, task, read[which].few)
             sizes[network] = sizes_of(graph, board, is_limited=bool(asked.limits.given))
         refused = "; ".join(asked.limits.exceeded(sizes[network]))
         seeds = () if refused else asked.seeds
         trials = {s: _trials(recipe, data, s, read[which].digests) for s in seeds}
         planned.append(Planned(setting, recipe, sizes[network], refused, trials))
     _check_any(planned)
-    return Plan(asked.recipe, task, folds, tuple(planned))
+    return Plan(asked.recipe, made[0][1], folds, tuple(planned))
 
 
 def _check_seeds(seeds: Sequence[int]) -> None:
@@ -170,11 +177,10 @@ def _path(task: str) -> str:
     return str(Path(task).absolute()) if task.endswith(".toml") else task
 
 
-def _check_comparable(recipes: Mapping[Setting, Recipe]) -> None:
+def _check_comparable(settings: Sequence[Setting], recipes: Sequence[Recipe]) -> None:
     """Refuse settings that are the same, or judged by other labels."""
-    first = next(iter(recipes.values()))
-    seen: list[Recipe] = []
-    for setting, recipe in recipes.items():
+    first, seen = recipes[0], list[Recipe]()
+    for setting, recipe in zip(settings, recipes, strict=True):
         told = " ".join(shown(pair) for pair in setting)
         if recipe in seen:
             raise UsageError(f"--set {told} is the same as another setting; leave one out")
@@ -233,11 +239,6 @@ def _check_any(planned: Sequence[Planned]) -> None:
         raise UsageError(
             f"every setting is over a limit ({planned[0].refused}); raise it, or set smaller sizes"
         )
-
-
-def told(setting: Setting) -> str:
-    """Return a setting in words."""
-    return " ".join(setting) or "as the recipe says"
 
 
 def pairs(setting: Setting) -> Iterator[tuple[str, str]]:

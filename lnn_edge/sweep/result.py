@@ -16,7 +16,7 @@ from lnn_edge.errors import UsageError
 from lnn_edge.report.drawings.front import Point, draw_front
 from lnn_edge.sweep.kept import Kept
 from lnn_edge.sweep.outcome import Form, Judged, Outcome
-from lnn_edge.sweep.plan import Plan, Planned, pairs, told
+from lnn_edge.sweep.plan import Plan, Planned, pairs
 from lnn_edge.tasks.judge import Figures, judge
 from lnn_edge.tasks.metrics.value import ValuesEvaluation
 from lnn_edge.tasks.task import Task
@@ -146,7 +146,12 @@ class SweepResult:
         """Return an SVG document: the main figure over size, the front a line."""
         on_front = set(map(id, self.front))
         points = [
-            Point(told(s.planned.setting), self.size(s), s.mean(self.form), id(s) in on_front)
+            Point(
+                self.plan.name(s.planned.setting),
+                self.size(s),
+                s.mean(self.form),
+                id(s) in on_front,
+            )
             for s in self.judged
         ]
         axes = f"{self.size_name} (bytes)", f"{self.main}, {self.form}"
