@@ -22,6 +22,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m compileall -qq -j 0 lnn_edge tests/support
 	touch $@
 
+# What only tests that are marked slow need: Ray is 80 MB.
+$(VENV)/.sweep: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[sweep]'
+	touch $@
+
 toolchain:
 	@command -v arm-none-eabi-gcc >/dev/null && command -v qemu-system-arm >/dev/null && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -39,10 +44,10 @@ test: setup
 	$(TEST) -m "not slow"
 
 # What `make test` leaves out: mutations, whole matrices, long recordings, the wheel.
-test-slow: setup
+test-slow: setup $(VENV)/.sweep
 	$(TEST) -m slow
 
-test-all: setup
+test-all: setup $(VENV)/.sweep
 	$(TEST)
 
 lint: $(STAMP)
