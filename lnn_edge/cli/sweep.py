@@ -140,8 +140,9 @@ def show_sweep(found: SweepResult, folder: Path) -> None:
         )
         for s in found.settings
     )
-    out, seeds = console(), len(found.best.seeds)
-    title = f"{found.plan.recipe}: means of {seeds} seeds, {found.plan.folds} folds together"
+    out, numbers = console(), ", ".join(str(s.seed) for s in found.best.seeds)
+    folds = f"folds judged together: {found.plan.folds}"
+    title = f"{found.plan.recipe}: mean of the seeds {numbers}; {folds}"
     out.print(table(title, heads, rows))
     for setting in (s for s in found.settings if s.note):
         out.print(f"{found.plan.name(setting.planned.setting)}: {setting.note}")

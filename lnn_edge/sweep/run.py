@@ -38,7 +38,8 @@ def engine_for(ray_address: str | None) -> Engine:
     Raises:
         MissingToolError: A cluster is asked for and Ray is not installed.
     """
-    if find_spec("ray") is not None:
+    found = find_spec("ray")
+    if found is not None and found.origin is not None:  # a mere folder of that name has none
         from lnn_edge.sweep.on_ray import OnRay
 
         return OnRay(ray_address)

@@ -21,7 +21,7 @@ from lnn_edge.sweep.run import run_sweep
 from tests.support.places import ROOT
 from tests.sweep.walks import COLUMNS, SMALL, asked, write_walks
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'lnn-edge[sweep]'")
+pytest.importorskip("ray.tune", reason="Ray is not installed: pip install 'lnn-edge[sweep]'")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 TWO = "hidden_size=4,8"
@@ -53,6 +53,7 @@ def in_order(walks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def cluster() -> Iterator[Any]:
     """Two nodes with a processor each, which this process is not yet part of."""
+    import ray
     from ray.cluster_utils import Cluster
 
     found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})

@@ -287,7 +287,7 @@ def test_the_command_and_the_library_do_the_same(
     outcome = call(*command)
     assert outcome.code == 0
     assert "4 of 4 trainings are finished" in outcome.err
-    assert "har-cfc: means of 1 seeds, 2 folds together" in outcome.out
+    assert "har-cfc: mean of the seeds 0; folds judged together: 2" in outcome.out
     assert f"next: lnn-edge train {folder}/best.toml" in outcome.out
     found = le.sweep(
         "har-cfc", to=folder, choices=[*SMALL, TWO], folds=2, data=walks,
