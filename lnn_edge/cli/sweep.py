@@ -157,7 +157,7 @@ def _count(number: int | None) -> str:
 @contextmanager
 def _told(*, is_quiet: bool) -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]]]:
     """Give what shows steps and finished trials: a bar, or in no terminal a line a minute."""
-    last = -float("inf")
+    last = [-float("inf")]
     with progress(is_quiet) as bar:
         shown = bar.add_task("sweep", total=None, note="")
 
@@ -165,10 +165,9 @@ def _told(*, is_quiet: bool) -> Iterator[tuple[Callable[[str], None], Callable[[
             bar.update(shown, note=words)
 
         def on_trial(done: int, count: int) -> None:
-            nonlocal last
             bar.update(shown, completed=done, total=count, note="trainings")
-            if bar.disable and not is_quiet and time.monotonic() >= last + LINE_S:
-                last = time.monotonic()
+            if bar.disable and not is_quiet and time.monotonic() >= last[-1] + LINE_S:
+                last.append(time.monotonic())
                 click.echo(f"{done} of {count} trainings are finished", err=True)
 
         yield on_step, on_trial

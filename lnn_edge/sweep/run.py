@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 
@@ -79,16 +80,14 @@ def run_sweep(
         claim(folder, KIND, force=force)
         kept, trials = Kept(folder), plan.trials
         left = [trial for trial in trials if not kept.has(trial)]
-        done = len(trials) - len(left)
+        done = count(len(trials) - len(left))
 
-        def one_more() -> None:
-            nonlocal done
-            done += 1
-            on_trial(done, len(trials))
+        def tell() -> None:
+            on_trial(next(done), len(trials))
 
-        on_trial(done, len(trials))
+        tell()
         if left:
-            engine(left, kept, one_more)
+            engine(left, kept, tell)
         on_step("judging")
         result = collect(plan, kept)
         publish(folder, result.files(), KIND, last=RESULTS, force=force)

@@ -23,6 +23,8 @@ from lnn_edge.train.checkpoint import ModelCard, Trained
 from lnn_edge.train.recipe import Recipe
 from lnn_edge.verify.analysis import analyze
 
+_SPREAD = 0.05  # of weights that are not trained
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -95,9 +97,20 @@ def untrained_graph(recipe: Recipe, task: Task, recordings: Sequence[LabelledSig
     with torch.random.fork_rng(), one_thread():
         torch.manual_seed(0)
         network = make_network(recipe.network, recipe.model, task)
+        _scatter(network)
         network.eval()
         card = ModelCard(VERSION, 0, "", (), (), recipe, task=document_of(task))
         return quantize(Trained(network, card), recordings)
+
+
+def _scatter(network: torch.nn.Module) -> None:
+    """Move every weight a little: of equal arrays, such as biases of 0, C has one for all."""
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight += _SPREAD * torch.randn_like(weight)
+        for name, value in network.named_buffers():
+            if name.endswith(("running_mean", "running_var")):
+                value += _SPREAD * torch.rand_like(value)
 
 
 def sizes_of(graph: QGraph, board: Board, *, is_limited: bool) -> Sizes:

@@ -205,7 +205,7 @@ def test_what_is_over_a_limit_is_not_trained(walks: Path, tmp_path: Path, finish
     assert not (tmp_path / "none").exists()
 
 
-def test_a_limit_needs_to_be_known() -> None:
+def test_what_is_not_counted_has_no_limit() -> None:
     with pytest.raises(UsageError, match="instructions cannot be counted here"):
         list(Limits(instructions=5).exceeded(Sizes(1, 2, 3)))
     with pytest.raises(UsageError, match="the limit of ram must be positive, not 0"):
