@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from lnn_edge.sweep.kept import Kept
 from lnn_edge.sweep.trial import Trial, run
 
 DEATHS = 3  # of its worker, after which a trial is given up
+_ANSWER_S = 5.0  # in which a cluster answers
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the outcomes are the log
@@ -145,26 +147,43 @@ def _connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    if address is not None and "://" in address:
-        raise UsageError(
-            f"--ray-address {address} is of a remote client; give auto or HOST:PORT of a cluster "
-            "that this machine is part of (`ray start --address HOST:PORT`)"
-        )
+    if address is not None:
+        _check_address(address)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         quiet["include_dashboard"] = False
     try:
         ray.init(address=address or "local", **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise UsageError(
-            f"there is no Ray cluster at {address or 'this machine'} ({first}); start one with "
-            "`ray start --head`, or leave --ray-address out"
-        ) from None
+        raise _no_cluster(address or "this machine", error) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Refuse what is no address of a cluster; Ray itself would try for minutes."""
+    if "://" in address:
+        raise UsageError(
+            f"--ray-address {address} is of a remote client; give auto or HOST:PORT of a cluster "
+            "that this machine is part of (`ray start --address HOST:PORT`)"
+        )
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_ANSWER_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _no_cluster(address, error) from None
+
+
+def _no_cluster(address: str, error: Exception) -> UsageError:
+    first = (str(error).splitlines() or [""])[0]
+    return UsageError(
+        f"there is no Ray cluster at {address} ({first}); start one with `ray start --head`, or "
+        "leave --ray-address out"
+    )
 
 
 @contextmanager

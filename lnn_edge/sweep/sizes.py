@@ -107,10 +107,10 @@ def _scatter(network: torch.nn.Module) -> None:
     """Move every weight a little: of equal arrays, such as biases of 0, C has one for all."""
     with torch.no_grad():
         for weight in network.parameters():
-            weight += _SPREAD * torch.randn_like(weight)
+            weight.add_(_SPREAD * torch.randn_like(weight))
         for name, value in network.named_buffers():
             if name.endswith(("running_mean", "running_var")):
-                value += _SPREAD * torch.rand_like(value)
+                value.add_(_SPREAD * torch.rand_like(value))
 
 
 def sizes_of(graph: QGraph, board: Board, *, is_limited: bool) -> Sizes:

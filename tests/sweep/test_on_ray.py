@@ -145,7 +145,11 @@ def test_recordings_that_changed_meanwhile_end_the_sweep(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("address", "said"),
-    [("ray://host:1", "is of a remote client"), ("127.0.0.1:9", "there is no Ray cluster at")],
+    [
+        ("ray://host:1", "is of a remote client"),
+        ("127.0.0.1:9", "there is no Ray cluster at"),
+        ("here", "there is no Ray cluster at here"),
+    ],
 )
 def test_an_address_without_a_cluster_is_refused(address: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=said):
