@@ -163,7 +163,7 @@ def _connected(address: str | None) -> Iterator[None]:
 
 
 def _check_address(address: str) -> None:
-    """Refuse what is no address of a cluster; Ray itself would try for minutes."""
+    """Refuse an address where no cluster answers; Ray itself would try for minutes."""
     if "://" in address:
         raise UsageError(
             f"--ray-address {address} is of a remote client; give auto or HOST:PORT of a cluster "
