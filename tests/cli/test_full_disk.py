@@ -1,4 +1,4 @@
-"""Every command that writes, on a disk with less and less room: one sentence, nothing half-done."""
+"""A training on a disk with less and less room: one sentence, nothing half-done."""
 
 from __future__ import annotations
 
@@ -11,20 +11,10 @@ from tests.cli.command import Outcome, refusal, tree
 from tests.cli.everything import run_in, write_everything
 from tests.support.disks import small_disk
 
-MADE = {  # name -> command, what of the folder lies on the small disk before
+MADE: dict[
+    str, tuple[str, tuple[str, ...]]
+] = {  # name -> command, what of the folder lies on the small disk before
     "train": ("train {all}/tiny.toml --data-dir {all}/data -o out", ()),
-    "quantize": ("quantize float --data-dir {all}/data", ("float",)),
-    "import": ("import {all}/gru.pt -o out", ()),
-    "export": ("export {all}/toy.qgraph --board stm32f746 -o out", ()),
-    "export again": ("export {all}/toy.qgraph --board stm32f405 -o project", ("project",)),
-    "export a library": ("export {all}/toy.qgraph --format library -o out", ()),
-    "export ONNX": ("export {all}/toy.qgraph --format onnx -o out.onnx", ()),
-    "build": ("build project", ("project",)),
-    "verify": ("verify built --link virtual", ("built",)),
-    "report": ("report built", ("built",)),
-    "predict": ("predict {all}/model {all}/in.csv -o out.csv", ()),
-    "drawings": ("predict {all}/model {all}/in.csv --to svg -o out", ()),
-    "fetch": ("data fetch synthetic --data-dir out", ()),
 }
 ROOM = 1 << 26  # enough for any of them
 FULL = ("No space left on device", "No usable temporary")
