@@ -16,6 +16,7 @@ from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.files.version import VERSION
 from lnn_edge.graph.sim.predict import LabelledSignal
 from lnn_edge.nn.threads import one_thread
+from lnn_edge.quantize.aware import ThroughIntegers
 from lnn_edge.quantize.trained import calibration_records, quantize
 from lnn_edge.sweep.outcome import Form, Judged, Outcome
 from lnn_edge.sweep.shuffled import is_shuffled, shuffled
@@ -167,6 +168,7 @@ def _trained(trial: Trial, plan: Plan) -> Trained:
             seed=trial.seed,
             task=plan.task,
             data=plan.data,
+            through=ThroughIntegers,
         )
 
 
