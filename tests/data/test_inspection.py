@@ -27,7 +27,9 @@ def write_walks(folder: Path) -> Path:
             f"{i / 50 + 2 * (who == 'bob' and i > 99):.2f},{i if i != 7 else ''},1,{n},{who}"
             for i, n in enumerate(labels)
         ]
-        (folder / f"{who}.csv").write_text("time_s,x (g),y (g),activity,who\n" + "\n".join(lines))
+        (folder / f"{who}.csv").write_text(
+            "\n".join(["time_s,x (g),y (g),activity,who", *lines, ""])
+        )
     return folder
 
 

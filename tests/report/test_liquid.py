@@ -108,7 +108,7 @@ def test_a_gate_opens_at_the_rate_that_the_cell_computes() -> None:
 
 
 def test_with_a_constant_dt_an_echo_of_the_state_is_the_derivative_of_the_cell() -> None:
-    torch.manual_seed(3)
+    torch.manual_seed(2)
     rnn = CfC(4, 6, backbone_units=12).eval()
     for p in rnn.parameters():
         p.data *= 1.5

@@ -106,7 +106,7 @@ def test_a_model_of_no_task_tells_values_of_any_five_channels() -> None:
     (got,) = le.predict(graph, record)
     assert np.array_equal(got.values, run_values(graph, record.samples)[0])
     assert (header(got.answer, with_floats=False), got.classes) == (
-        ["record", "sample", "time_s", "y_0", "y_1"],
+        ["record", "sample", "time_s", "output_0", "output_1"],
         [],
     )
     assert got.times_s[-1] == 39 / 7.0

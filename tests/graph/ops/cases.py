@@ -765,6 +765,9 @@ def walking_operators() -> list[AbstractOp]:
                 "walk", x, y, rng.normal(0, 1, weight), np.ones(8), geometry, groups=groups
             )
         )
+    x, y = QTensor("x", (11, 7), "int16", 0.01), QTensor("y", (5, 5), "int8", 0.4, 3)
+    weight = rng.normal(0, 1, (5, 7, 3))
+    ops.append(Conv1d.quantize("walk", x, y, weight, np.ones(5), 2, before=1))
     return ops
 
 
