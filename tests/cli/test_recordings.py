@@ -221,8 +221,8 @@ def test_a_lead_of_what_has_none_is_refused(exported: Path, tmp_path: Path) -> N
     [
         (
             ("--dataset", "mitbih"),
-            "no data set 'mitbih'; take one of mitdb, svdb, cpsc2018, ptbxl, tnmg, synthetic, excerpts, "
-            "uci_har, synthetic-activity, synthetic-12lead or",
+            "no data set 'mitbih'; take one of mitdb, svdb, cpsc2018, ptbxl, tnmg, synthetic, "
+            "excerpts, uci_har, synthetic-activity, synthetic-12lead or",
         ),
         (("--dataset", "mitdb"), "give --data-dir or set LNN_EDGE_DATA, or get the records with"),
         (("--dataset", "mitdb", "--data-dir", "none"), "none holds no WFDB record"),
