@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from lnn_edge.errors import DataError
 from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
+from lnn_edge.graph.sim.interpreter import Values
 from lnn_edge.graph.sim.predict import DecisionSequence, run_records
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.nn.model import AbstractStreamNet
@@ -55,14 +57,29 @@ class FloatModel:
         Raises:
             DataError: This one decides at others.
         """
-        names = tuple(t.name for t in self._network.inputs)
-        ((found, values),) = run_records(self._front, [record], names)
-        if not np.array_equal(found, stamps):
+        (scores,) = self.first_scores([record], [stamps])
+        if len(scores) != len(stamps):
             raise DataError(_differ(self._folder))
-        if not len(stamps):
+        return scores
+
+    def first_scores(
+        self, records: Sequence[tuple[np.ndarray, np.ndarray]], stamps: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Return the same of starts of recordings, on which it decides at the first stamps.
+
+        Raises:
+            DataError: It decides at others.
+        """
+        runs = run_records(self._front, records, tuple(t.name for t in self._network.inputs))
+        return [self._scores(*run, wanted) for run, wanted in zip(runs, stamps, strict=True)]
+
+    def _scores(self, found: np.ndarray, values: Values, stamps: np.ndarray) -> np.ndarray:
+        if not np.array_equal(found, stamps[: len(found)]):
+            raise DataError(_differ(self._folder))
+        if not len(found):
             return np.zeros((0, len(self._network.classes)))
-        labels = np.full(len(stamps), -1, np.int64)
-        (scores,) = float_scores(self._network, [DecisionSequence("", "", stamps, labels, values)])
+        labels = np.full(len(found), -1, np.int64)
+        (scores,) = float_scores(self._network, [DecisionSequence("", "", found, labels, values)])
         return scores
 
 

@@ -17,7 +17,7 @@ from lnn_edge.files.shipped import graph_path
 from lnn_edge.graph.fidelity import output_error, output_errors, reference_errors
 from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.sim.predict import CHUNK, DecisionSequence, LabelledSignal
+from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.nn.beside import imported_outputs
 from lnn_edge.nn.model_card import WEIGHTS, kind_of, read_card
 from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
@@ -32,6 +32,8 @@ from lnn_edge.train.recipe import Preprocessing
 Errors = Mapping[str, Mapping[str, float]]
 """fidelity.output_error of each output, by name."""
 CALIBRATION = "calibration data"
+MOST_COMPARED = 8  # recordings on which integers are compared with floats
+COMPARED_FRAMES = 4096  # of each: the floats' front end is simulated
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,8 +246,9 @@ def _judge_recordings(where: Opened, wish: Wish, how: How) -> Verdict:
         feed=feed,
     )
     if where.folder is not None and _has_weights(where.folder, graph):
-        errors, count = _trained_errors(where.folder, graph, feed.recordings, decided.sequences)
-        return replace(found, float_errors=errors, compared_on=f"{count} recordings")
+        errors, place = _trained_errors(where.folder, graph, feed.recordings, decided.sequences)
+        if errors:
+            return replace(found, float_errors=errors, compared_on=place)
     return _with_reference(found, graph)
 
 
@@ -348,16 +351,25 @@ def _trained_errors(
     graph: QGraph,
     recordings: Sequence[LabelledSignal],
     decided: Sequence[DecisionSequence],
-) -> tuple[Errors, int]:
-    """Return the errors on the first recordings, at most CHUNK, and how many these are."""
+) -> tuple[Errors, str]:
+    """Return the errors at the start of a few recordings, and where that is; none without one."""
     from lnn_edge.train.predict import FloatModel
 
     model, (output,) = FloatModel(folder, graph), graph.outputs
-    pairs = list(zip(recordings[:CHUNK], decided[:CHUNK], strict=True))
-    got = [output.dequantize(s.values[graph.output.name]) for _, s in pairs]
-    wanted = [model.scores((r.frames, r.events), s.stamps) for r, s in pairs]
-    error = output_error(np.concatenate(got), np.concatenate(wanted))
-    return {output.name: error}, len(pairs)
+    places = range(0, len(decided), -(-len(decided) // MOST_COMPARED) or 1)
+    starts, made = [], [decided[i] for i in places]
+    for record in (recordings[i] for i in places):
+        frames = record.frames[:COMPARED_FRAMES]
+        starts.append((frames, record.events[record.events < len(frames)]))
+    wanted = model.first_scores(starts, [s.stamps for s in made])
+    got = [
+        output.dequantize(s.values[graph.output.name][: len(w)])
+        for s, w in zip(made, wanted, strict=True)
+    ]
+    where = f"the first {COMPARED_FRAMES:,} frames of {len(got)} recordings"
+    if not any(map(len, got)):
+        return {}, where
+    return {output.name: output_error(np.concatenate(got), np.concatenate(wanted))}, where
 
 
 def _is_generated(feed: Feed, wish: Wish) -> bool:
