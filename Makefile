@@ -8,9 +8,7 @@ APT := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
 # Each file is compiled to bytecode once, not by every program that a test starts.
 export PYTHONDONTWRITEBYTECODE :=
 
-# One worker more than cores: some tests wait for a board, a port or a disk.
-WORKERS := $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
-TEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+TEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 .PHONY: setup toolchain docs demo test test-slow test-all lint types vectors mutate fuzz bench bench-train cells clean
 
