@@ -114,7 +114,8 @@ def test_a_training_that_is_ended_goes_on(
     assert not run.exists()
     outcome = end_process(arguments, tmp_path, number, (run / "checkpoint.pt").exists)
     assert (outcome.code, error_line(outcome)) == (INTERRUPTED, SAID)
-    assert {path.name for path in run.iterdir()} == {"checkpoint.pt", HISTORY}
+    left = {path.name for path in run.iterdir()}
+    assert left in ({"checkpoint.pt"}, {"checkpoint.pt", HISTORY})  # the checkpoint comes first
     again = call(*arguments)
     assert "resumed at epoch " in again.out + again.err
     call_json(*arguments[:-1], tmp_path / "whole")

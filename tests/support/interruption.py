@@ -62,7 +62,8 @@ def end_process(
     """
     place, mark = folder / "temporary", f"{os.getpid()}-{time.monotonic_ns()}"
     place.mkdir(exist_ok=True)
-    environment = {**os.environ, "TMPDIR": str(place), _MARK: mark}
+    cache = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "torch")}  # torch makes it, and it stays
+    environment = {**os.environ, **cache, "TMPDIR": str(place), _MARK: mark}
     command = [sys.executable, str(PROGRAM), *map(str, arguments)]
     with subprocess.Popen(
         command, cwd=folder, env=environment, text=True,
@@ -76,7 +77,7 @@ def end_process(
             time.sleep(0.005)
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
-    assert not list(place.iterdir())
+    assert not list(place.iterdir()), list(place.iterdir())
     left = _alive(mark)
     if left:  # what was killed may still be dying
         time.sleep(1)
