@@ -61,7 +61,7 @@ def find_axes(traced: fx.GraphModule, inputs: Sequence[Tensor]) -> Mapping[str, 
     runs += _run_lengths(traced, one, length)
     axes = {}
     for node in traced.graph.nodes:
-        values = [_first(run[node.name]) for run in runs]
+        values = [first_output(run[node.name]) for run in runs]
         if isinstance(values[0], Tensor) and node.op != "get_attr":
             axes[node.name] = _axes_of(node, values)
     return axes
@@ -102,7 +102,7 @@ def run_nodes(traced: fx.GraphModule, *inputs: Tensor) -> Values:
     return recorder.seen
 
 
-def _first(value: Any) -> Any:
+def first_output(value: Any) -> Any:
     """Return what a layer returns first."""
     return value[0] if isinstance(value, tuple) and value else value
 

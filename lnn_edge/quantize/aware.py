@@ -14,7 +14,7 @@ from lnn_edge.errors import UsageError
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.scales import Ranges
 from lnn_edge.graph.sim import interpreter
-from lnn_edge.nn.axes import Axes
+from lnn_edge.nn.axes import Axes, first_output
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.nn.plan import Plan
 from lnn_edge.quantize.assemble import lowering_behind
@@ -70,7 +70,7 @@ class ThroughIntegers:
         given = {t.name: t.quantize(inputs[t.name].numpy()).swapaxes(0, 1) for t in tensors}
         held = {
             node: value
-            for node, value in ((n, _first(v)) for n, v in lowering.values.items())
+            for node, value in ((n, first_output(v)) for n, v in lowering.values.items())
             if isinstance(value, Value)
         }
         made = {t.name for op in stage.ops for t in op.outputs}
@@ -96,7 +96,7 @@ class _StraightThrough(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
-        first, real = _first(value), self._real.get(n.name)
+        first, real = first_output(value), self._real.get(n.name)
         if real is None or n.op in ("placeholder", "get_attr") or not _runs(self._axes.get(n.name)):
             return value
         through = first + (real.reshape(first.shape) - first).detach()
@@ -106,11 +106,6 @@ class _StraightThrough(fx.Interpreter):
 def _runs(axes: Axes | None) -> bool:
     """Return whether a value's first axes are sequences and steps, and the others of one step."""
     return axes is not None and (axes.names[:2] == ("B", "T") or axes.names[:1] == ("BT",))
-
-
-def _first(value: Any) -> Any:
-    """Return what a layer returns first."""
-    return value[0] if isinstance(value, tuple) and value else value
 
 
 def _real(value: Value, integers: np.ndarray) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, fx
 from lnn_edge.errors import QuantizationError
 from lnn_edge.graph.ranges import range_without_tails
 from lnn_edge.graph.scales import Ranges
+from lnn_edge.nn.axes import first_output
 from lnn_edge.nn.cell import Tap
 from lnn_edge.nn.plan import Plan, layer_of
 from lnn_edge.nn.recurrent import Recurrent
@@ -92,7 +93,7 @@ class _Observer(fx.Interpreter):
         value = self._recur(n, layer) if isinstance(layer, Recurrent) else super().run_node(n)
         if self._names is not None and n.name not in self._names:
             return value
-        seen = value[0] if isinstance(value, tuple) and value else value
+        seen = first_output(value)
         if isinstance(seen, Tensor) and seen.is_floating_point() and n.op != "get_attr":
             self._tap(n.name, seen)
         return value

@@ -15,7 +15,7 @@ from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.reference import Reference, TensorFacts
 from lnn_edge.graph.sim.batch import run_tensors
-from lnn_edge.nn.axes import Axes, run_nodes
+from lnn_edge.nn.axes import Axes, first_output, run_nodes
 from lnn_edge.nn.plan import Plan
 from lnn_edge.quantize.lowering import Value
 
@@ -112,7 +112,7 @@ def _held(
     made = {t.name for op in graph.ops for t in op.outputs}
     for node in plan.traced.graph.nodes:
         value, timing = values.get(node.name), plan.timings.get(node.name)
-        value = value[0] if isinstance(value, tuple) else value
+        value = first_output(value)
         if timing is None or timing.is_view or not isinstance(value, Value):
             continue
         if value.tensor.name in made and "T" in "".join(map(str, plan.axes[node.name].names)):
@@ -127,7 +127,7 @@ def _inputs(plan: Plan, frames: np.ndarray) -> tuple[Tensor, ...]:
 
 def _rows(value: Any, axes: Axes) -> np.ndarray:
     """Return the elements in time (M, K) of what a node gives for one sequence."""
-    tensor: Tensor = value[0] if isinstance(value, tuple) else value
+    tensor: Tensor = first_output(value)
     time = next(i for i, name in enumerate(axes.names) if "T" in str(name))
     rows: np.ndarray = tensor.movedim(time, 0).flatten(1).double().numpy()
     return rows
