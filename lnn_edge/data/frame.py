@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from lnn_edge.data.changes import Changes
 from lnn_edge.data.record import Channel, Record
-from lnn_edge.data.resample import resample
+from lnn_edge.data.resample import Resampling
 from lnn_edge.data.units import factor
 from lnn_edge.errors import DataError
 
@@ -113,15 +113,14 @@ def to_frame(
     record, assumed = _with_units(record, frame, places)
     changes += assumed
     taken = _columns(record, sorted({p for p in places if p is not None}))
-    if record.rate_hz != frame.rate_hz:
-        taken = resample(replace(taken, samples=taken.samples.astype(np.float64)), frame.rate_hz)
+    moving = Resampling.of(taken, frame.rate_hz)
     taken_names = [c.name for c in taken.channels]
     chosen = [record.channels[p].name for p in places if p is not None]
-    is_in_steps = _is_in_steps(taken, frame, chosen)
+    is_in_steps = moving.ratio == 1 and _is_in_steps(taken, frame, chosen)
     is_place_by_place = taken_names == chosen and len(chosen) == len(frame.channels)
     can_overwrite = may_overwrite and taken.is_steps and taken.samples.flags.writeable
-    stays = is_in_steps or (can_overwrite and is_place_by_place)
-    shape = (len(taken.samples), len(frame.channels))
+    stays = is_in_steps or (can_overwrite and is_place_by_place and moving.ratio == 1)
+    shape = (moving.length, len(frame.channels))
     steps = taken.samples if stays else np.empty(shape, np.int16)
     names: list[str] = []
     for at, (place, wanted) in enumerate(zip(places, frame.channels, strict=True)):
@@ -131,14 +130,22 @@ def to_frame(
             continue
         found = record.channels[place].name
         if not is_in_steps:
-            changes += _to_steps(taken, taken_names.index(found), wanted, steps[:, at])
+            changes += _to_steps(taken, taken_names.index(found), wanted, moving, steps[:, at])
         is_spare = wanted.name == ANY and all(found != c.name for c in frame.channels)
         names.append(found if is_spare else wanted.name)
     own = tuple(
         Channel(name, c.unit, c.steps_per_unit, c.zero)
         for name, c in zip(names, frame.channels, strict=True)
     )
-    return replace(taken, samples=steps, channels=own, changes=taken.changes + changes)
+    return replace(
+        taken,
+        samples=steps,
+        rate_hz=frame.rate_hz,
+        channels=own,
+        marks=moving.marks(taken.marks),
+        intervals=moving.intervals(taken.intervals),
+        changes=taken.changes + moving.changes(taken, frame.rate_hz) + changes,
+    )
 
 
 def _is_in_steps(record: Record, frame: Frame, names: list[str]) -> bool:
@@ -243,13 +250,16 @@ def _ratio(unit: str, wanted: str) -> Fraction | None:
     return factor(unit, wanted) if unit and wanted else Fraction(1)
 
 
-def _to_steps(record: Record, place: int, wanted: FrameChannel, steps: np.ndarray) -> Changes:
+def _to_steps(
+    record: Record, place: int, wanted: FrameChannel, moving: Resampling, steps: np.ndarray
+) -> Changes:
     """Bring one column to steps of the frame; return what was done to it.
 
     Args:
         record: The columns.
         place: Which of them.
         wanted: What it becomes.
+        moving: To the rate of the frame.
         steps: Takes them, (N,) int16; may be the column itself where that holds steps.
     """
     channel, samples = record.channels[place], record.samples[:, place]
@@ -266,15 +276,18 @@ def _to_steps(record: Record, place: int, wanted: FrameChannel, steps: np.ndarra
     zero = Fraction(repr(float(channel.zero)))
     scale = Fraction(repr(float(wanted.steps_per_unit))) * ratio
     scale /= Fraction(repr(float(channel.gain)))
-    if record.is_steps:
+    if record.is_steps and moving.ratio == 1:
         clipped = _exact(samples, zero, scale, wanted.zero, steps)
     else:
-        values, absent = _bridged(record, place)
+        spans, absent = _without_gaps(record, place, moving)
         detail = f"gaps of {channel.name} by lines"
         changes = changes.also("filled", detail, absent, "samples", record.name)
-        steps[:], clipped = _saturated(
-            np.floor((values - float(zero)) * float(scale) + (wanted.zero + 0.5))
-        )
+        at = clipped = 0
+        for values in spans:
+            real = np.floor((values - float(zero)) * float(scale) + (wanted.zero + 0.5))
+            steps[at : at + len(values)], beyond = _saturated(real)
+            at += len(values)
+            clipped += beyond
     if clipped > MOST_CLIPPED * len(steps):
         raise DataError(
             f"record {record.name}: {clipped / len(steps):.0%} of channel {channel.name} lie "
@@ -317,9 +330,17 @@ def _exact(
     return clipped
 
 
-def _bridged(record: Record, place: int) -> tuple[np.ndarray, int]:
-    """Return one column with lines over its gaps, float64, and the number of absent values."""
-    values = record.samples[:, place].astype(np.float64)
+def _without_gaps(
+    record: Record, place: int, moving: Resampling
+) -> tuple[Iterable[np.ndarray], int]:
+    """Return one column at the frame's rate, float64 in spans, and how many values were absent.
+
+    Lines go over its gaps.
+    """
+    spans = moving.spans(record.samples[:, place])
+    if record.is_steps:
+        return spans, 0
+    values = np.concatenate(list(spans))
     there = np.isfinite(values)
     if not there.any():
         raise DataError(
@@ -330,4 +351,4 @@ def _bridged(record: Record, place: int) -> tuple[np.ndarray, int]:
     if absent:
         at = np.arange(len(values))
         values[~there] = np.interp(at[~there], at[there], values[there])
-    return values, absent
+    return (values,), absent

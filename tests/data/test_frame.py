@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from fractions import Fraction
 
@@ -34,6 +35,18 @@ def steps_of(values: object, unit: str, wanted: FrameChannel) -> list[int]:
     record = replace(record, samples=samples[:, None], channels=(Channel(wanted.name, unit),))
     steps: list[int] = to_frame(record, Frame(360.0, (wanted,))).samples[:, 0].tolist()
     return steps
+
+
+def test_a_long_record_comes_to_another_rate_without_a_copy_in_floats() -> None:
+    steps = np.zeros((4_000_000, 2), np.int16)
+    channels = (Channel("MLII", "mV", 200.0), Channel("V5", "mV", 200.0))
+    record = make(steps, *channels, rate_hz=250.0)
+    tracemalloc.start()
+    moved = to_frame(record, ECG).samples
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert moved.shape == (5_760_000, 2)
+    assert most < 2 * moved.nbytes
 
 
 @pytest.mark.parametrize("name", ["100", "114", "232"])

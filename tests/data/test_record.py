@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import resample_poly
 
 from lnn_edge.data.changes import Changes, together
 from lnn_edge.data.record import Channel, Interval, Mark, Record
-from lnn_edge.data.resample import resample
+from lnn_edge.data.resample import resample, to_rate
 from lnn_edge.errors import DataError
 
 
@@ -109,6 +110,13 @@ def test_steps_stay_steps_and_absent_values_absent() -> None:
     assert absent.tolist() == list(range(199, 219))  # a tie goes to the later sample
     assert not np.isnan(moved.samples[:, 1]).any()
     assert np.allclose(moved.samples[np.isfinite(moved.samples)], 1, atol=4e-5)
+
+
+@pytest.mark.parametrize(("old", "new"), [(250, 360), (360, 250), (441, 160), (1, 2), (3, 1)])
+def test_spans_of_a_long_channel_join_without_a_seam(old: int, new: int) -> None:
+    values = np.cumsum(np.random.default_rng(0).normal(size=700_001))
+    whole = resample_poly(values, new, old, window=("kaiser", 8.6), padtype="line")
+    assert np.array_equal(to_rate(values, old, new), whole)
 
 
 def test_values_beyond_16_bit_are_counted() -> None:

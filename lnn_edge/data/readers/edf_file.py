@@ -21,13 +21,14 @@ from lnn_edge.data.readers.words import unique
 from lnn_edge.data.record import MOST_VALUES, Channel, Interval, Mark, Record
 from lnn_edge.errors import DataError, MissingToolError
 
-_INT16 = range(-(1 << 15), 1 << 15)
+_STEPS = np.iinfo(np.int16)
+_SPAN = 1 << 18  # samples of a channel that are read at once
 
 
 @dataclass(frozen=True, eq=False)
 class _Signals:
-    columns: list[np.ndarray]
-    rates: list[float]
+    samples: np.ndarray
+    rate_hz: float
     channels: tuple[Channel, ...]
     subject: str
     notes: list[tuple[float, float, str]]
@@ -68,7 +69,16 @@ def _read(path: Path, name: str, file: Any) -> _Signals:
         )
     labels = [file.getLabel(i).strip() for i in range(count)]
     names = unique(labels)
+    rates = [float(file.getSampleFrequency(i)) for i in range(count)]
     channels = tuple(_channel(path, file, i, names[i]) for i in range(count))
+    steps = _steps(file, lengths) if len(set(rates)) == 1 else None
+    if steps is None:
+        read = [file.readSignal(i, digital=True) for i in range(count)]
+        values = [(column - c.zero) / c.gain for column, c in zip(read, channels, strict=True)]
+        samples, rate, changes = to_one_rate(name, values, rates)
+        channels = tuple(Channel(c.name, c.unit) for c in channels)
+    else:
+        samples, rate, changes = steps, rates[0], Changes()
     onsets, durations, texts = file.readAnnotations()
     notes = [
         (float(a), float(b), str(c).strip())
@@ -76,8 +86,8 @@ def _read(path: Path, name: str, file: Any) -> _Signals:
         if str(c).strip()
     ]
     return _Signals(
-        [file.readSignal(i, digital=True) for i in range(count)],
-        [float(file.getSampleFrequency(i)) for i in range(count)],
+        samples,
+        rate,
         channels,
         (file.getPatientCode() or file.getPatientName()).strip(),
         notes,
@@ -87,8 +97,25 @@ def _read(path: Path, name: str, file: Any) -> _Signals:
             sum(a != b for a, b in zip(names, labels, strict=True)),
             "channels",
             name,
-        ),
+        )
+        + changes,
     )
+
+
+def _steps(file: Any, lengths: list[int]) -> np.ndarray | None:
+    """Read channels of one rate, a span at a time; None where a step takes more than 16 bit.
+
+    pyedflib takes 4 bytes for a sample that is 2 here: a day of two leads would not fit 300 MB.
+    """
+    steps = np.empty((lengths[0], len(lengths)), np.int16)
+    for place in range(len(lengths)):
+        for start in range(0, lengths[0], _SPAN):
+            count = min(_SPAN, lengths[0] - start)
+            span = file.readSignal(place, start, count, digital=True)
+            if span.min() < _STEPS.min or span.max() > _STEPS.max:
+                return None
+            steps[start : start + count, place] = span
+    return steps
 
 
 def _channel(path: Path, file: Any, index: int, name: str) -> Channel:
@@ -101,18 +128,7 @@ def _channel(path: Path, file: Any, index: int, name: str) -> Channel:
 
 
 def _record(name: str, signals: _Signals, hints: Hints) -> Record:
-    changes = signals.changes
-    channels = signals.channels
-    fits = all(c.min() in _INT16 and c.max() in _INT16 for c in signals.columns)
-    if len(set(signals.rates)) == 1 and fits:
-        samples = np.stack(signals.columns, axis=1).astype(np.int16)
-        rate = signals.rates[0]
-    else:
-        pairs = zip(signals.columns, channels, strict=True)
-        values = [(column - c.zero) / c.gain for column, c in pairs]
-        samples, rate, resampled = to_one_rate(name, values, signals.rates)
-        channels = tuple(Channel(c.name, c.unit) for c in channels)
-        changes += resampled
+    samples, rate, changes = signals.samples, signals.rate_hz, signals.changes
     marks, intervals, left = _places(signals.notes, rate, len(samples))
     changes = changes.also("dropped", "annotations outside the samples", left, "marks", name)
     if hints.intervals is not None:
@@ -126,7 +142,7 @@ def _record(name: str, signals: _Signals, hints: Hints) -> Record:
         signals.subject if signals.subject not in ("", "X") else name,
         samples,
         rate,
-        channels,
+        signals.channels,
         tuple(sorted(marks)),
         tuple(sorted(intervals)),
         changes=changes,

@@ -107,6 +107,23 @@ def test_edf_channels_of_several_rates_come_to_the_highest(tmp_path: Path) -> No
     ]
 
 
+def test_bdf_with_a_late_step_beyond_16_bit_is_in_values(tmp_path: Path) -> None:
+    steps = np.arange(300_000, dtype=np.int32) % 1000
+    steps[-1] = 1 << 20
+    path = tmp_path / "r1.bdf"
+    with pyedflib.EdfWriter(str(path), 2, file_type=pyedflib.FILETYPE_BDFPLUS) as file:
+        ranges = {"physical_max": 8388607, "physical_min": -8388608}
+        ranges |= {"digital_max": 8388607, "digital_min": -8388608, "sample_frequency": 250}
+        for label in ("A", "B"):
+            file.setSignalHeader(
+                label == "B",
+                {"label": label, "dimension": "uV", "prefilter": "", "transducer": "", **ranges},
+            )
+        file.writeSamples([steps // 2000, steps], digital=True)
+    (record,) = read(edf_file.READER, path)
+    assert np.abs(record.samples - np.stack([steps // 2000, steps], 1)).max() < 1e-6
+
+
 def test_edf_of_pieces_is_refused(tmp_path: Path) -> None:
     path = write_edf(tmp_path / "r1.edf")
     path.write_bytes(path.read_bytes().replace(b"EDF+C", b"EDF+D"))
