@@ -15,6 +15,7 @@ import numpy as np
 
 from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.sim.predict import DecisionSequence
+from lnn_edge.tasks.labelled import Labelled
 from lnn_edge.tasks.metrics.single_label import (
     RESAMPLES,
     Evaluation,
@@ -27,13 +28,12 @@ from lnn_edge.tasks.registry import task_of
 Judged = tuple[list[DecisionSequence], list[np.ndarray], Sequence[str], tuple[str, ...]]
 
 
-def judged(model: Path, data_dir: str, dataset: str, split: str) -> Judged:
+def judged(model: Path, recordings: Sequence[Labelled]) -> Judged:
     """Return decisions and scores of a model, its classes, and which of them are rare."""
     graph = load_graph(model)
     task = task_of(graph.metadata)
     if task is None or task.decide != "events":
         raise SystemExit(f"{model} is no model of beats; give one that decides on events")
-    recordings = load_labelled(dataset, data_dir, split)
     return *integer_scores(graph, recordings), task.classes, task.rare
 
 
@@ -92,6 +92,12 @@ def records_of(runs: Sequence[Evaluation]) -> list[str]:
     return lines
 
 
+def _check_known(names: Sequence[str], known: Sequence[str]) -> None:
+    strange = [name for name in names if name not in known]
+    if strange:
+        raise SystemExit(f"--without {' '.join(strange)}: the records are {', '.join(known)}")
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -99,9 +105,15 @@ def main() -> None:
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--dataset", default="mitdb")
     parser.add_argument("--split", default="test")
+    parser.add_argument("--fold", type=int, default=0, help="of --split validation")
+    parser.add_argument("--lead", help="that comes first, where a data set leaves it free")
     parser.add_argument("--without", nargs="*", default=[], help="records to leave out as well")
     given = parser.parse_args()
-    runs = [judged(m, given.data_dir, given.dataset, given.split) for m in given.models]
+    recordings = load_labelled(
+        given.dataset, given.data_dir, given.split, fold=given.fold, lead=given.lead
+    )
+    _check_known(given.without, [r.name for r in recordings])
+    runs = [judged(m, recordings) for m in given.models]
     whole = [figures(run, ()) for run in runs]
     print(f"{len(runs)} models on {given.dataset} {given.split}, all records:\n")
     print("\n".join(table_of(whole)))
