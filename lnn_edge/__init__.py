@@ -596,6 +596,8 @@ def verify(
         VerificationError: The data do not fit the model.
         LinkError, MissingToolError: The device or the compiler is not available.
     """
+    from contextlib import ExitStack
+
     from lnn_edge.build.project import open_project
     from lnn_edge.tasks.feed import Wish, load_feed
     from lnn_edge.verify.result import write_verification
@@ -604,12 +606,13 @@ def verify(
 
     opened = open_project(_folder(project))
     wish = Wish(data) if isinstance(data, str) else data
-    if isinstance(wish, Wish):
-        feed = load_feed(opened.graph.metadata, wish, str(opened.folder), opened.graph)
-        result = verify_feed(opened, link, feed)
-    else:
-        result = verify_sequences(opened, link, wish)
-    write_verification(result, opened.folder)
+    with ExitStack() as until:
+        if isinstance(wish, Wish):
+            feed = load_feed(opened.graph.metadata, wish, str(opened.folder), opened.graph)
+            result = verify_feed(opened, link, feed, until=until)
+        else:
+            result = verify_sequences(opened, link, wish, until=until)
+        write_verification(result, opened.folder)
     return result
 
 

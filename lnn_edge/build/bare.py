@@ -10,6 +10,8 @@ from lnn_edge.build.tools import find_compiler
 from lnn_edge.device.elf import Elf, read_elf
 from lnn_edge.device.virtual.bare import LINKER_SCRIPT
 from lnn_edge.errors import BuildError
+from lnn_edge.files.disk import raise_if_full
+from lnn_edge.files.programs import compiler_environment
 
 # Those of firmware/CMakePresets.json and firmware/cmake/board.cmake.
 FLAGS = (
@@ -52,13 +54,19 @@ def link_bare(
     command = [str(find_compiler()), *FLAGS, *cpu_flags, *(f"-I{i}" for i in includes)]
     command += [*map(str, sources), "-nostdlib", "-Wl,--gc-sections", "-Wl,-e,0"]
     command += [*(f"-Wl,-u,{name}" for name in functions), f"-T{script}", "-lgcc", "-o", str(elf)]
-    _run(command)
+    _run(command, folder)
     return read_elf(elf)
 
 
-def _run(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+def _run(command: Sequence[str], folder: Path | None = None) -> str:
+    """Run the compiler, which writes to the folder; return what it says."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", check=False,
+        env=compiler_environment(),
+    )  # fmt: skip
     if done.returncode:
+        if folder is not None:
+            raise_if_full(folder, done.stderr)
         lines = done.stderr.strip().splitlines() or ["no output"]
         first = next((line for line in lines if "error" in line), lines[0])
         raise BuildError(f"generated C does not build: {first}")

@@ -7,7 +7,6 @@ fresh is left alone; anything else is built from nothing, since Ninja judges by 
 from __future__ import annotations
 
 import fcntl
-import os
 import re
 import shutil
 import subprocess
@@ -34,8 +33,9 @@ from lnn_edge.build.stack import analyse_stack, read_frames
 from lnn_edge.build.tools import APT, ARM_GCC, find_cmake, find_compiler, find_ninja, find_tool
 from lnn_edge.errors import BuildError
 from lnn_edge.files import tables
+from lnn_edge.files.disk import raise_if_full
 from lnn_edge.files.names import active_character
-from lnn_edge.files.programs import run_program
+from lnn_edge.files.programs import compiler_environment, run_program
 
 PRESETS = ("board", "board-trace", "host", "host-trace")
 _ERROR_LINE = re.compile(
@@ -111,11 +111,15 @@ def _build(source: Project, preset: str) -> str | None:
         if why is None:
             return None
         inputs = read_inputs(source.folder, preset)  # before: what changes from now on is not in it
-        _compile(source, preset, folder)
-        if not is_host(preset):
-            seal(folder / "firmware.elf", folder / "firmware.bin")
-            write_size(_measure(source, folder, limits), folder / "size.json")
-        write_record(source.folder, preset, inputs, limits)
+        try:
+            _compile(source, preset, folder)
+            if not is_host(preset):
+                seal(folder / "firmware.elf", folder / "firmware.bin")
+                write_size(_measure(source, folder, limits), folder / "size.json")
+            write_record(source.folder, preset, inputs, limits)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)  # half of a build only takes room
+            raise
     return why
 
 
@@ -164,7 +168,7 @@ def _operators(source: Project) -> tuple[OperatorSymbols, ...]:
 
 def _compile(source: Project, preset: str, folder: Path) -> None:
     cmake, ninja = str(find_cmake()), find_ninja()
-    environment = {**os.environ, "LC_ALL": "C"}  # messages are read below
+    environment = compiler_environment()
     if not is_host(preset):
         environment[ARM_GCC] = str(find_compiler().absolute())  # the one that is recorded
     shutil.rmtree(folder, ignore_errors=True)  # nothing of an earlier export or place stays
@@ -186,6 +190,7 @@ def _run(
         raise OSError(error.errno, error.strerror, str(log)) from None
     if code == 0:
         return
+    raise_if_full(log.parent, said)
     overflow = _OVERFLOW.search(said)
     if overflow:
         region = source.board.region(overflow[1])

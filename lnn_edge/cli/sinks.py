@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from lnn_edge.errors import UsageError
+from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import growing, write_together
 
 if TYPE_CHECKING:
@@ -101,8 +102,8 @@ def _write(
     content = make(predicted)
     parts = [p for p in predicted.name.split("/") if p.strip(".")]  # a name may come from a file
     name = _STRANGE.sub("_", "/".join(parts)) or "recording"
-    folder.mkdir(parents=True, exist_ok=True)
-    write_together(folder, {f"{name}.{suffix}": content}, force=force)
+    with alone_in(folder):
+        write_together(folder, {f"{name}.{suffix}": content}, force=force)
 
 
 def _annotations(predicted: Predicted) -> bytes:

@@ -19,6 +19,8 @@ from lnn_edge.cli.output import (
 from lnn_edge.cli.recordings import check_frames_alone, show_feed, wish_options
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+
     from lnn_edge.build.project import Project
     from lnn_edge.tasks.feed import Wish
     from lnn_edge.verify.result import Verification
@@ -60,6 +62,7 @@ def command(
     Example: lnn-edge verify firmware --link virtual --input X.npy
     Example: lnn-edge verify firmware --link host --data walks --label-column activity
     """
+    from contextlib import ExitStack
     from functools import partial
 
     from lnn_edge.build.project import open_project
@@ -70,17 +73,18 @@ def command(
 
     check_frames_alone("--input", input_path, wish)
     opened, is_named = open_project(project), wish.own is not None or wish.dataset is not None
-    if input_path is not None or not (is_named or takes_recordings(opened.graph)):
-        result = _verify_sequences(opened, link, input_path, as_json)
-    else:
-        feed = load_feed(opened.graph.metadata, wish, str(project), opened.graph)
-        show_feed(feed, as_json)
-        frames = sum(len(r.frames) for r in feed.recordings)
-        with progress(as_json) as bar:
-            shown = bar.add_task(f"verify on {link}, frames", total=frames, note="")
-            taken = partial(bar.advance, shown)
-            result = verify_feed(opened, link, feed, taken)
-    path = write_verification(result, project)
+    with ExitStack() as until:
+        if input_path is not None or not (is_named or takes_recordings(opened.graph)):
+            result = _verify_sequences(opened, link, input_path, as_json, until)
+        else:
+            feed = load_feed(opened.graph.metadata, wish, str(project), opened.graph)
+            show_feed(feed, as_json)
+            frames = sum(len(r.frames) for r in feed.recordings)
+            with progress(as_json) as bar:
+                shown = bar.add_task(f"verify on {link}, frames", total=frames, note="")
+                taken = partial(bar.advance, shown)
+                result = verify_feed(opened, link, feed, taken, until)
+        path = write_verification(result, project)
     if as_json:
         show_json(result.to_json())
     else:
@@ -92,7 +96,7 @@ def command(
 
 
 def _verify_sequences(
-    project: Project, link: str, path: Path | None, as_json: bool
+    project: Project, link: str, path: Path | None, as_json: bool, until: ExitStack
 ) -> Verification:
     """Verify on the sequences of a file, or on those of the reference."""
     from functools import partial
@@ -104,7 +108,7 @@ def _verify_sequences(
     total = None if frames is None else frames.shape[0] * frames.shape[1]
     with progress(as_json) as bar:
         task = bar.add_task(f"verify on {link}, frames", total=total, note="")
-        return verify_sequences(project, link, frames, partial(bar.advance, task))
+        return verify_sequences(project, link, frames, partial(bar.advance, task), until)
 
 
 def show_verification(result: Verification) -> None:

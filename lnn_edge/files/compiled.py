@@ -17,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from lnn_edge.errors import BuildError
-from lnn_edge.files.programs import run_program
+from lnn_edge.files.disk import raise_if_full
+from lnn_edge.files.programs import compiler_environment, run_program
 
 _FLAGS = ("-std=c11", "-O3", "-shared", "-fPIC")
 _FOR_THIS_CPU = ("-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
@@ -25,7 +26,6 @@ _MACROS = ("-march=native", "-dM", "-E", "-x", "c", os.devnull)  # what -march=n
 _COMPILERS = ("cc", "gcc", "clang")
 _MOST = 32  # libraries of one kind that are kept
 _LONGEST_S = 120
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what a compiler fails of, but not its sources
 
 
 def load_compiled(
@@ -121,16 +121,15 @@ def _compile(command: tuple[str, ...], sources: Mapping[str, str], library: Path
 def _run(command: Sequence[str], folder: Path | None = None) -> str:
     """Run the compiler, which keeps its own files in the folder too; return what it says."""
     place = {} if folder is None else {"TMPDIR": str(folder)}
-    environment = {**os.environ, "LC_ALL": "C", **place}  # what it says is read below
+    environment = {**compiler_environment(), **place}
     try:
         code, said = run_program(command, cwd=folder, env=environment, timeout_s=_LONGEST_S)
     except subprocess.TimeoutExpired:
         raise BuildError(f"{command[0]} does not end within {_LONGEST_S} s") from None
     if code == 0:
         return said
-    for number in _DISK:
-        if os.strerror(number) in said:
-            raise OSError(number, os.strerror(number))
+    if folder is not None:
+        raise_if_full(folder, said)
     lines = said.strip().splitlines() or [f"exit code {code}"]
     raise BuildError(next((line for line in lines if "error" in line), lines[0]))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +15,11 @@ from lnn_edge.files.undisturbed import undisturbed
 
 _POLITE_S = 2.0  # between asking a program to end and ending it
 _LOOK_S = 0.02
+
+
+def compiler_environment() -> dict[str, str]:
+    """Return variables for a compiler: it speaks English, and its temporary files go to ours."""
+    return {**os.environ, "LC_ALL": "C", "TMPDIR": tempfile.gettempdir()}
 
 
 def run_program(

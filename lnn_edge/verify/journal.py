@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -91,7 +92,8 @@ class Journal:
     def close(self) -> None:
         """Keep the file."""
         if self._file:
-            self._file.close()
+            with suppress(OSError):
+                self._file.close()
 
     def remove(self) -> None:
         """The verification is made."""
@@ -101,8 +103,11 @@ class Journal:
         if self._file is None:  # a device that never answers leaves no file
             write_whole(self._path, "".join(f"{json.dumps(kept)}\n" for kept in self._whole))
             self._file = self._path.open("a")
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+        except OSError as error:  # which names no file
+            raise OSError(error.errno, error.strerror, str(self._path.parent)) from None
 
 
 def journal_key(parts: Sequence[str], arrays: Sequence[np.ndarray]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +27,7 @@ def verify_sequences(
     spec: str,
     frames: np.ndarray | None = None,
     on_frames: Callable[[int], None] = lambda _: None,
+    until: ExitStack | None = None,
 ) -> Verification:
     """Verify a project on sequences of frames, each from a reset; see verify.verify_signals.
 
@@ -35,6 +37,7 @@ def verify_sequences(
         frames: (N, T, C) or (T, C) in real units; what the frame's format does not hold saturates.
             None takes those of the reference, on which the model was calibrated.
         on_frames: Called with the frames that the device has taken since the call before.
+        until: See verify.verify_signals.
 
     Returns:
         The verification, with float_error (rmse and max_abs of each of the device's outputs
@@ -51,7 +54,7 @@ def verify_sequences(
         for i, x in enumerate(sequences)
     ]
     runs: list[Runs] = []
-    result = verify_signals(project, spec, signals, on_frames, runs.append)
+    result = verify_signals(project, spec, signals, on_frames, runs.append, until)
     if wanted is not None:
         errors = _errors(graph, runs[0], np.concatenate(wanted))
         checks = (replace(c, float_error=errors[c.output.name]) for c in result.outputs)

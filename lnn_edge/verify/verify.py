@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -123,6 +123,7 @@ def verify_project(
     recordings: Sequence[LabelledSignal],
     on_frames: Callable[[int], None] = lambda _: None,
     dataset: str | None = None,
+    until: ExitStack | None = None,
 ) -> Verification:
     """Verify a project on labelled recordings, and judge what it decides; see verify_signals.
 
@@ -133,12 +134,13 @@ def verify_project(
         on_frames: See verify_signals.
         dataset: Where the recordings are from: a name or a folder. It tells what the model has
             learned of them, and whether figures over them mean anything.
+        until: See verify_signals.
     """
     graph = project.graph
     signals = [Signal(r.name, r.frames, r.events) for r in recordings]
     invented = dataset is not None and is_invented(dataset, graph)
     judge = (lambda _: None) if invented else label_judge(graph, recordings)
-    result = verify_signals(project, spec, signals, on_frames, judge)
+    result = verify_signals(project, spec, signals, on_frames, judge, until)
     if dataset is None:
         return result
     trained_on = overlap(learned_by_graph(graph, project.floats), dataset, recordings)
@@ -146,10 +148,14 @@ def verify_project(
 
 
 def verify_feed(
-    project: Project, spec: str, feed: Feed, on_frames: Callable[[int], None] = lambda _: None
+    project: Project,
+    spec: str,
+    feed: Feed,
+    on_frames: Callable[[int], None] = lambda _: None,
+    until: ExitStack | None = None,
 ) -> Verification:
     """Verify a project on the recordings that a user wants; see verify_project."""
-    result = verify_project(project, spec, feed.recordings, on_frames, feed.dataset)
+    result = verify_project(project, spec, feed.recordings, on_frames, feed.dataset, until)
     return replace(result, lead=feed.lead)
 
 
@@ -159,6 +165,7 @@ def verify_signals(
     signals: Sequence[Signal],
     on_frames: Callable[[int], None] = lambda _: None,
     judge: Judge = lambda _: None,
+    until: ExitStack | None = None,
 ) -> Verification:
     """Bring a built project to a device and verify it there.
 
@@ -168,6 +175,8 @@ def verify_signals(
         signals: In the model's contract.
         on_frames: Called with the frames that the device has taken since the call before.
         judge: Compares the device's decisions with labels, where there are any.
+        until: Block in which the result is written: what the device said is kept on disk until it
+            ends without an error. None ends it here.
 
     Raises:
         BuildError: The firmware does not build.
@@ -185,10 +194,9 @@ def verify_signals(
     core = Core(project.board.mcu.cpu, project.board.mcu.dsp)
     make_runner(spec, target.board)  # an unknown one is refused before anything is built
     built = build(target.folder, preset_of(spec))
-    with (
-        _journal(project, spec, built, signals) as journal,
-        open_device(target.board, spec, built) as (runner, link),
-    ):
+    with ExitStack() as here:
+        journal = (until or here).enter_context(_journal(project, spec, built, signals))
+        runner, link = here.enter_context(open_device(target.board, spec, built))
         result = verify(
             project.graph,
             signals,
@@ -210,7 +218,7 @@ def verify_signals(
 def _journal(
     project: Project, spec: str, built: BuildResult, signals: Sequence[Signal]
 ) -> Iterator[Journal]:
-    """Keep a journal in the project, which goes once the verification is made."""
+    """Keep a journal in the project, which goes once the verification is made, or cannot be."""
     parts = [spec, built.sha256, graph_sha256(project.graph), *(s.name for s in signals)]
     arrays = [array for signal in signals for array in (signal.frames, signal.events)]
     path = project.folder / f".verify-{link_file_name(spec)}.part"
@@ -218,6 +226,9 @@ def _journal(
     try:
         yield journal
         journal.remove()
+    except VerificationError:  # the same again would end alike
+        journal.remove()
+        raise
     finally:
         journal.close()
 

@@ -3,6 +3,7 @@ import itertools
 import socket
 import time
 from concurrent import futures
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -566,17 +567,34 @@ def test_a_port_that_is_not_there_is_named():
         Link("/dev/ttyNONE0")
 
 
-def test_a_file_is_no_port(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"")
-    with pytest.raises(LinkError, match="busy or no serial port"):
-        Link(str(path))
+@pytest.mark.parametrize("name", ["", "file", "/dev/null"])
+def test_a_folder_a_file_and_another_device_are_no_ports(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LinkError, match="it is no serial port; ") as caught:
+        Link(str(tmp_path / name))
+    assert "rrno" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["loop://", "spy:///dev/ttyS0", "cp2110://", "socket://board", "socket://board:99999",
+     "rfc2217://board:four", "socket://[:1"],
+)  # fmt: skip
+def test_an_address_that_leads_to_no_board_is_refused(url: str) -> None:
+    with pytest.raises(LinkError, match="no such address; give a serial port, socket://HOST:PORT"):
+        Link(url)
+
+
+@pytest.mark.parametrize("option", ["logging=loud", "x=y", "timeout=no"])
+def test_an_option_that_pyserial_does_not_know_is_told(option: str) -> None:
+    with pytest.raises(LinkError, match="nothing answers there"):
+        Link(f"rfc2217://127.0.0.1:1?{option}")
 
 
 def test_a_closed_tcp_port_is_named():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    with pytest.raises(LinkError, match="nothing answers there"):
+    with pytest.raises(LinkError, match=r"nothing answers there \(Connection refused\)"):
         Link(f"socket://127.0.0.1:{port}")
 
 

@@ -6,10 +6,13 @@ The only file that imports pyserial. Real port, pseudo-terminal and TCP are the 
 from __future__ import annotations
 
 import errno
+import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import serial
 from serial.tools import list_ports
@@ -19,7 +22,9 @@ from lnn_edge.errors import LinkError
 _ERRORS = (serial.SerialException, OSError)
 _READ_BYTES = 4096
 _WRITE_TIMEOUT_S = 1.0
+_PROTOCOLS = ("socket", "rfc2217")
 _REMOTE, _REMOTE_READ_S = "rfc2217://", 0.02
+_REASON = re.compile(r".*(?:\[Errno -?\d+\] |\(\d+, ')([^:')]+)", re.DOTALL)  # behind its number
 _PROBE_VENDORS = {0x0483: "ST-LINK", 0x0D28: "DAPLink", 0x1366: "J-Link"}  # USB vendor identifiers
 
 
@@ -146,6 +151,10 @@ class SerialPort:
 
 def _open(url: str, baud: int) -> Any:
     is_remote = url.startswith(_REMOTE)
+    if "://" in url and not _is_address(url):
+        raise LinkError(
+            f"{url}: no such address; give a serial port, socket://HOST:PORT or {_REMOTE}HOST:PORT"
+        )
     try:
         port = serial.serial_for_url(
             url,
@@ -155,19 +164,33 @@ def _open(url: str, baud: int) -> Any:
             exclusive=True,
         )
         port.reset_input_buffer()
-    except (*_ERRORS, ValueError) as error:
+    except (*_ERRORS, ValueError, KeyError) as error:  # of an option's value
         raise LinkError(f"{url}: {_open_failure(url, error)}") from None
     return port
 
 
+def _is_address(url: str) -> bool:
+    """Whether it names a host and a port by a protocol that a board is reached by."""
+    try:
+        found = urlsplit(url)
+        return found.scheme in _PROTOCOLS and bool(found.hostname and found.port)
+    except ValueError:
+        return False
+
+
 def _open_failure(url: str, error: Exception) -> str:
     """Why a port did not open and what to do."""
+    said = _REASON.match(str(error))
+    reason = said[1] if said else str(error)
     if "://" in url:
-        return f"nothing answers there ({error}); start the process of the board first"
+        return f"nothing answers there ({reason}); start the process of the board first"
     number = error.errno if isinstance(error, OSError) else None
     is_denied = "PermissionError" in str(error)  # Windows: somebody else has it
+    is_port = Path(url).is_char_device() and reason != os.strerror(errno.ENOTTY)
+    if Path(url).exists() and not (is_denied or is_port):
+        return f"it is no serial port; {name_ports()}: name the board's port"
     if number == errno.ENOENT or not (is_denied or Path(url).exists()):
         return f"no such port; {name_ports()}: plug the board in or name its port"
     if number == errno.EACCES:
         return "permission denied: add your user to the group dialout and log in again"
-    return f"the port is busy or no serial port ({error}); {name_ports()}: close what uses it"
+    return f"the port is busy ({reason}); {name_ports()}: close what uses it"
