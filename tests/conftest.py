@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.compiler_cache import compiler_cache
 from tests.support.in_memory import folder_in_memory, session_folder
 from tests.support.once import FOLDER
 
@@ -33,6 +34,12 @@ def readers_here(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"lnn_edge.{home}.read_apart", read_here)
 
 
+@pytest.fixture
+def compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile as users do, even what was compiled before."""
+    monkeypatch.setenv("CCACHE_DISABLE", "1")
+
+
 def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
@@ -46,8 +53,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(kept.close)
         if memory is not None and PYTESTS_FOLDERS not in os.environ:
             patch.setenv(PYTESTS_FOLDERS, str(memory))
-        folder = kept.enter_context(session_folder(memory or Path(tempfile.gettempdir())))
+        home = memory or Path(tempfile.gettempdir())
+        folder = kept.enter_context(session_folder(home))
         (folder / "passing").mkdir()
         patch.setenv(FOLDER, str(folder))
         patch.setenv("TMPDIR", str(folder / "passing"))
         patch.setattr(tempfile, "tempdir", str(folder / "passing"))
+        for name, value in compiler_cache(folder / "compiled", home).items():
+            patch.setenv(name, value)

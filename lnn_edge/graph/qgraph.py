@@ -6,6 +6,7 @@ Simulator, passes, planner, code generator and exporters read this and nothing e
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from lnn_edge.errors import GraphError
@@ -80,7 +81,7 @@ class QGraph(Pipeline):
 
         return summary(self)
 
-    @property
+    @cached_property
     def contract(self) -> Contract:
         """What a user of its inputs and outputs must know."""
         return contract_of(self.metadata)

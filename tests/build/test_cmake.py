@@ -102,6 +102,7 @@ def test_targets_size_and_flash(tmp_path):
     assert re.search(rf'{scripts} -c "program \{{\S+/firmware\.elf\}} verify reset exit"', planned)
 
 
+@pytest.mark.usefixtures("compiled_anew")
 def test_a_project_copied_elsewhere_builds_to_the_same_bytes(tmp_path):
     first = build(minimal_project(tmp_path))
     copy = tmp_path / "a b,c'd$e#f%g=h:i&j(k)l!{m}~n^o@p+*?`é—" / "-x"
@@ -111,6 +112,7 @@ def test_a_project_copied_elsewhere_builds_to_the_same_bytes(tmp_path):
     assert str(tmp_path).encode() not in first.elf.read_bytes()
 
 
+@pytest.mark.usefixtures("compiled_anew")
 def test_first_error_is_told_in_one_line(tmp_path):
     project = minimal_project(tmp_path)
     source = project / "model" / "toy.c"

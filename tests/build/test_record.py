@@ -262,7 +262,9 @@ def test_a_fresh_build_loads_no_model(project: Path) -> None:
 
 
 @pytest.fixture
-def arm_gcc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+def arm_gcc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled_anew: None
+) -> Callable[[], int]:
     """A compiler that counts what it compiles; returns the count since it was last asked."""
     real, log = shutil.which(GCC), tmp_path / "compiled"
     log.write_text("")

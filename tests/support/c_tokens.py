@@ -19,15 +19,17 @@ def tokens(text: str) -> list[str]:
     """Return the tokens of C or of a linker script; assert that it is written as we write it."""
     assert "\\\n" not in text, "a line goes on in the next one"
     assert not re.search(r"\?\?[=/'()!<>-]", text), "a trigraph"
-    assert all(c.isprintable() or c == "\n" for c in text), "invisible characters"
+    assert text.replace("\n", "").isprintable(), "invisible characters"
     found, place = [], 0
-    while place < len(text):
-        part = _PART.match(text, place)
-        assert part is not None, text[place : place + 80]
-        assert not (part["comment"] or "").startswith("//")
-        assert "/*" not in (part["comment"] or "")[2:], "a comment in a comment"
-        found += [part["token"]] if part["token"] else []
+    for part in _PART.finditer(text):
+        assert part.start() == place, text[place : place + 80]
         place = part.end()
+        if part.lastgroup == "token":
+            found.append(part[0])
+        elif part.lastgroup == "comment":
+            assert not part[0].startswith("//")
+            assert "/*" not in part[0][2:], "a comment in a comment"
+    assert place == len(text), text[place : place + 80]
     assert not {"'", '"', "\\", "`", "@", "$"} & set(found), "a literal that does not end"
     code = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     for line in map(str.strip, code.splitlines()):
