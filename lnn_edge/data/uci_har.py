@@ -22,6 +22,14 @@ from lnn_edge.files.reason import reason_of
 NAME = "uci_har"
 RATE_HZ = 50
 CLASSES = ("walking", "upstairs", "downstairs", "sitting", "standing", "laying")
+TRANSITIONS = (
+    "stand to sit",
+    "sit to stand",
+    "sit to lie",
+    "lie to sit",
+    "stand to lie",
+    "lie to stand",
+)
 CHANNELS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
 UNITS = ("g",) * 3 + ("rad/s",) * 3
 ACC_STEPS_PER_G = 720.0
@@ -86,10 +94,17 @@ def list_names(folder: Path) -> tuple[str, ...]:
     return tuple(name_of(int(n)) for n in _read(folder / FILE, ("exp_id",))["exp_id"])
 
 
-def read(folder: Path, names: Sequence[str]) -> tuple[Record, ...]:
+def read(
+    folder: Path, names: Sequence[str], classes: Sequence[str] = CLASSES
+) -> tuple[Record, ...]:
     """Read runs by name.
 
-    Intervals are the six activities; a mark at the last sample of an official window has its label.
+    Intervals are the activities; a mark at the last sample of an official window has its label.
+
+    Args:
+        folder: That holds them.
+        names: Of the runs.
+        classes: CLASSES, or (*CLASSES, *TRANSITIONS): what is told of the twelve.
 
     Raises:
         DataError: The files are damaged.
@@ -97,7 +112,7 @@ def read(folder: Path, names: Sequence[str]) -> tuple[Record, ...]:
     raw = _read(folder / FILE, _RAW)
     _check(folder, raw)
     index = {name_of(int(n)): i for i, n in enumerate(raw["exp_id"])}
-    return tuple(_run(raw, index[name]) for name in names)
+    return tuple(_run(raw, index[name], classes) for name in names)
 
 
 def _read(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -119,16 +134,16 @@ def _check(folder: Path, raw: dict[str, np.ndarray]) -> None:
         raise DataError(f"{folder}: the arrays do not fit each other; fetch the files again")
 
 
-def _run(raw: dict[str, np.ndarray], index: int) -> Record:
+def _run(raw: dict[str, np.ndarray], index: int, classes: Sequence[str]) -> Record:
     """Return a run; its official windows lie HOP apart in each segment, from its start on."""
     number = int(raw["exp_id"][index])
     begin, end = (int(e) for e in raw["exp_offset"][index : index + 2])
     segments = [
         (int(first) - begin, int(end) - begin, int(activity) - 1)
         for run, _subject, activity, first, end in raw["segments"][:, :5]
-        if run == number and activity <= len(CLASSES)
+        if run == number and activity <= len(classes)
     ]
-    intervals = [Interval(first, end - 1, CLASSES[activity]) for first, end, activity in segments]
+    intervals = [Interval(first, end - 1, classes[activity]) for first, end, activity in segments]
     windows = [
         (start, activity)
         for first, end, activity in segments
@@ -137,7 +152,7 @@ def _run(raw: dict[str, np.ndarray], index: int) -> Record:
     starts, labels = np.array(windows, np.int64).reshape(-1, 2).T
     frames = np.concatenate((raw["acc"][begin:end], raw["gyro"][begin:end]), axis=1)
     subject = int(raw["exp_user"][index])
-    return run_of(name_of(number), subject, frames, intervals, starts, labels)
+    return run_of(name_of(number), subject, frames, intervals, starts, labels, classes)
 
 
 def run_of(
@@ -147,6 +162,7 @@ def run_of(
     intervals: Sequence[Interval],
     starts: np.ndarray,
     labels: np.ndarray,
+    classes: Sequence[str] = CLASSES,
 ) -> Record:
     """Return a run.
 
@@ -156,7 +172,8 @@ def run_of(
         frames: (N, 6) int16, sensor steps in the order of CHANNELS.
         intervals: Activities.
         starts: (W,) first samples of windows of WINDOW samples.
-        labels: (W,) indices into CLASSES.
+        labels: (W,) indices into `classes`.
+        classes: What is told.
     """
     ends = zip((starts + WINDOW - 1).tolist(), labels.tolist(), strict=True)
     return Record(
@@ -165,6 +182,6 @@ def run_of(
         frames,
         float(RATE_HZ),
         tuple(Channel(*c) for c in zip(CHANNELS, UNITS, STEPS, strict=True)),
-        tuple(sorted((Mark(end, CLASSES[at]) for end, at in ends), key=lambda m: m.sample)),
+        tuple(sorted((Mark(end, classes[at]) for end, at in ends), key=lambda m: m.sample)),
         tuple(sorted(intervals, key=lambda i: i.first)),
     )

@@ -45,15 +45,24 @@ class Examples:
     values: dict[str, np.ndarray]
     inputs: tuple[QTensor, ...]
 
-    def batch(self, size: int, length: int) -> tuple[dict[str, Tensor], Tensor]:
+    def batch(
+        self, size: int, length: int, splice: float = 0.0
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """Return inputs (size, length, *shape) in real units and labels of random sequences.
 
         A recording is drawn with the chance of its decisions, by torch's current generator.
+
+        Args:
+            size: Sequences.
+            length: Decisions of each.
+            splice: Chance that a sequence ends with another stretch of its recording.
         """
         chances = torch.from_numpy(self.counts.astype(np.float32))
         picks = torch.multinomial(chances, size, replacement=True).tolist()
         firsts = [self.starts[i] + self._offset(i, length) for i in picks]
         rows = np.add.outer(np.array(firsts), np.arange(length))
+        if splice:
+            rows = self._spliced(rows, picks, splice)
         inputs = {t.name: in_real_units(t, self.values[t.name][rows]) for t in self.inputs}
         return inputs, self.labels[torch.from_numpy(rows)]
 
@@ -65,6 +74,16 @@ class Examples:
             tuple(in_real_units(t, self.values[t.name][rows[i]])[None] for t in self.inputs)
             for i in picks
         ]
+
+    def _spliced(self, rows: np.ndarray, picks: Sequence[int], chance: float) -> np.ndarray:
+        """Return rows of which some go on elsewhere from a random decision on."""
+        size, length = rows.shape
+        others = [self.starts[i] + self._offset(i, length) for i in picks]
+        after = torch.randint(1, length, (size, 1)) if length > 1 else torch.ones(size, 1)
+        is_spliced = torch.rand(size, 1) < chance
+        elsewhere = (is_spliced & (torch.arange(length) >= after)).numpy()
+        found: np.ndarray = np.where(elsewhere, np.add.outer(others, np.arange(length)), rows)
+        return found
 
     def _offset(self, index: int, length: int) -> int:
         return int(torch.randint(int(self.counts[index]) - length + 1, ()))

@@ -345,7 +345,7 @@ class _Run:
     def _back(self) -> float:
         """Leave the gradients of a batch's loss in the network; return the loss."""
         plan = self.recipe.training
-        inputs, labels = self.examples.batch(plan.batch_size, plan.sequence_length)
+        inputs, labels = self.examples.batch(plan.batch_size, plan.sequence_length, plan.splice)
         inputs = {name: x.to(self.device) for name, x in inputs.items()}
         labels = labels.to(self.device)
         scores, alone = self.judging(**self.recipe.augmentation.apply(inputs))

@@ -25,7 +25,7 @@ LARGEST_SIZE = 4096  # of a layer: its weights alone would fill any board
 _RANGES = {  # of numbers that are not just 0 or more
     "epochs": (1, 1 << 20),
     **dict.fromkeys(("batch_size", "sequence_length"), (1, 1 << 16)),
-    **dict.fromkeys(("label_smoothing", "average_decay"), (0, 1)),
+    **dict.fromkeys(("label_smoothing", "average_decay", "splice"), (0, 1)),
 }
 
 
@@ -51,6 +51,9 @@ class Training:
         patience: Epochs without a better one after which training ends; 0 is never.
         aware_epochs: Last epochs in which the network learns from what its integers say, see
             quantize.aware.
+        splice: Chance that a sequence goes on, from a random decision on, with another stretch of
+            its recording: so the order of a protocol is not learned. The front end's own memory
+            is not spliced.
     """
 
     epochs: int
@@ -68,6 +71,7 @@ class Training:
     best_by: str = ""
     patience: int = 0
     aware_epochs: int = 0
+    splice: float = 0.0
 
 
 @dataclass(frozen=True)

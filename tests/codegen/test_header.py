@@ -79,6 +79,7 @@ FIRED_BY_FRAMES: dict[str, Callable[[], QGraph]] = {
     "ccfc-stream": lambda: network_graph("ccfc-stream"),
     "har-cfc": lambda: network_graph("har-cfc"),
     "har-convlstm-cfc": lambda: network_graph("har-convlstm-cfc"),
+    "har-spectrum-cfc": lambda: network_graph("har-spectrum-cfc"),
     "har-demo": lambda: network_graph("har-demo"),
     "cell": lambda: cell_graph(1.0),
     "cell with dt": lambda: cell_graph(None),

@@ -106,7 +106,7 @@ def untrained(name: str, folder: Path) -> Trained:
     return load_trained(folder)
 
 
-@pytest.mark.parametrize("name", ["har-demo", "har-convlstm-cfc"])
+@pytest.mark.parametrize("name", ["har-demo", "har-convlstm-cfc", "har-spectrum-cfc"])
 def test_a_model_of_activity_gives_what_torch_gives(name: str, tmp_path: Path) -> None:
     trained = untrained(name, tmp_path / "model")
     graph = quantize(trained, [motion(1, 60)])

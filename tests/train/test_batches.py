@@ -60,6 +60,20 @@ def test_recordings_are_read_a_chunk_at_a_time(
     assert all(isinstance(v.base, np.memmap) or v.base is None for v in examples.values.values())
 
 
+def test_a_spliced_sequence_goes_on_elsewhere_in_its_recording(tmp_path: Path) -> None:
+    recordings = [invented("a", 120, 1), invented("b", 90, 3)]
+    network = make_network(RECIPE.network, RECIPE.model)
+    examples = make_examples(network, recordings, RECIPE, tmp_path)
+    examples = replace(examples, labels=torch.arange(len(examples.labels)))  # which decision it is
+    torch.manual_seed(0)
+    for chance, least, most in ((0.0, 0, 0), (0.5, 20, 44), (1.0, 58, 64)):
+        _, rows = examples.batch(64, LENGTH, chance)
+        jumps = rows.diff(dim=1) != 1
+        assert least <= int(jumps.any(1).sum()) <= most
+        assert int(jumps.sum(1).max()) <= 1
+        assert ((rows < 120).all(1) | (rows >= 120).all(1)).all()
+
+
 def test_batches_are_pieces_of_the_prepared_recordings(tmp_path: Path) -> None:
     recordings = [invented("a", 120, 1), invented("short", 5, 2), invented("b", 90, 3)]
     network = make_network(RECIPE.network, RECIPE.model)

@@ -47,6 +47,11 @@ def log2(x: Array) -> Array:
     return array_namespace(x).log2(x)
 
 
+def log1p(x: Array) -> Array:
+    """Return log(1 + x)."""
+    return array_namespace(x).log1p(x)
+
+
 def exp(x: Array) -> Array:
     """Return exp(x)."""
     return array_namespace(x).exp(x)
@@ -98,6 +103,7 @@ FUNCTIONS: dict[str, RealFunction] = {
     "steep_hard_sigmoid": steep_hard_sigmoid,
     "lecun_tanh": lecun_tanh,
     "log2": log2,
+    "log1p": log1p,
     "exp": exp,
     "silu": silu,
     "gelu": gelu,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from lnn_edge.tasks.activity.augmentation import MotionAugmentation
+from lnn_edge.tasks.activity.spectrum import MEAN, SPECTRUM
 
 
 def augment_motion(window: Tensor, plan: MotionAugmentation) -> Tensor:
@@ -15,18 +18,33 @@ def augment_motion(window: Tensor, plan: MotionAugmentation) -> Tensor:
     Each three channels are the axes of one sensor and turn together; what is left over stays.
     """
     batch, channels = window.shape[0], window.shape[-1]
-    turning = channels - channels % 3
 
     def normal() -> Tensor:
         return torch.randn(batch, 1, 1, channels, device=window.device)
 
-    turn = _rotations(batch, plan.rotation).to(window.device)
-    if turning:
-        sensors = window[..., :turning].reshape(*window.shape[:-1], -1, 3)
-        turned = torch.einsum("btfsc,bdc->btfsd", sensors, turn).flatten(-2)
-        window = torch.cat((turned, window[..., turning:]), -1)
+    window = _turned(window, plan.rotation)
     window = window * torch.exp(plan.amplitude * normal()) + plan.offset * normal()
     return window + plan.noise * torch.randn_like(window)
+
+
+def augment_measured(inputs: Mapping[str, Tensor], plan: MotionAugmentation) -> dict[str, Tensor]:
+    """Return changed means (B, T, C) and logarithmic spectra (B, T, C, bands)."""
+    mean, spectrum = inputs[MEAN], inputs[SPECTRUM]
+    mean = _turned(mean, plan.rotation) + plan.offset * torch.randn_like(mean[:, :1])
+    spectrum = spectrum + plan.amplitude * torch.randn_like(spectrum[:, :1])
+    measured = {MEAN: mean, SPECTRUM: spectrum}
+    return {name: x + plan.noise * torch.randn_like(x) for name, x in measured.items()}
+
+
+def _turned(x: Tensor, deviation: float) -> Tensor:
+    """Return x (B, ..., C), each three channels turned, all of a sequence alike."""
+    turning = x.shape[-1] - x.shape[-1] % 3
+    turn = _rotations(len(x), deviation).to(x.device)
+    if not turning:
+        return x
+    sensors = x[..., :turning].reshape(*x.shape[:-1], -1, 3)
+    turned = torch.einsum("b...sc,bdc->b...sd", sensors, turn).flatten(-2)
+    return torch.cat((turned, x[..., turning:]), -1)
 
 
 def _rotations(batch: int, deviation: float) -> Tensor:

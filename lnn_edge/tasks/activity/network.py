@@ -79,14 +79,10 @@ class AbstractActivityNet(AbstractRecallNet):
 
     def __init__(self, config: ActivityConfig, task: Task = TASK) -> None:
         super().__init__()
-        _check(task)
+        check_task(task)
         self.task, self.classes, self.facts = task, task.classes, facts_of(task)
         self.config, self.own_size = config, config.embedding_size
-        self.cell = Recurrent(
-            [Cfc(config.embedding_size, config.hidden_size, config.backbone_units)],
-            result="outputs",
-            dt=config.hop / task.frame.rate_hz,
-        )
+        self.cell = make_cell(config, task)
         self.dropout = nn.Dropout(config.dropout)
         recalled = 0 if config.variant == "encoder_only" else config.hidden_size
         self.head = nn.Linear(config.embedding_size + recalled, len(task.classes))
@@ -121,7 +117,18 @@ class AbstractActivityNet(AbstractRecallNet):
         return torch.cat((own, self.dropout(h)), -1)
 
 
-def _check(task: Task) -> None:
+def make_cell(config: ActivityConfig, task: Task) -> Recurrent:
+    """Return a CfC cell that reads embeddings, a hop apart."""
+    cell = Cfc(config.embedding_size, config.hidden_size, config.backbone_units)
+    return Recurrent([cell], result="outputs", dt=config.hop / task.frame.rate_hz)
+
+
+def check_task(task: Task) -> None:
+    """Refuse a task that decides on events, or whose samples are not around 0.
+
+    Raises:
+        UsageError: It is one.
+    """
     if task.decide == "events":
         raise UsageError(
             f"task {task.name} decides on events, and networks of activity on frames; take a "

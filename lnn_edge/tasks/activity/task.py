@@ -38,6 +38,11 @@ TASK = Task(
             f"{_NETWORK}.har_convlstm_cfc:HarConvLstmNet",
             f"{_NETWORK}.har_convlstm_cfc:HarConvLstmConfig",
         ),
+        Network(
+            "har-spectrum-cfc",
+            f"{_NETWORK}.har_spectrum:HarSpectrumNet",
+            f"{_NETWORK}.har_spectrum:HarSpectrumConfig",
+        ),
     ),
     augmentation=f"{_NETWORK}.augmentation:MotionAugmentation",
     words=WORDS,

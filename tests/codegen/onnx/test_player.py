@@ -122,6 +122,7 @@ def test_models_of_twelve_leads_play_alike(name: str, tmp_path: Path) -> None:
     "name",
     [
         "har-demo",
+        "har-spectrum-cfc",
         *(pytest.param(n, marks=pytest.mark.slow) for n in ("har-cfc", "har-convlstm-cfc")),
     ],
 )

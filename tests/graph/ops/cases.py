@@ -396,7 +396,7 @@ def make_leaky_average_over_time(draw: Source) -> LeakyAverage:
 
 
 def make_lut(draw: Source) -> Lut:
-    name = pick(draw, *(f for f in FUNCTIONS if f not in STEEPEST))
+    name = pick(draw, *(f for f in FUNCTIONS if f not in (*STEEPEST, "log1p")))
     shape = (draw.integer(1, 9),)
     if name == "log2":
         low = draw.integer(20, 60)
@@ -429,6 +429,18 @@ def make_lut_of_tanh(draw: Source) -> Lut:
     if name == "sigmoid":
         y = QTensor("y", shape, "uint16", Q15, 0, 0, 1 << 15)
     return Lut.of_tanh("lut", x, y, name, pick(draw, 8, 8, draw.integer(5, 9)))
+
+
+def make_lut_of_log1p(draw: Source) -> Lut:
+    """A logarithm of what is not negative, an entry at every unit or closer."""
+    step_bits = draw.integer(2, 6)
+    most = draw.integer(1, 32767 >> step_bits) << step_bits
+    unit = 2.0 ** -(step_bits + draw.integer(0, 2))
+    x = QTensor("x", (draw.integer(1, 9),), "int16", unit, 0, 0, most)
+    top = np.log1p(most * unit) * 1.001
+    dtype = pick(draw, "int8", "int16")
+    y = QTensor("y", x.shape, dtype, float(top) / TOPS[dtype])
+    return Lut.quantize("lut", x, y, "log1p", step_bits)
 
 
 STEEPEST = {"relu6": 1.0, "leaky_relu": 1.0, "elu": 1.0, "hardswish": 1.5, "softplus": 1.0}
@@ -625,6 +637,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "loop": make_loop,
     "lut": make_lut,
     "lut.of_tanh": make_lut_of_tanh,
+    "lut.of_log1p": make_lut_of_log1p,
     "lut.unbounded": make_unbounded_lut,
     "max_pool": make_max_pool,
     "mean_abs": make_mean_abs,

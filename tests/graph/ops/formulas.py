@@ -35,6 +35,7 @@ BENDS = {  # largest |f''|
     "tanh": 4 / (3 * np.sqrt(3)),
     "lecun_tanh": 1.7159 * 0.666**2 * 4 / (3 * np.sqrt(3)),
     "exp": 1.0,  # up to 0
+    "log1p": 1.0,  # from 0 on
     "hard_sigmoid": 0.0,
     "steep_hard_sigmoid": 0.0,
     "silu": 0.5,
@@ -123,6 +124,7 @@ def lut(op: AbstractOp, x: np.ndarray) -> Reals:
         "tanh": lambda v: 1 - 2 / (np.exp(2 * v) + 1),
         "lecun_tanh": lambda v: 1.7159 * (1 - 2 / (np.exp(2 * 0.666 * v) + 1)),
         "log2": lambda v: np.log(v) / np.log(2),
+        "log1p": lambda v: np.log(1 + v),
         "exp": lambda v: np.exp2(v / np.log(2)),
         "silu": lambda v: v / (1 + np.exp(-v)),
         "gelu": lambda v: v * ndtr(v),

@@ -39,13 +39,17 @@ from tests.support.recordings import motion
 RUNS = [motion(person, 60) for person in (1, 2, 3)]
 
 
-@pytest.fixture(scope="module", params=["har-demo", "har-convlstm-cfc"])
+@pytest.fixture(scope="module", params=["har-demo", "har-convlstm-cfc", "har-spectrum-cfc"])
 def recipe(request: pytest.FixtureRequest) -> Recipe:
     """A recipe in miniature."""
     plan = load_recipe(request.param)
     training = replace(plan.training, epochs=2, batch_size=8, sequence_length=20)
-    filters = 4 if plan.network == "har-convlstm-cfc" else [4, 4, 4]
-    small = {**plan.model, "window": 64, "hop": 16, "filters": filters}
+    own = {
+        "har-cfc": {"filters": [4, 4, 4]},
+        "har-convlstm-cfc": {"filters": 4},
+        "har-spectrum-cfc": {"bands": [1, 2, 5, 33]},
+    }
+    small = {**plan.model, "window": 64, "hop": 16, **own[plan.network]}
     small |= {"embedding_size": 8, "hidden_size": 6}
     return replace(plan, training=training, model=small)
 
@@ -187,11 +191,32 @@ def test_a_beats_augmentation_is_none_of_motion() -> None:
 def test_a_turned_phone_feels_the_same_strength() -> None:
     window = torch.from_numpy(RUNS[0].frames[:640].reshape(2, 5, 64, 6) / np.array(STEPS)).float()
     plan = MotionAugmentation(rotation=0.5, amplitude=0.0, offset=0.0, noise=0.0)
-    turned = plan.apply({"window": window})["window"]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        turned = plan.apply({"window": window})["window"]
     for sensor in (slice(0, 3), slice(3, 6)):
         before, after = window[..., sensor].norm(dim=-1), turned[..., sensor].norm(dim=-1)
         assert torch.allclose(before, after, atol=1e-5)
     assert not torch.allclose(window, turned, atol=0.05)
+
+
+def test_what_is_measured_changes_as_a_phone_would_change_it() -> None:
+    torch.manual_seed(0)
+    measured = {"mean": torch.randn(4, 5, 6), "spectrum": torch.rand(4, 5, 6, 8)}
+    plan = MotionAugmentation(rotation=0.5, amplitude=0.0, offset=0.0, noise=0.0)
+    turned = plan.apply(measured)
+    assert torch.equal(turned["spectrum"], measured["spectrum"])
+    for sensor in (slice(0, 3), slice(3, 6)):
+        before, after = (m["mean"][..., sensor].norm(dim=-1) for m in (measured, turned))
+        assert torch.allclose(before, after, atol=1e-5)
+    assert not torch.allclose(turned["mean"], measured["mean"], atol=0.05)
+    shifted = replace(plan, rotation=0.0, amplitude=1.0, offset=1.0).apply(measured)
+    for name, before in measured.items():
+        moved = shifted[name] - before
+        assert torch.allclose(moved, moved[:, :1].expand_as(moved), atol=1e-5)  # a whole sequence
+        assert float(moved[:, 0].std()) > 0.5
+    noisy = replace(plan, rotation=0.0, noise=1.0).apply(measured)
+    assert all(float((noisy[n] - x).diff(dim=1).std()) > 1 for n, x in measured.items())
 
 
 def test_generated_motion_is_the_same_each_time_and_has_every_class() -> None:
