@@ -80,7 +80,7 @@ def orders_of(runs: Sequence[Labelled]) -> dict[str, list[Labelled]]:
 
 
 def read(data_dir: str | None, split: str, fold: int, task: Task) -> list[Labelled]:
-    """Read the runs of a split, with what the task tells of their labels."""
+    """Read the runs of a split, with labels of the classes of the task."""
     folder = locate(None if data_dir is None else Path(data_dir))
     runs = uci_har.read(folder, uci_har.names_of(split, fold), task.classes)
     return [label(run, task) for run in runs]

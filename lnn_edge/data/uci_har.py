@@ -104,7 +104,7 @@ def read(
     Args:
         folder: That holds them.
         names: Of the runs.
-        classes: CLASSES, or (*CLASSES, *TRANSITIONS): what is told of the twelve.
+        classes: CLASSES, or (*CLASSES, *TRANSITIONS): of which labels are read.
 
     Raises:
         DataError: The files are damaged.
@@ -173,7 +173,7 @@ def run_of(
         intervals: Activities.
         starts: (W,) first samples of windows of WINDOW samples.
         labels: (W,) indices into `classes`.
-        classes: What is told.
+        classes: Names of the labels.
     """
     ends = zip((starts + WINDOW - 1).tolist(), labels.tolist(), strict=True)
     return Record(

@@ -21,6 +21,7 @@ needs_data = pytest.mark.skipif(
 )
 # Windows of the six activities as the data set's authors publish them.
 TRAIN = (1226, 1073, 987, 1293, 1423, 1413)
+TRAIN_TRANSITIONS = (47, 23, 75, 60, 90, 57)
 TEST = (496, 471, 420, 508, 556, 545)
 
 
@@ -125,6 +126,14 @@ def test_the_official_windows_are_all_there():
         for run in runs:
             for start, label in zip(*windows_of(run), strict=True):
                 assert (run.labels[start : start + WINDOW] == label).all()
+
+
+@needs_data
+def test_transitions_are_read_where_they_are_asked_for():
+    folder, names = Path(os.environ["LNN_EDGE_DATA"]) / "uci_har", uci_har.names_of("develop")
+    classes = (*CLASSES, *uci_har.TRANSITIONS)
+    counts = Counter(m.symbol for run in uci_har.read(folder, names, classes) for m in run.marks)
+    assert tuple(counts[c] for c in classes) == (*TRAIN, *TRAIN_TRANSITIONS)
 
 
 @needs_data
