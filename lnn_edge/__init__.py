@@ -441,7 +441,7 @@ def export(
 def export(
     model: QGraph | str | Path,
     *,
-    format: Literal["onnx", "onnx-float", "onnx-qdq"],
+    format: Literal["onnx", "onnx-float", "onnx-qdq", "tflite"],
     to: str | Path | None = None,
     find_beats: bool = False,
     force: bool = False,
@@ -452,13 +452,13 @@ def export(
     model: QGraph | str | Path,
     *,
     board: str | None = None,
-    format: Literal["project", "library", "onnx", "onnx-float", "onnx-qdq"] = "project",
+    format: Literal["project", "library", "onnx", "onnx-float", "onnx-qdq", "tflite"] = "project",
     core: str | None = None,
     to: str | Path | None = None,
     find_beats: bool = False,
     force: bool = False,
 ) -> Project | Path:
-    """Write a firmware project, a C library or ONNX, whole or not at all; return it or its folder.
+    """Write a project, a C library, ONNX or TFLite, whole or not at all; return it or its folder.
 
     Args:
         model: A graph; a model.qgraph, the folder of one, or the name of a shipped model. Of a
@@ -466,20 +466,23 @@ def export(
         board: Of a project: name of a board, or its TOML file.
         format: "project"; "library" for C without hardware; "onnx" for the board's integers;
             "onnx-float" for the network in floating point, of a model on disk with its weights;
-            "onnx-qdq" for QuantizeLinear and DequantizeLinear around its layers.
+            "onnx-qdq" for QuantizeLinear and DequantizeLinear around its layers; "tflite" for
+            kernels of 16 bits, also as arrays for TFLite Micro.
         core: Of a library, such as "cortex-m4"; None is plain C for any. The bits are the same.
-        to: Folder; None is firmware-BOARD, library-MODEL or onnx-MODEL.
+        to: Folder; None is firmware-BOARD, library-MODEL, onnx-MODEL or tflite-MODEL.
         find_beats: Whether a model of beats finds them itself.
         force: Whether to replace files there that lnn-edge did not write.
 
     Raises:
         BoardError: There is no such board.
-        GraphError, LayerError: An operator or a layer has no form in ONNX.
-        MissingToolError: onnx is not installed.
+        GraphError, LayerError: An operator or a layer has no form in ONNX or TFLite, or TFLite
+            decides otherwise than the integers too often.
+        MissingToolError: The form needs a package that is not installed.
         UsageError: The folder holds something else.
     """
     from lnn_edge.build.project import open_project
     from lnn_edge.codegen.exporters import export_model
+    from lnn_edge.tasks.feed import shown_records
 
     chosen = Path(model) if isinstance(model, str) else model
     folder, change = None if to is None else Path(to), None
@@ -503,6 +506,7 @@ def export(
         core=core,
         change=change,
         network=network,
+        records=shown_records,
         force=force,
     )
     return made.folder if made.board is None else open_project(made.folder)

@@ -21,8 +21,9 @@ from ncps.wirings import AutoNCP
 from torch import Tensor, nn
 
 from lnn_edge.build.project import open_project
-from lnn_edge.codegen.onnx.export import PIPELINE, onnx_files
+from lnn_edge.codegen.onnx.export import onnx_files
 from lnn_edge.codegen.onnx.qdq import qdq_stage
+from lnn_edge.codegen.player.pipeline import PIPELINE
 from lnn_edge.codegen.project import export
 from lnn_edge.device.board import load_board
 from lnn_edge.files.lock import alone_in

@@ -1,4 +1,4 @@
-"""`lnn-edge export`: integer graph -> firmware project, C library, or ONNX."""
+"""`lnn-edge export`: integer graph -> firmware project, C library, ONNX, or TFLite."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lnn_edge.cli.output import console, force_option, json_option, show_json
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="[default: firmware-BOARD, library-MODEL or onnx-MODEL]",
+    help="[default: firmware-BOARD, or FORMAT-MODEL]",
 )
 @click.option(
     "--format",
     "form",
     default="project",
     show_default=True,
-    help="project, library, onnx, onnx-float, onnx-qdq or a plug-in's.",
+    help="project, library, onnx, onnx-float, onnx-qdq, tflite or a plug-in's.",
 )
 @click.option("--core", help="Of a library, such as cortex-m4.  [default: any]")
 @click.option("--find-beats", is_flag=True, help="Let a model of beats find them itself.")
@@ -39,7 +39,7 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write MODEL, or the shipped ECG model, as a project for a board, a C library or ONNX.
+    """Write MODEL, or the shipped ECG model, as a project, a C library, ONNX or TFLite.
 
     MODEL is a model.qgraph, the folder of one, or the name of a shipped model. With --find-beats
     an R-peak detector runs on the samples, and no events are needed from outside.
@@ -52,6 +52,9 @@ def command(
     weights lie beside its graph, and onnx-qdq QuantizeLinear and DequantizeLinear around its
     layers. None takes a board.
 
+    TFLite has kernels of 16 bits with weights of 8, as files and as arrays for TFLite Micro, and is
+    only written where it decides as the integers do in 99 % of 10,000 steps.
+
     Over an earlier export, unchanged files of lnn-edge are replaced. Your own files stay; one in
     the way is named and nothing is written, unless --force is given.
 
@@ -60,10 +63,12 @@ def command(
     Example: lnn-edge export ccfc --board stm32f746
     Example: lnn-edge export --format library --core cortex-m4
     Example: lnn-edge export ccfc --format onnx
+    Example: lnn-edge export ccfc --format tflite
     """
-    from lnn_edge.codegen.exporters import ONNX_FLOAT, PROJECT, export_model
+    from lnn_edge.codegen.exporters import ONNX_FLOAT, PROJECT, TFLITE, export_model
     from lnn_edge.files.packages import need_torch
     from lnn_edge.graph.file import graph_sha256
+    from lnn_edge.tasks.feed import shown_records
 
     change = None
     network = None
@@ -84,6 +89,7 @@ def command(
         core=core,
         change=change,
         network=network,
+        records=shown_records,
         force=force,
     )
     name = made.board.name if made.board else None
@@ -93,12 +99,12 @@ def command(
         show_json(facts)
         return
     target = made.board.title if made.board else f"core {core or 'any'}"
-    if form.startswith("onnx"):
-        target = "onnxruntime"
+    runtime = "onnxruntime" if form.startswith("onnx") else "TFLite" if form == TFLITE else ""
+    target = runtime or target
     console().print(f"{made.graph.name} for {target}: {made.folder}")
     if form == PROJECT:
         console().print(f"next: lnn-edge build {made.folder}")
-    elif target == "onnxruntime":
+    elif runtime:
         console().print(f"next: python {made.folder / 'run.py'} RECORD.npy RESULTS.npz")
     elif made.board is None:
         console().print(f"how to build it: {made.folder / 'README.md'}")

@@ -1,8 +1,8 @@
-"""Exports a model in a form: firmware project, C library, ONNX, or what another package writes."""
+"""Exports a model in a form: project, C library, ONNX, TFLite, or what another package writes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from lnn_edge.codegen.project import export
 from lnn_edge.device.board import Board, load_board
 from lnn_edge.errors import UsageError
 from lnn_edge.files.lock import alone_in
-from lnn_edge.files.packages import need_onnx
+from lnn_edge.files.packages import need_onnx, need_tflite
 from lnn_edge.files.plugins import load_plugin, plugin_names
 from lnn_edge.files.read import read_whole
 from lnn_edge.files.shipped import graph_path
@@ -24,13 +24,16 @@ from lnn_edge.nn.model_card import CARD, kind_of, read_card, read_model, unlearn
 
 if TYPE_CHECKING:
     from lnn_edge.codegen.onnx.float_stage import FloatNetwork
+    from lnn_edge.codegen.tflite.records import Record
 
 GROUP = "lnn_edge.exporters"
 PROJECT = "project"
 ONNX, ONNX_FLOAT, ONNX_QDQ = "onnx", "onnx-float", "onnx-qdq"
+TFLITE = "tflite"
 _BOARDLESS = {  # and what to say where a board is given
     LIBRARY: "a library is for no board; leave --board out and give --core",
     **dict.fromkeys((ONNX, ONNX_FLOAT, ONNX_QDQ), "ONNX is for no board; leave --board out"),
+    TFLITE: "TFLite is for no board; leave --board out",
 }
 
 
@@ -58,6 +61,7 @@ def export_model(
     core: str | None = None,
     change: Callable[[QGraph], QGraph] | None = None,
     network: Callable[[Path], FloatNetwork] | None = None,
+    records: Callable[[QGraph], Sequence[Record]] | None = None,
     force: bool = False,
 ) -> Exported:
     """Export a model; into a project goes the float model beside its graph on disk.
@@ -65,13 +69,16 @@ def export_model(
     Args:
         model: A graph; a model.qgraph, the folder of one, or the name of a shipped model; None
             for the default one.
-        board_name: Name of a board, or its TOML file; None for a library and for ONNX.
-        folder: Where the files go; None is firmware-BOARD, library-MODEL or onnx-MODEL.
-        form: "project", "library", "onnx", "onnx-float", "onnx-qdq", or the name of another
-            package's exporter.
+        board_name: Name of a board, or its TOML file; None for other forms than a project's.
+        folder: Where the files go; None is firmware-BOARD, library-MODEL, onnx-MODEL or
+            tflite-MODEL.
+        form: "project", "library", "onnx", "onnx-float", "onnx-qdq", "tflite", or the name of
+            another package's exporter.
         core: Of a library: a name of library.CORES; None is "any".
         change: Makes of the graph the one that is exported, such as tasks.beats.find_beats.
         network: Of "onnx-float": makes the network of a graph's file, quantize.float_step's.
+        records: Of "tflite": those on which it must agree with the integers, tasks.feed's; None
+            takes those of the model's reference, or noise.
         force: Whether to replace files that are in the way and its user's.
 
     Raises:
@@ -92,6 +99,8 @@ def export_model(
         with alone_in(folder):
             if form == LIBRARY:
                 files, last = library_files(graph, core_named(core), unlearned), PROVENANCE
+            elif form == TFLITE:
+                files, last = _tflite(graph, unlearned, () if records is None else records(graph))
             else:
                 files, last = _onnx(form, graph, unlearned, path, network)
             publish(folder, files, form, last=last, force=force)
@@ -131,8 +140,9 @@ def _onnx(
 ) -> tuple[dict[str, str | bytes], str]:
     """Return the files of a model in ONNX, and which of them is written last."""
     need_onnx()
-    from lnn_edge.codegen.onnx.export import PIPELINE, onnx_files
+    from lnn_edge.codegen.onnx.export import onnx_files
     from lnn_edge.codegen.onnx.qdq import qdq_stage
+    from lnn_edge.codegen.player.pipeline import PIPELINE
 
     if form == ONNX:
         return onnx_files(graph, unlearned), PIPELINE
@@ -141,6 +151,17 @@ def _onnx(
     if path is None or network is None:
         raise UsageError(f"{graph.name} is a graph alone; give the folder of its float model")
     return onnx_files(graph, unlearned, network(path)), PIPELINE
+
+
+def _tflite(
+    graph: QGraph, unlearned: tuple[str, ...] | None, records: Sequence[Record]
+) -> tuple[dict[str, str | bytes], str]:
+    """Return the files of a model in TFLite, and which of them is written last."""
+    need_tflite()
+    from lnn_edge.codegen.player.pipeline import PIPELINE
+    from lnn_edge.codegen.tflite.export import tflite_files
+
+    return tflite_files(graph, unlearned, records), PIPELINE
 
 
 def _float_model(path: Path, graph: QGraph) -> dict[str, bytes]:

@@ -18,6 +18,12 @@ ONNX_IS_MISSING = (
 )
 
 
+TFLITE_IS_MISSING = (
+    "an export to TFLite needs ai-edge-litert and onnx, which are not installed; "
+    "install them with `pip install 'lnn-edge[tflite]'`"
+)
+
+
 def need_torch() -> None:
     """Refuse where torch is not installed.
 
@@ -36,3 +42,13 @@ def need_onnx() -> None:
     """
     if find_spec("onnx") is None:
         raise MissingToolError(ONNX_IS_MISSING)
+
+
+def need_tflite() -> None:
+    """Refuse where what writes and checks TFLite is not installed.
+
+    Raises:
+        MissingToolError: It is not; the message says how to install it.
+    """
+    if any(find_spec(package) is None for package in ("ai_edge_litert", "onnx")):
+        raise MissingToolError(TFLITE_IS_MISSING)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from lnn_edge.data.changes import Changes
 from lnn_edge.data.registry import EVERYTHING
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import LabelledSignal
-from lnn_edge.tasks.model_input import live_frame
+from lnn_edge.tasks.model_input import live_frame, takes_recordings
 from lnn_edge.tasks.own_data import Source, proposed_task
 from lnn_edge.tasks.own_records import OwnData, load_chosen
 from lnn_edge.tasks.recordings import chosen_lead, load_labelled
@@ -89,6 +91,18 @@ def load_feed(
         raise UsageError("the model has no task by which recordings are labelled; use `predict`")
     loaded = load_own_feed(wish.own, wish, task)
     return Feed(loaded.recordings, str(wish.own.path), wish.lead, loaded.changes, task=task)
+
+
+def shown_records(graph: QGraph) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return frames and events of the recordings of a model's task that are part of lnn-edge.
+
+    None where it has no task, or the task no such recordings.
+    """
+    task = task_of(graph.metadata)
+    if task is None or not task.shown or not takes_recordings(graph):
+        return []
+    feed = dataset_feed(graph.metadata, Wish(), task.shown)
+    return [(r.frames, r.events) for r in feed.recordings]
 
 
 def _task_of_classes(graph: QGraph, source: Source) -> Task:

@@ -30,6 +30,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "export again": ("export toy.qgraph --board stm32f405 -o project", "project"),
     "export a library": ("export toy.qgraph --format library -o out", "out"),
     "export ONNX": ("export toy.qgraph --format onnx -o out.onnx", "out.onnx"),
+    "export TFLite": ("export toy.qgraph --format tflite -o out.tflite", "out.tflite"),
     "build": ("build project", "project/build"),
     "build anew": ("build built --max-flash 1", "built/build"),
     "verify": ("verify built --link host", "built/build"),

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import lnn_edge as le
+from lnn_edge.codegen.player.script import player_script
 from lnn_edge.errors import MissingToolError
 from lnn_edge.files import packages
 from lnn_edge.graph.file import load_graph
@@ -28,7 +29,7 @@ from lnn_edge.tasks.registry import make_network
 from lnn_edge.train.checkpoint import ModelCard, load_trained, save_trained
 from lnn_edge.train.recipe import load_recipe
 from tests.support import toy
-from tests.support.places import ROOT, SUPPORT
+from tests.support.places import SUPPORT
 from tests.support.recordings import motion
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -179,10 +180,13 @@ def test_only_a_model_of_one_step_a_frame_gets_a_loop(tmp_path: Path) -> None:
     assert {p.name for p in tmp_path.glob("*.onnx")} == {"step.onnx"}
 
 
-def test_the_player_is_short_and_needs_two_packages() -> None:
-    source = (ROOT / "lnn_edge" / "codegen" / "onnx" / "run.py").read_text()
+@pytest.mark.parametrize(
+    ("runtime", "package"), [("onnx", "onnxruntime"), ("tflite", "ai_edge_litert")]
+)
+def test_the_player_is_short_and_needs_two_packages(runtime: str, package: str) -> None:
+    source = player_script(runtime)
     assert source.count("\n") <= MOST_LINES
-    assert imported(ast.parse(source)) - sys.stdlib_module_names == {"numpy", "onnxruntime"}
+    assert imported(ast.parse(source)) - sys.stdlib_module_names == {"numpy", package}
 
 
 def imported(tree: ast.Module) -> set[str]:

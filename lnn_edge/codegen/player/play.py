@@ -1,4 +1,4 @@
-"""Plays a recording through a model in ONNX; needs numpy and onnxruntime alone.
+"""Plays a recording through a model; needs numpy and the runtime of the model alone.
 
     python run.py RECORD.npy RESULTS.npz [EVENTS.npy]
 
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
+
+from lnn_edge.codegen.player.onnx_step import step_of
 
 Values = dict[str, np.ndarray]
 Decisions = list[tuple[int, np.ndarray]]
@@ -40,8 +41,7 @@ class Ring:
     def window(self, now: int, told: dict[str, Any]) -> np.ndarray:
         """Return what a stage reads that fires on an event, or after a number of frames."""
         places = now + told["first"] + np.arange(told["length"]) * told["dilation"]
-        found: np.ndarray = self._data[places % self.length]
-        return found.reshape(told["shape"])
+        return np.reshape(self._data[places % self.length], told["shape"])
 
 
 class Player:
@@ -49,11 +49,8 @@ class Player:
 
     def __init__(self, folder: Path = Path(__file__).parent) -> None:
         about = json.loads((folder / "pipeline.json").read_text())
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # steps are short: threads would wait for one another
         self.tensors, self.stages, self._stamps = about["tensors"], about["stages"], about["stamps"]
-        models = ((s["name"], folder / s["model"]) for s in self.stages if s["model"])
-        self._models = {name: onnxruntime.InferenceSession(p, options) for name, p in models}
+        self._models = {file: step_of(folder / file) for s in self.stages for file in s["models"]}
         self._rings = {r["name"]: Ring(r, self.tensors[r["frame"]]) for r in about["rings"]}
         states = [s for stage in self.stages for s in stage["states"]]
         self.state = {s["tensor"]: self._filled(s["tensor"], s["initial"]) for s in states}
@@ -75,16 +72,15 @@ class Player:
     def push_frame(self, frame: np.ndarray) -> Decisions:
         """Take a frame (C,) int16; return the decisions that it leads to."""
         first, last, decided = self.stages[0], self.stages[-1], Decisions()
-        values = self._step(first, {first["trigger"]["frame"]: frame})
+        values = self.step(first, {first["trigger"]["frame"]: frame})
         fresh, frames = {first["fills"]}, self._rings[first["fills"]].frames
         for stage in self.stages[1:]:
             trigger, ring = stage["trigger"], self._rings[stage["trigger"]["ring"]]
-            if trigger["kind"] != "every" or trigger["ring"] not in fresh:
-                continue
-            since = ring.frames - trigger["first"]
+            is_due = trigger["kind"] == "every" and trigger["ring"] in fresh
+            since = ring.frames - trigger["first"] if is_due else -1
             if since >= 0 and since % trigger["hop"] == 0:
                 read = ((w, self._rings[w["ring"]]) for w in stage["windows"])
-                made = self._step(stage, {w["frames"]: r.window(ring.frames, w) for w, r in read})
+                made = self.step(stage, {w["frames"]: r.window(ring.frames, w) for w, r in read})
                 fresh.add(stage["fills"])
                 if stage is last:
                     stamp = self._stamps["first"] + self._stamps["hop"] * (ring.frames - 1)
@@ -118,18 +114,15 @@ class Player:
                 gap = min([trigger["wait"], *(t - stamp for t in self._events[:1])])
                 given[trigger["dt_next"]] = self._filled(trigger["dt_next"], gap)
             self._last = stamp
-            decided.append((stamp, self._step(stage, given)[stage["outputs"][0]]))
+            decided.append((stamp, self.step(stage, given)[stage["outputs"][0]]))
         return decided
 
-    def _step(self, stage: dict[str, Any], given: Values) -> Values:
+    def step(self, stage: dict[str, Any], given: Values) -> Values:
         """Run a stage, keep its state and append to its ring; return what it read and wrote."""
         values = {**given, **self.state}
-        if stage["model"]:
-            model = self._models[stage["name"]]
-            names = [y.name for y in model.get_outputs()]
-            read = {x.name: values[x.name] for x in model.get_inputs()}
-            values |= dict(zip(names, model.run(names, read), strict=True))
-            self.state |= {s["tensor"]: values[s["update"]] for s in stage["states"]}
+        for file in stage["models"]:
+            values |= self._models[file](values)
+        self.state |= {s["tensor"]: values[s["update"]] for s in stage["states"]}
         if stage["fills"]:
             self._rings[stage["fills"]].push(values[stage["frame"]])
         return values
@@ -143,7 +136,6 @@ class Player:
 if __name__ == "__main__":
     if len(sys.argv) not in (3, 4):
         raise SystemExit(__doc__)
-    record, results, *events = sys.argv[1:]
-    stamps, outputs = Player().run(np.load(record), *map(np.load, events))
-    np.savez(results, stamps=stamps, outputs=outputs)
-    print(f"{len(stamps)} decisions: {results}")
+    stamps, outputs = Player().run(*(np.load(path) for path in (sys.argv[1], *sys.argv[3:])))
+    np.savez(sys.argv[2], stamps=stamps, outputs=outputs)
+    print(f"{len(stamps)} decisions: {sys.argv[2]}")
