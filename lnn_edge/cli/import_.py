@@ -91,9 +91,10 @@ def command(
     """Import FILE: a model in ONNX, a state dict of torch, or a model or weights of Keras.
 
     Torch: ncps CfC and LTC, LSTM and GRU, several of them and a Linear behind, or a training
-    checkpoint with such a state dict inside. Keras: a Sequential or Functional model (.keras, or
-    .h5 of Keras 2), or the weights of a CfC or LTC of ncps. ONNX: a .onnx file of one input, also
-    one quantized with QuantizeLinear and DequantizeLinear, which keeps its scales. Writes the
+    checkpoint with such a state dict inside. Keras: a Sequential or Functional model (.keras, .h5
+    or the folder of a SavedModel of Keras 2), or the weights of a CfC or LTC of ncps. ONNX: a .onnx
+    file of one input, also one quantized with QuantizeLinear and DequantizeLinear, which keeps its
+    scales. Writes the
     folder that `lnn-edge quantize` takes next. Nothing in FILE is run. Options say what FILE does
     not tell: a .keras model tells its form, a state dict and .weights.h5 do not. A model with an
     input of a fixed number of frames reads them as a stream; with --hop as windows, each from rest.

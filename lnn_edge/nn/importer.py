@@ -22,6 +22,7 @@ from lnn_edge.nn.from_keras.files import (
     HDF5_SIGNATURE,
     KERAS_CONFIG,
     KERAS_WEIGHTS,
+    OldParts,
     keras_arrays,
     keras_parts,
     old_parts,
@@ -29,6 +30,7 @@ from lnn_edge.nn.from_keras.files import (
 )
 from lnn_edge.nn.from_keras.graph import read_graph
 from lnn_edge.nn.from_keras.model import keras_table
+from lnn_edge.nn.from_keras.saved_model import saved_model_files, saved_model_parts
 from lnn_edge.nn.from_onnx.file import read_onnx
 from lnn_edge.nn.from_onnx.model import onnx_table
 from lnn_edge.nn.imported import ImportCard, Imported, make_imported
@@ -60,8 +62,8 @@ def import_model(path: Path, options: ImportOptions) -> Imported:
 
     Args:
         path: State dict of ncps.torch, of LSTM or GRU, of several of them and a Linear behind, or a
-            checkpoint with one inside; a model of Keras, or weights of its CfC or LTC; a model in
-            ONNX.
+            checkpoint with one inside; a model of Keras, the folder of a SavedModel of Keras 2, or
+            weights of a CfC or LTC of Keras; a model in ONNX.
         options: What the file does not tell.
 
     Raises:
@@ -71,12 +73,14 @@ def import_model(path: Path, options: ImportOptions) -> Imported:
     """
     if options.dt is not None and not 0 < options.dt < np.inf:
         raise UsageError(f"dt must be positive and finite, or input, not {options.dt} s")
+    files = saved_model_files(path, LARGEST_MODEL) if path.is_dir() else {}
     try:
-        raw = read_whole(path, LARGEST_MODEL)
+        raw = b"".join(files.values()) if files else read_whole(path, LARGEST_MODEL)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); give a model's file") from None
     try:
-        table = _read(path, raw, options)
+        old = saved_model_parts(path, files) if files else None
+        table = _of_old(path, old, options) if old else _read(path, raw, options)
         if options.dt is None and not table.is_timed:
             raise UsageError(f"{path}: no layer reads elapsed time; leave --dt input out")
         digest = hashlib.sha256(raw).hexdigest()
@@ -105,10 +109,16 @@ def _read(path: Path, raw: bytes, options: ImportOptions) -> Table:
         return keras_table(path, graph, placed_variables(path, parts[KERAS_WEIGHTS]), options)
     old = old_parts(path, raw) if is_hdf5 else None
     if old is not None:
-        graph = read_graph(str(path), old.config, is_old=old.is_old)
-        return keras_table(path, graph, old.variables, options)
+        return _of_old(path, old, options)
     file = NcpsFile("keras", keras_arrays(path, parts[KERAS_WEIGHTS]))
     return _table(path, _of_liquids(path, {"rnn": file}, options)["rnn"], options)
+
+
+def _of_old(path: Path, old: OldParts, options: ImportOptions) -> Table:
+    if options.time_axis is not None:
+        raise UsageError(f"{path} is no .onnx file; leave --time-axis out")
+    graph = read_graph(str(path), old.config, is_old=old.is_old)
+    return keras_table(path, graph, old.variables, options)
 
 
 def _of_torch(path: Path, parts: list[Part], options: ImportOptions) -> list[Weighted]:
