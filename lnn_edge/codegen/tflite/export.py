@@ -49,6 +49,7 @@ def tflite_files(
         if name in tensors:
             told["dtype"] = stored_as(tensors[name])
     files: dict[str, str | bytes] = {f"{m.name}.tflite": m.file for m in every}
+    files |= {f"{m.name}.stateful.tflite": m.stateful for m in every if m.stateful is not None}
     files[PIPELINE] = json.dumps(document, indent=1, sort_keys=True) + "\n"
     files["run.py"] = player_script("tflite")
     agreed = check_agreement(graph, files, chosen)

@@ -18,8 +18,10 @@ SIGNATURE = "step"
 _LAST_OLD_CODE = 127  # codes above it lie in a field of their own
 _OPTIONS = {
     "ADD": schema.AddOptionsT,
+    "ASSIGN_VARIABLE": schema.AssignVariableOptionsT,
     "AVERAGE_POOL_2D": schema.Pool2DOptionsT,
     "BITCAST": schema.BitcastOptionsT,
+    "CALL_ONCE": schema.CallOnceOptionsT,
     "CAST": schema.CastOptionsT,
     "CONCATENATION": schema.ConcatenationOptionsT,
     "CONV_2D": schema.Conv2DOptionsT,
@@ -27,12 +29,16 @@ _OPTIONS = {
     "LEAKY_RELU": schema.LeakyReluOptionsT,
     "MAX_POOL_2D": schema.Pool2DOptionsT,
     "MUL": schema.MulOptionsT,
+    "READ_VARIABLE": schema.ReadVariableOptionsT,
     "REDUCE_MAX": schema.ReducerOptionsT,
     "RESHAPE": schema.ReshapeOptionsT,
     "STRIDED_SLICE": schema.StridedSliceOptionsT,
     "SUB": schema.SubOptionsT,
     "SUM": schema.ReducerOptionsT,
+    "VAR_HANDLE": schema.VarHandleOptionsT,
 }
+_Told = tuple[str, list[int], list[int], dict[str, Any]]
+"""An operator: code, tensors it reads, tensors it makes, options."""
 _TYPES = {"int8": "int8", "int16": "int16", "uint16": "int32", "int32": "int32", "uint32": "int64"}
 
 
@@ -65,6 +71,21 @@ class Stored:
     zero_point: int = 0
 
 
+@dataclass(frozen=True)
+class Variable:
+    """An input that a file keeps itself from step to step.
+
+    Attributes:
+        update: Name of the output that it becomes.
+        start: First value of all its elements.
+        is_output: Whether the update is given as well.
+    """
+
+    update: str
+    start: int
+    is_output: bool
+
+
 class Flat:
     """The operators of one file, in order.
 
@@ -77,7 +98,7 @@ class Flat:
         self.seen = seen
         self._buffers = [schema.BufferT()]
         self._tensors: list[Any] = []
-        self._operators: list[tuple[str, list[int], int, dict[str, Any]]] = []
+        self._operators: list[_Told] = []
         self._constants: dict[tuple[Any, ...], Stored] = {}
 
     def tensor(
@@ -154,7 +175,7 @@ class Flat:
     ) -> Stored:
         """Note an operator; return its result."""
         made = self.tensor(shape, dtype, scale, zero_point)
-        self._operators.append((code, [x.index for x in inputs], made.index, options))
+        self._operators.append((code, [x.index for x in inputs], [made.index], options))
         return made
 
     def file(
@@ -163,47 +184,94 @@ class Flat:
         outputs: Mapping[str, Stored],
         name: str,
         about: Mapping[str, str],
+        variables: Mapping[str, Variable] | None = None,
     ) -> tuple[bytes, tuple[str, ...]]:
         """Return the file, and the codes of its operators in the order of the alphabet.
 
+        To be called once.
+
         Args:
-            inputs: By name. Those that nothing reads stay inputs.
+            inputs: By name.
             outputs: By name.
             name: Of the model.
             about: Put into the file as its metadata.
+            variables: By the name of the input.
         """
         for told in (inputs, outputs):
             for key, stored in told.items():
                 self._tensors[stored.index].name = key
+        variables = variables or {}
         used = self._used([y.index for y in outputs.values()])
+        used = self._kept_in(variables, used, inputs, outputs) if variables else used
         codes = tuple(sorted({code for code, *_ in used}))
+        kept_back = {v.update for v in variables.values() if not v.is_output}
         graph = schema.SubGraphT()
         graph.name, graph.tensors = name, self._tensors
-        graph.inputs = np.array([x.index for x in inputs.values()], np.int32)
-        graph.outputs = np.array([y.index for y in outputs.values()], np.int32)
+        given = [x.index for key, x in inputs.items() if key not in variables]
+        made = [y.index for key, y in outputs.items() if key not in kept_back]
+        graph.inputs, graph.outputs = np.array(given, np.int32), np.array(made, np.int32)
         graph.operators = [_operator(codes, *told) for told in used]
-        self._forget_unused(graph)
+        starts = {key: (inputs[key], v.start) for key, v in variables.items()}
+        others = [self._start(codes, starts)] if variables else []
+        self._forget_unused(graph, others)
         model = schema.ModelT()
         model.version, model.description = SCHEMA_VERSION, "lnn-edge"
         model.operatorCodes = [_code(code) for code in codes]
-        model.subgraphs, model.buffers = [graph], self._buffers
+        model.subgraphs, model.buffers = [graph, *others], self._buffers
         model.metadata = [self._metadata(key, value) for key, value in about.items()]
         model.signatureDefs = [_signature(graph)]
         builder = flatbuffers.Builder(1 << 16)
         builder.Finish(model.Pack(builder), IDENTIFIER)
         return bytes(builder.Output()), codes
 
-    def _used(self, wanted: Sequence[int]) -> list[tuple[str, list[int], int, dict[str, Any]]]:
+    def _kept_in(
+        self,
+        variables: Mapping[str, Variable],
+        used: Sequence[_Told],
+        inputs: Mapping[str, Stored],
+        outputs: Mapping[str, Stored],
+    ) -> list[_Told]:
+        """Return operators between those that fetch variables and those that store them."""
+        before: list[_Told] = [("CALL_ONCE", [], [], {"initSubgraphIndex": 1})]
+        after = list[_Told]()
+        for key, variable in variables.items():
+            handle, update = self._handle(key).index, outputs[variable.update].index
+            read: _Told = ("READ_VARIABLE", [handle], [inputs[key].index], {})
+            before += [_var_handle(key, handle), read]
+            after.append(("ASSIGN_VARIABLE", [handle, update], [], {}))
+        return [*before, *used, *after]
+
+    def _handle(self, name: str) -> Stored:
+        return self.tensor((), "resource", name=f"{name}/handle")
+
+    def _start(self, codes: tuple[str, ...], starts: Mapping[str, tuple[Stored, int]]) -> Any:
+        """Return the graph that runs once and gives variables their first values."""
+        outer = self._tensors, self._constants
+        self._tensors, self._constants = [], {}
+        told = list[_Told]()
+        for key, (state, start) in starts.items():
+            value = self.constant(np.full(state.shape, start, state.dtype), state.scale or ())
+            handle = self._handle(key)
+            assign: _Told = ("ASSIGN_VARIABLE", [handle.index, value.index], [], {})
+            told += [_var_handle(key, handle.index), assign]
+        graph = schema.SubGraphT()
+        graph.name, graph.tensors = "start", self._tensors
+        graph.inputs = graph.outputs = np.zeros(0, np.int32)
+        graph.operators = [_operator(codes, *each) for each in told]
+        self._tensors, self._constants = outer
+        return graph
+
+    def _used(self, wanted: Sequence[int]) -> list[_Told]:
         """Return the operators that lead to tensors."""
         needed, kept = set(wanted), []
         for told in reversed(self._operators):
-            if told[2] in needed:
+            if needed.intersection(told[2]):
                 needed.update(told[1])
                 kept.append(told)
         return kept[::-1]
 
-    def _forget_unused(self, graph: Any) -> None:
-        """Leave out tensors and buffers that no operator reads or writes."""
+    def _forget_unused(self, graph: Any, others: Sequence[Any]) -> None:
+        """Leave out tensors of a graph, and buffers, that no operator reads or writes."""
         ends = (graph.inputs.tolist(), graph.outputs.tolist())
         used = {i for op in graph.operators for side in (op.inputs, op.outputs) for i in side}
         kept = sorted(used.union(*ends))
@@ -213,8 +281,9 @@ class Flat:
         for op in graph.operators:
             op.inputs = np.array([place[i] for i in op.inputs], np.int32)
             op.outputs = np.array([place[i] for i in op.outputs], np.int32)
-        holds = sorted({tensor.buffer for tensor in graph.tensors} | {0})
-        for tensor in graph.tensors:
+        tensors = [tensor for each in (graph, *others) for tensor in each.tensors]
+        holds = sorted({tensor.buffer for tensor in tensors} | {0})
+        for tensor in tensors:
             tensor.buffer = holds.index(tensor.buffer)
         self._buffers = [self._buffers[i] for i in holds]
 
@@ -226,12 +295,20 @@ class Flat:
         return entry
 
 
+def _var_handle(name: str, handle: int) -> _Told:
+    return "VAR_HANDLE", [], [handle], {"container": "", "sharedName": name}
+
+
 def _operator(
-    codes: tuple[str, ...], code: str, inputs: list[int], output: int, options: dict[str, Any]
+    codes: tuple[str, ...],
+    code: str,
+    inputs: list[int],
+    outputs: list[int],
+    options: dict[str, Any],
 ) -> Any:
     operator = schema.OperatorT()
     operator.opcodeIndex = codes.index(code)
-    operator.inputs, operator.outputs = inputs, [output]
+    operator.inputs, operator.outputs = inputs, outputs
     if code in _OPTIONS:
         kind = _OPTIONS[code]
         operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind.__name__[:-1])

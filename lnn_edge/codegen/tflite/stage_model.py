@@ -13,7 +13,7 @@ import numpy as np
 
 from lnn_edge.codegen.tflite.arithmetic import fineness, plus, scale_of, shaped, wide
 from lnn_edge.codegen.tflite.exact import exact_model
-from lnn_edge.codegen.tflite.flat import Flat, Stored, stored_as
+from lnn_edge.codegen.tflite.flat import Flat, Stored, Variable, stored_as
 from lnn_edge.codegen.tflite.kernels import has_kernels, kernels_of
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.stage import Stage
@@ -30,6 +30,8 @@ class Model:
         is_exact: Whether it is in 64 bits, which TFLite Micro has not.
         inputs: What it reads.
         outputs: What it makes.
+        stateful: The same with its states as variables of the file; None without states or in 64
+            bits.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Model:
     is_exact: bool
     inputs: tuple[QTensor, ...]
     outputs: tuple[QTensor, ...]
+    stateful: bytes | None = None
 
 
 def stage_models(stage: Stage, about: dict[str, str], seen: Mapping[str, int]) -> tuple[Model, ...]:
@@ -66,10 +69,32 @@ def stage_models(stage: Stage, about: dict[str, str], seen: Mapping[str, int]) -
         parts.append(Model(name, *exact_model(front, *ends, name, about), True, *ends))
     if network:
         ends = _ends(network, kept)
-        flat = Flat(seen)
-        made = flat.file(*_small(flat, network, *ends), stage.name, about)
-        parts.append(Model(stage.name, *made, False, *ends))
+        parts.append(_network(stage, network, ends, about, seen))
     return tuple(parts)
+
+
+def _network(
+    stage: Stage,
+    ops: Sequence[AbstractOp],
+    ends: tuple[tuple[QTensor, ...], tuple[QTensor, ...]],
+    about: dict[str, str],
+    seen: Mapping[str, int],
+) -> Model:
+    """Return the file of a network in 16 bits, and the one that keeps its states."""
+    given, kept = ends
+    shown = (*stage.outputs, *stage.probes)
+    own = {
+        s.tensor.name: Variable(s.update.name, s.initial, s.update in shown)
+        for s in stage.states
+        if s.tensor in given and s.update in kept
+    }
+    flat = Flat(seen)
+    file, codes = flat.file(*_small(flat, ops, *ends), stage.name, about)
+    if not own:
+        return Model(stage.name, file, codes, False, *ends)
+    flat = Flat(seen)
+    stateful, _ = flat.file(*_small(flat, ops, *ends), stage.name, about, own)
+    return Model(stage.name, file, codes, False, *ends, stateful)
 
 
 def _parted(ops: Sequence[AbstractOp]) -> tuple[list[AbstractOp], list[AbstractOp]]:

@@ -125,6 +125,22 @@ def test_a_cell_runs_in_tflite_micro_as_in_litert(name: str, tmp_path: Path) -> 
     assert np.sqrt(np.mean(np.square(apart))) < 0.005 * np.ptp(outputs)
 
 
+def test_a_file_that_keeps_its_states_begins_anew_after_a_reset(tmp_path: Path) -> None:
+    micro = micro_of((exported(tmp_path, "lstm_head") / "step.stateful.tflite").read_bytes())
+    x = np.full((1, *micro.get_input_details(0)["shape"][1:]), 20_000, np.int16)
+
+    def step() -> list[int]:
+        micro.set_input(x, 0)
+        micro.invoke()
+        made: list[int] = micro.get_output(0).ravel().tolist()
+        return made
+
+    first, second = step(), step()
+    assert first != second
+    micro.reset()
+    assert step() == first
+
+
 def _places(header: str, side: str) -> dict[str, int]:
     lines = [line for line in header.splitlines() if line.startswith(f"  cell_step_{side}_")]
     told = [line.split(",")[0].split(" = ") for line in lines]

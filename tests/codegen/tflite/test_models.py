@@ -14,12 +14,15 @@ pytest.importorskip("ai_edge_litert")
 
 import lnn_edge as le
 from lnn_edge.codegen.tflite import kernels
+from lnn_edge.codegen.tflite.stage_model import stage_models
 from lnn_edge.errors import GraphError, MissingToolError, UsageError
 from lnn_edge.files import packages
 from lnn_edge.graph.file import load_graph
+from lnn_edge.graph.sim.interpreter import initial_state
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.tasks.recordings import load_labelled
 from tests.codegen.onnx.test_player import CELLS, noise, player
+from tests.codegen.tflite.interpreter import step_of
 from tests.support import toy
 from tests.support.places import SUPPORT
 
@@ -76,7 +79,8 @@ def test_the_model_of_beats_decides_alike_on_a_recording(tmp_path: Path) -> None
     assert (outputs.argmax(1) == wanted.argmax(1)).mean() > 0.99
     assert agreement(folder)["steps"]["alike"] >= 0.99
     # the front end is apart, in 64 bits, and has no array for TFLite Micro
-    assert {p.name for p in folder.glob("*.tflite")} == {"beat.front.tflite", "beat.tflite"}
+    names = {p.name for p in folder.glob("*.tflite")}
+    assert names == {"beat.front.tflite", "beat.tflite", "beat.stateful.tflite"}
     assert {p.name for p in folder.glob("*.cc")} == {"beat_model.cc"}
 
 
@@ -96,6 +100,28 @@ def test_states_and_their_types_are_told(tmp_path: Path) -> None:
     states = {s["tensor"]: s["update"] for s in document["stages"][-1]["states"]}
     assert states == {s.tensor.name: s.update.name for s in graph.states}
     assert {document["tensors"][name]["dtype"] for name in states} == {"int16", "int32"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["lstm", *(pytest.param(n, marks=pytest.mark.slow) for n in ("gru_head", "ltc_slow_dt"))],
+)
+def test_a_file_that_keeps_its_states_gives_the_same(name: str) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    stage = load_graph(SUPPORT / "imported" / f"{name}.qgraph").deciding_stage
+    (model,) = stage_models(stage, {}, {})
+    assert model.stateful is not None
+    keeping = Interpreter(model_content=model.stateful).get_signature_runner("step")
+    assert set(keeping.get_input_details()) == {stage.inputs[0].name}
+    step, state = step_of(model), initial_state(stage)
+    (output,), (window,), rng = stage.outputs, stage.inputs, np.random.default_rng(0)
+    for _ in range(50):
+        x = rng.integers(window.qmin, window.qmax, window.shape, endpoint=True)
+        made = step({window.name: x, **state})
+        state = {s.tensor.name: made[s.update.name] for s in stage.states}
+        kept = keeping(**{window.name: x[None].astype(window.dtype)})
+        np.testing.assert_array_equal(kept[output.name][0], made[output.name])
 
 
 # --- the export ---------------------------------------------------------------------------------
