@@ -61,7 +61,14 @@ def killed(board: Board, steps: int, folder: Path) -> Outcome:
 
 def as_row(name: str, outcome: Outcome) -> str:
     """One line of the table."""
-    shown = (name, outcome.hits, f"{outcome.steps:,}", outcome.wrong, outcome.lost, outcome.message)
+    shown = (
+        name,
+        f"{outcome.hits:,}",
+        f"{outcome.steps:,}",
+        outcome.wrong,
+        outcome.lost,
+        outcome.message,
+    )
     return "| " + " | ".join(map(str, shown)) + " |"
 
 

@@ -31,7 +31,8 @@ from mutations import Mutant, has_effect, mutants
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = Path(__file__).with_suffix(".toml")
 HEAD = ("file", "line", "function", "before", "after", "result", "seconds", "witness", "how")
-TIMEOUT_S = 200
+TIMEOUT_S, TIMES = 200.0, 4.0  # at least, and as a multiple of what a witness takes without a fault
+LONGEST_S = 3600.0
 # Imported once, before each mutant's process parts from this one.
 SHARED = (
     "click", "hypothesis", "jinja2", "numpy", "pytest", "scipy.signal", "scipy.stats", "torch",
@@ -113,10 +114,12 @@ def copy_tree(folder: Path) -> None:
             shutil.copy2(ROOT / name, folder / name)
 
 
-def run_tests(tree: Path, arguments: str, writes_bytecode: bool) -> tuple[int | None, str]:
+def run_tests(
+    tree: Path, arguments: str, writes_bytecode: bool, timeout_s: float
+) -> tuple[int | None, str]:
     """Run tests of a tree in a process of its own; return its status and the first error.
 
-    The status is None after TIMEOUT_S.
+    The status is None after the timeout.
     """
     log = tree / "mutant.log"
     child = os.fork()
@@ -125,14 +128,14 @@ def run_tests(tree: Path, arguments: str, writes_bytecode: bool) -> tuple[int | 
             os._exit(_in_child(tree, log, arguments, writes_bytecode))
         finally:
             os._exit(70)
-    deadline = time.monotonic() + TIMEOUT_S
+    deadline = time.monotonic() + timeout_s
     try:
         while time.monotonic() < deadline:
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
                 return os.waitstatus_to_exitcode(status), _first_error(log)
             time.sleep(0.05)
-        return None, f"no end after {TIMEOUT_S} s"
+        return None, f"no end after {timeout_s:.0f} s"
     finally:
         try:
             os.killpg(child, signal.SIGKILL)  # also what its tests left running
@@ -184,7 +187,7 @@ def _first_error(log: Path) -> str:
     return failed[0][:200] if failed else ""
 
 
-def judge(tree: Path, source: Source, mutant: Mutant, checked: set[str]) -> Verdict:
+def judge(tree: Path, source: Source, mutant: Mutant, checked: dict[str, float]) -> Verdict:
     """Run the witnesses of a mutant until one fails; each runs once without a fault before."""
     path, seconds = tree / mutant.file, 0.0
     original, times = path.read_text(), path.stat()
@@ -193,7 +196,8 @@ def judge(tree: Path, source: Source, mutant: Mutant, checked: set[str]) -> Verd
         began = time.monotonic()
         path.write_text(mutant.apply(original))
         try:
-            status, how = run_tests(tree, witness, writes_bytecode=False)
+            most = max(TIMEOUT_S, TIMES * checked[witness])
+            status, how = run_tests(tree, witness, writes_bytecode=False, timeout_s=most)
         finally:
             path.write_text(original)
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -203,16 +207,20 @@ def judge(tree: Path, source: Source, mutant: Mutant, checked: set[str]) -> Verd
     return Verdict("survived", seconds, "", "")
 
 
-def check_witness(tree: Path, witness: str, checked: set[str]) -> None:
-    """Stop where a witness that was not run yet fails, or finds no test, without any fault."""
+def check_witness(tree: Path, witness: str, checked: dict[str, float]) -> None:
+    """Stop where a witness that was not run yet fails, or finds no test, without any fault.
+
+    Keeps how long it took, in s.
+    """
     if witness in checked:
         return
     began = time.monotonic()
-    status, how = run_tests(tree, witness, writes_bytecode=True)
-    print(f"{time.monotonic() - began:6.1f} s  {witness}", flush=True)
+    status, how = run_tests(tree, witness, writes_bytecode=True, timeout_s=LONGEST_S)
+    seconds = time.monotonic() - began
+    print(f"{seconds:6.1f} s  {witness}", flush=True)
     if status != 0:
         sys.exit(f"{witness}: status {status} without a fault; {how}")
-    checked.add(witness)
+    checked[witness] = seconds
 
 
 def done_before(table: Path) -> set[tuple[str, ...]]:
@@ -245,7 +253,7 @@ def run(chosen: list[Source], drawn: list[Mutant], table: Path) -> Iterator[tupl
     gc.disable()
     with tempfile.TemporaryDirectory(prefix="lnn-edge-mutants-") as folder:
         copy_tree(Path(folder))
-        checked: set[str] = set()
+        checked: dict[str, float] = {}
         for mutant in left:
             verdict = judge(Path(folder), by_file[mutant.file], mutant, checked)
             if (mutant.file, mutant.function, mutant.before, mutant.after) in known:

@@ -37,6 +37,8 @@ ARM_WARNINGS = "-ffreestanding -Wall -Wextra -Werror"
 SOFT, HARD = "-mfloat-abi=soft", "-mfloat-abi=hard -mfpu=fpv5-sp-d16"
 LEVELS = ("-O0", "-Og", "-O1", "-O2", "-O3", "-Os")
 RESERVED = "-fno-omit-frame-pointer -ffixed-r9"  # two registers fewer than the loops take
+TRAPS = "-fsanitize=undefined -fsanitize-undefined-trap-on-error"
+COUNTED = "-fprofile-arcs -ftest-coverage -fprofile-info-section -fprofile-update=single"
 ARM_QUICK = (f"{GCC} -O0 {HARD}", f"{GCC} -Os {HARD}", f"{CLANG} -O1 {SOFT}")
 ARM_ALL = (
     *(f"{GCC} {level} {abi}" for level in LEVELS for abi in (SOFT, HARD)),
@@ -53,6 +55,9 @@ ARM_ALL = (
     *(f"{CLANG} {level} {SOFT} -fno-omit-frame-pointer" for level in LEVELS),
     *(f"{CLANG} {level} {SOFT} -fstack-protector-all" for level in LEVELS),
     f"{CLANG} -O2 {SOFT} -mno-unaligned-access",
+    *(f"{GCC} {level} {SOFT} {TRAPS}" for level in LEVELS),
+    *(f"{GCC} {level} {SOFT} {COUNTED}" for level in LEVELS),
+    *(f"{CLANG} {level} {SOFT} -fsanitize=undefined -fsanitize-trap=all" for level in LEVELS),
 )
 HOST_WARNINGS = "-Wall -Wextra -Werror"
 SANE = "-g -fsanitize=address,undefined -fno-sanitize-recover=all"
@@ -71,6 +76,9 @@ HOST_ALL = (
     f"g++ -std=c++23 -x c++ -O2 {SANE}",
     f"clang++ {CPP} -O2 {SANE}",
     f"gcc -std=gnu17 -O2 {SANE}",
+    *(f"{name} {C} {level} --coverage" for name in ("gcc", "clang") for level in ("-O0", "-O2")),
+    *(f"{name} {C} -O2 -fprofile-generate" for name in ("gcc", "clang")),
+    f"gcc {C} -O2 -pg",
     "gcc -std=c2x -O2",
 )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lnn_edge.device.link import Link
+from lnn_edge.device.link import Link, LinkCounters
 from lnn_edge.device.protocol import ResultRecord
 from lnn_edge.device.runners.process import BoardProcess
 from lnn_edge.errors import LinkError
@@ -257,6 +257,18 @@ class Outcome:
     message: str
 
 
+def _told(counters: LinkCounters) -> str:
+    """Say what a link counted, but for what it did not meet."""
+    words = (
+        (counters.requests, "requests"),
+        (counters.retries, "sent again"),
+        (counters.bad_frames, "damaged blocks"),
+        (counters.recoveries, "resets outlived"),
+        (counters.reopened, "times opened again"),
+    )
+    return ", ".join(f"{number:,} {what}" for number, what in words if number)
+
+
 def survive(
     board: Board, fault: Fault, frames: np.ndarray, expected: list[ResultRecord], seed: int = 0
 ) -> Outcome:
@@ -267,7 +279,7 @@ def survive(
         try:
             link.reset(detail=True)
             got.extend(link.stream(frames))
-            message = str(link.counters)
+            message = _told(link.counters)
         except LinkError as error:
             message = str(error)
         hits = line.hits

@@ -99,8 +99,7 @@ class EventQueue(AbstractQueue):
         trigger = self._trigger
         if not self._events or frames < self._events[0] + trigger.post:
             return False
-        waited = frames >= self._events[0] + trigger.wait
-        return trigger.wait == 0 or len(self._events) > 1 or waited
+        return len(self._events) > 1 or frames >= self._events[0] + trigger.wait
 
     def drop(self) -> None:
         """Forget the oldest event; the next dt does not see it."""

@@ -709,7 +709,12 @@ def edges() -> dict[str, tuple[AbstractOp, tuple[np.ndarray, ...]]]:
     near = np.r_[1 - (1 << 31) + np.arange(9), (1 << 31) - 1 - np.arange(9), 16383 << 17, -1 << 30]
     ones, zeros = np.full((len(near), 1), 1 << 15), np.zeros((len(near), 1), np.int64)
     detector = make_r_peaks(Seeded(0))
+    x, y = (QTensor(name, (1,), "int16", 0.5, 0, -1000) for name in ("x", "y"))
+    state, update = (QTensor(n, (1,), "int32", x.scales[0] / (1 << 14)) for n in ("s", "s_next"))
+    average = LeakyAverage.quantize("leaky_average", x, state, update, y, 0.25)
+    below = np.array([[-4000], [-1001], [-1000], [40000]]) << leaky.FRACTION_BITS
     return {
+        "leaky_average": (average, (np.array([[-1000], [-1000], [-1000], [32767]]), below)),
         "r_peaks": (detector, _beats_at_edges(detector)),
         "relax": (relax, (np.array([[2], [2], [2], [6]]), np.array([[1], [-1], [3], [-1]]))),
         "remember": (remember, (near[:, None], ones, zeros, zeros)),
