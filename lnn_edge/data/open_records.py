@@ -65,7 +65,8 @@ def find_records(path: Path, hints: Hints = Hints()) -> Found:  # noqa: B008
                 return Found(layout.name, layout.entries(place, hints), {})
         return _in_folder(path, hints)
     if not path.is_file():
-        raise DataError(f"{path} is not there; give a file or a folder of recordings")
+        why = "no file" if path.exists() else "not there"
+        raise DataError(f"{path} is {why}; give a file or a folder of recordings")
     reader = reader_of(path)
     if reader is None:
         raise DataError(f"{path} is of no format that is read; {_known()}")

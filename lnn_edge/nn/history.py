@@ -69,18 +69,21 @@ def read_history(path: Path) -> tuple[Epoch, ...]:
         return tuple(map(_epoch, csv.DictReader(lines, strict=True)))
     except (FileNotFoundError, NotADirectoryError):
         return ()
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+    except (OSError, ValueError, TypeError, csv.Error) as error:
         raise DataError(
             f"{path} is damaged ({reason_of(error)}); delete it, or train again"
         ) from None
 
 
 def _epoch(row: dict[str, str]) -> Epoch:
-    """Return a row; a ValueError, TypeError or KeyError where it is not one of finite numbers."""
+    """Return a row; a ValueError or TypeError where it is not one of finite numbers."""
     numbers = {name: float(value) for name, value in row.items() if value != ""}
     strange = [name for name, value in numbers.items() if not math.isfinite(value)]
     if strange:
         raise ValueError(f"{strange[0]} is no finite number")
+    missing = [name for name in _ALWAYS if name not in numbers]
+    if missing:
+        raise ValueError(f"an epoch has no {missing[0]}")
     epoch, loss, rate = (numbers.pop(name) for name in _ALWAYS)
     is_kept = bool(numbers.pop(_KEPT, 0))
     return Epoch(int(epoch), loss, rate, numbers, is_kept)

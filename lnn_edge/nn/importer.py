@@ -51,6 +51,7 @@ from lnn_edge.nn.table_layers import LinearSizes
 
 ONNX = ".onnx"
 """How the name of a file in ONNX ends; its bytes do not tell."""
+_OF_KERAS = (".keras", ".h5", ".hdf5")
 LARGEST_MODEL = 1 << 28
 """Bytes of a model's file, an optimizer beside it included."""
 Weighted = tuple[str, Any, Arrays]
@@ -100,6 +101,8 @@ def _read(path: Path, raw: bytes, options: ImportOptions) -> Table:
         raise UsageError(f"{path} is no .onnx file; leave --time-axis out")
     is_hdf5 = raw.startswith(HDF5_SIGNATURE)
     parts = {KERAS_WEIGHTS: raw} if is_hdf5 else keras_parts(path, raw)
+    if parts is None and path.suffix.lower() in _OF_KERAS:
+        raise DataError(f"{path} is damaged or no file of Keras; save the model again")
     if parts is None:
         return _table(
             path, _of_torch(path, read_parts(path, raw, options.layers), options), options

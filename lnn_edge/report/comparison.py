@@ -131,7 +131,14 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
 
 
 def write_plot(comparison: Comparison, path: Path, figure: str | None = None) -> None:
-    """Write the plot of a comparison; see Comparison.draw."""
+    """Write the plot of a comparison; see Comparison.draw.
+
+    Raises:
+        UsageError: The file is to be another kind of picture; see also Comparison.draw.
+        OSError: It cannot be written.
+    """
+    if path.suffix.lower() != ".svg":
+        raise UsageError(f"{path}: plots are SVG; give a file that ends in .svg")
     write_whole(path, comparison.draw(figure))
 
 

@@ -99,6 +99,14 @@ def test_a_speed_that_is_none_is_refused(project: Path, speed: str) -> None:
     assert "it must be a number above 0, or max" in outcome.err
 
 
+@pytest.mark.parametrize(
+    "option", [("--rate", "9"), ("--channel", "x=y"), ("--raw",), ("--time-column", "t")]
+)
+def test_what_is_told_of_no_source_is_refused(project: Path, option: tuple[str, ...]) -> None:
+    said = refusal(call("monitor", project, *option))
+    assert said == f"{option[0]} is of a source; give --source, or leave it out"
+
+
 def test_a_model_without_recordings_asks_for_some(project: Path) -> None:
     said = refusal(call("monitor", project))
     assert said.endswith("give some with --source") or "name some with" in said

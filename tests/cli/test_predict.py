@@ -195,6 +195,7 @@ def test_leads_have_other_names(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (("nowhere.csv",), "nowhere.csv is not there"),
+        (("/dev/null",), "/dev/null is no file"),
         (("-", "x.csv"), "a stream goes alone"),
         (("-", "--float"), "a stream goes alone"),
         (("-", "--rate", "60"), "must come at 50 Hz, not 60"),

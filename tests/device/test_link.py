@@ -585,6 +585,12 @@ def test_an_address_that_leads_to_no_board_is_refused(url: str) -> None:
         Link(url)
 
 
+@pytest.mark.parametrize("baud", [0, 12_345_678_901])
+def test_a_rate_that_no_port_has_is_refused(baud: int) -> None:
+    with pytest.raises(LinkError, match=f"{baud} baud is no rate of a serial port"):
+        Link("/dev/ttyNONE0", baud=baud)
+
+
 @pytest.mark.parametrize("option", ["logging=loud", "x=y", "timeout=no"])
 def test_an_option_that_pyserial_does_not_know_is_told(option: str) -> None:
     with pytest.raises(LinkError, match="nothing answers there"):

@@ -174,6 +174,13 @@ def test_a_bad_file_is_refused(name: str, tmp_path: Path) -> None:
         import_model(path, GATED)
 
 
+@pytest.mark.parametrize("name", ["x.keras", "x.weights.h5", "X.HDF5"])
+def test_a_damaged_file_of_keras_is_not_called_one_of_torch(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"PK\3\4" + bytes(90))
+    with pytest.raises(DataError, match=f"{name} is damaged or no file of Keras; save the model"):
+        import_model(tmp_path / name, GATED)
+
+
 BAD_OPTIONS: list[tuple[str, ImportOptions, str]] = [
     ("default", ImportOptions(activation="lecun_tanh"), "does not tell its mode; give --mode"),
     ("default", ImportOptions(mode="default"), "activation of its backbone; give --activation"),

@@ -64,6 +64,12 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         le.compare([run], to=tmp_path / "c.svg", figure="auc")
     with pytest.raises(UsageError, match="each once"):
         le.compare([run, run])
+    with pytest.raises(UsageError, match=r"c\.png: plots are SVG; give a file that ends in \.svg"):
+        le.compare([run], to=tmp_path / "c.png")
+    assert not (tmp_path / "c.png").exists()
+    (run / HISTORY).write_text("epoch,loss\n1,\n")
+    with pytest.raises(DataError, match=r"history\.csv is damaged \(an epoch has no loss\)"):
+        le.compare([run])
     (run / HISTORY).unlink()
     with pytest.raises(DataError, match=r"has no history\.csv"):
         le.compare([run])

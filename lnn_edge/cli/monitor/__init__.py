@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +16,7 @@ from lnn_edge.cli import FAILED
 from lnn_edge.cli.hints import hint_options
 from lnn_edge.cli.output import json_option, project_argument
 from lnn_edge.cli.recordings import channel_option, channels_from, names_of
-from lnn_edge.errors import MissingToolError
+from lnn_edge.errors import MissingToolError, UsageError
 
 if TYPE_CHECKING:
     from lnn_edge.verify.monitor.events import Event
@@ -103,6 +103,7 @@ def command(
     from lnn_edge.verify.monitor.play import monitor
     from lnn_edge.verify.monitor.source import embedded, open_source
 
+    _check_told(source, {"channel": channels, "raw": raw, **hints})
     opened, names, pace = open_project(project), names_of(records), Pace(speed)
     told = Hints(**hints), channels_from(channels)
     played = (
@@ -141,6 +142,14 @@ def command(
         except KeyboardInterrupt:  # how a user ends a play
             pace.stop()
     raise SystemExit(FAILED if lost else 0)
+
+
+def _check_told(source: str | None, told: Mapping[str, object]) -> None:
+    """Refuse what is told of a source that is not given."""
+    found = [name for name, value in told.items() if value]
+    if source is None and found:
+        option = found[0].removesuffix("_hz").replace("_", "-")
+        raise UsageError(f"--{option} is of a source; give --source, or leave it out")
 
 
 def _is_full_screen(plain: bool) -> bool:

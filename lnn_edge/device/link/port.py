@@ -21,6 +21,7 @@ from lnn_edge.errors import LinkError
 
 _ERRORS = (serial.SerialException, OSError)
 _READ_BYTES = 4096
+_MOST_BAUD = 100_000_000
 _WRITE_TIMEOUT_S = 1.0
 _PROTOCOLS = ("socket", "rfc2217")
 _REMOTE, _REMOTE_READ_S = "rfc2217://", 0.02
@@ -151,6 +152,8 @@ class SerialPort:
 
 def _open(url: str, baud: int) -> Any:
     is_remote = url.startswith(_REMOTE)
+    if not 0 < baud <= _MOST_BAUD:
+        raise LinkError(f"{url}: {baud} baud is no rate of a serial port; give 1 to {_MOST_BAUD}")
     if "://" in url and not _is_address(url):
         raise LinkError(
             f"{url}: no such address; give a serial port, socket://HOST:PORT or {_REMOTE}HOST:PORT"
