@@ -145,7 +145,7 @@ def command(
 
 
 def _check_told(source: str | None, told: Mapping[str, object]) -> None:
-    """Refuse what is told of a source that is not given."""
+    """Refuse options of a source that is not given."""
     found = [name for name, value in told.items() if value]
     if source is None and found:
         option = found[0].removesuffix("_hz").replace("_", "-")
