@@ -184,12 +184,12 @@ def run_on_host(command: str, job: Job, folder: Path) -> None:
     call(
         [*(word for word in compiler if word not in ("-x", "c++")), *objects, "-o", folder / "all"]
     )
-    call([folder / "all", folder / "in", folder / "out"])
+    call([folder / "all", folder / "in", folder / "out"], folder)  # a profile goes there too
     assert (folder / "out").read_bytes() == job.expected
 
 
-def call(command: Sequence[str | Path]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def call(command: Sequence[str | Path], folder: Path | None = None) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
