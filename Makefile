@@ -17,14 +17,14 @@ setup: $(STAMP) toolchain
 # Bytecode is made on every core, without the packages' own tests; what does not compile is a template.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[test,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[test]'
 	$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 	$(BIN)/python -m compileall -qq -j 0 lnn_edge tests/support
 	touch $@
 
-# What only tests that are marked slow need: Ray is 80 MB.
-$(VENV)/.sweep: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[sweep]'
+# What only `make docs` and tests that are marked slow need: Ray is 80 MB.
+$(VENV)/.docs $(VENV)/.sweep: $(VENV)/.%: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
 	touch $@
 
 toolchain:
@@ -44,10 +44,10 @@ test: setup
 	$(TEST) -m "not slow"
 
 # What `make test` leaves out: mutations, whole matrices, long recordings, the wheel.
-test-slow: setup $(VENV)/.sweep
+test-slow: setup $(VENV)/.docs $(VENV)/.sweep
 	$(TEST) -m slow
 
-test-all: setup $(VENV)/.sweep
+test-all: setup $(VENV)/.docs $(VENV)/.sweep
 	$(TEST)
 
 lint: $(STAMP)
@@ -84,7 +84,7 @@ cells: setup
 	$(BIN)/python scripts/cell_table.py -o docs/cells.md
 
 # The site, in build/site; every warning is an error.
-docs: setup
+docs: setup $(VENV)/.docs
 	$(BIN)/python -m mkdocs build --strict
 
 clean:

@@ -18,7 +18,7 @@ from lnn_edge.codegen.render import render_operator
 from lnn_edge.files import resources
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from tests.support import arm_core
-from tests.support.host_c import SANITIZERS, WARNINGS
+from tests.support.host_c import QUICKLY, SANITIZERS, WARNINGS
 
 HEAD = """#include <stdint.h>
 #include "lnn_average.h"
@@ -86,8 +86,6 @@ int main(int argc, char **argv)
     return 0;
 }
 """
-# A program that runs once: most of its time is its compilation. Line numbers stay.
-QUICKLY = ("-O0", "-g1")
 TRAP = "-fsanitize-undefined-trap-on-error"  # two thirds of the time: no place is kept in words
 ITEM = {"int8": "<i1", "int16": "<i2", "uint16": "<u2", "int32": "<i4", "uint32": "<u4"}
 
