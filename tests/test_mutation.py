@@ -153,6 +153,20 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
         "for (int32_t i = 7; i > 0; i--)",
         "for (int32_t i = 7; i > 1; i--)",
     ),
+    (
+        "r_peaks.telling",
+        f"{OPS}/r_peaks.c.j2",
+        "op.share }}) >> 8;\n            for",
+        "op.share }}) >> 7;\n            for",
+    ),
+    ("r_peaks.telling", f"{OPS}/r_peaks.c.j2", "again < {{ 8 // op.blocks }}", "again < 1"),
+    ("r_peaks.telling", f"{OPS}/r_peaks.c.j2", "(learned[i] <= {{ op.furthest_start }})", "true"),
+    (
+        "r_peaks.telling",
+        f"{OPS}/r_peaks.c.j2",
+        '(told > 0) ? told : {{ v("beat_age") }};',
+        '{{ v("beat_age") }};',
+    ),
     ("requantize.elements", f"{OPS}/rescale_each.c.j2", "y0[first + i]", "y0[i]"),
     ("requantize.elements", f"{OPS}/rescale_each.c.j2", '"%s[i]" % c.zero_y', '"%s[0]" % c.zero_y'),
     ("slice.elements", f"{OPS}/rescale_each.c.j2", "{{ op.start }} + ", ""),
@@ -201,7 +215,7 @@ CAUSAL_MUTATIONS = [  # of rings that are read tap by tap
 ]
 DETECTOR_MUTATIONS = [  # of rules that a single step seldom meets
     ("seen > most", "seen >= most"),
-    ("* 104) >> 8)) * 128)", "* 104) >> 8)) * 64)"),
+    (">> 8)) * 128)", ">> 8)) * 64)"),
     (">= {{ t.gap }}", ">= 0"),
 ]
 SOURCE_MUTATIONS = [  # and of events that a model finds

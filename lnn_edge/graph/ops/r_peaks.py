@@ -15,7 +15,8 @@ from lnn_edge.graph.ir import AbstractOp, QTensor, Run, Total
 KEPT = 8  # heights and intervals that means are taken over
 LONG_AGO = 1 << 20  # an age saturates
 NEW = -1  # initial value of the state
-SHARES = (104, 128)  # of 256: threshold between noise and peaks, and what a search back asks of it
+SHARE = 104  # of 256: where the threshold lies between noise and peaks, unless it is told
+SEARCHED = 128  # of 256: the part of the threshold that a search back asks for
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class RPeakTimes:
         window: Over which magnitudes of slopes are added.
         fall: A top that has not fallen to half for so long ends all the same.
         blank: After a top a higher one takes its place for so long.
-        learn: Length of each of the KEPT first blocks, whose highest tops are the first heights.
+        learn: Length of each of the first blocks, whose highest tops are the first heights.
         gap: A beat is searched for no nearer to the last one.
         longest_search: Searched for at the latest so long after the last one, and the blank.
         longest_interval: Intervals count as no longer.
@@ -102,6 +103,7 @@ SCALARS = (  # of the state, in order; then the rings
     "silence",
 )  # fmt: skip
 MEANS = ("heights", "noises", "intervals")
+LEARNED = ("block_peak_age", "learned_ages")  # of peaks that are told after learning, 0 for none
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,11 +116,14 @@ class RPeaks(AbstractOp):
     * A top of t ends when t falls below half of it, or after `fall` samples. Its peak is the
       largest sum_d |z_d| between `looked_back` samples before it and it, less the filter's delay.
     * A top is taken up when no higher one came within `blank` samples. Above the threshold
-      noise + 104 / 256 (height - noise), means of the last 8 each, it is a beat, else noise. Means
-      are floored sums / 8.
+      noise + share / 256 (height - noise), means of the last 8 each, it is a beat, else noise.
+      Means are floored sums / 8.
     * Without a further beat for 1.5 mean intervals (1.33 s at most), the highest top since that lay
       `gap` behind the last beat is one if it exceeds half the threshold.
-    * For the first 8 blocks of `learn` samples it is silent. After long silence heights sink.
+    * For the first blocks of `learn` samples it is silent, and the highest top of each is a first
+      height: 8 blocks, or `told_blocks`, of which each counts 8 / told_blocks times. The peaks of
+      the latter above share / 256 of the mean height are told in the samples after, one a sample,
+      unless they lie too far back. After long silence heights sink.
 
     Events are told in the order of their stamps, none twice. Where the state's first element is
     -1 (the initial value of all) it is new.
@@ -129,6 +134,8 @@ class RPeaks(AbstractOp):
 
     kind: ClassVar[str] = "r_peaks"
     times: tuple[int, ...]
+    share: int = SHARE
+    told_blocks: int = 0
 
     @classmethod
     def make(
@@ -137,9 +144,12 @@ class RPeaks(AbstractOp):
         inputs: tuple[QTensor, QTensor, QTensor],
         outputs: tuple[QTensor, QTensor],
         times: RPeakTimes,
+        share: int = SHARE,
+        told_blocks: int = 0,
     ) -> RPeaks:
         """Build from x, z, state and state', event."""
-        return cls(name, inputs, outputs, tuple(getattr(times, f.name) for f in fields(times)))
+        plain = tuple(getattr(times, f.name) for f in fields(times))
+        return cls(name, inputs, outputs, plain, share, told_blocks)
 
     @cached_property
     def t(self) -> RPeakTimes:
@@ -149,7 +159,17 @@ class RPeaks(AbstractOp):
     @cached_property
     def layout(self) -> dict[str, slice]:
         """Elements of the state by name."""
-        return _layout(self.inputs[0].size, self.t)
+        return _layout(self.inputs[0].size, self.t, self.told_blocks)
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that it learns from."""
+        return self.told_blocks or KEPT
+
+    @property
+    def furthest_start(self) -> int:
+        """Age at the end of learning up to which a peak is told: later it is too far back."""
+        return self.t.longest_delay - self.t.delay - self.told_blocks
 
     @property
     def state_size(self) -> int:
@@ -173,6 +193,11 @@ class RPeaks(AbstractOp):
             f"times must be {len(fields(RPeakTimes))} of at least 1 sample, not {self.times}",
         )
         self.require(self.t.delay >= 0, "the delay must not be negative")
+        self.require(0 < self.share <= 256, f"the share must be 1 to 256 of 256, not {self.share}")
+        self.require(
+            self.told_blocks in (0, 1, 2, 4),
+            f"told blocks must be 0, 1, 2 or 4, not {self.told_blocks}",
+        )
         self.require(self.t.longest_interval < LONG_AGO, "intervals are limited below ages")
         self.require(
             state.shape == update.shape == (self.state_size,)
@@ -193,7 +218,7 @@ class RPeaks(AbstractOp):
         )
         most = x.size * (x.qmax - x.qmin) * self.t.window
         self.require_bound(most * KEPT, "sum of heights")
-        self.require_bound(most * max(SHARES), "share of a height")
+        self.require_bound(most * max(self.share, SEARCHED), "share of a height")
         self.require_bound(z.size * max(-z.qmin, z.qmax), "sum of magnitudes")
 
     def limits_of(self, update: QTensor) -> tuple[Run, ...]:
@@ -210,12 +235,14 @@ class RPeaks(AbstractOp):
             "blocks": (0, KEPT),
             "clock": (0, t.learn),
             "silence": (0, t.quiet),
+            "learned_ages": (0, LONG_AGO),
             "intervals": (0, max(t.second, t.longest_interval)),
             "x_ring": (x.qmin, x.qmax),
             "slope_ring": (0, steep),
             "magnitude_ring": (0, z.size * max(-z.qmin, z.qmax)),
         }
-        limits |= {n: age for n in SCALARS if n.endswith("_age") and n not in limits}
+        ages = (n for n in self.layout if n.endswith("_age") and n not in limits)
+        limits |= dict.fromkeys(ages, age)
         return tuple(
             Run(*limits.get(name, height), place.stop - place.start)
             for name, place in self.layout.items()
@@ -231,9 +258,10 @@ class RPeaks(AbstractOp):
         return _Step(self, *inputs).run()
 
 
-def _layout(leads: int, times: RPeakTimes) -> dict[str, slice]:
+def _layout(leads: int, times: RPeakTimes, told_blocks: int) -> dict[str, slice]:
     """Return the elements of the state by name."""
     sizes = dict.fromkeys(SCALARS, 1) | dict.fromkeys(MEANS, KEPT)
+    sizes |= dict(zip(LEARNED, (1, told_blocks), strict=True)) if told_blocks else {}
     sizes |= {
         "x_ring": times.slope * leads,
         "slope_ring": times.window,
@@ -250,9 +278,11 @@ def _size(layout: dict[str, slice]) -> int:
     return size
 
 
-def r_peak_state(name: str, leads: int, times: RPeakTimes) -> tuple[QTensor, QTensor]:
+def r_peak_state(
+    name: str, leads: int, times: RPeakTimes, told_blocks: int = 0
+) -> tuple[QTensor, QTensor]:
     """Return state and next state of a detector on `leads` leads; the initial value is NEW."""
-    size = _size(_layout(leads, times))
+    size = _size(_layout(leads, times, told_blocks))
     return QTensor(f"{name}_state", (size,), "int32", role="state"), QTensor(
         f"{name}_update", (size,), "int32"
     )
@@ -267,7 +297,8 @@ class _Step:
         is_new = state[..., :1] == NEW
         state = self.xp.where(is_new, state * 0, state)
         self.v = {n: state[..., place] for n, place in op.layout.items()}
-        for name in SCALARS:
+        self.scalars = [n for n in op.layout if n in SCALARS or n == LEARNED[0]]
+        for name in self.scalars:
             self.v[name] = self.v[name][..., 0]
         for name, length in self._rings:  # whatever a state holds, memory stays memory
             self.v[f"{name}_place"] = self.v[f"{name}_place"].clip(0, length - 1)
@@ -287,22 +318,33 @@ class _Step:
         self._measure()
         top, top_age, peak_age = self._end_top()
         height, age, peak = self._wait(top, top_age, peak_age)
-        learning = v["blocks"] < KEPT
-        self._learn(height, learning)
+        learning = v["blocks"] < self.op.blocks
+        is_start, start_peak = self._tell_learned() if self.op.told_blocks else (height < 0, peak)
+        self._learn(height, peak, learning)
         is_beat, beat_peak = self._judge(height, age, peak, ~learning)
-        is_found, found_peak = self._search(~learning & ~is_beat)
-        told = where(is_beat, beat_peak, found_peak)
-        is_told = (is_beat | is_found) & (told < v["event_age"])
+        is_found, found_peak = self._search(~learning & ~is_beat & ~is_start)
+        told = where(is_beat, beat_peak, where(is_start, start_peak, found_peak))
+        is_heard = is_beat | is_start | is_found
+        is_told = is_heard & (told < v["event_age"])
         v["event_age"] = where(is_told, told, v["event_age"])
-        self._fade(~learning, is_beat | is_found)
+        self._fade(~learning, is_heard)
         event = where(is_told, told + self.t.delay + 1, 0)
-        parts = [v[n][..., None] if n in SCALARS else v[n] for n in self.op.layout]
+        parts = [v[n][..., None] if n in self.scalars else v[n] for n in self.op.layout]
         return self.xp.concat(parts, axis=-1), event[..., None]
 
     def _age(self) -> None:
         for name in ("beat_age", "event_age", "held_age", "held_peak_age", "missed_age"):
             self.v[name] = (self.v[name] + 1).clip(None, LONG_AGO)
         self.v["missed_peak_age"] = (self.v["missed_peak_age"] + 1).clip(None, LONG_AGO)
+        if self.op.told_blocks:
+            self._age_learned()
+
+    def _age_learned(self) -> None:
+        v, where = self.v, self.xp.where
+        starts = v["blocks"] < 2 * self.op.told_blocks
+        for name, wanted in zip(LEARNED, (starts, starts[..., None]), strict=True):
+            older = (v[name] + 1).clip(None, LONG_AGO)
+            v[name] = where(wanted & (v[name] > 0), older, v[name])
 
     def _mean(self, name: str) -> Array:
         return self.xp.sum(self.v[name], axis=-1) >> 3
@@ -317,7 +359,7 @@ class _Step:
     @property
     def _threshold(self) -> Array:
         noise = self._mean("noises")
-        return noise + (((self._mean("heights") - noise) * SHARES[0]) >> 8)
+        return noise + (((self._mean("heights") - noise) * self.op.share) >> 8)
 
     def _swap(self, ring: str, place: str, value: Array, length: int) -> Array:
         """Put a value into a ring, return what was there."""
@@ -381,14 +423,44 @@ class _Step:
         over = waits & ~taken & (v["blank"] == 0)
         return where(over, v["held"], 0), v["held_age"], v["held_peak_age"]
 
-    def _learn(self, height: Array, learning: Array) -> None:
-        v, where, xp = self.v, self.xp.where, self.xp
-        v["block_top"] = where(learning, xp.maximum(v["block_top"], height), v["block_top"])
+    def _learn(self, height: Array, peak: Array, learning: Array) -> None:
+        v, where = self.v, self.xp.where
+        is_higher = learning & (height > v["block_top"])
+        v["block_top"] = where(is_higher, height, v["block_top"])
         v["clock"] = where(learning, v["clock"] + 1, v["clock"])
         full = learning & (v["clock"] == self.t.learn)
-        self._push("heights", v["block_top"], full)
+        for _ in range(KEPT // self.op.blocks):
+            self._push("heights", v["block_top"], full)
+        if self.op.told_blocks:
+            v["block_peak_age"] = where(is_higher, peak, v["block_peak_age"])
+            self._keep_learned(full)
         v["blocks"] = where(full, v["blocks"] + 1, v["blocks"])
         v["clock"], v["block_top"] = where(full, 0, v["clock"]), where(full, 0, v["block_top"])
+
+    def _keep_learned(self, full: Array) -> None:
+        """Keep the age of a block's peak, and after the last block of those that are beats."""
+        v, where, count = self.v, self.xp.where, self.op.told_blocks
+        here = full[..., None] & (self.xp.arange(count) == v["blocks"][..., None])
+        v["learned_ages"] = where(here, v["block_peak_age"][..., None], v["learned_ages"])
+        v["block_peak_age"] = where(full, 0, v["block_peak_age"])
+        is_last = full & (v["blocks"] == count - 1)
+        heights = self.xp.flip(v["heights"][..., :: KEPT // count], axis=-1)
+        threshold = (self._mean("heights") * self.op.share) >> 8
+        is_beat = heights > threshold[..., None]
+        is_beat = is_beat & (v["learned_ages"] <= self.op.furthest_start)
+        v["learned_ages"] = where(is_last[..., None] & ~is_beat, 0, v["learned_ages"])
+
+    def _tell_learned(self) -> tuple[Array, Array]:
+        """Tell the next of the peaks that were learned from, one a sample."""
+        v, where, count = self.v, self.xp.where, self.op.told_blocks
+        turn = v["blocks"] - count
+        tells = (turn >= 0) & (turn < count)
+        here = tells[..., None] & (self.xp.arange(count) == turn[..., None])
+        age = self.xp.sum(where(here, v["learned_ages"], 0), axis=-1)
+        v["learned_ages"] = where(here, 0, v["learned_ages"])
+        v["blocks"] = where(tells, v["blocks"] + 1, v["blocks"])
+        v["beat_age"] = where(age > 0, age, v["beat_age"])
+        return age > 0, age
 
     def _judge(self, height: Array, age: Array, peak: Array, awake: Array) -> tuple[Array, Array]:
         """Take a top for a beat or for noise."""
@@ -423,7 +495,7 @@ class _Step:
             return v["missed"] > 0, v["missed_peak_age"]
         mean = self._mean("intervals")
         limit = (mean + (mean >> 1)).clip(None, self.t.longest_search) + self.t.blank
-        enough = v["missed"] > ((self._threshold * SHARES[1]) >> 8)
+        enough = v["missed"] > ((self._threshold * SEARCHED) >> 8)
         overdue = (v["beat_age"] > limit) & (v["beat_age"] < LONG_AGO)
         is_found = allowed & overdue & enough & (v["missed"] > 0)
         age, peak = v["missed_age"], v["missed_peak_age"]

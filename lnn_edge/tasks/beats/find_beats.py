@@ -19,6 +19,8 @@ AnyPipeline = TypeVar("AnyPipeline", bound=Pipeline)
 
 BANDS_HZ = {"slopes": (5.0, 15.0), "peaks": (0.5, 40.0)}
 FINER = 4  # steps of the filters' outputs in a step of the samples
+SHARE = 136  # of 256, between noise and peaks; chosen on DS1 and svdb, as is TOLD_BLOCKS
+TOLD_BLOCKS = 4  # of a third of a second, whose beats are told after it
 FILTER_DELAY_S = 1 / 180  # of the band in which peaks are located
 
 
@@ -87,9 +89,10 @@ def detector_stage(stage: Stage, frame: QTensor, times: RPeakTimes) -> tuple[Sta
         states.append(State(state, update, EMPTY))
         filtered.append(y)
     event = QTensor("r_peak", (1,), "uint16")
-    state, update = r_peak_state("detector", frame.size, times)
+    state, update = r_peak_state("detector", frame.size, times, TOLD_BLOCKS)
     inputs = (filtered[0], filtered[1], state)
-    ops.append(RPeaks.make("detect_r_peaks", inputs, (update, event), times))
+    outputs = (update, event)
+    ops.append(RPeaks.make("detect_r_peaks", inputs, outputs, times, SHARE, TOLD_BLOCKS))
     states.append(State(state, update, NEW))
     return replace(stage, ops=tuple(ops), states=tuple(states), outputs=(event,)), event
 

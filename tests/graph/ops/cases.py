@@ -584,14 +584,19 @@ def make_constant(draw: Source) -> Constant:
     return Constant("constant", (), (QTensor("y", shape, dtype, power(draw, -9, 0)),), value)
 
 
-def make_r_peaks(draw: Source) -> RPeaks:
+def make_r_peaks(draw: Source, share: int = 104, told_blocks: int = 0) -> RPeaks:
     """A detector for a low sampling rate: its rings are short."""
     leads, times = draw.integer(1, 2), RPeakTimes.at(draw.integer(20, 30), draw.integer(0, 3))
     x = QTensor("x", (leads,), "int16", 1.0)
     z = QTensor("z", (draw.integer(1, 2),), "int16", 1.0)
-    state, update = r_peak_state("s", leads, times)
+    state, update = r_peak_state("s", leads, times, told_blocks)
     event = QTensor("event", (1,), "uint16")
-    return RPeaks.make("r_peaks", (x, z, state), (update, event), times)
+    return RPeaks.make("r_peaks", (x, z, state), (update, event), times, share, told_blocks)
+
+
+def make_telling_r_peaks(draw: Source) -> RPeaks:
+    """A detector that tells of the beats that it learned from."""
+    return make_r_peaks(draw, draw.integer(1, 256), 1 << draw.integer(0, 2))
 
 
 def make_loop(draw: Source) -> Loop:
@@ -646,6 +651,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "multiply": make_multiply,
     "normalize": make_normalize,
     "r_peaks": make_r_peaks,
+    "r_peaks.telling": make_telling_r_peaks,
     "relax": make_relax,
     "remember": make_remember,
     "requantize": make_requantize,
@@ -697,6 +703,17 @@ def _beats_at_edges(op: RPeaks) -> tuple[np.ndarray, ...]:
     return np.stack([x] * len(states)), np.stack([z] * len(states)), np.stack(states)
 
 
+def _first_steps(op: RPeaks) -> tuple[np.ndarray, ...]:
+    """Return the steps of a new detector on tall and low tops until it has told of them."""
+    state, steps = np.full(op.inputs[2].shape, NEW, np.int64), []
+    for n in range(op.blocks * (op.t.learn + 2)):
+        height = (9000, 4000)[n // 9 % 2] * (n % 9 == 0)
+        x, z = (np.full(t.shape, height, np.int64) for t in op.inputs[:2])
+        steps.append((x, z, state))
+        state = op.reference(x, z, state)[0]
+    return tuple(np.stack(column) for column in zip(*steps, strict=True))
+
+
 def edges() -> dict[str, tuple[AbstractOp, tuple[np.ndarray, ...]]]:
     """Return operators on inputs that drawn ones seldom reach, by kind: ties, ends of a limit."""
     e, f = (QTensor("e", (1,), "uint16", Q15, 0, 0, 1 << 15), QTensor("f", (1,), "int16", Q15))
@@ -708,7 +725,7 @@ def edges() -> dict[str, tuple[AbstractOp, tuple[np.ndarray, ...]]]:
     remember = Remember("remember", (c, opened, replace(f, qmin=-32767), shut), (kept,), 30)
     near = np.r_[1 - (1 << 31) + np.arange(9), (1 << 31) - 1 - np.arange(9), 16383 << 17, -1 << 30]
     ones, zeros = np.full((len(near), 1), 1 << 15), np.zeros((len(near), 1), np.int64)
-    detector = make_r_peaks(Seeded(0))
+    detector, telling = make_r_peaks(Seeded(0)), make_r_peaks(Seeded(1), told_blocks=4)
     x, y = (QTensor(name, (1,), "int16", 0.5, 0, -1000) for name in ("x", "y"))
     state, update = (QTensor(n, (1,), "int32", x.scales[0] / (1 << 14)) for n in ("s", "s_next"))
     average = LeakyAverage.quantize("leaky_average", x, state, update, y, 0.25)
@@ -716,6 +733,7 @@ def edges() -> dict[str, tuple[AbstractOp, tuple[np.ndarray, ...]]]:
     return {
         "leaky_average": (average, (np.array([[-1000], [-1000], [-1000], [32767]]), below)),
         "r_peaks": (detector, _beats_at_edges(detector)),
+        "r_peaks.telling": (telling, _first_steps(telling)),
         "relax": (relax, (np.array([[2], [2], [2], [6]]), np.array([[1], [-1], [3], [-1]]))),
         "remember": (remember, (near[:, None], ones, zeros, zeros)),
     }

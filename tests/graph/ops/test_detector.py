@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lnn_edge.errors import GraphError
 from lnn_edge.graph.ir import QTensor
-from lnn_edge.graph.ops.r_peaks import RPeaks, RPeakTimes, r_peak_state
-from tests.graph.ops.cases import MAKERS, Seeded, step_with_a_beat, with_age
+from lnn_edge.graph.ops.r_peaks import NEW, RPeaks, RPeakTimes, r_peak_state
+from tests.graph.ops.cases import MAKERS, Seeded, make_r_peaks, step_with_a_beat, with_age
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -106,3 +107,44 @@ def test_a_beat_is_searched_for_from_one_sample_after_the_limit() -> None:
         x, z = (np.zeros(v.shape, np.int64) for v in op.inputs[:2])
         after, _ = op.reference(x, z, changed)
         assert (int(after[at["missed"]][0]) == 0) == is_found, age
+
+
+def beats_told(op: RPeaks, beats: list[int], steps: int) -> list[tuple[int, int]]:
+    """Return sample and peak of each event of a new detector on single tall samples."""
+    state, told = np.full(op.inputs[2].shape, NEW, np.int64), []
+    for n in range(steps):
+        x, z = (np.full(t.shape, 9000 * (n in beats), np.int64) for t in op.inputs[:2])
+        state, event = op.reference(x, z, state)
+        if event[0]:
+            told.append((n, n + 1 - int(event[0]) + op.t.delay))
+    return told
+
+
+def test_beats_that_were_learned_from_are_told_in_the_samples_after() -> None:
+    op = make_r_peaks(Seeded(0), told_blocks=4)
+    learned = 4 * op.t.learn
+    beats = [2, 2 + op.t.learn + 1, learned + op.t.learn]
+    told = beats_told(op, beats, learned + 4 * op.t.learn)
+    assert [peak for _, peak in told] == beats
+    assert [n for n, _ in told[:2]] == [learned + 1, learned + 2]  # tops come out a block late
+    silent = make_r_peaks(Seeded(0))
+    assert not [n for n, _ in beats_told(silent, beats, learned + 2)]
+
+
+def test_a_beat_that_lies_too_far_back_after_learning_is_not_told() -> None:
+    op = make_r_peaks(Seeded(0), told_blocks=4)
+    late = replace(op, times=(*op.times[:4], 4 * op.t.learn, *op.times[5:]))
+    beats = [2, late.blocks * late.t.learn - op.t.learn]
+    assert [peak for _, peak in beats_told(late, beats, 20 * op.t.learn)] == beats[1:]
+
+
+def test_the_threshold_lies_where_the_share_tells() -> None:
+    op = make_r_peaks(Seeded(0))
+    x, z, state = step_with_a_beat(op)
+    after = op.reference(x, z, state)[0]
+    height = int(after[op.layout["heights"]][0])
+    state[op.layout["noises"]] = 0
+    for share, mean, is_beat in ((128, 2 * height - 2, True), (128, 2 * height, False)):
+        state[op.layout["heights"]] = mean
+        event = replace(op, share=share).reference(x, z, state)[1]
+        assert (event[0] > 0) == is_beat

@@ -116,6 +116,8 @@ BAD: list[tuple[str, Change, str]] = [
     ("r_peaks", with_fields(times=(1, 2)), "times"),
     ("r_peaks", with_fields(times=(1,) * 10 + (-1,)), "delay must not be negative"),
     ("r_peaks", with_fields(times=(1,) * 7 + (1 << 20, 1, 1, 1)), "intervals are limited"),
+    ("r_peaks", with_fields(share=0), "share must be 1 to 256"),
+    ("r_peaks", with_fields(told_blocks=3), "told blocks must be 0, 1, 2 or 4, not 3"),
     ("r_peaks", with_input(0, dtype="int8", qmin=-128, qmax=127), "int16 vectors"),
     ("r_peaks", with_input(2, shape=(5,)), "state must be int32"),
     ("r_peaks", with_output(0, qmin=0), "whole range of int32"),

@@ -51,7 +51,7 @@ def inputs_without_empty_states(op: AbstractOp, seed: int) -> tuple[np.ndarray, 
 EMPTY_KINDS = ("biquads", "leaky_average", "template_distance")
 
 
-RULES = ("r_peaks",)  # no formula: rules on integers, tested as behaviour in test_r_peaks.py
+RULES = ("r_peaks", "r_peaks.telling")  # rules on integers; behaviour is in test_detector.py
 
 
 @pytest.mark.parametrize("name", [n for n in MAKERS if n not in RULES])
