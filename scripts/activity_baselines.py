@@ -1,7 +1,7 @@
 """Judges single windows of HAPT by models without memory: linear, and gradient-boosted trees.
 
 Example: pip install scikit-learn && python scripts/activity_baselines.py --data-dir DIR
-`statistics` are 81 numbers of an official window (mean, deviation, percentiles, jerk, energies in
+`statistics` are 78 numbers of an official window (mean, deviation, percentiles, jerk, energies in
 bands, correlations, tilt); `spectrum` are the inputs of har-spectrum-cfc. With --test the official
 test is judged by models of all 21 training subjects: once, at the end.
 """
@@ -32,7 +32,7 @@ PERCENTILES = (5, 25, 75, 95)
 
 
 def statistics(windows: np.ndarray) -> np.ndarray:
-    """Return 81 numbers of windows (W, frames, 6) in g and rad/s."""
+    """Return 78 numbers of windows (W, frames, 6) in g and rad/s."""
     mean = windows.mean(1)
     moved = windows - mean[:, None]
     deviation = moved.std(1)
