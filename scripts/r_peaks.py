@@ -267,7 +267,7 @@ Integers, one sample at a time, both leads: band-pass 5 to 15 Hz, magnitudes of 
 of a second, adaptive thresholds, search back (`lnn_edge/graph/ops/r_peaks.py`). A peak is located
 in a second band, 0.5 to 40 Hz. Its state takes {size:,} bytes; a peak is reported
 up to 0.45 s late, by a search back up to 1.7 s. The first 1.3 s, from which thresholds are learned,
-are told of after them.
+are reported after them.
 
 Beats of all available records against the annotations, one to one within 150 ms, ventricular
 flutter in 207 left out; on the right without the first five minutes. The rules were chosen on DS1
@@ -292,7 +292,7 @@ NOISE = """
 
 Records 118 and 119 with the noises of the noise stress test: five clean minutes, then two minutes
 of noise and two without in turn, at a ratio of signal to noise. Se and PPV after the first five
-minutes. Electrode motion, the third noise, is not at hand.
+minutes. Electrode motion, the third noise, is not available.
 
 | ratio in dB | baseline wander: Se % | PPV % | muscle: Se % | PPV % |
 |---|---|---|---|---|
