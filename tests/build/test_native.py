@@ -145,6 +145,7 @@ def test_what_is_compiled_is_compiled_once(
 def test_nothing_is_taken_from_a_cache_that_others_can_write(own_cache: Path) -> None:
     assert load_compiled("one", {"one.c": ONE}) is not None
     (planted,) = own_cache.glob("one-*.so")
+    planted.unlink()  # what is loaded is not written to
     planted.write_bytes(b"not what was compiled")
     own_cache.chmod(0o777)
     library = load_compiled("one", {"one.c": ONE})
