@@ -21,8 +21,6 @@ WARNINGS = (
     "-std=c11 -O1 -g1 -Wall -Wextra -Werror -pedantic -Wconversion -Wsign-conversion -Wshadow "
     "-Wundef -Wdouble-promotion -Wcast-align -Wvla -Wswitch-enum"
 ).split()
-# A program that runs once: most of its time is its compilation. Line numbers stay.
-QUICKLY = ("-O0", "-g1")
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 REPLAY = Path(__file__).parent / "c" / "replay.c"
 
@@ -61,7 +59,7 @@ def _home() -> Path:
 
 
 def _compile(arguments: Sequence[str]) -> None:
-    command = ["gcc", *WARNINGS, *QUICKLY, f"-I{_home()}", *arguments]
+    command = ["gcc", *WARNINGS, f"-I{_home()}", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -18,7 +18,7 @@ from lnn_edge.codegen.render import render_operator
 from lnn_edge.files import resources
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from tests.support import arm_core
-from tests.support.host_c import QUICKLY, SANITIZERS, WARNINGS
+from tests.support.host_c import SANITIZERS, WARNINGS
 
 HEAD = """#include <stdint.h>
 #include "lnn_average.h"
@@ -225,7 +225,7 @@ def _run_on_host(
     (folder / "batch.c").write_text(batch.source())
     (folder / "main.c").write_text(HOST_MAIN)
     (folder / "in").write_bytes(batch.tape())
-    command = ["gcc", *WARNINGS, *QUICKLY, *SANITIZERS, *options]
+    command = ["gcc", *WARNINGS, "-O0", *SANITIZERS, *options]
     command += [f"-DOUTPUT_BYTES={len(batch.expected())}", f"-I{runtime()}"]
     command += [str(folder / "batch.c"), str(folder / "main.c"), "-o", str(folder / "batch")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
