@@ -225,6 +225,7 @@ def _run_on_host(
     (folder / "batch.c").write_text(batch.source())
     (folder / "main.c").write_text(HOST_MAIN)
     (folder / "in").write_bytes(batch.tape())
+    # It runs once: most of its time is its compilation.
     command = ["gcc", *WARNINGS, "-O0", *SANITIZERS, *options]
     command += [f"-DOUTPUT_BYTES={len(batch.expected())}", f"-I{runtime()}"]
     command += [str(folder / "batch.c"), str(folder / "main.c"), "-o", str(folder / "batch")]
