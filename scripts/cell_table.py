@@ -20,11 +20,15 @@ import torch
 from ncps.wirings import AutoNCP
 from torch import Tensor, nn
 
+from lnn_edge.build.native import load_c
 from lnn_edge.build.project import open_project
+from lnn_edge.codegen.exporters import export_model
+from lnn_edge.codegen.library import LIBRARY
 from lnn_edge.codegen.onnx.export import onnx_files
 from lnn_edge.codegen.onnx.qdq import qdq_stage
 from lnn_edge.codegen.player.pipeline import PIPELINE
 from lnn_edge.codegen.project import export
+from lnn_edge.codegen.tflite.export import tflite_files
 from lnn_edge.device.board import load_board
 from lnn_edge.files.lock import alone_in
 from lnn_edge.files.write import publish, write_whole
@@ -40,6 +44,7 @@ from lnn_edge.verify.verify import verify_signals
 
 INPUT, HIDDEN, STEPS, STREAMED, IN_ONNX = 5, 8, 2000, 40, 1000
 LINKS = (("host", "stm32f746"), ("virtual", "stm32f746"), ("qemu", "stm32f405"))
+CORES = {"M0": "microbit", "M3": "mps2-an385", "M33": "mps2-an505", "M55": "mps3-an547"}
 GATED = {"activation": "lecun_tanh"}
 HEAD = f"""# Cells
 
@@ -53,7 +58,9 @@ over {STEPS:,} steps, in percent of its range. Links: steps that differ in any b
 format of what is kept. ONNX exact: decisions of {STREAMED} in onnxruntime that differ from
 the simulator in any bit. ONNX float: largest difference of onnxruntime from our float cell over
 {IN_ONNX:,} steps. ONNX QDQ: RMSE of onnxruntime from the simulator over them, in percent of
-its range.
+its range. TFLite: the same of LiteRT. C library: decisions of {IN_ONNX:,} that differ in any bit,
+compiled for this machine. Cores: steps that differ in any bit in QEMU's {", ".join(CORES)},
+{STREAMED} on each.
 
 """
 COLUMNS = (
@@ -71,6 +78,9 @@ COLUMNS = (
     "ONNX exact",
     "ONNX float",
     "ONNX QDQ",
+    "TFLite",
+    "C library",
+    "cores",
 )
 TAIL = """
 ConvLSTM2D has no row: it is no cell of one vector. Its witness is Keras
@@ -194,7 +204,8 @@ def row(head: tuple[str, ...], model: Imported, witness: float, folder: Path) ->
         cells.append(f"{result.mismatches} of {result.steps}")
         if link == "virtual" and result.counts:
             instructions = str(result.counts.median)
-    cells += [instructions, *in_onnx(graph, model, folder)]
+    cells += [instructions, *in_onnx(graph, model, folder), *elsewhere(graph, model, folder)]
+    cells.append(on_cores(graph, quantized[:STREAMED], folder))
     return "| " + " | ".join(cells) + " |"
 
 
@@ -207,8 +218,35 @@ def in_onnx(graph: QGraph, model: Imported, folder: Path) -> tuple[str, str, str
     floats = _played(onnx_files(graph, None, network_of(model, graph)), folder / "float", frames)
     error = np.abs(floats - model.run(graph.frame.dequantize(frames)[None])[0]).max()
     qdq = _played(onnx_files(graph, write=qdq_stage), folder / "qdq", frames)
-    rmse = 100 * np.sqrt(np.mean((qdq - wanted) ** 2)) / np.ptp(wanted)
-    return f"{differing} of {len(exact)}", f"{error:.0e}", f"{rmse:.2f} %"
+    return f"{differing} of {len(exact)}", f"{error:.0e}", _apart(qdq, wanted)
+
+
+def elsewhere(graph: QGraph, model: Imported, folder: Path) -> tuple[str, str]:
+    """Return how far LiteRT and the C library are off the simulator."""
+    frames = graph.frame.quantize(frames_for(model, 1, IN_ONNX, 3)[0]).astype(np.int16)
+    wanted = np.stack([d.outputs for d in Stream(graph).run(frames)])
+    files = tflite_files(graph, None, [(frames, np.zeros(0, np.int64))])
+    tflite = _played(files, folder / "tflite", frames)
+    made = export_model(graph, folder=folder / "library", form=LIBRARY)
+    _, library = load_c(made.folder).run(frames)
+    differing = int((library != wanted).any(axis=1).sum())
+    return _apart(tflite, wanted), f"{differing} of {len(library)}"
+
+
+def on_cores(graph: QGraph, frames: np.ndarray, folder: Path) -> str:
+    """Return the steps that differ on other cores, of all."""
+    mismatches = steps = 0
+    for board in CORES.values():
+        project = folder / board
+        export(graph, load_board(board), project)
+        result = verify_signals(open_project(project), "qemu", [Signal("noise", frames)])
+        mismatches, steps = mismatches + result.mismatches, steps + result.steps
+    return f"{mismatches} of {steps}"
+
+
+def _apart(outputs: np.ndarray, wanted: np.ndarray) -> str:
+    rmse = np.sqrt(np.mean((outputs.astype(float) - wanted) ** 2)) / np.ptp(wanted)
+    return f"{100 * rmse:.2f} %"
 
 
 def _played(files: dict[str, str | bytes], folder: Path, frames: np.ndarray) -> np.ndarray:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("ai_edge_litert")
 
 import lnn_edge as le
+from lnn_edge.codegen.tflite import agreement as compared
 from lnn_edge.codegen.tflite import kernels
 from lnn_edge.codegen.tflite.stage_model import stage_models
 from lnn_edge.errors import GraphError, MissingToolError, UsageError
@@ -24,6 +26,7 @@ from lnn_edge.tasks.recordings import load_labelled
 from tests.codegen.onnx.test_player import CELLS, noise, player
 from tests.codegen.tflite.interpreter import step_of
 from tests.support import toy
+from tests.support.modules import CHANNELS, MODULES, make_module
 from tests.support.places import SUPPORT
 
 QUICK_CELLS = ("default_dt_head",)
@@ -169,3 +172,16 @@ def test_a_board_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="TFLite is for no board; leave --board out"):
         export_model(toy.toy_graph(), "stm32f746", tmp_path, form="tflite")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(MODULES)[::3])
+def test_layers_of_every_family_stay_near_their_integers(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compared, "STEPS", 300)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        graph = le.quantize(make_module(name), torch.randn(4, 64, CHANNELS), name="m", rate_hz=50)
+    folder = Path(le.export(graph, format="tflite", to=tmp_path / "tflite"))
+    assert agreement(folder)["steps"]["error_of_span"] < 0.01
