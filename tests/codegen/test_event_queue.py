@@ -1,4 +1,4 @@
-"""The queue of events stays in its array, which ends where the heap's guard begins."""
+"""The queue of events: what it refuses by which number, and that it stays in its array."""
 
 from __future__ import annotations
 
@@ -27,8 +27,13 @@ int main(void)
     {
         (void) lnn_events_push(&events, stamps, &trigger, &counters, 9U, given[i]);
     }
-    (void) lnn_events_push(&events, stamps, &trigger, &counters, 9U, 9U);
-    (void) printf("%u", (unsigned) counters.event_overflows);
+    const uint32_t refused[] = {9U, 8U, 10U + (1U << 24)}; /* full, not the newest, too far */
+    for (uint32_t i = 0; i < 3U; i++)
+    {
+        (void) printf("%d ", lnn_events_push(&events, stamps, &trigger, &counters, 9U, refused[i]));
+    }
+    (void) printf("%u ", (unsigned) counters.event_overflows);
+    (void) printf("%u", (unsigned) counters.events_rejected);
     while (lnn_events_take(&events, stamps, &trigger, &counters, 9U, &firing) == LNN_OK)
     {
         (void) printf(" %u", (unsigned) firing.stamp);
@@ -39,7 +44,7 @@ int main(void)
 """
 
 
-def test_a_full_queue_is_emptied_in_its_array(tmp_path: Path) -> None:
+def test_a_full_queue_refuses_by_number_and_is_emptied_in_its_array(tmp_path: Path) -> None:
     """Its twin in Python is a list; here one stamp too many would be read from what lies behind."""
     source, program = tmp_path / "main.c", tmp_path / "main"
     source.write_text(MAIN.replace("STAMPS", ", ".join(f"{stamp}U" for stamp in STAMPS)))
@@ -48,4 +53,4 @@ def test_a_full_queue_is_emptied_in_its_array(tmp_path: Path) -> None:
     command = ["gcc", *WARNINGS, *SANITIZERS, f"-I{runtime}", *map(str, files), "-o", str(program)]
     subprocess.run(command, check=True)
     done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "1 2 4 7 8"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "-1 -2 -3 1 2 2 4 7 8"), done.stderr

@@ -185,6 +185,15 @@ def test_an_event_whose_window_has_been_overwritten_is_dropped_and_changes_no_dt
     assert value(decision, "dt") == 160 - RING + PRE - 30
 
 
+def test_the_oldest_event_is_dropped_and_those_behind_it_are_decided() -> None:
+    stream = Stream(toy_graph())
+    push(stream, RING + 80)
+    oldest = 80 + PRE - 1  # its window begins one frame before what the ring holds
+    assert all(stream.push_event(stamp) for stamp in (oldest, oldest + 1, oldest + 29))
+    assert [d.stamp for d in stream.decisions()] == [oldest + 1, oldest + 29]
+    assert stream.counters == Counters(events_rejected=1)
+
+
 def test_events_that_become_ready_together_run_in_stamp_order() -> None:
     stream = Stream(toy_graph())
     for stamp in (20, 22, 25):
