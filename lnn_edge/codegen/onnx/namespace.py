@@ -124,6 +124,14 @@ def concat(arrays: Sequence[Traced], axis: int) -> Traced:
 
 
 @_known
+def flip(x: Traced, axis: int) -> Traced:
+    """Return an array with the elements of an axis in reverse."""
+    place = axis % x.ndim
+    backwards = constant(np.arange(x.shape[place])[::-1])
+    return record("Gather", x.shape, x.dtype, x, backwards, axis=place)
+
+
+@_known
 def stack(arrays: Sequence[Traced], axis: int) -> Traced:
     """Return arrays of one shape side by side along a new axis, counted from the last."""
     place = arrays[0].ndim + 1 + axis
