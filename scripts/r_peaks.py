@@ -264,8 +264,8 @@ HEAD = """# The R-peak detector
     python scripts/r_peaks.py --data-dir DIR -o docs/r_peaks.md
 
 Integers, one sample at a time, both leads: band-pass 5 to 15 Hz, magnitudes of slopes over a ninth
-of a second, adaptive thresholds, search back (`lnn_edge/graph/ops/r_peaks.py`). A peak is located
-in a second band, 0.5 to 40 Hz. Its state takes {size:,} bytes; a peak is reported
+of a second, adaptive thresholds, search back (`lnn_edge/graph/ops/r_peak_step.py`). A peak is
+located in a second band, 0.5 to 40 Hz. Its state takes {size:,} bytes; a peak is reported
 up to 0.45 s late, by a search back up to 1.7 s. The first 1.3 s, from which thresholds are learned,
 are reported after them.
 

@@ -159,8 +159,13 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
         "op.share }}) >> 8;\n            for",
         "op.share }}) >> 7;\n            for",
     ),
-    ("r_peaks.telling", f"{OPS}/r_peaks.c.j2", "again < {{ 8 // op.blocks }}", "again < 1"),
-    ("r_peaks.telling", f"{OPS}/r_peaks.c.j2", "(learned[i] <= {{ op.furthest_start }})", "true"),
+    ("r_peaks.telling", f"{OPS}/r_peaks.c.j2", "again < {{ 8 // op.rules.blocks }}", "again < 1"),
+    (
+        "r_peaks.telling",
+        f"{OPS}/r_peaks.c.j2",
+        "(learned[i] <= {{ op.rules.furthest_start }})",
+        "true",
+    ),
     (
         "r_peaks.telling",
         f"{OPS}/r_peaks.c.j2",

@@ -10,7 +10,8 @@ import numpy as np
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.biquad import EMPTY, Biquads, biquad_state
-from lnn_edge.graph.ops.r_peaks import NEW, RPeaks, RPeakTimes, r_peak_state
+from lnn_edge.graph.ops.r_peak_rules import NEW, RPeakRules, RPeakTimes, r_peak_state
+from lnn_edge.graph.ops.r_peaks import RPeaks
 from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.stage import EventTrigger, Stage, State, event_trigger
@@ -89,10 +90,11 @@ def detector_stage(stage: Stage, frame: QTensor, times: RPeakTimes) -> tuple[Sta
         states.append(State(state, update, EMPTY))
         filtered.append(y)
     event = QTensor("r_peak", (1,), "uint16")
-    state, update = r_peak_state("detector", frame.size, times, TOLD_BLOCKS)
+    rules = RPeakRules(times, SHARE, TOLD_BLOCKS)
+    state, update = r_peak_state("detector", frame.size, rules)
     inputs = (filtered[0], filtered[1], state)
     outputs = (update, event)
-    ops.append(RPeaks.make("detect_r_peaks", inputs, outputs, times, SHARE, TOLD_BLOCKS))
+    ops.append(RPeaks.make("detect_r_peaks", inputs, outputs, rules))
     states.append(State(state, update, NEW))
     return replace(stage, ops=tuple(ops), states=tuple(states), outputs=(event,)), event
 

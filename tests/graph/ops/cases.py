@@ -37,7 +37,8 @@ from lnn_edge.graph.ops.memory_cell import Gate, Remember
 from lnn_edge.graph.ops.normalize import Normalize
 from lnn_edge.graph.ops.pool import AveragePool, MaxPool
 from lnn_edge.graph.ops.product import Multiply
-from lnn_edge.graph.ops.r_peaks import LONG_AGO, NEW, RPeaks, RPeakTimes, r_peak_state
+from lnn_edge.graph.ops.r_peak_rules import LONG_AGO, NEW, RPeakRules, RPeakTimes, r_peak_state
+from lnn_edge.graph.ops.r_peaks import RPeaks
 from lnn_edge.graph.ops.scale import Scale
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.stft import StftMagnitude
@@ -589,9 +590,10 @@ def make_r_peaks(draw: Source, share: int = 104, told_blocks: int = 0) -> RPeaks
     leads, times = draw.integer(1, 2), RPeakTimes.at(draw.integer(20, 30), draw.integer(0, 3))
     x = QTensor("x", (leads,), "int16", 1.0)
     z = QTensor("z", (draw.integer(1, 2),), "int16", 1.0)
-    state, update = r_peak_state("s", leads, times, told_blocks)
+    rules = RPeakRules(times, share, told_blocks)
+    state, update = r_peak_state("s", leads, rules)
     event = QTensor("event", (1,), "uint16")
-    return RPeaks.make("r_peaks", (x, z, state), (update, event), times, share, told_blocks)
+    return RPeaks.make("r_peaks", (x, z, state), (update, event), rules)
 
 
 def make_telling_r_peaks(draw: Source) -> RPeaks:
@@ -706,7 +708,7 @@ def _beats_at_edges(op: RPeaks) -> tuple[np.ndarray, ...]:
 def _first_steps(op: RPeaks) -> tuple[np.ndarray, ...]:
     """Return the steps of a new detector on tall and low tops until it has told of them."""
     state, steps = np.full(op.inputs[2].shape, NEW, np.int64), []
-    for n in range(op.blocks * (op.t.learn + 2)):
+    for n in range(op.rules.blocks * (op.t.learn + 2)):
         height = (9000, 4000)[n // 9 % 2] * (n % 9 == 0)
         x, z = (np.full(t.shape, height, np.int64) for t in op.inputs[:2])
         steps.append((x, z, state))

@@ -10,7 +10,8 @@ import pytest
 
 from lnn_edge.errors import GraphError
 from lnn_edge.graph.ir import QTensor
-from lnn_edge.graph.ops.r_peaks import NEW, RPeaks, RPeakTimes, r_peak_state
+from lnn_edge.graph.ops.r_peak_rules import NEW, RPeakRules, RPeakTimes, r_peak_state
+from lnn_edge.graph.ops.r_peaks import RPeaks
 from tests.graph.ops.cases import MAKERS, Seeded, make_r_peaks, step_with_a_beat, with_age
 
 
@@ -61,10 +62,10 @@ def test_more_leads_than_sums_hold_are_refused() -> None:
     refused = pytest.raises(GraphError, match="share of a height can reach")
     for leads, outcome in ((most, contextlib.nullcontext()), (most + 1, refused)):
         x, z = (QTensor(n, (leads,), "int16") for n in "xz")
-        state, update = r_peak_state("s", leads, times)
+        state, update = r_peak_state("s", leads, RPeakRules(times))
         event = QTensor("event", (1,), "uint16", qmax=65535)
         with outcome:
-            RPeaks.make("op", (x, z, state), (update, event), times)
+            RPeaks.make("op", (x, z, state), (update, event), RPeakRules(times))
 
 
 def silent(op: RPeaks, state: np.ndarray, steps: int) -> list[np.ndarray]:
@@ -134,7 +135,7 @@ def test_beats_that_were_learned_from_are_told_in_the_samples_after() -> None:
 def test_a_beat_that_lies_too_far_back_after_learning_is_not_told() -> None:
     op = make_r_peaks(Seeded(0), told_blocks=4)
     late = replace(op, times=(*op.times[:4], 4 * op.t.learn, *op.times[5:]))
-    beats = [2, late.blocks * late.t.learn - op.t.learn]
+    beats = [2, late.rules.blocks * late.t.learn - op.t.learn]
     assert [peak for _, peak in beats_told(late, beats, 20 * op.t.learn)] == beats[1:]
 
 

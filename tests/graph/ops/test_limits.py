@@ -11,7 +11,8 @@ from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops.biquad import EMPTY, Biquads, biquad_state
 from lnn_edge.graph.ops.elementwise import Concat
 from lnn_edge.graph.ops.leaky import LeakyAverage
-from lnn_edge.graph.ops.r_peaks import NEW, RPeaks
+from lnn_edge.graph.ops.r_peak_rules import NEW
+from lnn_edge.graph.ops.r_peaks import RPeaks
 from tests.graph.ops.cases import MAKERS, Seeded
 
 

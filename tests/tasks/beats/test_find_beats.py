@@ -20,7 +20,7 @@ from lnn_edge.files import resources
 from lnn_edge.files.shipped import shipped_graph
 from lnn_edge.graph.file import load_graph, save_graph
 from lnn_edge.graph.ir import QTensor
-from lnn_edge.graph.ops.r_peaks import RPeakTimes
+from lnn_edge.graph.ops.r_peak_rules import RPeakTimes
 from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.sim.batch import run_input_stage, stamps_of_events
 from lnn_edge.graph.sim.stream import Stream
