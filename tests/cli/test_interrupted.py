@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import signal
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from lnn_edge.files.lock import LOCK
 from lnn_edge.nn.history import HISTORY
 from tests.cli.command import call, call_json, error_line, tree
 from tests.cli.conftest import write_recipe
-from tests.support.interruption import end_process, interrupted_at
+from tests.support.interruption import end_process, has_loaded, interrupted_at
 
 SAID = "interrupted; give the same command again"
 SIGNALS = [  # what nohup starts ignores SIGHUP
@@ -166,9 +166,6 @@ def test_what_writes_nothing_yet_says_so_too(
     before = tree(tmp_path / "model")
     for command in ("quantize", "evaluate"):
         arguments: list[object] = [command, tmp_path / "model", "--data-dir", data_dir]
-        soon = time.monotonic() + 1.5
-        outcome = end_process(
-            arguments, tmp_path, number, lambda soon=soon: time.monotonic() > soon
-        )
+        outcome = end_process(arguments, tmp_path, number, partial(has_loaded, "libtorch_python"))
         assert (outcome.code, error_line(outcome)) == (INTERRUPTED, SAID)
         assert tree(tmp_path / "model") == before

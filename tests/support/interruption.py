@@ -86,6 +86,16 @@ def end_process(
     return Outcome(process.returncode, out, err)
 
 
+def has_loaded(library: str) -> bool:
+    """Return whether a process that this one started maps a library of such a name."""
+    own = Path("/proc/self/task")
+    started = " ".join(path.read_text() for path in own.glob("*/children")).split()
+    try:
+        return any(library in Path(f"/proc/{number}/maps").read_text() for number in started)
+    except OSError:  # it has ended
+        return False
+
+
 def _alive(mark: str) -> list[str]:
     """Return the commands that still run, of all that the program has started."""
     found = []
