@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import lnn_edge as le
+from lnn_edge.codegen.player.script import load_player
 from lnn_edge.errors import LayerError, UsageError
 from lnn_edge.files.shipped import shipped_folder
 from lnn_edge.graph.file import graph_bytes, load_graph
@@ -30,7 +31,6 @@ from lnn_edge.train.checkpoint import (
 )
 from lnn_edge.train.recipe import load_recipe
 from scripts import cell_table
-from tests.codegen.onnx.test_player import player
 from tests.support.recordings import motion
 from tests.support.signals import sines
 
@@ -50,7 +50,7 @@ def exported(model: Imported, folder: Path) -> Path:
 
 
 def assert_follows(model: Imported, folder: Path, steps: int) -> None:
-    played = player(exported(model, folder))
+    played = load_player(exported(model, folder))
     frame = load_graph(folder / "model" / "model.qgraph").frame
     samples = frame.quantize(cell_table.frames_for(model, 1, steps, 3)[0]).astype(np.int16)
     stamps, outputs = played.run(samples)
@@ -82,7 +82,7 @@ def test_cells_of_torch_too(name: str, tmp_path: Path) -> None:
 
 def test_a_shipped_model_gives_what_torch_gives(tmp_path: Path) -> None:
     (recording,) = load_labelled("excerpts", records=["200_1490"])
-    played = player(Path(le.export("ecg-beats-cfc", format="onnx-float", to=tmp_path)))
+    played = load_player(Path(le.export("ecg-beats-cfc", format="onnx-float", to=tmp_path)))
     stamps, outputs = played.run(recording.frames, recording.events)
     trained = load_trained(shipped_folder("ecg-beats-cfc"))
     assert_scores(trained, recording, stamps, outputs)
@@ -111,7 +111,9 @@ def test_a_model_of_activity_gives_what_torch_gives(name: str, tmp_path: Path) -
     trained = untrained(name, tmp_path / "model")
     graph = quantize(trained, [motion(1, 60)])
     graph.save(tmp_path / "model" / "model.qgraph")
-    played = player(Path(le.export(tmp_path / "model", format="onnx-float", to=tmp_path / "o")))
+    played = load_player(
+        Path(le.export(tmp_path / "model", format="onnx-float", to=tmp_path / "o"))
+    )
     stamps, outputs = played.run(motion(2, 60).frames)
     assert_scores(trained, motion(2, 60), stamps, outputs)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 _SEAM = "\nfrom lnn_edge.codegen.player.onnx_step import step_of\n"
 
@@ -14,6 +16,16 @@ def player_script(runtime: str) -> str:
     package, function = _of_runtime((folder / f"{runtime}_step.py").read_text())
     source = (folder / "play.py").read_text().replace(_SEAM, f"{package}\n")
     return source.replace("\n\nclass Ring", f"\n\n{function}\n\n\nclass Ring", 1)
+
+
+def load_player(folder: Path) -> Any:
+    """Return the player of an exported model, at the start of a record."""
+    spec = spec_from_file_location("run", folder / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Player(folder)
 
 
 def _of_runtime(source: str) -> tuple[str, str]:

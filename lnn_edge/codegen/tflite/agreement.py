@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from lnn_edge.codegen.player.script import load_player
 from lnn_edge.codegen.tflite.records import Record
 from lnn_edge.errors import GraphError
 from lnn_edge.graph.qgraph import QGraph
@@ -92,7 +92,7 @@ def _over_records(
     wanted = [values[name] for _, values in run_records(graph, records, (name,))]
     played, given = [], list[Values]()
     for record in records:
-        player = _player(folder)
+        player = load_player(folder)
         step = player.step
 
         def noted(stage: dict[str, Any], values: Values, step: Any = step) -> Values:
@@ -115,17 +115,7 @@ def _over_steps(
     inputs = {t.name: np.concatenate([v[t.name] for v in own]) for t in stage.inputs}
     inputs = {k: np.resize(v, (STEPS, 1, *v.shape[1:])) for k, v in inputs.items()}
     wanted, _ = run_sequence(stage, inputs, initial_state(stage, (1,)), (name,))
-    player = _player(folder)
+    player = load_player(folder)
     steps = (given[i % len(given)] for i in range(STEPS))
     made = np.stack([player.step(player.stages[-1], step)[name] for step in steps])
     return compared(graph, made, wanted[name][:, 0])
-
-
-def _player(folder: Path) -> Any:
-    """Return the exported player at the start of a record."""
-    spec = spec_from_file_location("run", folder / "run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Player(folder)

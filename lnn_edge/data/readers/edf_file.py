@@ -73,8 +73,8 @@ def _read(path: Path, name: str, file: Any) -> _Signals:
     channels = tuple(_channel(path, file, i, names[i]) for i in range(count))
     steps = _steps(file, lengths) if len(set(rates)) == 1 else None
     if steps is None:
-        read = [file.readSignal(i, digital=True) for i in range(count)]
-        values = [(column - c.zero) / c.gain for column, c in zip(read, channels, strict=True)]
+        columns = [file.readSignal(i, digital=True) for i in range(count)]
+        values = [(column - c.zero) / c.gain for column, c in zip(columns, channels, strict=True)]
         samples, rate, changes = to_one_rate(name, values, rates)
         channels = tuple(Channel(c.name, c.unit) for c in channels)
     else:

@@ -18,6 +18,7 @@ from lnn_edge.nn.from_keras.wire import fields, numbers, texts, varint
 OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _MAGIC = bytes.fromhex("57fb808b247547db")
 _FOOTER, _TRAILER = 48, 5
+_LONGEST_KEY = 4096  # bytes: each key may repeat the one before, so a small file could hold many
 _STRING = 7
 _FLOATS = {1: "<f4", 2: "<f8", 19: "<f2"}
 """Types of tensors by number, those of weights."""
@@ -85,7 +86,11 @@ def _entries(index: bytes) -> Iterator[tuple[str, Entry]]:
     at = 0
     for _ in range(2):  # the place of what is left out here
         _, at = varint(footer, at)
+    left = len(index)
     for _, place in _block(index, footer[at:]):
+        left -= varint(place, varint(place, 0)[1])[0]
+        if left < 0:
+            raise ValueError("blocks of variables.index lie in each other")
         for key, value in _block(index, place):
             if key:  # the empty one is the header
                 yield key.decode(), _entry(value)
@@ -104,6 +109,8 @@ def _block(index: bytes, place: bytes) -> Iterator[tuple[bytes, bytes]]:
         shared, at = varint(block, at)
         own, at = varint(block, at)
         length, at = varint(block, at)
+        if shared + own > _LONGEST_KEY:
+            raise ValueError(f"a name of variables.index has more than {_LONGEST_KEY} bytes")
         key = key[:shared] + block[at : at + own]
         yield key, block[at + own : at + own + length]
         at += own + length

@@ -52,10 +52,10 @@ def saved_model_parts(path: Path, files: dict[str, bytes]) -> OldParts:
         checkpoint = Checkpoint(files[INDEX], files[DATA])
         nodes = nodes_of(checkpoint.text(OBJECTS))
         kept = {name: _keys(nodes, place) for place, name in names.items()}
+        sizes = [checkpoint.entries[key].size // 4 for keys in kept.values() for key in keys]
     except (KeyError, IndexError, ValueError, TypeError, RecursionError) as error:
         reason = str(error) or type(error).__name__
         raise DataError(f"{path} is damaged ({reason[:160]}); save the model again") from None
-    sizes = [e.size // 4 for e in checkpoint.entries.values()]
     check_size(str(path), len(sizes), sum(sizes))
     try:
         arrays = {name: _arrays(path, checkpoint, keys) for name, keys in kept.items()}

@@ -6,16 +6,14 @@ import ast
 import json
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import lnn_edge as le
-from lnn_edge.codegen.player.script import player_script
+from lnn_edge.codegen.player.script import load_player, player_script
 from lnn_edge.errors import MissingToolError
 from lnn_edge.files import packages
 from lnn_edge.graph.file import load_graph
@@ -46,19 +44,9 @@ QUICK_CELLS = ("default_dt_head", "gru_head", "lstm", "ltc_slow_dt", "pure_dt", 
 MOST_LINES = 150
 
 
-def player(folder: Path) -> Any:
-    """Return the exported player of a model, at the start of a record."""
-    spec = spec_from_file_location("run", folder / "run.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Player(folder)
-
-
 def assert_alike(graph: QGraph, frames: np.ndarray, events: np.ndarray, folder: Path) -> None:
     """See that player and simulator decide alike, and are in one state in the end."""
-    played = player(Path(le.export(graph, format="onnx", to=folder)))
+    played = load_player(Path(le.export(graph, format="onnx", to=folder)))
     stamps, outputs = played.run(frames, events)
     stream = Stream(graph)
     wanted = list(stream.run(frames, events))

@@ -10,12 +10,13 @@ import pytest
 
 import lnn_edge as le
 from lnn_edge.codegen.onnx.qdq import ALIKE, ARRANGED, qdq_stage
+from lnn_edge.codegen.player.script import load_player
 from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.tasks.recordings import load_labelled
 from tests.codegen.onnx.test_operators import stage_of
-from tests.codegen.onnx.test_player import noise, player
+from tests.codegen.onnx.test_player import noise
 from tests.graph.ops.cases import MAKERS, Seeded, kind_of, stress_inputs
 from tests.graph.ops.formulas import FORMULAS
 from tests.support.places import SUPPORT
@@ -65,7 +66,7 @@ def test_layers_of_eight_bits_hold_quantized_weights(tmp_path: Path) -> None:
 def test_the_model_of_beats_decides_alike(tmp_path: Path) -> None:
     (recording,) = load_labelled("excerpts", records=["200_1490"])
     graph = le.load("ecg-beats-cfc")
-    played = player(Path(le.export(graph, format="onnx-qdq", to=tmp_path)))
+    played = load_player(Path(le.export(graph, format="onnx-qdq", to=tmp_path)))
     _, outputs = played.run(recording.frames, recording.events)
     wanted = np.array([d.outputs for d in Stream(graph).run(recording.frames, recording.events)])
     assert (outputs.argmax(1) == wanted.argmax(1)).mean() > 0.97
@@ -76,6 +77,6 @@ def test_the_model_of_beats_decides_alike(tmp_path: Path) -> None:
 def test_a_cell_stays_near_its_integers(name: str, tmp_path: Path) -> None:
     graph = load_graph(SUPPORT / "imported" / f"{name}.qgraph")
     frames = noise(graph, 200)
-    _, outputs = player(Path(le.export(graph, format="onnx-qdq", to=tmp_path))).run(frames)
+    _, outputs = load_player(Path(le.export(graph, format="onnx-qdq", to=tmp_path))).run(frames)
     wanted = np.array([d.outputs for d in Stream(graph).run(frames)])
     assert np.abs(outputs.astype(int) - wanted).max() < 0.02 * np.ptp(wanted)

@@ -14,6 +14,7 @@ import torch
 pytest.importorskip("ai_edge_litert")
 
 import lnn_edge as le
+from lnn_edge.codegen.player.script import load_player
 from lnn_edge.codegen.tflite import agreement as compared
 from lnn_edge.codegen.tflite import kernels
 from lnn_edge.codegen.tflite.stage_model import stage_models
@@ -23,7 +24,7 @@ from lnn_edge.graph.file import load_graph
 from lnn_edge.graph.sim.interpreter import initial_state
 from lnn_edge.graph.sim.stream import Stream
 from lnn_edge.tasks.recordings import load_labelled
-from tests.codegen.onnx.test_player import CELLS, noise, player
+from tests.codegen.onnx.test_player import CELLS, noise
 from tests.codegen.tflite.interpreter import step_of
 from tests.support import toy
 from tests.support.modules import CHANNELS, MODULES, make_module
@@ -66,7 +67,7 @@ def test_every_trigger_plays(name: str, tmp_path: Path) -> None:
     folder = Path(le.export(graph, format="tflite", to=tmp_path / "tflite"))
     events = np.arange(0, 600, 45) if graph.takes_events else np.zeros(0, np.int64)
     frames = noise(graph, 600)
-    stamps, outputs = player(folder).run(frames, events)
+    stamps, outputs = load_player(folder).run(frames, events)
     wanted = list(Stream(graph).run(frames, events))
     np.testing.assert_array_equal(stamps, [d.stamp for d in wanted])
     apart = outputs.astype(int) - np.array([d.outputs for d in wanted])
@@ -76,7 +77,7 @@ def test_every_trigger_plays(name: str, tmp_path: Path) -> None:
 def test_the_model_of_beats_decides_alike_on_a_recording(tmp_path: Path) -> None:
     (recording,) = load_labelled("excerpts", records=["200_1490"])
     folder = Path(le.export("ecg-beats-cfc", format="tflite", to=tmp_path / "tflite"))
-    _, outputs = player(folder).run(recording.frames, recording.events)
+    _, outputs = load_player(folder).run(recording.frames, recording.events)
     stream = Stream(le.load("ecg-beats-cfc"))
     wanted = np.array([d.outputs for d in stream.run(recording.frames, recording.events)])
     assert (outputs.argmax(1) == wanted.argmax(1)).mean() > 0.99

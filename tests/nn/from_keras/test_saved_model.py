@@ -11,6 +11,7 @@ import pytest
 
 from lnn_edge.errors import DataError, LnnEdgeError
 from lnn_edge.nn.from_keras import saved_model
+from lnn_edge.nn.from_keras.checkpoint import Checkpoint
 from lnn_edge.nn.from_keras.saved_model import DATA, INDEX, METADATA
 from lnn_edge.nn.importer import import_model
 from lnn_edge.nn.ncps import ImportOptions
@@ -85,6 +86,34 @@ def test_damage_is_said(case: str, tmp_path: Path) -> None:
     (folder / file).write_bytes(damage((folder / file).read_bytes()))
     with pytest.raises(DataError, match=rf"model is damaged \(.*{message}\); save the model again"):
         import_model(folder, ImportOptions(hop=40))
+
+
+def number(value: int) -> bytes:
+    """Return a number as protobuf writes it."""
+    low, high = value & 0x7F, value >> 7
+    return bytes([low | 0x80]) + number(high) if high else bytes([low])
+
+
+def index_of(inner: bytes, times: int) -> bytes:
+    """Return an index that leads to one block so many times."""
+    first = inner + bytes(4)
+    place = number(0) + number(len(first))
+    entries = (number(0) + number(1) + number(len(place)) + b"k" + place) * times + bytes(4)
+    footer = number(0) * 2 + number(len(first) + 5) + number(len(entries))
+    magic = bytes.fromhex("57fb808b247547db")
+    return first + bytes(5) + entries + bytes(5) + footer.ljust(40, b"\0") + magic
+
+
+def test_an_index_cannot_hold_more_than_its_bytes() -> None:
+    inner = (number(0) + number(1) + number(0) + b"a") * 100
+    assert list(Checkpoint(index_of(inner, 1), b"").entries) == ["a"]
+    with pytest.raises(ValueError, match="lie in each other"):
+        Checkpoint(index_of(inner, 100), b"")
+    key = number(0) + number(4096) + number(0) + b"a" * 4096
+    assert len(Checkpoint(index_of(key, 1), b"").entries) == 1
+    longer = key + number(4096) + number(1) + number(0) + b"a"
+    with pytest.raises(ValueError, match="more than 4096 bytes"):
+        Checkpoint(index_of(longer, 1), b"")
 
 
 @pytest.mark.parametrize("file", [METADATA, INDEX, DATA])
