@@ -81,6 +81,10 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("normalize", f"{OPS}/normalize.c.j2", "* x0[i + {{ k }}]", "* x0[i]"),
     ("template_distance", f"{OPS}/template_distance.c.j2", "total{{ k }} +=", "total{{ k }} ="),
     ("mean_abs", f"{OPS}/mean_abs.c.j2", "(value{{ k }} < 0)", "(value{{ k }} < -1)"),
+    ("signal_quality", f"{OPS}/signal_quality.c.j2", "noisy &= flaws", "noisy |= flaws"),
+    ("signal_quality", f"{OPS}/signal_quality.c.j2", "lowest <= {{ op.low", "lowest < {{ op.low"),
+    ("signal_quality", f"{OPS}/signal_quality.c.j2", "bends(op.last, frames)", "bends(0, 2)"),
+    ("signal_quality", f"{OPS}/signal_quality.c.j2", "(noise > ((", "(noise >= (("),
     ("mean_pool", f"{OPS}/mean_pool.c.j2", "{{ -frames * x.zero_points[0] }}", "0"),
     (
         "mix",

@@ -89,6 +89,7 @@ KERNELS: dict[str, tuple[Kernel, ...]] = {
     "remember": (portable(ELEMENTWISE, in_place=True),),
     "requantize": (portable("requantize.c.j2", pack_formats),),
     "scale": (portable("scale.c.j2", pack_scale),),
+    "signal_quality": (portable("signal_quality.c.j2"),),
     "slice": (portable("slice.c.j2", pack_formats),),
     "subtract": (portable(ELEMENTWISE),),
     "template_distance": (

@@ -25,6 +25,7 @@ from lnn_edge.graph.ops.pool import AveragePool, MaxPool
 from lnn_edge.graph.ops.product import Multiply
 from lnn_edge.graph.ops.r_peaks import RPeaks
 from lnn_edge.graph.ops.scale import Scale
+from lnn_edge.graph.ops.signal_quality import SignalQuality
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.stft import StftMagnitude
 from lnn_edge.graph.ops.synapse import Synapses
@@ -62,6 +63,7 @@ OPERATORS: dict[str, type[AbstractOp]] = {
         Remember,
         Requantize,
         Scale,
+        SignalQuality,
         Slice,
         StftMagnitude,
         Subtract,

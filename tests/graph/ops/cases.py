@@ -40,6 +40,7 @@ from lnn_edge.graph.ops.product import Multiply
 from lnn_edge.graph.ops.r_peak_rules import LONG_AGO, NEW, RPeakRules, RPeakTimes, r_peak_state
 from lnn_edge.graph.ops.r_peaks import RPeaks
 from lnn_edge.graph.ops.scale import Scale
+from lnn_edge.graph.ops.signal_quality import SignalQuality
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.stft import StftMagnitude
 from lnn_edge.graph.ops.synapse import SHARE, RealSynapses, Synapses
@@ -492,6 +493,23 @@ def make_mean_abs(draw: Source) -> MeanAbs:
     return MeanAbs.quantize("mean_abs", x, QTensor("y", x.shape[1:], "int16", scale))
 
 
+def make_signal_quality(draw: Source) -> SignalQuality:
+    """Limits that drawn windows lie on both sides of; an event that leaves two frames beside it."""
+    frames, channels = draw.integer(5, 24), draw.integer(1, 3)
+    first = draw.integer(2, frames - 3)
+    last = draw.integer(first + 1, frames - 2)
+    top = 1 << draw.integer(4, 15)
+    x = QTensor("x", (frames, channels), "int16", power(draw, -9, 0), 0, -top, top - 1)
+    low, high = -draw.integer(1, top), draw.integer(0, top - 1)
+    if draw.integer(0, 1):
+        low, high = -top, top - 1
+    beside = first + frames - last - 4
+    most = draw.integer(1, 256 * max(2 * beside, 1))
+    y = QTensor("y", (1 + channels,), pick(draw, "int8", "int16"), 1.0, 0, 0, 7)
+    limits = draw.integer(0, 2 * top), low, high, first, last, most
+    return SignalQuality("signal_quality", (x,), (y,), *limits)
+
+
 def make_mean_pool(draw: Source) -> MeanPool:
     shape = (draw.integer(1, 24), draw.integer(1, 4))
     x = asymmetric(draw, "x", shape, power(draw, -8, 0))
@@ -659,6 +677,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "requantize": make_requantize,
     "requantize.elements": make_requantize_by_elements,
     "scale": make_scale,
+    "signal_quality": make_signal_quality,
     "slice": make_slice,
     "slice.elements": make_slice_of_elements,
     "stft_magnitude": make_stft_magnitude,
@@ -716,6 +735,30 @@ def _first_steps(op: RPeaks) -> tuple[np.ndarray, ...]:
     return tuple(np.stack(column) for column in zip(*steps, strict=True))
 
 
+def _qualities_at_edges() -> tuple[SignalQuality, tuple[np.ndarray, ...]]:
+    """Return windows of two channels on either side of every limit, the second good throughout."""
+    x, y = QTensor("x", (9, 2), "int16"), QTensor("y", (3,), "int16", 1.0, 0, 0, 7)
+    op = SignalQuality("signal_quality", (x,), (y,), 6, -500, 500, 3, 6, 100)
+    good = np.array([0, 0, 0, 50, 0, 50, 0, 0, 0])
+    rough = [0, 4, 0, 25, -25, 25, 0, 8, 0]  # 24, and 50 * 100 >> 8 is 19
+    changed = [
+        [0, 0, 0, 6, 0, 0, 0, 0, 0],
+        [0, 0, 0, 7, 0, 0, 0, 0, 0],
+        [-500, *good[1:].tolist()],
+        [-499, *good[1:].tolist()],
+        [*good[:-1].tolist(), 500],
+        [*good[:-1].tolist(), 499],
+        rough,
+        [0, 0, 0, 25, -25, 25, 0, 10, 1],
+        [0, 0, 0, 25, -25, 25, 0, 10, 0],
+        [0, 0, 0, 25, -25, 25, 0, 9, 0],
+        [0, 0, 9, -9, 9, -9, 9, 0, 0],
+    ]
+    pairs = [np.stack((np.array(c), good), -1) for c in changed]
+    both = [np.stack((np.array(rough), rough), -1), np.stack((good, np.array(rough)), -1)]
+    return op, (np.stack(pairs + both),)
+
+
 def edges() -> dict[str, tuple[AbstractOp, tuple[np.ndarray, ...]]]:
     """Return operators on inputs that drawn ones seldom reach, by kind: ties, ends of a limit."""
     e, f = (QTensor("e", (1,), "uint16", Q15, 0, 0, 1 << 15), QTensor("f", (1,), "int16", Q15))
@@ -738,6 +781,7 @@ def edges() -> dict[str, tuple[AbstractOp, tuple[np.ndarray, ...]]]:
         "r_peaks.telling": (telling, _first_steps(telling)),
         "relax": (relax, (np.array([[2], [2], [2], [6]]), np.array([[1], [-1], [3], [-1]]))),
         "remember": (remember, (near[:, None], ones, zeros, zeros)),
+        "signal_quality": _qualities_at_edges(),
     }
 
 

@@ -20,6 +20,7 @@ from lnn_edge.graph.ops.normalize import Normalize
 from lnn_edge.graph.ops.pool import AbstractPool
 from lnn_edge.graph.ops.rows import AbstractRowOp
 from lnn_edge.graph.ops.scale import Scale
+from lnn_edge.graph.ops.signal_quality import SignalQuality
 from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.stft import StftMagnitude
 from lnn_edge.graph.ops.synapse import ARGUMENT, SHARE, TOTAL, AbstractSynapseOp, Synapses
@@ -188,6 +189,22 @@ def template_distance(op: AbstractOp, x: np.ndarray, state: np.ndarray) -> Reals
     return update, np.concatenate(means, axis=-1)
 
 
+def signal_quality(op: AbstractOp, x: np.ndarray) -> Reals:
+    """One channel at a time, its noise as a sum over two pieces that are differentiated twice."""
+    assert isinstance(op, SignalQuality)
+    steps = np.round(x / op.inputs[0].scales[0], 6).swapaxes(-1, -2)  # 1e-6 off, limits are equal
+    pieces = steps[..., : op.first], steps[..., op.last :]
+    noise = sum(np.abs(np.diff(piece, 2)).sum(-1) for piece in pieces)
+    event = np.ptp(steps[..., op.first : op.last], -1)
+    flat = np.ptp(steps, -1) <= op.flat
+    saturated = ((steps <= op.low) | (steps >= op.high)).any(-1)
+    noisy = noise / event.clip(1e-9, None) > op.most / 256
+    noisy = np.where(event > 0, noisy, noise > 0)
+    each = np.stack((flat, saturated, noisy), -1)  # (..., C, 3)
+    whole = np.concatenate((each[..., :2].any(-2), each[..., 2:].all(-2)), -1)
+    return (np.concatenate((whole[..., None, :], each), -2) @ np.array([1.0, 2.0, 4.0]),)
+
+
 def slice_of(op: AbstractOp, x: np.ndarray) -> Reals:
     assert isinstance(op, Slice)
     flat = x.reshape(len(x), -1)
@@ -296,6 +313,7 @@ FORMULAS: dict[str, Callable[..., Reals]] = {
     "remember": lambda op, c, f, i, g: (f * c + g * i,),
     "requantize": lambda op, x: (x.reshape(len(x), *op.outputs[0].shape),),
     "scale": scale,
+    "signal_quality": signal_quality,
     "slice": slice_of,
     "stft_magnitude": stft_magnitude,
     "subtract": lambda op, a, b: (a - b,),
@@ -341,6 +359,7 @@ def bound(op: AbstractOp) -> tuple[float, ...]:
         "concat": 0.0,
         "max_pool": 0.0,
         "remember": ROUNDING,
+        "signal_quality": 0.0,
         "time_gate": ROUNDING + 2 * MULTIPLIER,
     }
     return (special.get(op.kind, ROUNDING + MULTIPLIER),)

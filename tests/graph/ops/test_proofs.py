@@ -23,6 +23,7 @@ from lnn_edge.graph.ops.normalize import Normalize
 from lnn_edge.graph.ops.pool import AveragePool
 from lnn_edge.graph.ops.product import Multiply
 from lnn_edge.graph.ops.scale import Scale
+from lnn_edge.graph.ops.signal_quality import SignalQuality
 from lnn_edge.graph.ops.window import Center, Decimate, MeanAbs, MeanPool
 
 LIMIT = 1 << 31
@@ -62,6 +63,11 @@ def frames(kind: type[Decimate | Center | MeanAbs | MeanPool], n: int) -> Abstra
 def pool(n: int) -> AbstractOp:
     x, y = wide("x", -n, 0, (1, 9, 2), zero_point=5), wide("y", -TOP, TOP, (1, 5, 2))
     return AveragePool("op", (x,), (y,), (1, 3), (1, 2), (0, 1), 1 << 30, 1)
+
+
+def quality(n: int, most: int) -> AbstractOp:
+    x, y = wide("x", -n, n, (9, 2)), wide("y", 0, 7)
+    return SignalQuality("op", (x,), (y,), 0, -1, 1, 3, 6, most)
 
 
 def linear(n: int) -> AbstractOp:
@@ -164,6 +170,8 @@ EDGES: dict[str, tuple[Callable[[int], AbstractOp], Callable[[int], int]]] = {
     "center": (lambda n: frames(Center, n), lambda n: 4 * n << 2),
     "mean_abs": (lambda n: frames(MeanAbs, n), lambda n: 4 * n << 2),
     "mean_pool": (lambda n: frames(MeanPool, n), lambda n: 4 * n << 2),
+    "signal_quality by the sum": (lambda n: quality(n, 1), lambda n: 2 * 2 * n * 9),
+    "signal_quality by the product": (lambda n: quality(n, 999), lambda n: 999 * 2 * n),
     "average_pool": (pool, lambda n: 3 * (n + 5) << 1),
     "linear": (linear, lambda n: (150 * 300 + n) << 4),
     "lut": (lut, lambda n: (3 * n + 1) << 11),
