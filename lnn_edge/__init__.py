@@ -353,6 +353,7 @@ def predict(
     *,
     channels: Mapping[str, str] | None = None,
     marks: bool = False,
+    quality: tuple[int, int] | None = None,
     **hints: Unpack[HintOptions],
 ) -> list[Predicted]:
     """Return what a model decides on each recording; no labels are needed.
@@ -364,15 +365,19 @@ def predict(
         channels: Name of the model's channel -> name of the recordings', where they differ.
         marks: Whether the recordings' marks are the beats or events to decide on; else the model
             finds beats itself.
+        quality: Whether a model of beats judges the signal of each decision too, and the samples at
+            which the ADC saturates, the lower first.
         hints: What the files do not tell, see train; rate_hz also of arrays, None is the model's.
 
     Raises:
         DataError: A recording cannot be read, or does not fit the model.
         UsageError: The model decides on events that it cannot find.
     """
+    from lnn_edge.tasks.beats.additions import Additions
     from lnn_edge.tasks.predict import Predictor, open_data
 
     graph = load(model) if isinstance(model, str | Path) else model
+    graph = Additions(quality=quality).to(graph)
     predictor = Predictor.of(graph, channels, marks=marks)
     is_read_here = isinstance(data, str | Path)
     return list(predictor.run(open_data(graph, data, hints), may_overwrite=is_read_here))
@@ -398,7 +403,7 @@ def evaluate(
             data set shown for its task; of a model that takes frames, those it was quantized on.
         split: Of a named data set: "train", "test" or "all".
         data_dir: Where data sets lie.
-        how: Intervals, a front end, or a detector of beats.
+        how: Intervals, a front end, a detector of beats, or a judgement of the signal.
 
     Returns:
         figures where there are labels, and float_errors where the float model lies beside the
@@ -421,6 +426,7 @@ def export(
     board: str,
     to: str | Path | None = None,
     find_beats: bool = False,
+    quality: tuple[int, int] | None = None,
     force: bool = False,
 ) -> Project: ...
 
@@ -433,6 +439,7 @@ def export(
     core: str | None = None,
     to: str | Path | None = None,
     find_beats: bool = False,
+    quality: tuple[int, int] | None = None,
     force: bool = False,
 ) -> Path: ...
 
@@ -444,6 +451,7 @@ def export(
     format: Literal["onnx", "onnx-float", "onnx-qdq", "tflite"],
     to: str | Path | None = None,
     find_beats: bool = False,
+    quality: tuple[int, int] | None = None,
     force: bool = False,
 ) -> Path: ...
 
@@ -456,6 +464,7 @@ def export(
     core: str | None = None,
     to: str | Path | None = None,
     find_beats: bool = False,
+    quality: tuple[int, int] | None = None,
     force: bool = False,
 ) -> Project | Path:
     """Write a project, a C library, ONNX or TFLite, whole or not at all; return it or its folder.
@@ -471,6 +480,8 @@ def export(
         core: Of a library, such as "cortex-m4"; None is plain C for any. The bits are the same.
         to: Folder; None is firmware-BOARD, library-MODEL, onnx-MODEL or tflite-MODEL.
         find_beats: Whether a model of beats finds them itself.
+        quality: Whether a model of beats judges the signal of each decision in an output more, and
+            the samples at which the ADC saturates, the lower first.
         force: Whether to replace files there that lnn-edge did not write.
 
     Raises:
@@ -482,14 +493,11 @@ def export(
     """
     from lnn_edge.build.project import open_project
     from lnn_edge.codegen.exporters import export_model
+    from lnn_edge.tasks.beats.additions import Additions
     from lnn_edge.tasks.feed import shown_records
 
     chosen = Path(model) if isinstance(model, str) else model
-    folder, change = None if to is None else Path(to), None
-    if find_beats:
-        from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
-
-        change = with_detector
+    folder = None if to is None else Path(to)
     network = None
     if format == "onnx-float":
         from lnn_edge.files.packages import need_torch
@@ -504,7 +512,7 @@ def export(
         folder,
         form=format,
         core=core,
-        change=change,
+        change=Additions(find_beats, quality).to,
         network=network,
         records=shown_records,
         force=force,
@@ -517,6 +525,7 @@ def analyze(
     boards: Sequence[str | Path] | None = None,
     *,
     find_beats: bool = False,
+    quality: tuple[int, int] | None = None,
 ) -> tuple[OnBoard, ...]:
     """Build a model's firmware for boards, without exporting it; return what it takes on each.
 
@@ -525,6 +534,8 @@ def analyze(
         boards: Names of boards, or their TOML files; None for all that come with lnn-edge, where
             boards with the same kind of chip share a build.
         find_beats: Whether a model of beats finds them itself.
+        quality: Whether a model of beats judges the signal of each decision in an output more, and
+            the samples at which the ADC saturates, the lower first.
 
     Raises:
         BoardError: There is no such board.
@@ -532,13 +543,11 @@ def analyze(
         MissingToolError: The compiler or the emulator is not installed.
     """
     from lnn_edge.device.board import list_boards, load_board
+    from lnn_edge.tasks.beats.additions import Additions
     from lnn_edge.verify.analysis import analyze as analyze_graph
 
     graph = load(model) if isinstance(model, str | Path) else model
-    if find_beats:
-        from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
-
-        graph = with_detector(graph)
+    graph = Additions(find_beats, quality).to(graph)
     asked = list_boards() if boards is None else [load_board(str(name)) for name in boards]
     return analyze_graph(graph, asked, once_a_chip=boards is None)
 

@@ -9,6 +9,7 @@ import click
 
 from lnn_edge.cli import FAILED, show_error
 from lnn_edge.cli.output import console, json_option, progress, show_json, table
+from lnn_edge.cli.quality import quality_option
 
 if TYPE_CHECKING:
     from lnn_edge.verify.analysis import OnBoard
@@ -18,8 +19,15 @@ if TYPE_CHECKING:
 @click.argument("model", type=click.Path(path_type=Path), required=False)
 @click.option("--board", "boards", help="Names or TOML files, with commas.  [default: all]")
 @click.option("--find-beats", is_flag=True, help="Let a model of beats find them itself.")
+@quality_option
 @json_option
-def command(model: Path | None, boards: str | None, find_beats: bool, as_json: bool) -> None:
+def command(
+    model: Path | None,
+    boards: str | None,
+    find_beats: bool,
+    quality: tuple[int, int] | None,
+    as_json: bool,
+) -> None:
     """Say what MODEL, or the shipped ECG model, takes on boards, and which of them it fits.
 
     Flash, RAM and worst-case stack are those of the whole firmware, which is built for each board
@@ -35,13 +43,10 @@ def command(model: Path | None, boards: str | None, find_beats: bool, as_json: b
     from lnn_edge.device.board import list_boards, load_board
     from lnn_edge.files.shipped import graph_path
     from lnn_edge.graph.file import load_graph
+    from lnn_edge.tasks.beats.additions import Additions
     from lnn_edge.verify.analysis import analyze
 
-    graph = load_graph(graph_path(model))
-    if find_beats:
-        from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
-
-        graph = with_detector(graph)
+    graph = Additions(find_beats, quality).to(load_graph(graph_path(model)))
     asked = [load_board(name) for name in boards.split(",")] if boards else list(list_boards())
     with progress(as_json) as bar:
         shown = bar.add_task("boards", total=len(asked), note="")

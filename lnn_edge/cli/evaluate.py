@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from lnn_edge.cli.output import console, json_option, show_json, table
+from lnn_edge.cli.quality import quality_option
 from lnn_edge.cli.recordings import check_frames_alone, show_feed, wish_options
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from lnn_edge.tasks.classifiable import Classifiable
     from lnn_edge.tasks.feed import Wish
     from lnn_edge.tasks.judge import Figures
     from lnn_edge.tasks.metrics.multi_label import FindingsEvaluation
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     "--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Of patients."
 )
 @click.option("--find-beats", is_flag=True, help="Let a model of beats find them itself.")
+@quality_option
 @click.option(
     "--preprocessing",
     type=click.Choice(["causal", "whole-record"]),
@@ -61,6 +64,7 @@ def command(
     targets: Path | None,
     resamples: int,
     find_beats: bool,
+    quality: tuple[int, int] | None,
     preprocessing: Preprocessing,
     as_json: bool,
 ) -> None:
@@ -73,7 +77,8 @@ def command(
 
     The first line, and "trained_on" in JSON, tells which of the recordings the model learned from.
     With --find-beats an integer model of beats finds them itself, as `export --find-beats` has it;
-    beats that it misses are not judged.
+    beats that it misses are not judged. With --quality decisions on a signal that is flat,
+    saturated or noisy are unclassifiable: they are counted, and the others judged apart.
 
     \b
     Example: lnn-edge evaluate runs/beats/model.qgraph --dataset mitdb --split test
@@ -87,7 +92,7 @@ def command(
     check_frames_alone("--input", input_path, wish)
     if targets is not None and input_path is None:
         raise UsageError("--targets are the classes of --input X.npy; give it, or leave them out")
-    how = How(resamples, find_beats, preprocessing)
+    how = How(resamples, find_beats, preprocessing, quality)
     if input_path is None:
         verdict = evaluate(model, replace(wish, split=split, fold=fold), how=how)
     else:
@@ -123,6 +128,8 @@ def show_verdict(verdict: Verdict) -> None:
         out.print(f"{title}; without labels there is no accuracy")
     else:
         show_figures(title, verdict.figures)
+    if verdict.classifiable is not None:
+        out.print(told_classifiable(verdict.classifiable))
     for name, error in verdict.float_errors.items():
         output = f"output {name}, " if len(verdict.float_errors) > 1 else ""
         out.print(f"{output}against the float model, on {verdict.compared_on}: {error_text(error)}")
@@ -130,6 +137,16 @@ def show_verdict(verdict: Verdict) -> None:
         out.print("against the float model: not known, none lies beside the graph")
     if verdict.engine is not None:
         out.print(f"integers by: {WORDS[verdict.engine]}")
+
+
+def told_classifiable(found: Classifiable) -> str:
+    """Return what is unclassifiable, and how good the rest is, in a line."""
+    flaws = ", ".join(f"{flaw} {count:,}" for flaw, count in found.flaws.items())
+    rest = "nothing is known" if found.figures is None else told_figures(found.figures)
+    return (
+        f"unclassifiable {found.unclassifiable:,} of {found.decisions:,} decisions ({flaws}); of "
+        f"the others {rest}"
+    )
 
 
 def main_figure(judged: Evaluation | FindingsEvaluation) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from lnn_edge.cli.output import console, force_option, json_option, show_json
+from lnn_edge.cli.quality import quality_option
 
 
 @click.command(name="export")
@@ -27,6 +28,7 @@ from lnn_edge.cli.output import console, force_option, json_option, show_json
 )
 @click.option("--core", help="Of a library, such as cortex-m4.  [default: any]")
 @click.option("--find-beats", is_flag=True, help="Let a model of beats find them itself.")
+@quality_option
 @force_option
 @json_option
 def command(
@@ -36,13 +38,15 @@ def command(
     form: str,
     core: str | None,
     find_beats: bool,
+    quality: tuple[int, int] | None,
     force: bool,
     as_json: bool,
 ) -> None:
     """Write MODEL, or the shipped ECG model, as a project, a C library, ONNX or TFLite.
 
     MODEL is a model.qgraph, the folder of one, or the name of a shipped model. With --find-beats
-    an R-peak detector runs on the samples, and no events are needed from outside.
+    an R-peak detector runs on the samples, and no events are needed from outside. With --quality
+    an output more says whether the signal of a decision is flat, saturated or noisy.
 
     A library is C without hardware for any build system: CMake, PlatformIO, Arduino, Zephyr,
     CMSIS-Pack. It takes --core, not --board; every core gives the same bits.
@@ -68,26 +72,22 @@ def command(
     from lnn_edge.codegen.exporters import ONNX_FLOAT, PROJECT, TFLITE, export_model
     from lnn_edge.files.packages import need_torch
     from lnn_edge.graph.file import graph_sha256
+    from lnn_edge.tasks.beats.additions import Additions
     from lnn_edge.tasks.feed import shown_records
 
-    change = None
     network = None
     if form == ONNX_FLOAT:
         need_torch()
         from lnn_edge.quantize.float_step import float_network
 
         network = float_network
-    if find_beats:
-        from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
-
-        change = with_detector
     made = export_model(
         model,
         board_name,
         output,
         form=form,
         core=core,
-        change=change,
+        change=Additions(find_beats, quality).to,
         network=network,
         records=shown_records,
         force=force,

@@ -13,6 +13,7 @@ import click
 from lnn_edge.cli import FAILED
 from lnn_edge.cli.hints import hint_options
 from lnn_edge.cli.output import force_option, json_option, show_json
+from lnn_edge.cli.quality import quality_option
 from lnn_edge.cli.recordings import channel_option, channels_from
 from lnn_edge.cli.sinks import FILES, LINES, Sink, file_sink, line_sink
 from lnn_edge.cli.tally import Tally
@@ -38,6 +39,7 @@ MOST_NAMED = 5  # lost lines
 @click.option("--mean", is_flag=True, help="A row a recording: the mean of its decisions.")
 @click.option("--float", "with_float", is_flag=True, help="The float model's scores beside.")
 @click.option("--marks", is_flag=True, help="Take beats or events from the recordings' marks.")
+@quality_option
 @channel_option
 @click.option("--lead", metavar="NAME", help="The recordings' channel that is the model's first.")
 @click.option("--raw", is_flag=True, help="Of a stream: int16 steps of the model, little-endian.")
@@ -55,6 +57,7 @@ def command(
     mean: bool,
     with_float: bool,
     marks: bool,
+    quality: tuple[int, int] | None,
     channels: tuple[str, ...],
     lead: str | None,
     raw: bool,
@@ -69,7 +72,8 @@ def command(
     folder of any format that `data inspect` reads, or - for a live stream on stdin: lines of
     numbers, or --raw. A model of beats finds them itself, unless --marks or --annotator names
     them. A row per decision: recording, sample, time, class and scores (log odds), or values;
-    with --mean a row per recording, as findings are judged.
+    with --mean a row per recording, as findings are judged. With --quality columns say what is
+    wrong with the signal: of the decision, where it is unclassifiable, and of each channel.
 
     A recording that cannot be used is named, and the others go on; the exit code is then 1.
 
@@ -78,10 +82,11 @@ def command(
     """
     from lnn_edge.files.shipped import graph_path
     from lnn_edge.graph.file import load_graph
+    from lnn_edge.tasks.beats.additions import Additions
     from lnn_edge.tasks.predict import Predictor
 
     to = "json" if as_json and to in LINES else to
-    graph = load_graph(graph_path(model))
+    graph = Additions(quality=quality).to(load_graph(graph_path(model)))
     marks = marks or hints["annotator"] is not None
     predictor = Predictor.of(graph, _channels(graph, channels, lead), marks=marks)
     is_stream = STDIN in paths

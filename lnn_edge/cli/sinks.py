@@ -107,12 +107,17 @@ def _write(
 
 
 def _annotations(predicted: Predicted) -> bytes:
-    """Return a WFDB annotation file: beats by their symbols, all else as notes."""
-    from lnn_edge.data.annotation_file import BEAT_SYMBOLS
+    """Return a WFDB annotation file: beats by their symbols, all else as notes.
+
+    Unclassifiable ones are beats of the symbol for that.
+    """
+    from lnn_edge.data.annotation_file import BEAT_SYMBOLS, UNCLASSIFIABLE
     from lnn_edge.data.wfdb_writer import NOTE, annotation_bytes
 
     said = predicted.classes
     is_beat = all(name in BEAT_SYMBOLS.values() for name in predicted.answer.classes)
     symbols = said if is_beat else [NOTE] * len(said)
+    flawed = predicted.is_unclassifiable.tolist()
+    symbols = [UNCLASSIFIABLE if bad else s for s, bad in zip(symbols, flawed, strict=True)]
     notes = [""] * len(said) if is_beat else said
     return annotation_bytes(predicted.samples, symbols, notes, predicted.fed.own_rate_hz)

@@ -22,6 +22,7 @@ class Tally:
     recordings: int = 0
     decisions: int = 0
     undecided: int = 0
+    unclassifiable: int | None = None
     counts: Counter[str] = field(default_factory=Counter)
     changes: list[Changes] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -34,6 +35,9 @@ class Tally:
         self.undecided += not len(predicted.stamps)
         self.decisions += len(predicted.stamps)
         self.counts.update(predicted.counts())
+        if predicted.answer.flaws is not None:
+            found = int(predicted.is_unclassifiable.sum())
+            self.unclassifiable = (self.unclassifiable or 0) + found
         self.changes.append(predicted.changes)
 
     def refuse(self, name: str, error: DataError) -> None:
@@ -50,10 +54,12 @@ class Tally:
         """Return it for JSON."""
         from lnn_edge.data.changes import together
 
+        judged = {} if self.unclassifiable is None else {"unclassifiable": self.unclassifiable}
         return {
             "recordings": self.recordings,
             "decisions": self.decisions,
             "undecided": self.undecided,
+            **judged,
             "classes": dict(self.counts.most_common()),
             "changes": together(self.changes).summary(),
             "refused": self.refused,
@@ -68,5 +74,7 @@ class Tally:
         found = ", ".join(f"{name} {count:,}" for name, count in self.counts.most_common())
         of = f"{self.recordings:,} recordings, {self.decisions:,} decisions"
         click.echo(f"{of}: {found}" if found else of, err=True)
+        if self.unclassifiable is not None:
+            click.echo(f"{self.unclassifiable:,} decisions are unclassifiable", err=True)
         if self.undecided:
             click.echo(f"{self.undecided:,} recordings are too short for a decision", err=True)

@@ -6,12 +6,18 @@ import re
 from dataclasses import dataclass
 
 from lnn_edge.graph.contract import Contract
+from lnn_edge.graph.flaws import FLAWS
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.r_peaks import RPeaks
 from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.stage import Stage, event_trigger, every_trigger
 
+_FLAWS = {
+    "flat": "a channel hardly moves in the window; of the decision: any of them",
+    "saturated": "a channel is at a rail of the ADC; of the decision: any of them",
+    "noisy": "what stands beside the event is large against it; of the decision: in all channels",
+}
 MOST_FORMULAS = 4  # of a state's elements, one by one
 
 
@@ -121,6 +127,11 @@ class Header:
         prefix = f"{self.graph.name}_class{self._of_scores}_".upper()
         pairs = zip(words, names, strict=True)
         return tuple(ClassConstant(prefix + w, name, name not in unlearned) for w, name in pairs)
+
+    @property
+    def flaws(self) -> tuple[tuple[str, int, str], ...]:
+        """What can be wrong with the signal: name, bit, and what it means of the decision."""
+        return tuple((name, bit, _FLAWS[name]) for name, bit in FLAWS.items())
 
     @property
     def event(self) -> str:

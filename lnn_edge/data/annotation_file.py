@@ -27,6 +27,7 @@ OTHER_SYMBOLS = {
     14: "~", 16: "|", 18: "s", 19: "T", 20: "*", 21: "D", 22: '"', 23: "=", 24: "p", 26: "^",
     27: "t", 28: "+", 29: "u", 31: "!", 32: "[", 33: "]", 36: "@", 37: "x", 39: "(", 40: ")",
 }  # fmt: skip
+UNCLASSIFIABLE = BEAT_SYMBOLS[13]  # a beat
 MOST_ANNOTATIONS = 400_000  # beats of three days
 _NOTE = 22
 _SKIP, _AUX = 59, 63  # 60 to 62 number and sort the annotation before; they do not matter here

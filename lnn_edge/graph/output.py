@@ -13,7 +13,7 @@ from lnn_edge.errors import GraphError
 from lnn_edge.files.names import check_name, shown
 from lnn_edge.graph.ir import QTensor
 
-OutputKind = Literal["scores", "logits", "values"]
+OutputKind = Literal["scores", "logits", "values", "flaws"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Output:
         size: Number of its elements.
         scale: Real value of one step, of all its elements; zero is 0.
         kind: "scores": one per class of the graph, decided as its contract says; "logits": log odds
-            that no contract decides; "values": real numbers.
+            that no contract decides; "values": real numbers; "flaws": bits of graph.flaws, what
+            is wrong with the signal of the decision, then of each channel of a frame.
 
     Raises:
         GraphError: One of these makes no sense.
@@ -70,12 +71,20 @@ class Output:
         return np.asarray(q * self.scale)
 
 
-def check_outputs(outputs: Sequence[Output], vector: QTensor, classes: Sequence[str]) -> None:
+def check_outputs(
+    outputs: Sequence[Output], vector: QTensor, classes: Sequence[str], channels: int
+) -> None:
     """Check that outputs are the parts of a vector.
+
+    Args:
+        outputs: In order.
+        vector: That they fill.
+        classes: Names of the scores.
+        channels: Of a frame.
 
     Raises:
         GraphError: Two have one name, they overlap or leave elements out, one has several scales,
-            or the classes are not those of one output of scores.
+            the classes are not those of one output of scores, or flaws not those of the channels.
     """
     names: set[str] = set()
     at = 0
@@ -95,6 +104,7 @@ def check_outputs(outputs: Sequence[Output], vector: QTensor, classes: Sequence[
             f"outputs end at element {at}, {vector.name} has {vector.size}; let them fill it"
         )
     _check_classes([o for o in outputs if o.kind == "scores"], classes)
+    _check_flaws([o for o in outputs if o.kind == "flaws"], channels)
 
 
 def _check_scale(output: Output, vector: QTensor) -> None:
@@ -123,3 +133,14 @@ def _check_classes(scores: Sequence[Output], classes: Sequence[str]) -> None:
             f"metadata: {len(classes)} classes for {scores[0].name} of {scores[0].size} elements; "
             "name each of them, or call the output logits"
         )
+
+
+def _check_flaws(found: Sequence[Output], channels: int) -> None:
+    if len(found) > 1:
+        raise GraphError(f"one output at most can be flaws, not {', '.join(o.name for o in found)}")
+    for output in found:
+        if output.size != 1 + channels or output.scale != 1:
+            raise GraphError(
+                f"output {output.name}: flaws are one of the decision and one of each of "
+                f"{channels} channels, of scale 1, not {output.size} of {output.scale:g}"
+            )

@@ -43,7 +43,7 @@ class QGraph(Pipeline):
             raise GraphError(f"{self.name}: the output must be one int16 vector")
         self._check_output(outputs[0])
         contract = self.contract
-        check_outputs(self.outputs, self.output, contract.classes)
+        check_outputs(self.outputs, self.output, contract.classes, self.frame.size)
         for key, names in (("leads", contract.leads), ("units", contract.units)):
             if len(names) not in (0, self.frame.size):
                 raise GraphError(
@@ -104,6 +104,11 @@ class QGraph(Pipeline):
     def scores(self) -> Output | None:
         """The output whose elements are the classes; None where there are none."""
         return next((o for o in self.outputs if o.kind == "scores"), None)
+
+    @property
+    def flaws(self) -> Output | None:
+        """The output that says what is wrong with the signal; None where there is none."""
+        return next((o for o in self.outputs if o.kind == "flaws"), None)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lnn_edge.data.changes import Changes
+from lnn_edge.graph.flaws import told_flaws
 from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.tasks.model_input import Fed
@@ -49,11 +50,24 @@ class Answer:
         """Name of each element: of a score its class, else its output, numbered if it has more."""
         return tuple(name for output in self.outputs for name in self._names(output))
 
+    @property
+    def float_columns(self) -> tuple[str, ...]:
+        """Names of those that a float model has too: all but flaws."""
+        mine = (output for output in self.outputs if output.kind != "flaws")
+        return tuple(name for output in mine for name in self._names(output))
+
+    @property
+    def flaws(self) -> Output | None:
+        """What is wrong with the signal, of the decision and of each channel; None: not told."""
+        return next((output for output in self.outputs if output.kind == "flaws"), None)
+
     def _names(self, output: Output) -> tuple[str, ...]:
         if output.kind == "scores" and self.classes:
             return self.classes
         if output.size == len(self.values):
             return self.values
+        if output.kind == "flaws":  # of the decision, then of each channel
+            return (output.name, *(f"{output.name}_{i}" for i in range(1, output.size)))
         if output.size == 1:
             return (output.name,)
         return tuple(f"{output.name}_{i}" for i in range(output.size))
@@ -130,12 +144,26 @@ class Predicted:
         """What is decided, D of them; empty where the model tells values only."""
         return self.answer.decide(self.steps)
 
+    @property
+    def is_unclassifiable(self) -> np.ndarray:
+        """Which decisions stand on a signal with flaws, (D,) bool; none if it is not judged."""
+        flaws = self.answer.flaws
+        if flaws is None:
+            return np.zeros(len(self.stamps), bool)
+        flawed: np.ndarray = self.steps[:, flaws.first] != 0
+        return flawed
+
     def mean(self) -> Predicted:
-        """Return the mean of all decisions as one, at the last; none where there are none."""
+        """Return the mean of all decisions as one, at the last, with the flaws of any of them.
+
+        None where there are none.
+        """
         if not len(self.stamps):
             return self
         floats = None if self.floats is None else self.floats.mean(0, keepdims=True)
-        steps = self.steps.mean(0, keepdims=True)
+        steps, flaws = self.steps.mean(0, keepdims=True), self.answer.flaws
+        if flaws is not None:
+            steps[0, flaws.first : flaws.end] = np.bitwise_or.reduce(flaws.part(self.steps))
         return replace(self, stamps=self.stamps[-1:], steps=steps, floats=floats)
 
     def counts(self) -> dict[str, int]:
@@ -147,9 +175,8 @@ class Predicted:
 def header(answer: Answer, *, with_floats: bool) -> list[str]:
     """Return the names of the columns of rows()."""
     said = ["class"] if answer.classes else []
-    columns = [*said, *answer.columns]
-    beside = [f"{c}_float" for c in columns] if with_floats else []
-    return ["record", "sample", "time_s", *columns, *beside]
+    beside = [f"{c}_float" for c in (*said, *answer.float_columns)] if with_floats else []
+    return ["record", "sample", "time_s", *said, *answer.columns, *beside]
 
 
 def rows(predicted: Predicted) -> Iterator[list[object]]:
@@ -181,5 +208,11 @@ def _cells(answer: Answer, decided_by: np.ndarray, values: np.ndarray) -> list[l
     numbers: list[list[object]] = [
         [float(f"{v:.{_DIGITS}g}") for v in row] for row in values.tolist()
     ]
+    flaws = answer.flaws
+    if flaws is not None and values.shape[-1] == flaws.end:  # a float model has none
+        bits = flaws.part(decided_by).astype(np.int64).tolist()
+        numbers = [
+            [*n[: flaws.first], *map(told_flaws, b)] for n, b in zip(numbers, bits, strict=True)
+        ]
     said = answer.decide(decided_by)
     return [[s, *n] for s, n in zip(said, numbers, strict=True)] if said else numbers

@@ -20,9 +20,11 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.nn.beside import imported_outputs
 from lnn_edge.nn.model_card import WEIGHTS, kind_of, read_card
-from lnn_edge.tasks.beats.find_beats import find_beats as with_detector
+from lnn_edge.tasks.beats.additions import Additions
+from lnn_edge.tasks.classifiable import Classifiable, judge_classifiable
 from lnn_edge.tasks.feed import Feed, Wish, load_feed
 from lnn_edge.tasks.judge import Figures, judge
+from lnn_edge.tasks.judged_output import judged_output
 from lnn_edge.tasks.learned import Overlap, learned_by_folder, learned_by_graph, overlap
 from lnn_edge.tasks.metrics.single_label import decided_scores
 from lnn_edge.tasks.model_input import takes_recordings
@@ -66,6 +68,7 @@ class Verdict:
         is_generated: Whether the recordings are synthetic.
         engine: What ran an integer model; None for a float one.
         feed: The recordings; None of frames.
+        classifiable: Decisions on a signal without flaws, of a model that judges it.
     """
 
     model: str
@@ -79,6 +82,7 @@ class Verdict:
     is_generated: bool = False
     engine: Engine | None = None
     feed: Feed | None = None
+    classifiable: Classifiable | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return JSON values."""
@@ -97,6 +101,8 @@ class Verdict:
         }
         if feed is not None and feed.changes is not None:
             found["changes"] = feed.changes.summary()
+        if self.classifiable is not None:
+            found["classifiable"] = self.classifiable.to_json()
         return found | ({} if self.figures is None else self.figures.to_json())
 
 
@@ -108,11 +114,14 @@ class How:
         resamples: Of patients, for intervals.
         find_beats: Whether an integer model of beats finds them itself.
         preprocessing: Front end of a float model.
+        quality: Whether an integer model of beats judges the signal, and the rails of the ADC that
+            it then knows.
     """
 
     resamples: int = 0
     find_beats: bool = False
     preprocessing: Preprocessing = "causal"
+    quality: tuple[int, int] | None = None
 
 
 def told_data(
@@ -149,6 +158,8 @@ def evaluate_model(
     """
     how = how or How()
     if isinstance(model, Path) and _is_trained(model):
+        if how.quality is not None:
+            raise UsageError(f"{model} has no integers that judge a signal; give its model.qgraph")
         return _judge_floats(model, _wish(model, data), how)
     path = None if isinstance(model, QGraph) else graph_path(model)
     graph = model if isinstance(model, QGraph) else load_graph(graph_path(model))
@@ -230,7 +241,7 @@ def _judge_recordings(where: Opened, wish: Wish, how: How) -> Verdict:
     """Judge integers on recordings."""
     graph = where.graph
     feed = load_feed(graph.metadata, wish, where.name, graph)
-    graph = with_detector(graph) if how.find_beats else graph
+    graph = Additions(how.find_beats, how.quality).to(graph)
     decided, scores = decided_scores(graph, feed.recordings)
     task = task_of(graph.metadata) or feed.task
     learned = learned_by_graph(graph, where.folder)
@@ -244,6 +255,7 @@ def _judge_recordings(where: Opened, wish: Wish, how: How) -> Verdict:
         is_generated=_is_generated(feed, wish),
         engine=decided.engine,
         feed=feed,
+        classifiable=judge_classifiable(graph, decided.sequences, scores, task, how.resamples),
     )
     if where.folder is not None and _has_weights(where.folder, graph):
         errors, place = _trained_errors(where.folder, graph, feed.recordings, decided.sequences)
@@ -355,7 +367,8 @@ def _trained_errors(
     """Return the errors at the start of a few recordings, and where that is; none without one."""
     from lnn_edge.train.predict import FloatModel
 
-    model, (output,) = FloatModel(folder, graph), graph.outputs
+    model, output = FloatModel(folder, graph), judged_output(graph).output
+    assert output is not None  # since it was judged
     places = range(0, len(decided), -(-len(decided) // MOST_COMPARED) or 1)
     starts, made = [], [decided[i] for i in places]
     for record in (recordings[i] for i in places):
@@ -363,7 +376,7 @@ def _trained_errors(
         starts.append((frames, record.events[record.events < len(frames)]))
     wanted = model.first_scores(starts, [s.stamps for s in made])
     got = [
-        output.dequantize(s.values[graph.output.name][: len(w)])
+        output.dequantize(output.part(s.values[graph.output.name][: len(w)]))
         for s, w in zip(made, wanted, strict=True)
     ]
     where = f"the first {COMPARED_FRAMES:,} frames of {len(got)} recordings"

@@ -72,6 +72,7 @@ def test_the_list_is_complete() -> None:
         "leads",
         "output",
         "own",
+        "quality",
         "recordings",
         "sinks",
         "tally",

@@ -79,7 +79,7 @@ def test_each_output_has_the_real_values_of_its_own_head() -> None:
         (lambda: replace(POSE, scale=float("nan")), "scale nan must be positive and finite"),
         (
             lambda: replace(POSE, kind="softmax"),
-            "output pose: kind must be one of scores, logits, values, not 'softmax'",
+            "output pose: kind must be one of scores, logits, values, flaws, not 'softmax'",
         ),
         (
             lambda: with_heads(GAIT, replace(POSE, first=2, size=3), STRIDES),
@@ -119,6 +119,14 @@ def test_each_output_has_the_real_values_of_its_own_head() -> None:
         (
             lambda: with_heads(GAIT, POSE, replace(STRIDES, kind="scores")),
             "one output at most can be scores, not gait, strides; call the others logits",
+        ),
+        (
+            lambda: with_heads(GAIT, replace(POSE, kind="flaws"), STRIDES),
+            "output pose: flaws are one of the decision and one of each of 3 channels, of scale 1",
+        ),
+        (
+            lambda: with_heads(GAIT, replace(POSE, kind="flaws"), replace(STRIDES, kind="flaws")),
+            "one output at most can be flaws, not pose, strides",
         ),
         (
             lambda: with_heads(),
