@@ -40,8 +40,8 @@ def prove(module: nn.Module, plan: Plan, inputs: Sequence[Tensor]) -> float:
         ours = ENDINGS[ending][1](scores) if ending else scores
         if _difference(ours.flatten(), theirs.float().flatten()) > CLOSE:
             raise LayerError(
-                f"the traced layers differ from forward by {_difference(ours, theirs):.3g}; one of "
-                "them has a form that is not known here"
+                f"the traced layers differ from forward by {_difference(ours, theirs):.3g}: one of "
+                "them has a form that is not known here, or += changes a value of two names"
             )
     streamed = stream(plan, inputs)
     pairs = zip(plan.outputs, traced, strict=True)

@@ -48,6 +48,7 @@ def trace(module: nn.Module, examples: Sequence[Tensor]) -> fx.GraphModule:
     except Exception as error:  # whatever forward raises where its values are not there
         raise LayerError(_no_graph(error)) from None
     traced = fx.GraphModule(module, graph)
+    _without_writes(traced.graph)
     _merge_equal(traced.graph)
     traced.graph.eliminate_dead_code()
     traced.recompile()
@@ -102,7 +103,13 @@ def _no_graph(error: Exception) -> str:
 
 
 class _Shape(fx.Proxy):
-    """A proxy that knows its length where its example does."""
+    """A proxy that knows its length, and its number of axes, where its example does."""
+
+    def __getattr__(self, k: str) -> Any:
+        example = self.node.meta.get("example")
+        if isinstance(example, Tensor) and k in ("ndim", "dim"):
+            return example.ndim if k == "ndim" else example.dim
+        return super().__getattr__(k)
 
     def __len__(self) -> int:
         example = self.node.meta.get("example")
@@ -142,6 +149,7 @@ class _Tracer(fx.Tracer):
             node.meta["example"] = self._given.pop(0) if self._given else None
         elif node.op != "output":
             known = fx.node.map_arg((node.args, node.kwargs), self._known)
+            versions = {n: _version(n) for n in node.all_input_nodes}
             self._is_computing = True
             try:
                 with torch.no_grad():
@@ -154,6 +162,7 @@ class _Tracer(fx.Tracer):
                 ) from None
             finally:
                 self._is_computing = False
+            node.meta["writes"] = [n for n, version in versions.items() if _version(n) != version]
         return proxy
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
@@ -200,6 +209,47 @@ class _Tracer(fx.Tracer):
         if node.op == "call_method":
             return getattr(args[0], target)(*args[1:], **kwargs)
         return target(*args, **kwargs)
+
+
+def _version(node: fx.Node) -> int | None:
+    """Return how often a tensor was written; None of what is none."""
+    example = node.meta.get("example")
+    return example._version if isinstance(example, Tensor) else None
+
+
+def _without_writes(graph: fx.Graph) -> None:
+    """Let later nodes read the result of a node that writes into its input, as torch does.
+
+    Raises:
+        LayerError: A later node reads what was written by way of another view.
+    """
+    before: list[fx.Node] = []
+    for node in list(graph.nodes):
+        for written in node.meta.get("writes", ()):
+            shared = [n for n in before if _share_memory(n, written)]
+            earlier = {*before, node}
+            later = {reader for other in shared for reader in other.users} - earlier
+            if node.args[:1] != (written,) or later - set(written.users):
+                raise LayerError(
+                    f"{where(node)}: writes into a value that is read by another name; leave out "
+                    "the underscore, inplace or out"
+                )
+            for reader in later:
+                reader.replace_input_with(written, node)
+            if len(written.users) > 1 or any(n.op in ("placeholder", "get_attr") for n in shared):
+                with graph.inserting_before(node):
+                    copied = graph.call_method("clone", (written,))
+                copied.meta.update(node.meta | {"writes": []})
+                node.replace_input_with(written, copied)
+        before.append(node)
+
+
+def _share_memory(a: fx.Node, b: fx.Node) -> bool:
+    examples = [n.meta.get("example") for n in (a, b)]
+    if not all(isinstance(e, Tensor) and e.numel() for e in examples):
+        return False
+    first, second = (e.untyped_storage().data_ptr() for e in examples)  # type: ignore[union-attr]
+    return bool(first == second)
 
 
 def _merge_equal(graph: fx.Graph) -> None:

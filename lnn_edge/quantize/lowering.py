@@ -52,6 +52,11 @@ class Value:
         """Whether its numbers are all of the tensor, in its order."""
         return np.array_equal(self.places.ravel(), np.arange(self.tensor.size))
 
+    @property
+    def is_full(self) -> bool:
+        """Whether its numbers are all of the tensor, in any order."""
+        return np.array_equal(np.sort(self.places, axis=None), np.arange(self.tensor.size))
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -61,10 +66,31 @@ class Rule:
         lower: Emits the operators of a node and sets its value.
         reads: In what the layer wants its inputs: int8 where a matrix reads them, int16 where they
             are added or multiplied, "same" where it only passes them on.
+        values: Of a function or method: how many values come first.
+        arguments: Names of its further arguments that `lower` reads; others are refused. None for
+            a layer, and where the call itself is run.
     """
 
     lower: Callable[[Lowering, fx.Node], None]
     reads: Literal["int8", "int16", "same"] = "int8"
+    values: int = 1
+    arguments: tuple[str, ...] | None = None
+
+    def check_arguments(self, node: fx.Node) -> None:
+        """Refuse an argument that would be passed over.
+
+        Raises:
+            LayerError: Names it.
+        """
+        if self.arguments is None or node.op == "call_module":
+            return
+        known = self.values + len(self.arguments)
+        strange = [
+            *map(str, node.args[known:]),
+            *(k for k in node.kwargs if k not in self.arguments),
+        ]
+        if strange:
+            raise LayerError(f"{where(node)}: {', '.join(strange)} has no operator; leave it out")
 
 
 class Lowering:
@@ -112,7 +138,9 @@ class Lowering:
         self._stage, self.window, self._carried = stage, window, carried or {}
         for node in stage.nodes:
             if node.name not in self.values:
-                self._rule(node).lower(self, node)
+                rule = self._rule(node)
+                rule.check_arguments(node)
+                rule.lower(self, node)
 
     def _rule(self, node: fx.Node) -> Rule:
         key = self.key(node)
@@ -178,6 +206,18 @@ class Lowering:
             raise LayerError(f"{where(node)}: this value is not available here")
         return value
 
+    def own_axis(self, node: fx.Node, axis: int) -> int:
+        """Return which axis of one element in time an axis of a node's value is.
+
+        Raises:
+            LayerError: It is that of time, or of sequences.
+        """
+        names = self.plan.axes[node.name].names
+        place = range(len(names))[axis]
+        if not isinstance(names[place], int):
+            raise LayerError(f"{where(node)}: axis {axis} is that of time or of sequences here")
+        return sum(isinstance(name, int) for name in names[:place])
+
     def is_view_of_time(self, node: fx.Node) -> bool:
         """Return whether a node shows other elements and changes none."""
         return node.name in self.plan.timings and not any(
@@ -230,14 +270,15 @@ class Lowering:
         return self.is_wide(user) if reads == "same" else reads == "int16"
 
     def plain(self, node: fx.Node) -> Value:
-        """Return a value in one scale, zero point 0 and torch's order."""
+        """Return a value in one scale and zero point 0, in the order that `filled` takes.
+
+        Raises:
+            LayerError: Its numbers lie apart in memory.
+        """
         value = self.value(node)
         tensor = value.tensor
-        is_plain = value.is_whole and set(tensor.zero_points) == {0} and len(tensor.scales) == 1
-        if is_plain and tensor.role != "input":
-            return value
-        y = self.vector(node, "int16")
-        return Value(y, np.arange(y.size).reshape(value.places.shape))
+        is_plain = value.is_full and set(tensor.zero_points) == {0} and len(tensor.scales) == 1
+        return value if is_plain and tensor.role != "input" else self.filled(node, "int16")
 
     def vector(self, node: fx.Node, dtype: str) -> QTensor:
         """Return a value as a vector of its own, for cells, sums and joins.
@@ -254,9 +295,8 @@ class Lowering:
             LayerError: Its numbers lie apart in memory.
         """
         value = self.value(node)
-        whole = Value.of(value.tensor)
-        if np.array_equal(np.sort(value.places, axis=None), whole.places):
-            return Value(self._vector(node, whole, dtype), value.places)
+        if value.is_full:
+            return Value(self._vector(node, Value.of(value.tensor), dtype), value.places)
         y = self._vector(node, value, dtype)
         return Value(y, np.arange(y.size).reshape(value.places.shape))
 
@@ -310,6 +350,11 @@ class Lowering:
         if zeros.any():
             top = int(tensor.qmax - zeros.min())
         return symmetric(name, (len(places),), dtype, top * step)
+
+
+def told_axis(node: fx.Node, otherwise: Any = None) -> Any:
+    """Return the axis or axes that a call names: `dim`, `axis`, or its second argument."""
+    return node.kwargs.get("dim", node.kwargs.get("axis", (*node.args, otherwise)[1]))
 
 
 def _identifiers(names: Iterable[str]) -> dict[str, str]:

@@ -39,7 +39,7 @@ class Calibration:
 
     def tap(self, name: str, value: Tensor) -> Tensor:
         """Record a tensor's values and return it."""
-        self.values.setdefault(name, []).append(value.detach().flatten())
+        self.values.setdefault(name, []).append(value.detach().flatten().clone())
         return value
 
     def ranges(self) -> Ranges:

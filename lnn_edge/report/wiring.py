@@ -134,13 +134,15 @@ class _Walk:
         return _mean([self.back(t, stops, crossed) for t in parts])
 
     def _joined(self, op: Concat, stops: frozenset[str], crossed: bool) -> Shares:
-        total, first = op.outputs[0].size, 0
+        y, first = op.outputs[0], 0
+        places = np.arange(y.size).reshape(y.shape)
         found: Shares = {}
         for part in op.inputs:
+            mine = places[..., first : first + part.shape[-1]].ravel()
             for source, shares in self.back(part, stops, crossed).items():
-                place = found.setdefault(source, np.zeros((total, shares.shape[1])))
-                place[first : first + part.size] += shares
-            first += part.size
+                place = found.setdefault(source, np.zeros((y.size, shares.shape[1])))
+                place[mine] += shares
+            first += part.shape[-1]
         return found
 
     def _of_synapses(self, op: Unfold) -> Shares:

@@ -39,6 +39,10 @@ def far_skip(s: Any, x: Tensor) -> Tensor:
     return s.head((y + z[..., 4 : 4 + y.shape[2]]).mT)
 
 
+def windows(x: Tensor) -> Tensor:
+    return x.unfold(1, 6, 3).flatten(0, 1)
+
+
 CASES: dict[str, tuple[Callable[[Any, Tensor], Any], str, dict[str, Callable[[], nn.Module]]]] = {
     "mean_of_record": (lambda s, x: s.head(x.mean(1)), "has no end on a device", {}),
     "centred": (
@@ -183,6 +187,66 @@ CASES: dict[str, tuple[Callable[[Any, Tensor], Any], str, dict[str, Callable[[],
     "noise": (lambda s, x: s.head(x + torch.randn_like(x)), "differ from forward", {}),
     "number": (lambda s, x: 3.0, "forward returns something else than tensors", {}),
     "nothing": (lambda s, x: None, "forward returns something else than tensors", {}),
+    "mean_of_channels": (
+        lambda s, x: s.head(windows(x).mean(1)).reshape(x.shape[0], -1, 2),
+        "must be over all frames of a window or pixels of an image",
+        {},
+    ),
+    "four_means": (
+        lambda s, x: s.head(functional.adaptive_avg_pool1d(windows(x), 2).flatten(1)).reshape(
+            x.shape[0], -1, 2
+        ),
+        "output_size must be 1 on a device, not 2",
+        {"head": lambda: nn.Linear(12, 2)},
+    ),
+    "rounded": (
+        lambda s, x: s.head(torch.div(x, 0.1, rounding_mode="floor")),
+        "rounding_mode has no operator; leave it out",
+        {},
+    ),
+    "whole_numbers": (
+        lambda s, x: s.head(s.lin(x).to(torch.int32).float()),
+        "torch.int32 has no operator; leave the conversion out",
+        {"lin": lambda: nn.Linear(6, 6)},
+    ),
+    "early_threshold": (
+        lambda s, x: s.head(functional.softplus(s.lin(x), 1, 0.5)),
+        "threshold must be 20.0 on a device, not 0.5",
+        {"lin": lambda: nn.Linear(6, 6)},
+    ),
+    "divisor": (
+        lambda s, x: s.head(s.pool(s.conv(windows(x).mT.unsqueeze(1))).flatten(1)).reshape(
+            x.shape[0], -1, 2
+        ),
+        "divisor_override has no operator; leave it out",
+        {
+            "conv": lambda: nn.Conv2d(1, 1, 1),
+            "pool": lambda: nn.AvgPool2d((6, 1), divisor_override=2),
+        },
+    ),
+    "written_view": (
+        lambda s, x: (lambda y: s.head(y + y.mT.add_(1.0).mT))(s.lin(x)),
+        "writes into a value that is read by another name",
+        {"lin": lambda: nn.Linear(6, 6)},
+    ),
+    "joined_times": (
+        lambda s, x: s.head(torch.cat((s.lin(x), x), 1)),
+        "frame by frame",
+        {"lin": lambda: nn.Linear(6, 6)},
+    ),
+    "two_orders": (
+        lambda s, x: s.head(
+            (lambda w: (s.conv(w) * s.lin(w.flatten(1)).unflatten(1, (6, 6))).flatten(1))(
+                windows(x)
+            )
+        ).reshape(x.shape[0], -1, 2),
+        "numbers that lie apart in memory, in two orders",
+        {
+            "conv": lambda: nn.Conv1d(6, 6, 1),
+            "lin": lambda: nn.Linear(36, 36),
+            "head": lambda: nn.Linear(36, 2),
+        },
+    ),
     "nested": (
         lambda s, x: (s.head(x), (s.head(x),)),
         "forward returns something else than tensors",

@@ -24,12 +24,15 @@ from lnn_edge.quantize.rules.activations import relu
 from tests.support import random_modules
 from tests.support.host_c import compile_model, run_c, run_reference
 from tests.support.modules import MODULES, Net, TimedCfc, make_module
+from tests.support.random_blocks import CHANNELS, FRAMES, HOP, RandomBlocks
 from tests.support.random_modules import REASONS, frames_of, quantized, random_module
 from tests.support.signals import sines
 
 X = sines(6, 96, 6, 1)
 FOUND = (32, 456, 673, 1021, 1088, 1139, 1189, 1231, 1254, 1314, 1526, 1667)
 """Seeds whose modules went wrong once."""
+NEVER = (17, 42, 56)
+"""Seeds of blocks in which a ReLU never gives anything."""
 
 
 def rows_of(module: nn.Module, *inputs: np.ndarray) -> np.ndarray:
@@ -223,6 +226,26 @@ def test_random_modules_are_right_or_refused(seed: int, tmp_path: Path) -> None:
         return
     with pytest.raises((LayerError, QuantizationError), match="|".join(REASONS)):
         quantized(module)
+
+
+@pytest.mark.parametrize("seed", [*range(24), 36])
+def test_random_blocks_over_windows_are_right(seed: int, tmp_path: Path) -> None:
+    """Residual, gated and branching ones, with a ReLU that writes into what is read again."""
+    module, rng = RandomBlocks(seed), np.random.default_rng(0)
+    x = rng.normal(0, 1, (20, FRAMES, CHANNELS)).astype(np.float32)
+    if seed in NEVER:
+        with pytest.raises(QuantizationError, match="no range was observed"):
+            le.quantize(module, x, name="net", hop=HOP)
+        return
+    graph = le.quantize(module, x, name="net", hop=HOP)
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(x)).double().numpy()
+    got = np.concatenate([le.simulate(graph, window)[0] for window in x])
+    assert np.sqrt(np.mean((got - wanted) ** 2)) < 0.03 * np.ptp(wanted)
+    if seed % 4 == 0:
+        wild = rng.integers(-32768, 32767, (FRAMES + 4 * HOP, CHANNELS), endpoint=True)
+        items = [("F", f) for f in wild.astype(np.int16)]
+        assert run_c(compile_model(graph, tmp_path), items) == run_reference(graph, items)
 
 
 class Swish6(nn.Module):

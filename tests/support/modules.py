@@ -132,6 +132,21 @@ def _of_image(s: Any, w: Tensor) -> Tensor:
     return s.mean(s.pool(functional.relu(s.point(z)))).flatten(1)
 
 
+def _blocks(s: Any, w: Tensor) -> Tensor:
+    a = s.first(w)
+    b = s.second(s.relu(a)) + a  # the ReLU writes into a
+    c = b * torch.sigmoid(s.weight(b.mean(-1))).unsqueeze(-1)
+    d = functional.relu(s.mix(torch.cat((c, torch.tanh(s.wide(w))), 1)))
+    return torch.cat((d.mean(-1), d.amax(-1), functional.adaptive_avg_pool1d(c, 1).flatten(1)), 1)
+
+
+def _image_blocks(s: Any, w: Tensor) -> Tensor:
+    a = functional.relu(s.first(w.transpose(1, 2).unsqueeze(1)))
+    b = torch.sub(s.second(a), a)
+    c = torch.cat((functional.relu(b), a), dim=1)
+    return torch.cat((c.mean((2, 3)), s.most(s.last(c)).flatten(1)), -1)
+
+
 def _recurrent(s: Any, x: Tensor) -> Tensor:
     return s.head(s.rnn(x)[0])
 
@@ -304,6 +319,36 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
         pool=nn.MaxPool2d(2),
         mean=nn.AvgPool2d((2, 3)),
         head=nn.Linear(8 * 4, 3),
+    ),
+    "blocks": lambda: Net(
+        _in_windows(24, _blocks),
+        first=nn.Conv1d(6, 8, 3, padding=1),
+        relu=nn.ReLU(inplace=True),
+        second=nn.Conv1d(8, 8, 3, padding=1),
+        weight=nn.Linear(8, 8),
+        wide=nn.Conv1d(6, 4, 5, padding=2),
+        mix=nn.Conv1d(12, 7, 3),
+        head=nn.Linear(22, 3),
+    ),
+    "image_blocks": lambda: Net(
+        _in_windows(16, _image_blocks),
+        first=nn.Conv2d(1, 4, 3, 1, 1),
+        second=nn.Conv2d(4, 4, 3, 1, 1),
+        last=nn.Conv2d(8, 5, 3),
+        most=nn.AdaptiveMaxPool2d(1),
+        head=nn.Linear(13, 3),
+    ),
+    "parts_of_a_vector": lambda: Net(
+        lambda s, x: s.head((lambda a, b, c: a * torch.sigmoid(b) + c)(*s.a(x).chunk(3, -1))),
+        a=nn.Linear(6, 24),
+        head=nn.Linear(8, 3),
+    ),
+    "written_in_place": lambda: Net(
+        lambda s, x: s.head((lambda a: s.elu(a).mul_(0.5).add_(s.b(x)) + a)(s.a(x))),
+        a=nn.Linear(6, 8),
+        elu=nn.ELU(inplace=True),
+        b=nn.Linear(6, 8),
+        head=nn.Linear(8, 3),
     ),
     "norm_first": lambda: Net(
         lambda s, x: s.head(torch.tanh(s.a(s.norm(x.mT).mT))),

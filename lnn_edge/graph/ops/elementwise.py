@@ -41,7 +41,10 @@ class Requantize(AbstractRescale):
 
 @dataclass(frozen=True, eq=False)
 class Concat(AbstractOp):
-    """y = the inputs one after the other; y carries each part's scale and zero point."""
+    """y = the inputs joined along their last axis; y carries each channel's scale and zero point.
+
+    Parts are vectors, or rows of shape (..., channels), which are joined row by row.
+    """
 
     kind: ClassVar[str] = "concat"
     channel_scales: ClassVar[tuple[str, ...]] = ("x", "y")
@@ -49,24 +52,28 @@ class Concat(AbstractOp):
 
     @classmethod
     def join(cls, name: str, parts: tuple[QTensor, ...], output: str) -> Concat:
-        """Build the output's format from the parts."""
+        """Build the output's format from the parts; rows of one scale keep it as one."""
+        rows, channels = parts[0].shape[:-1], sum(t.shape[-1] for t in parts)
+        scales = _each(*((t.scales, t.shape[-1]) for t in parts))
+        zeros = _each(*((t.zero_points, t.shape[-1]) for t in parts))
+        is_one = bool(rows) and len({*scales}) == len({*zeros}) == 1
         y = QTensor(
             output,
-            (sum(t.size for t in parts),),
+            (*rows, channels),
             parts[0].dtype,
-            _each(*((t.scales, t.size) for t in parts)),
-            _each(*((t.zero_points, t.size) for t in parts)),
+            scales[0] if is_one else scales,
+            zeros[0] if is_one else zeros,
             min(t.qmin for t in parts),
             max(t.qmax for t in parts),
         )
         return cls(name, parts, (y,))
 
     def check(self) -> None:
-        """Check that parts are vectors of one dtype and fill the output."""
+        """Check that parts have one dtype and the output's rows, and fill it."""
         y = self.outputs[0]
         self.require(
-            all(len(t.shape) == 1 and t.dtype == y.dtype for t in self.inputs)
-            and y.shape == (sum(t.size for t in self.inputs),),
+            all(t.shape[:-1] == y.shape[:-1] and t.dtype == y.dtype for t in self.inputs)
+            and y.shape[-1] == sum(t.shape[-1] for t in self.inputs),
             f"parts {[(t.shape, t.dtype) for t in self.inputs]} do not make {y.shape} {y.dtype}",
         )
         low, high = min(t.qmin for t in self.inputs), max(t.qmax for t in self.inputs)
@@ -74,11 +81,12 @@ class Concat(AbstractOp):
             y.qmin <= low and high <= y.qmax,
             f"values in [{low}, {high}] are copied to [{y.qmin}, {y.qmax}]",
         )
+        channels = y.shape[-1]
         self.require(
-            _each((y.scales, y.size)) == _each(*((t.scales, t.size) for t in self.inputs))
-            and _each((y.zero_points, y.size))
-            == _each(*((t.zero_points, t.size) for t in self.inputs)),
-            f"{y.name} needs the scale and zero point of each element of its parts",
+            _each((y.scales, channels)) == _each(*((t.scales, t.shape[-1]) for t in self.inputs))
+            and _each((y.zero_points, channels))
+            == _each(*((t.zero_points, t.shape[-1]) for t in self.inputs)),
+            f"{y.name} needs the scale and zero point of each channel of its parts",
         )
 
     def reference(self, *inputs: Array) -> tuple[Array, ...]:
@@ -87,7 +95,7 @@ class Concat(AbstractOp):
 
 
 def _each(*parts: tuple[tuple[Any, ...], int]) -> tuple[Any, ...]:
-    """Return one value for each element of tensors, given the values and size of each."""
+    """Return one value for each channel of tensors, given the values and channels of each."""
     spread: list[Any] = np.concatenate([np.broadcast_to(v, (n,)) for v, n in parts]).tolist()
     return tuple(spread)
 

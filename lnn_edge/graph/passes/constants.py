@@ -117,6 +117,8 @@ class _Folding:
         if not isinstance(op, Concat) or not any(t.name in self.known for t in op.inputs):
             return None
         y = op.outputs[0]
+        if len(y.shape) > 1:
+            return None
         if y.name in self._kept or not all(isinstance(r, Linear) for r in self._readers[y.name]):
             return None
         parts = [(t, self.known.get(t.name)) for t in op.inputs]

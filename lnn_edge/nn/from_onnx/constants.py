@@ -150,19 +150,37 @@ def split_sizes(build: Build, node: Node, size: int, given: Any) -> list[int]:
 
 def _dequantized(build: Build, node: Node, x: Arrays) -> np.ndarray:
     """Return y = (x - zero point) scale, per number of an axis or alike for all."""
-    q, scale, *rest = x
+    scale, zero = _steps(build, node, x)
+    return np.asarray((x[0].astype(np.float64) - zero) * scale)
+
+
+def _quantized(build: Build, node: Node, x: Arrays) -> np.ndarray:
+    """Return y = saturate(round(x / scale) + zero point), ties to even."""
+    scale, zero = _steps(build, node, x)
+    dtype = np.dtype(np.uint8) if len(x) < 3 or x[2] is None else x[2].dtype
+    if dtype.kind not in "iu":
+        raise build.refuse(node, f"makes numbers of type {dtype} of a constant; take integers")
+    limits = np.iinfo(dtype)
+    q = np.rint(x[0].astype(np.float64) / scale) + zero
+    return np.asarray(q.clip(limits.min, limits.max).astype(dtype))
+
+
+def _steps(build: Build, node: Node, x: Arrays) -> tuple[np.ndarray, np.ndarray]:
+    """Return scale and zero point of integers, to be broadcast."""
+    values, scale, *rest = x
     zero = rest[0] if rest and rest[0] is not None else np.zeros(1)
     if node.attributes.get("block_size"):
         raise build.refuse(node, "quantizes in blocks; take one scale for a channel")
-    shape = [1] * q.ndim
+    shape = [1] * values.ndim
     if scale.size > 1:
         shape[int(node.attributes.get("axis", 1))] = scale.size
         zero = np.broadcast_to(zero.ravel(), scale.size)
-    else:
-        shape = [1] * max(q.ndim, 0)
-    scaled = scale.astype(np.float64).reshape(shape)
-    shifted = q.astype(np.float64) - zero.astype(np.float64).reshape(shape)
-    return np.asarray(shifted * scaled)
+    return scale.astype(np.float64).reshape(shape), zero.astype(np.float64).reshape(shape)
+
+
+def _matmul(build: Build, node: Node, x: Arrays) -> np.ndarray:
+    _check_size(build, node, (*x[0].shape[:-1], *x[1].shape[1:]))
+    return np.asarray(np.matmul(*x))
 
 
 def _of_numpy(function: Callable[..., Any]) -> Callable[[Build, Node, Arrays], np.ndarray]:
@@ -185,6 +203,8 @@ FOLDED: dict[str, Callable[[Build, Node, Arrays], Any]] = {
     "Div": _div,
     "Split": _split,
     "DequantizeLinear": _dequantized,
+    "QuantizeLinear": _quantized,
+    "MatMul": _matmul,
     "Shape": lambda build, node, x: np.asarray(x[0].shape, np.int64),
     "Identity": _of_numpy(lambda a: a),
     "Add": _of_numpy(np.add),

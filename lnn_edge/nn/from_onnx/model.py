@@ -22,6 +22,7 @@ from lnn_edge.nn.table import INPUT, Form, Layer, Table
 
 SOME, FRAMES = 17, 1021  # stand for free numbers of sequences and of frames: primes
 LONGEST = 1 << 20  # an axis of the input
+_UNROLLED = 3  # products with one matrix
 
 
 def onnx_table(path: Path, model: OnnxModel, options: ImportOptions) -> Table:
@@ -47,6 +48,8 @@ def onnx_table(path: Path, model: OnnxModel, options: ImportOptions) -> Table:
         names = tuple(_output(build, model.graph, frames, value) for value in outputs)
     except NeedsWindow as need:
         raise frames.question(need) from None
+    except DataError as error:
+        raise DataError(f"{error}{_unrolled(model.graph)}") from None
     if len(set(names)) < len(names) or not build.rows or INPUT in names:
         raise DataError(f"{path} gives what it reads, or one thing twice; export another model")
     for name, array in build.own.items():
@@ -179,6 +182,18 @@ class _Frames:
         except UsageError as error:
             return error
         raise AssertionError
+
+
+def _unrolled(graph: Graph) -> str:
+    """Return what to say of a graph that multiplies by one matrix again and again."""
+    products = [node for node in graph.nodes if node.op in ("MatMul", "Gemm")]
+    times = max(Counter(n.inputs[1] for n in products if len(n.inputs) > 1).values(), default=0)
+    if times < _UNROLLED:
+        return ""
+    return (
+        f"; one matrix is used {times} times, as where an export unrolls a recurrent layer: import "
+        "the .keras file itself, or export the layer as one LSTM, GRU, Loop or Scan"
+    )
 
 
 def _readers(graph: Graph) -> Counter[str]:

@@ -81,7 +81,7 @@ REFUSED: Mapping[str, str] = {
 }
 """What to do instead of some operators."""
 PARTS: Mapping[type, tuple[str, ...]] = {
-    Padded: ("Conv",),
+    Padded: ("Conv", "QuantizeLinear"),
     Gaussian: ("Add", "Mul", "Div"),
     Held: ("DequantizeLinear",),
 }

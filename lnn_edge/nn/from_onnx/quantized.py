@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from lnn_edge.nn.from_onnx.build import Build, Value
 from lnn_edge.nn.from_onnx.file import Node
+from lnn_edge.nn.from_onnx.views import Padded
 from lnn_edge.nn.table_layers import ActivationSizes
 
 BITS = {"u1": (0, 255), "i1": (-128, 127), "u2": (0, 65535), "i2": (-32768, 32767)}
@@ -26,14 +27,14 @@ class Held:
     """A value in integers.
 
     Attributes:
-        value: As floats.
+        value: As floats; zeros may lie around it.
         scale: Of the integers.
         zero: The integer of 0.
         low: Lowest integer.
         high: Highest.
     """
 
-    value: Value
+    value: Value | Padded
     scale: float
     zero: int
     low: int
@@ -54,7 +55,7 @@ def quantize(build: Build, node: Node, x: Sequence[Any]) -> Held:
     return Held(value, float(scale.ravel()[0]), int(zero.ravel()[0]), *bounds)
 
 
-def dequantize(build: Build, node: Node, x: Sequence[Any]) -> Value:
+def dequantize(build: Build, node: Node, x: Sequence[Any]) -> Value | Padded:
     """DequantizeLinear: the value again, with the range that its integers have.
 
     Integers whose lowest stands for 0 cut off what is below: onnxruntime leaves a ReLU out there.
@@ -68,11 +69,11 @@ def dequantize(build: Build, node: Node, x: Sequence[Any]) -> Value:
     high = (held.high - held.zero) * held.scale
     if held.zero == 0 and held.low < 0:
         low = -high  # ours are symmetric, without the lowest integer
-    value: Value = held.value
+    value: Value = held.value.value if isinstance(held.value, Padded) else held.value
     if low == 0 and not _is_positive(build, value.name):
         value = build.each(node, ActivationSizes("relu"), value)
     build.ranges[value.name] = (low, high)
-    return value
+    return replace(held.value, value=value) if isinstance(held.value, Padded) else value
 
 
 def _is_positive(build: Build, name: str) -> bool:
@@ -83,4 +84,4 @@ def _is_positive(build: Build, name: str) -> bool:
         row = build.named.get(name)
     if build.ranges.get(name, (-1.0, 0.0))[0] == 0:
         return True
-    return row is not None and row.options.get("function") in POSITIVE
+    return row is not None and (row.kind == "softmax" or row.options.get("function") in POSITIVE)

@@ -20,10 +20,12 @@ from lnn_edge.nn.cell import SIGMOID_BOUND, TABLE_STEP_BITS, TANH_BOUND
 from lnn_edge.nn.trace import where
 from lnn_edge.quantize.lowering import Lowering, Rule, Value
 
-RELU = (nn.ReLU, functional.relu, torch.relu, "relu", "relu_")
+RELU = (nn.ReLU, functional.relu, torch.relu, torch.relu_, "relu", "relu_")
+_TANHS = (torch.tanh, torch.tanh_, functional.tanh, "tanh", "tanh_")
+_SIGMOIDS = (torch.sigmoid, torch.sigmoid_, functional.sigmoid, "sigmoid", "sigmoid_")
 TABLES: dict[Any, str] = {
-    **dict.fromkeys((nn.Tanh, torch.tanh, functional.tanh, "tanh"), "tanh"),
-    **dict.fromkeys((nn.Sigmoid, torch.sigmoid, functional.sigmoid, "sigmoid"), "sigmoid"),
+    **dict.fromkeys((nn.Tanh, *_TANHS), "tanh"),
+    **dict.fromkeys((nn.Sigmoid, *_SIGMOIDS), "sigmoid"),
     **dict.fromkeys((nn.SiLU, functional.silu), "silu"),
     **dict.fromkeys((nn.GELU, functional.gelu), "gelu"),
     **dict.fromkeys((nn.ReLU6, functional.relu6), "relu6"),
@@ -33,18 +35,18 @@ TABLES: dict[Any, str] = {
     **dict.fromkeys((nn.Hardsigmoid, functional.hardsigmoid), "hard_sigmoid"),
     **dict.fromkeys((nn.Softplus, functional.softplus), "softplus"),
 }
-FORMS = {
-    "leaky_relu": ("negative_slope", 0.01),
-    "elu": ("alpha", 1.0),
-    "softplus": ("beta", 1.0),
-    "gelu": ("approximate", "none"),
+FORMS: dict[str, dict[str, Any]] = {
+    "leaky_relu": {"negative_slope": 0.01},
+    "elu": {"alpha": 1.0},
+    "softplus": {"beta": 1.0, "threshold": 20.0},
+    "gelu": {"approximate": "none"},
 }
-"""What a function's table is made for, torch's defaults."""
+"""What a function's table is made for, torch's defaults, in the order of its arguments."""
 KNOTS = {"relu6": 3.0, "hardswish": 3.0, "leaky_relu": 0.0}
 """Where pieces that are straight meet, and at its multiples: entries of the table lie there."""
 BOUNDS = {"tanh": TANH_BOUND, "sigmoid": SIGMOID_BOUND, "hard_sigmoid": HARD_BOUNDS["hard_sigmoid"]}
 """Where a function has settled; the others read the observed range."""
-PRODUCTS = (operator.mul, torch.mul, "mul")
+PRODUCTS = (operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_", "multiply")
 
 
 def activation_of(lowering: Lowering, node: fx.Node) -> fx.Node | None:
@@ -87,14 +89,12 @@ def output_of(lowering: Lowering, node: fx.Node, shape: tuple[int, ...]) -> QTen
 
 
 def _check_form(lowering: Lowering, node: fx.Node, table: str) -> None:
-    if table not in FORMS:
-        return
-    name, wanted = FORMS[table]
-    layer, others = lowering.layer(node), node.args[1:]
-    given = node.kwargs.get(name, others[0] if others else wanted)
-    given = given if layer is None else getattr(layer, name)
-    if given != wanted:
-        raise LayerError(f"{where(node)}: {name} must be {wanted} on a device, not {given}")
+    layer = lowering.layer(node)
+    for place, (name, wanted) in enumerate(FORMS.get(table, {}).items(), start=1):
+        given = node.kwargs.get(name, node.args[place] if len(node.args) > place else wanted)
+        given = given if layer is None else getattr(layer, name)
+        if given != wanted:
+            raise LayerError(f"{where(node)}: {name} must be {wanted} on a device, not {given}")
 
 
 def table_op(node_name: str, x: QTensor, y: QTensor, table: str) -> Lut:
@@ -128,6 +128,9 @@ def table(lowering: Lowering, node: fx.Node) -> None:
 
 
 RULES: dict[Any, Rule] = {
-    **dict.fromkeys(RELU, Rule(relu, "same")),
-    **dict.fromkeys(TABLES, Rule(table, "int16")),
+    **dict.fromkeys(RELU, Rule(relu, "same", arguments=("inplace",))),
+    **{
+        key: Rule(table, "int16", arguments=(*FORMS.get(function, ()), "inplace"))
+        for key, function in TABLES.items()
+    },
 }

@@ -1,4 +1,4 @@
-"""Pooling: means over the frames of a window."""
+"""Pooling: means and maxima over the frames of a window, or the pixels of an image."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import fx, nn
+from torch.nn import functional
 
 from lnn_edge.errors import LayerError
 from lnn_edge.graph.ir import QTensor
@@ -19,8 +20,21 @@ from lnn_edge.graph.ops.slice import Slice
 from lnn_edge.graph.ops.window import MeanPool
 from lnn_edge.graph.scales import symmetric
 from lnn_edge.nn.trace import where
-from lnn_edge.quantize.lowering import Lowering, Rule, Value
-from lnn_edge.quantize.rules.rows import laid_out
+from lnn_edge.quantize.lowering import Lowering, Rule, Value, told_axis
+from lnn_edge.quantize.rules.rows import channels_last, laid_out
+
+MEANS = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, torch.mean, "mean")
+MAXIMA = (
+    *(nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, torch.amax, "amax"),
+    *(functional.adaptive_max_pool1d, functional.adaptive_max_pool2d),
+)
+ADAPTIVE = (
+    *(functional.adaptive_avg_pool1d, functional.adaptive_avg_pool2d),
+    *(functional.adaptive_max_pool1d, functional.adaptive_max_pool2d),
+)
+
+PLAIN = {"ceil_mode": False, "dilation": 1, "divisor_override": None, "return_indices": False}
+"""What a pooling layer may have beside kernel, stride and padding."""
 
 
 def average(lowering: Lowering, node: fx.Node) -> None:
@@ -51,17 +65,11 @@ def pool(lowering: Lowering, node: fx.Node) -> None:
     if read is not None and not is_max:
         return average(lowering, node)
     x, geometry, places = (_of_ring if read else _of_window)(lowering, node)
-    size = (*geometry.output[-len(x.shape) + 1 :], x.shape[-1])
-    name = lowering.name(node)
-    if is_max:
-        y = replace(x, name=f"{name}_row" if read else name, shape=size, role="scratch")
-        lowering.emit(MaxPool.quantize(f"{name}_op", x, y, geometry))
-        if read:  # one element, as a ring holds it
-            y = replace(y, name=name, shape=(y.size,))
-            lowering.emit(Requantize.quantize(f"reshape_{name}", lowering.ops[-1].outputs[0], y))
-    else:
-        y = replace(_format(lowering, node, 1), shape=size)
-        lowering.emit(AveragePool.quantize(f"{name}_op", x, y, geometry))
+    y = _pooled_by(lowering, node, x, geometry, is_max, "_row" if read else "")
+    if read:  # one element, as a ring holds it
+        row, name = y, lowering.name(node)
+        y = replace(row, name=name, shape=(row.size,))
+        lowering.emit(Requantize.quantize(f"reshape_{name}", row, y))
     lowering.values[node.name] = Value(y, places)
 
 
@@ -84,21 +92,21 @@ def _of_ring(lowering: Lowering, node: fx.Node) -> tuple[QTensor, Geometry, np.n
 def _of_window(lowering: Lowering, node: fx.Node) -> tuple[QTensor, Geometry, np.ndarray]:
     layer, value = lowering.layer(node), lowering.value(node.args[0])
     channels, *sides = value.places.shape
-    ours = np.moveaxis(np.arange(value.places.size).reshape(*sides, channels), -1, 0)
-    x = laid_out(lowering, node, (*sides, channels), ours)
+    x = laid_out(lowering, node, (*sides, channels), channels_last(channels, *sides))
     kernel, stride, padding = (
         _pair(value, len(sides), alone)
         for value, alone in ((layer.kernel_size, 1), (layer.stride, 1), (layer.padding, 0))
     )
-    if layer.ceil_mode or getattr(layer, "dilation", 1) not in (1, (1, 1)):
-        raise LayerError(f"{where(node)}: ceil_mode and dilation have no operator; leave them out")
+    unknown = {name: getattr(layer, name, plain) for name, plain in PLAIN.items()}
+    strange = [name for name, value in unknown.items() if value not in (PLAIN[name], (1, 1))]
+    if strange:
+        raise LayerError(f"{where(node)}: {', '.join(strange)} has no operator; leave it out")
     if any(padding) and not isinstance(layer, nn.MaxPool1d | nn.MaxPool2d):
         raise LayerError(f"{where(node)}: padding of a mean has no operator; take padding=0")
     image = (1, *sides) if len(sides) == 1 else tuple(sides)
     geometry = geometry_of((image[0], image[1]), kernel, stride, padding)
     shape = geometry.output[-len(sides) :]
-    results = np.arange(int(np.prod(shape)) * channels).reshape(*shape, channels)
-    return x, geometry, np.moveaxis(results, -1, 0)
+    return x, geometry, channels_last(channels, *shape)
 
 
 def _pair(value: Any, axes: int, alone: int) -> tuple[int, int]:
@@ -107,30 +115,82 @@ def _pair(value: Any, axes: int, alone: int) -> tuple[int, int]:
     return (alone, one[0]) if axes == 1 else (one[0], one[1])
 
 
-def mean(lowering: Lowering, node: fx.Node) -> None:
-    """Mean over the frames of a window."""
+def over_all(lowering: Lowering, node: fx.Node) -> None:
+    """Mean or maximum over the frames of a window, or the pixels of an image."""
     value = lowering.value(node.args[0])
-    if value.places.ndim != 2:
+    channels, *sides = value.places.shape
+    all_sides = list(range(1, 1 + len(sides)))
+    if not sides or _pooled(lowering, node, all_sides) != all_sides:
         raise LayerError(
-            f"{where(node)}: a mean must be over (channels, frames), not {value.places.shape}"
+            f"{where(node)}: a mean or maximum must be over all frames of a window or pixels of an "
+            f"image, of shape (channels, ...), not over other axes of {value.places.shape}"
         )
-    channels, frames = value.places.shape
-    if not np.array_equal(value.places, np.arange(channels * frames).reshape(frames, channels).T):
-        raise LayerError(f"{where(node)}: a mean over another axis than the frames of a window")
-    y = _format(lowering, node, channels)
-    lowering.emit(MeanPool.quantize(f"{y.name}_op", value.tensor, y))
-    places = np.arange(channels).reshape(lowering.plan.axes[node.name].static)
-    lowering.values[node.name] = Value(y, places)
+    ours = channels_last(channels, *sides)
+    if not np.array_equal(value.places, ours):
+        raise LayerError(
+            f"{where(node)}: numbers of a window or image that do not lie channel beside channel; "
+            "leave the permutation before it out"
+        )
+    is_max, places = lowering.key(node) in MAXIMA, np.arange(channels)
+    x = laid_out(lowering, node, (*sides, channels), ours)
+    if len(sides) == 1 and not is_max:
+        y = _format(lowering, node, channels)
+        lowering.emit(MeanPool.quantize(f"{y.name}_op", x, y))
+    else:
+        image = sides[0] if len(sides) == 2 else 1, sides[-1]
+        y = _pooled_by(lowering, node, x, geometry_of(image, image, (1, 1), (0, 0)), is_max)
+    lowering.values[node.name] = Value(y, places.reshape(lowering.plan.axes[node.name].static))
+
+
+def _pooled(lowering: Lowering, node: fx.Node, all_sides: list[int]) -> list[int]:
+    """Return the axes of one element over which a node takes a mean or maximum."""
+    first: Any = node.args[0]
+    layer = lowering.layer(node)
+    if layer is not None or lowering.key(node) in ADAPTIVE:
+        size = layer.output_size if layer else node.kwargs.get("output_size", (*node.args, 0)[1])
+        if size not in (1, (1,), (1, 1), [1], [1, 1]):
+            raise LayerError(f"{where(node)}: output_size must be 1 on a device, not {size}")
+        return all_sides
+    axes = told_axis(node)
+    if axes is None:
+        return []
+    several = axes if isinstance(axes, list | tuple) else (axes,)
+    return sorted(lowering.own_axis(first, axis) for axis in several)
+
+
+def _pooled_by(
+    lowering: Lowering,
+    node: fx.Node,
+    x: QTensor,
+    geometry: Geometry,
+    is_max: bool,
+    ending: str = "",
+) -> QTensor:
+    """Emit a mean or maximum over what a geometry says; return its result."""
+    name = lowering.name(node)
+    size = (*geometry.output[-len(x.shape) + 1 :], x.shape[-1])
+    if is_max:
+        y = replace(x, name=f"{name}{ending}", shape=size, role="scratch")
+        return lowering.emit(MaxPool.quantize(f"{name}_op", x, y, geometry))
+    y = replace(_format(lowering, node, 1), shape=size)
+    return lowering.emit(AveragePool.quantize(f"{name}_op", x, y, geometry))
 
 
 def _format(lowering: Lowering, node: fx.Node, size: int) -> QTensor:
     dtype = "int16" if lowering.is_wide(node) else "int8"
-    return symmetric(lowering.name(node), (size,), dtype, lowering.bound(node))
+    return symmetric(lowering.name(node), (size,), dtype, _bound(lowering, node))
+
+
+def _bound(lowering: Lowering, node: fx.Node) -> float:
+    """Return the largest magnitude of a mean, which stays within what it reads."""
+    if node.name in lowering.ranges:
+        return lowering.bound(node)
+    x = lowering.value(node.args[0]).tensor
+    return float(max(abs(x.dequantize(q)).max() for q in (x.qmin, x.qmax)))
 
 
 RULES: dict[Any, Rule] = {
     **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d, nn.MaxPool1d, nn.MaxPool2d), Rule(pool)),
-    nn.AdaptiveAvgPool1d: Rule(mean),
-    torch.mean: Rule(mean),
-    "mean": Rule(mean),
+    **dict.fromkeys((*MEANS, *MAXIMA), Rule(over_all, arguments=("dim", "keepdim", "axis"))),
+    **dict.fromkeys(ADAPTIVE, Rule(over_all, arguments=("output_size",))),
 }

@@ -39,7 +39,7 @@ from lnn_edge.quantize.rules.activations import (
     table_of,
     table_op,
 )
-from lnn_edge.quantize.rules.views import NOTHING
+from lnn_edge.quantize.rules.views import NOTHING, check_floats
 
 MOST_UNROLLED = 1 << 16
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -53,11 +53,13 @@ class _Form:
         make: Returns the operator of an output format.
         shape: Of the output.
         places: Of its numbers, in torch's shape.
+        most: Largest magnitude that any input can lead to.
     """
 
     make: Callable[[QTensor], AbstractOp]
     shape: tuple[int, ...]
     places: np.ndarray
+    most: float
 
 
 def rows(lowering: Lowering, node: fx.Node) -> None:
@@ -87,7 +89,9 @@ def _with_norm(lowering: Lowering, node: fx.Node) -> tuple[fx.Node, np.ndarray, 
             gain, shift = gain_and_shift(norm)
             weight = weight * gain.reshape(-1, *[1] * (weight.ndim - 1))
             bias = bias * gain + shift
-        elif lowering.key(user) not in NOTHING and not lowering.is_view_of_time(user):
+        elif lowering.key(user) in NOTHING:
+            check_floats(user)
+        elif not lowering.is_view_of_time(user):
             break
         node = user
     return node, weight, bias
@@ -138,7 +142,8 @@ def _emit(
     if act is not None and not wide:
         y = rectified(name, form.shape, lowering.bounds(last)[1])
     else:
-        y = symmetric(name, form.shape, "int16" if wide else "int8", lowering.bound(last))
+        dtype = "int16" if wide else "int8"
+        y = symmetric(name, form.shape, dtype, _bound(lowering, last, dtype, form.most))
         y = y if act is None else cut_off_negative(y)
     lowering.emit(form.make(y))
     return Value(y, form.places)
@@ -146,7 +151,22 @@ def _emit(
 
 def _matrix(name: str, x: QTensor, weight: np.ndarray, bias: np.ndarray) -> _Form:
     size = len(weight)
-    return _Form(lambda y: Linear.quantize(name, x, y, weight, bias), (size,), np.arange(size))
+    most = _most(x, weight, bias)
+    return _Form(
+        lambda y: Linear.quantize(name, x, y, weight, bias), (size,), np.arange(size), most
+    )
+
+
+def _bound(lowering: Lowering, node: fx.Node, dtype: str, most: float) -> float:
+    """Return the observed bound, or where a file tells none, in 16 bits, that of any input."""
+    is_told = node.name in lowering.ranges or dtype == "int8"
+    return lowering.bound(node) if is_told else most
+
+
+def _most(x: QTensor, weight: np.ndarray, bias: np.ndarray) -> float:
+    """Return the largest magnitude of W x + b for any x that a tensor holds."""
+    largest = max(abs(x.dequantize(q)).max() for q in (x.qmin, x.qmax))
+    return float((abs(weight).reshape(len(weight), -1).sum(1) * largest + abs(bias)).max())
 
 
 def _scattered(weight: np.ndarray, value: Value) -> np.ndarray:
@@ -183,7 +203,7 @@ def _conv1d(
     """Return a convolution over the frames of a window."""
     layer = lowering.layer(node)
     channels, frames = value.places.shape
-    ours = np.arange(channels * frames).reshape(frames, channels).T
+    ours = channels_last(channels, frames)
     if not lies(value, ours):
         return _unrolled(lowering, node, value, weight, bias)
     x = laid_out(lowering, node, (frames, channels), ours)
@@ -200,7 +220,7 @@ def _conv1d(
         return Conv1d.quantize(name, x, y, weight, bias, stride, **options)
 
     shape = (results, len(weight))
-    return _Form(make, shape, np.arange(results * len(weight)).reshape(shape).T)
+    return _Form(make, shape, channels_last(len(weight), results), _most(x, weight, bias))
 
 
 def _conv2d(
@@ -209,7 +229,7 @@ def _conv2d(
     """Return a convolution over an image, channels last."""
     layer = lowering.layer(node)
     channels, height, width = value.places.shape
-    ours = np.arange(value.places.size).reshape(height, width, channels).transpose(2, 0, 1)
+    ours = channels_last(channels, height, width)
     if not lies(value, ours):
         return _unrolled(lowering, node, value, weight, bias)
     x = laid_out(lowering, node, (height, width, channels), ours)
@@ -220,7 +240,8 @@ def _conv2d(
     return _Form(
         lambda y: Conv2d.quantize(name, x, y, kernel, bias, geometry, groups=layer.groups),
         shape,
-        np.arange(int(np.prod(shape))).reshape(shape).transpose(2, 0, 1),
+        channels_last(len(weight), *geometry.output),
+        _most(x, weight, bias),
     )
 
 
@@ -258,6 +279,12 @@ def _padding(node: fx.Node, layer: Any) -> Any:
             f"{where(node)}: padding_mode {layer.padding_mode!r} has no operator; take 'zeros'"
         )
     return layer.padding
+
+
+def channels_last(channels: int, *sides: int) -> np.ndarray:
+    """Return the place in memory of each number of (channels, *sides), channels side by side."""
+    places = np.arange(channels * int(np.prod(sides))).reshape(*sides, channels)
+    return np.moveaxis(places, -1, 0)
 
 
 def lies(value: Value, places: np.ndarray) -> bool:
@@ -311,8 +338,10 @@ def scale_channels(lowering: Lowering, node: fx.Node, gain: np.ndarray, offset: 
     held, name = lowering.filled(first, "int16"), lowering.name(node)
     order = np.argsort(held.places, axis=None)
     dtype = "int16" if lowering.is_wide(node) else "int8"
-    y = symmetric(name, (held.tensor.size,), dtype, lowering.bound(node))
-    lowering.emit(Scale.quantize(f"{name}_op", held.tensor, y, *(v[order] for v in spread)))
+    factors, offsets = (v[order] for v in spread)
+    bound = _bound(lowering, node, dtype, _most(held.tensor, factors, offsets))
+    y = symmetric(name, (held.tensor.size,), dtype, bound)
+    lowering.emit(Scale.quantize(f"{name}_op", held.tensor, y, factors, offsets))
     lowering.values[node.name] = Value(y, held.places)
 
 

@@ -10,17 +10,20 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from lnn_edge.errors import LayerError
 from lnn_edge.nn.plan import time_key
 from lnn_edge.nn.proof import sizes_of
+from lnn_edge.nn.trace import where
 from lnn_edge.quantize.lowering import Lowering, Rule, Value
 
 METHODS = (
     *("transpose", "permute", "movedim", "reshape", "view", "flatten", "unflatten", "squeeze"),
-    *("unsqueeze", "mT", "T", "swapaxes", "swapdims", "select", "narrow"),
+    *("unsqueeze", "mT", "T", "swapaxes", "swapdims", "select", "narrow", "chunk", "split"),
 )
 FUNCTIONS = (
     *(torch.transpose, torch.permute, torch.movedim, torch.reshape, torch.flatten),
     *(torch.squeeze, torch.unsqueeze, torch.unflatten, torch.swapaxes, torch.select, torch.narrow),
+    *(torch.chunk, torch.split),
 )
 NOTHING = (nn.Dropout, nn.Identity, functional.dropout, "contiguous", "clone", "float", "to")
 
@@ -35,13 +38,35 @@ def view(lowering: Lowering, node: fx.Node) -> None:
     value = lowering.value(first)
     sizes = lowering.plan.axes[first.name].sizes
     places = torch.from_numpy(np.ascontiguousarray(value.places)).reshape(sizes)
-    out = apply(lowering, node, places).reshape(lowering.plan.axes[node.name].static)
-    lowering.values[node.name] = Value(value.tensor, out.numpy())
+    out = apply(lowering, node, places)
+    if isinstance(out, tuple):
+        own = [
+            place
+            for place, n in enumerate(lowering.plan.axes[first.name].names)
+            if isinstance(n, int)
+        ]
+        parts = (part.reshape([part.shape[i] for i in own]).numpy() for part in out)
+        lowering.values[node.name] = tuple(Value(value.tensor, part) for part in parts)
+        return
+    static = lowering.plan.axes[node.name].static
+    lowering.values[node.name] = Value(value.tensor, out.reshape(static).numpy())
 
 
 def same(lowering: Lowering, node: fx.Node) -> None:
     """Pass a value on."""
+    check_floats(node)
     lowering.values[node.name] = lowering.value(node.args[0])
+
+
+def check_floats(node: fx.Node) -> None:
+    """Refuse a conversion to integers.
+
+    Raises:
+        LayerError: The node is one.
+    """
+    for given in (*node.args[1:], *node.kwargs.values()):
+        if isinstance(given, torch.dtype) and not given.is_floating_point:
+            raise LayerError(f"{where(node)}: {given} has no operator; leave the conversion out")
 
 
 def window(lowering: Lowering, node: fx.Node) -> None:

@@ -321,6 +321,16 @@ def make_concat(draw: Source) -> Concat:
     return Concat.join("concat", parts, "y")
 
 
+def make_concat_of_rows(draw: Source) -> Concat:
+    dtype, rows = pick(draw, "int8", "int16"), (draw.integer(2, 4), draw.integer(1, 2))
+    scale, zero = power(draw, -8, 0), draw.integer(-9, 9)
+    parts = tuple(
+        QTensor(f"p{i}", (*rows, draw.integer(1, 4)), dtype, scale, zero)
+        for i in range(draw.integer(2, 3))
+    )
+    return Concat.join("concat", parts, "y")
+
+
 def make_time_gate(draw: Source) -> TimeGate:
     shape = (draw.integer(1, 8),)
     a = QTensor("a", shape, "int16", power(draw, 0, 4) * Q15)
@@ -655,6 +665,7 @@ MAKERS: dict[str, Callable[[Source], AbstractOp]] = {
     "decay": make_decay,
     "decimate": make_decimate,
     "gate": make_gate,
+    "concat.rows": make_concat_of_rows,
     "gated_sum": make_gated_sum,
     "leaky_average": make_leaky_average,
     "leaky_average.time": make_leaky_average_over_time,

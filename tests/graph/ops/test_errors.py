@@ -129,6 +129,13 @@ BAD: list[tuple[str, Change, str]] = [
     ("concat", with_output(0, shape=(99,), scale=1.0, zero_point=0), "do not make"),
     ("concat", with_input(0, dtype="int32", qmax=5, qmin=0), "do not make"),
     ("concat", with_output(0, qmin=0, qmax=0), "values in .* are copied to"),
+    ("concat.rows", with_output(0, shape=(99, 1)), "do not make"),
+    ("concat.rows", with_input(0, scale=3.0), "needs the scale and zero point of each channel"),
+    (
+        "concat.rows",
+        with_output(0, zero_point=77),
+        "needs the scale and zero point of each channel",
+    ),
     ("conv1d", with_fields(stride=0), "do not map"),
     ("conv1d", with_fields(kernel_size=1000), "to map"),
     ("conv1d", with_fields(dilation=0), "do not map"),

@@ -65,6 +65,7 @@ STORED = {
     "dynamo_causal": CASES["causal"],
     "dynamo_image": CASES["window: image"],
     "keras_window": CASES["window: cnn"],
+    "keras_residual": CASES["window: cnn"],
 }
 """Files of other exporters, by tests/support/onnx/make.py, and what is fed as to them."""
 

@@ -38,7 +38,7 @@ def write_torch() -> None:
 
 
 def write_keras() -> None:
-    """Write a model of Keras by Model.export(format="onnx")."""
+    """Write models of Keras by Model.export(format="onnx")."""
     import keras
     import numpy as np
 
@@ -51,11 +51,26 @@ def write_keras() -> None:
         k.Flatten(),
         k.Dense(2, activation="softmax"),
     ]
-    model, rng = keras.Sequential(layers), np.random.default_rng(0)
-    for variable in model.weights:
-        variable.assign(rng.uniform(0.1, 0.6, variable.shape))
-    model(np.zeros((1, 32, 3), np.float32))  # Keras exports no model that was never called
-    model.export(str(FOLDER / "keras_window.onnx"), format="onnx", verbose=False)
+    models = {"window": keras.Sequential(layers), "residual": residual(k, keras)}
+    for name, model in models.items():
+        rng = np.random.default_rng(0)
+        for variable in model.weights:
+            low, high = (0.1, 0.6) if name == "window" else (-0.2, 0.3)
+            low = 0.1 if "variance" in variable.path else low
+            variable.assign(rng.uniform(low, high, variable.shape))
+        model(np.zeros((1, 32, 3), np.float32))  # Keras exports no model that was never called
+        model.export(str(FOLDER / f"keras_{name}.onnx"), format="onnx", verbose=False)
+
+
+def residual(k: Any, keras: Any) -> Any:
+    """Return a network whose convolutions pad, join, and are added."""
+    x = keras.Input((32, 3), batch_size=1, name="x")
+    a = k.Conv1D(6, 5, 2, padding="same", activation="relu")(x)
+    b = k.ReLU()(k.Add()([a, k.BatchNormalization()(k.Conv1D(6, 3, padding="same")(a))]))
+    c = k.Conv1D(4, 3)(k.Concatenate()([a, b]))
+    pooled = [k.GlobalAveragePooling1D()(c), k.GlobalMaxPooling1D()(c)]
+    y = k.Dense(3, activation="softmax")(k.Concatenate()(pooled))
+    return keras.Model(x, y)
 
 
 if __name__ == "__main__":
