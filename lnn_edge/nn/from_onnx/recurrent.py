@@ -70,7 +70,7 @@ def _check(build: Build, node: Node, arrays: Sequence[Any]) -> None:
     names = given.get("activations", USUAL[node.op])
     if [str(n).lower() for n in names] != [n.lower() for n in USUAL[node.op]]:
         raise build.refuse(node, f"has activations {names}; a device has {USUAL[node.op]}")
-    if given.get("clip") or given.get("input_forget"):
+    if given.get("clip") is not None or given.get("input_forget"):
         raise build.refuse(node, "has clip or input_forget, for which there is no operator")
     if arrays[6] is not None:
         raise build.refuse(node, "has peepholes, for which there is no operator")

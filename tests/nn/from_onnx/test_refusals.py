@@ -104,6 +104,19 @@ MODELS: dict[str, tuple[Any, str]] = {
     "an output of a constant": (lambda: model_of(node("Identity", "w")), "does not reach"),
     "an output of the input": (lambda: model_of(node("Identity", "x")), "what it reads"),
     "two values multiplied": (lambda: model_of(node("MatMul", "x x")), "multiplies two values"),
+    "a recurrent layer unrolled": (
+        lambda: model_of(
+            *(node("MatMul", f"x{i} r".replace("x0", "x"), f"a{i}") for i in range(3)),
+            *(node("Tanh", f"a{i}", f"x{i + 1}") for i in range(2)),
+            node("Det", "a2"),
+            weights={"r": np.eye(3, dtype=np.float32)},
+        ),
+        "one matrix is used 3 times, as where an export unrolls a recurrent layer: import the .ker",
+    ),
+    "states that are cut off at nothing": (
+        lambda: lstm(clip=0.0),
+        "has clip or input_forget, for which there is no operator",
+    ),
     "a whole record": (
         lambda: model_of(node("ReduceMean", "x", axes=[1], keepdims=0), opset=13),
         "reads a whole record.*fixed number of frames",
