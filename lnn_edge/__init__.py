@@ -177,6 +177,7 @@ def train(
         task=plan.task,
         data=plan.data,
         through=ThroughIntegers,
+        beside=plan.beside,
     )
     return Path(to)
 

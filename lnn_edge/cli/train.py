@@ -167,8 +167,9 @@ def command(
             task=plan.task,
             data=plan.data,
             through=ThroughIntegers,
+            beside=plan.beside,
         )
-    count, untaught = len(plan.training), list(trained.card.unlearned or ())
+    count, untaught = len(plan.training) + len(plan.beside), list(trained.card.unlearned or ())
     if as_json:
         show_json(
             {"model": str(output), "records": count, "epochs": history, "unlearned": untaught}

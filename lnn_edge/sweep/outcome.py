@@ -13,7 +13,8 @@ from lnn_edge.files.archives import archive_of, members_of
 from lnn_edge.files.arrays import array_of, npy_of
 from lnn_edge.graph.sim.predict import DecisionSequence
 
-Form = Literal["float", "integer"]
+Form = Literal["float", "integer", "float beside", "integer beside"]
+"""By what is judged; "beside": on what is held out of the data set beside the recipe's own."""
 LARGEST_BYTES = 1 << 30
 _FACTS = "outcome.json"
 _ARRAYS = ("stamps", "labels", "scores")

@@ -126,11 +126,11 @@ def plan_sweep(asked: Asked, on_step: Callable[[str], None] = lambda _: None) ->
     _check_comparable(settings, recipes)
     made = [_made(recipe, data) for recipe in recipes]
     folds = _folds(recipes[0], data, asked.folds)
-    read: dict[tuple[str, str], _Read] = {}
+    read: dict[tuple[str, ...], _Read] = {}
     sizes: dict[str, Sizes] = {}
     planned = []
     for setting, recipe, (made_recipe, task) in zip(settings, recipes, made, strict=True):
-        which = recipe.network, recipe.lead
+        which = recipe.network, recipe.lead, recipe.beside.dataset, recipe.beside.lead
         if which not in read:
             on_step("reading recordings")
             read[which] = _read(recipe, data, folds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -105,9 +105,7 @@ def run(trial: Trial) -> Outcome:
     with one_thread():
         try:
             trained = _trained(trial, plan)
-            forms: dict[Form, Judged] = {"float": _by_floats(trained, plan, trial)}
-            if not is_shuffled(plan.recipe):
-                forms["integer"] = _by_integers(trained, plan)
+            forms = _forms(trained, plan, trial)
         except (UsageError, QuantizationError) as error:  # of these settings, and so each time
             return Outcome(failure=str(error))
     return Outcome(forms)
@@ -117,7 +115,7 @@ def digest_of(plan: Plan) -> str:
     """Return the hash of what a training reads: task, recordings, and who is held out."""
     told = hashlib.sha256()
     told.update(json.dumps(document_of(plan.task or task_of_recipe(plan.recipe))).encode())
-    for part in (plan.training, plan.held_out):
+    for part in (plan.training, plan.held_out, plan.beside, plan.held_out_beside):
         told.update(b"part")
         for recording in part:
             told.update(f"{recording.name}\0{recording.patient}\0".encode())
@@ -169,16 +167,25 @@ def _trained(trial: Trial, plan: Plan) -> Trained:
             task=plan.task,
             data=plan.data,
             through=ThroughIntegers,
+            beside=plan.beside,
         )
 
 
-def _by_floats(trained: Trained, plan: Plan, trial: Trial) -> Judged:
-    sequences = prepare(trained.network, plan.held_out, plan.recipe.preprocessing)
-    if is_shuffled(plan.recipe):
+def _forms(trained: Trained, plan: Plan, trial: Trial) -> dict[Form, Judged]:
+    forms: dict[Form, Judged] = {"float": _by_floats(trained, plan.held_out, trial)}
+    if plan.held_out_beside:
+        forms["float beside"] = _by_floats(trained, plan.held_out_beside, trial)
+    if not is_shuffled(plan.recipe):
+        graph = quantize(trained, calibration_of(plan.training))
+        forms["integer"] = Judged.of(*integer_scores(graph, plan.held_out))
+        if plan.held_out_beside:
+            forms["integer beside"] = Judged.of(*integer_scores(graph, plan.held_out_beside))
+    return forms
+
+
+def _by_floats(trained: Trained, held_out: Sequence[LabelledSignal], trial: Trial) -> Judged:
+    recipe = trained.card.recipe
+    sequences = prepare(trained.network, held_out, recipe.preprocessing)
+    if is_shuffled(recipe):
         sequences = [shuffled(s, trial.seed) for s in sequences]
     return Judged.of(sequences, float_scores(trained.network, sequences))
-
-
-def _by_integers(trained: Trained, plan: Plan) -> Judged:
-    graph = quantize(trained, calibration_of(plan.training))
-    return Judged.of(*integer_scores(graph, plan.held_out))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,12 +41,14 @@ class Learned:
         people: Who was recorded; None where that was not written down.
         is_whole: Whether these are all. Without a card the graph tells what it was calibrated on,
             which is part of it.
+        beside: What it learned from of another data set.
     """
 
     dataset: str
     records: frozenset[str]
     people: frozenset[str] | None
     is_whole: bool
+    beside: Learned | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,17 @@ def overlap(learned: Learned | None, dataset: str, recordings: Sequence[Named]) 
     """
     if learned is None:
         return Overlap(len(recordings), (), None, False)
+    found = _overlap(learned, dataset, recordings)
+    if learned.beside is None:
+        return found
+    other = _overlap(learned.beside, dataset, recordings)
+    is_unsure = found.same_person is None or other.same_person is None
+    people = None if is_unsure else (*(found.same_person or ()), *(other.same_person or ()))
+    names = (*found.records, *other.records)
+    return Overlap(len(recordings), names, people, found.is_known and other.is_known)
+
+
+def _overlap(learned: Learned, dataset: str, recordings: Sequence[Named]) -> Overlap:
     ours, theirs = _origin(dataset), _origin(learned.dataset)
     is_folder = ours is None or theirs is None
     has_names = is_folder or dataset == learned.dataset
@@ -175,8 +188,14 @@ def _origin(dataset: str) -> str | None:
 
 
 @dataclass(frozen=True)
+class _Dataset:
+    dataset: str = ""
+
+
+@dataclass(frozen=True)
 class _Recipe:
     dataset: str
+    beside: _Dataset = _Dataset()
 
 
 @dataclass(frozen=True)
@@ -187,11 +206,18 @@ class _Card:
     training_records: tuple[str, ...]
     recipe: _Recipe
     training_patients: tuple[str, ...] = ()
+    beside_records: tuple[str, ...] = ()
+    beside_patients: tuple[str, ...] = ()
 
     @property
     def learned(self) -> Learned:
-        people = frozenset(self.training_patients) or None
-        return Learned(self.recipe.dataset, frozenset(self.training_records), people, True)
+        own = self.recipe.dataset, self.training_records, self.training_patients
+        other = self.recipe.beside.dataset, self.beside_records, self.beside_patients
+        return replace(_learned(*own), beside=_learned(*other) if self.beside_records else None)
+
+
+def _learned(dataset: str, records: Sequence[str], people: Sequence[str]) -> Learned:
+    return Learned(dataset, frozenset(records), frozenset(people) or None, True)
 
 
 def _read_card(folder: Path) -> _Card | None:
@@ -203,5 +229,9 @@ def _read_card(folder: Path) -> _Card | None:
     if "training_records" not in values or not isinstance(recipe, dict):
         return None
     kept = {f.name: values[f.name] for f in fields(_Card) if f.name in values}
-    kept["recipe"] = {"dataset": recipe["dataset"]} if "dataset" in recipe else {}
+    kept["recipe"] = _only_dataset(recipe) | {"beside": _only_dataset(recipe.get("beside"))}
     return tables.build(_Card, kept, str(folder / CARD), DataError)
+
+
+def _only_dataset(table: object) -> dict[str, object]:
+    return {k: v for k, v in table.items() if k == "dataset"} if isinstance(table, dict) else {}

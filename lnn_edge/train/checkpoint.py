@@ -46,6 +46,8 @@ class ModelCard:
         data: Own recordings: where, how they were read and what was done to them.
         result: How training ended: `epoch` whose weights these are, `epochs` done, `chosen_by` a
             figure or "last", its `loss`, and `held_out` figures; empty in cards of before.
+        beside_records: Names of the recordings of the recipe's other data set.
+        beside_patients: Who was recorded in those.
     """
 
     lnn_edge: str
@@ -59,6 +61,8 @@ class ModelCard:
     task: dict[str, object] = field(default_factory=dict)
     data: dict[str, object] = field(default_factory=dict)
     result: dict[str, object] = field(default_factory=dict)
+    beside_records: tuple[str, ...] = ()
+    beside_patients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

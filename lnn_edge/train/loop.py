@@ -29,7 +29,7 @@ from lnn_edge.tasks.judge import Figures, judge
 from lnn_edge.tasks.registry import make_network
 from lnn_edge.tasks.task import Task
 from lnn_edge.tasks.task_file import document_of
-from lnn_edge.train.batches import Examples, make_examples
+from lnn_edge.train.batches import make_examples
 from lnn_edge.train.best_epoch import check_choice, figure_of, is_better, waited
 from lnn_edge.train.checkpoint import (
     ModelCard,
@@ -39,6 +39,7 @@ from lnn_edge.train.checkpoint import (
     save_trained,
 )
 from lnn_edge.train.losses import make_loss, unlearned
+from lnn_edge.train.mixture import Mixture, make_mixture
 from lnn_edge.train.recipe import Recipe, task_of_recipe
 from lnn_edge.train.value_scale import ValueScale
 
@@ -93,6 +94,7 @@ def train(
     task: Task | None = None,
     data: Mapping[str, object] = MappingProxyType({}),
     through: Through | None = None,
+    beside: Sequence[LabelledSignal] = (),
 ) -> Trained:
     """Train a network and write it to a folder.
 
@@ -114,6 +116,7 @@ def train(
         task: What to train for; None is the recipe's.
         data: Of the card: where own recordings are from.
         through: Gives the integers that the recipe's aware_epochs learn from.
+        beside: Recordings of the data set that the recipe names beside its own.
 
     Raises:
         DataError: No recordings, each is shorter than one sequence, or nothing is labelled.
@@ -134,12 +137,16 @@ def train(
         scale = ValueScale.of(examples.labels, network) if task.is_value else None
         if scale is not None:
             examples = replace(examples, labels=scale.learned(examples.labels))
+        mixture = make_mixture(network, examples, beside, recipe, folder)
         held_out = prepare(network, validation, recipe.preprocessing)
         names = examples.names, tuple(s.name for s in held_out)
-        classes = unlearned(examples.labels, recipe.training, network.classes)
+        classes = unlearned(mixture.labels, recipe.training, network.classes)
         told = document_of(task), dict(data)
         card = ModelCard(VERSION, seed, "", *names, recipe, classes, examples.patients, *told)
-        run = _Run(recipe, network, examples, task, scale, through)
+        if mixture.beside is not None:
+            others = mixture.beside
+            card = replace(card, beside_records=others.names, beside_patients=others.patients)
+        run = _Run(recipe, network, mixture, task, scale, through)
         if run.resume(folder, card, force):
             on_resume(len(run.history))
         threads = run.choose_threads(most)
@@ -172,12 +179,13 @@ class _Run:
         self,
         recipe: Recipe,
         network: AbstractStreamNet,
-        examples: Examples,
+        mixture: Mixture,
         task: Task,
         scale: ValueScale | None,
         through: Through | None,
     ) -> None:
-        self.recipe, self.network, self.examples, self.task = recipe, network, examples, task
+        self.recipe, self.network, self.mixture, self.task = recipe, network, mixture, task
+        self.examples = examples = mixture.own
         self.scale, self.through = scale, through
         self.judging: Judging = network.judge
         self.history: list[Epoch] = []
@@ -345,7 +353,7 @@ class _Run:
     def _back(self) -> float:
         """Leave the gradients of a batch's loss in the network; return the loss."""
         plan = self.recipe.training
-        inputs, labels = self.examples.batch(plan.batch_size, plan.sequence_length, plan.splice)
+        inputs, labels = self.mixture.batch()
         inputs = {name: x.to(self.device) for name, x in inputs.items()}
         labels = labels.to(self.device)
         scores, alone = self.judging(**self.recipe.augmentation.apply(inputs))

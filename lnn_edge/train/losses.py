@@ -48,9 +48,25 @@ def unlearned(labels: Tensor, plan: Training, classes: Sequence[str]) -> tuple[s
     if labels.ndim == 2:
         told = (labels > 0).any(0)
     else:
-        merged = _merged(plan, classes)[labels[labels >= 0]]
+        merged = counted_as(plan, classes)[labels[labels >= 0]]
         told = torch.bincount(merged, minlength=len(classes)) > 0
     return tuple(name for name, is_told in zip(classes, told.tolist(), strict=True) if not is_told)
+
+
+def counted_as(plan: Training, classes: Sequence[str]) -> Tensor:
+    """Return as what each class counts, (C,).
+
+    Args:
+        plan: Which classes count as another one.
+        classes: Names.
+
+    Raises:
+        UsageError: The plan names something else than a class.
+    """
+    indices = torch.arange(len(classes))
+    for name, other in plan.merge.items():
+        indices[_index("merge", name, classes)] = _index("merge", other, classes)
+    return indices
 
 
 def _squared_error(values: Tensor, labels: Tensor, burn_in: int) -> Tensor:
@@ -86,7 +102,7 @@ def _findings_loss(labels: Tensor, plan: Training) -> Loss:
 def _class_loss(labels: Tensor, plan: Training, classes: Sequence[str]) -> Loss:
     """Cross entropy, classes weighted; a label below 0 has no weight."""
     weights = _class_weights(labels, plan, classes)
-    merged = _merged(plan, classes).to(labels.device)
+    merged = counted_as(plan, classes).to(labels.device)
 
     def loss(scores: Tensor, labels: Tensor) -> Tensor:
         scores, labels = scores[:, plan.burn_in :], labels[:, plan.burn_in :]
@@ -103,19 +119,11 @@ def _class_loss(labels: Tensor, plan: Training, classes: Sequence[str]) -> Loss:
     return loss
 
 
-def _merged(plan: Training, classes: Sequence[str]) -> Tensor:
-    """Return as what each class counts, (C,)."""
-    indices = torch.arange(len(classes))
-    for name, other in plan.merge.items():
-        indices[_index("merge", name, classes)] = _index("merge", other, classes)
-    return indices
-
-
 def _class_weights(labels: Tensor, plan: Training, classes: Sequence[str]) -> Tensor:
     """Return the weight of each class, (C,); that of the first is 1."""
     counts = torch.bincount(labels.clamp(min=0), minlength=len(classes)).clamp(min=1)
     weights = (counts.sum() / counts) ** plan.class_weight_power
-    weights = weights[_merged(plan, classes).to(weights.device)]
+    weights = weights[counted_as(plan, classes).to(weights.device)]
     for name, factor in plan.class_weights.items():
         weights[_index("class_weights", name, classes)] *= factor
     return weights / weights[0]

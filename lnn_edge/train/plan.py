@@ -32,6 +32,8 @@ class Plan:
         task: Of own recordings; None is the recipe's.
         data: Of the card: where own recordings are from and what was done to them.
         told: What a user should read before it begins, a line each.
+        beside: Those to learn from of the data set that the recipe names beside its own.
+        held_out_beside: Those of it that are not learned from.
     """
 
     recipe: Recipe
@@ -40,6 +42,8 @@ class Plan:
     task: Task | None = None
     data: Mapping[str, object] = field(default_factory=dict)
     told: tuple[str, ...] = ()
+    beside: Sequence[Labelled] = ()
+    held_out_beside: Sequence[Labelled] = ()
 
 
 def adjusted(
@@ -123,19 +127,48 @@ def _of_dataset(
     recipe = replace(recipe, dataset=dataset or recipe.dataset, lead=lead or recipe.lead)
     if not recipe.dataset:
         raise UsageError(f"recipe {recipe.name} names no data set; give --data PATH")
-    task = task_of_recipe(recipe)
-    split = find_dataset(recipe.dataset).training_split if fold is None else "train"
-    load = partial(load_labelled, recipe.dataset, data_dir, lead=recipe.lead or None, task=task)
-    training = load(split, fold=fold or 0)
-    held_out = () if fold is None else load("validation", fold=fold)
-    if isinstance(training, LazyRecords):  # to know what was done to them, each must be read
-        return Plan(recipe, training, held_out)
-    changes = together(r.record.changes for r in (*training, *held_out))
+    own, other = _parts(recipe, recipe.dataset, recipe.lead, fold, data_dir), _Parts()
+    if recipe.beside.dataset:
+        other = _parts(recipe, recipe.beside.dataset, recipe.beside.lead, fold, data_dir)
+    plan = Plan(
+        recipe,
+        own.training,
+        own.held_out,
+        beside=other.training,
+        held_out_beside=other.held_out,
+    )
+    each = (own.training, own.held_out, other.training, other.held_out)
+    if any(isinstance(part, LazyRecords) for part in each):
+        return plan  # to know what was done to them, each must be read
+    changes = together(r.record.changes for part in each for r in part)
     data = {"changes": changes.summary()} if changes else {}
-    return Plan(recipe, training, held_out, data=data, told=tuple(changes.lines()))
+    return replace(plan, data=data, told=tuple(changes.lines()))
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Of a data set what is learned from, and what is held out."""
+
+    training: Sequence[Labelled] = ()
+    held_out: Sequence[Labelled] = ()
+
+
+def _parts(
+    recipe: Recipe, dataset: str, lead: str, fold: int | None, data_dir: str | None
+) -> _Parts:
+    task = task_of_recipe(recipe)
+    load = partial(load_labelled, dataset, data_dir, lead=lead or None, task=task)
+    if fold is None:
+        return _Parts(load(find_dataset(dataset).training_split))
+    return _Parts(load("train", fold=fold), load("validation", fold=fold))
 
 
 def _of_own(recipe: Recipe, source: Source, asked: Asked, by: By, fold: int | None) -> Plan:
+    if recipe.beside.dataset:
+        raise UsageError(
+            f"recipe {recipe.name} learns from {recipe.beside.dataset} too, and own recordings "
+            "are learned from alone; give --set beside.dataset= to leave it out"
+        )
     recipe, task, source = plan_own(recipe, source, asked)
     own = load_own(source, task)
     parts = divide(own, by, fold)

@@ -16,6 +16,7 @@ from lnn_edge.files.read import read_toml
 from lnn_edge.tasks.augmentation import AbstractAugmentation
 from lnn_edge.tasks.registry import find_network, find_task
 from lnn_edge.tasks.task import Task, resolve
+from lnn_edge.train.beside import Beside
 from lnn_edge.train.recipe_values import completed, override
 
 Preprocessing = Literal["causal", "whole-record"]
@@ -24,7 +25,7 @@ _LARGEST = sys.float_info.max
 LARGEST_SIZE = 4096  # of a layer: its weights alone would fill any board
 _RANGES = {  # of numbers that are not just 0 or more
     "epochs": (1, 1 << 20),
-    **dict.fromkeys(("batch_size", "sequence_length"), (1, 1 << 16)),
+    **dict.fromkeys(("batch_size", "sequence_length", "sequences"), (1, 1 << 16)),
     **dict.fromkeys(("label_smoothing", "average_decay", "splice"), (0, 1)),
 }
 
@@ -90,6 +91,7 @@ class Recipe:
         lead: Of ECGs with beats, the lead that comes first; "" is MLII.
         summary: What it is for, in a line.
         task: Name of the task, or its TOML file; "" is the one that the network was made for.
+        beside: Another data set that is learned from too.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Recipe:
     lead: str = ""
     summary: str = ""
     task: str = ""
+    beside: Beside = Beside()  # noqa: RUF009
 
 
 def compressed(recipe: Recipe) -> Recipe:
@@ -168,6 +171,7 @@ def recipe_of(values: object, where: str) -> Recipe:
         )
     _check_numbers(plan, f"{where}: training")
     _check_numbers(recipe.augmentation, f"{where}: augmentation")
+    _check_numbers(recipe.beside, f"{where}: beside")
     if plan.patience and not plan.best_by:
         raise UsageError(
             f"{where}: training: patience waits for a better epoch; say by which figure, "
@@ -202,10 +206,10 @@ def _with_augmentation(values: object, where: str) -> object:
     return {**values, "augmentation": made}
 
 
-def _check_numbers(table: Training | AbstractAugmentation, where: str) -> None:
+def _check_numbers(table: Training | AbstractAugmentation | Beside, where: str) -> None:
     numbers = {k: v for k, v in vars(table).items() if isinstance(v, int | float)}
     factors = table.class_weights if isinstance(table, Training) else {}
-    parts = () if isinstance(table, Training) else table.probabilities
+    parts = table.probabilities if isinstance(table, AbstractAugmentation) else ()
     ranges = _RANGES | dict.fromkeys(parts, (0, 1))
     for key, value in [*numbers.items(), *((f"class_weights: {k}", v) for k, v in factors.items())]:
         low, high = ranges.get(key, (0, _LARGEST))
