@@ -149,6 +149,7 @@ def train(
         run = _Run(recipe, network, mixture, task, scale, through)
         if run.resume(folder, card, force):
             on_resume(len(run.history))
+        run.check_through()
         threads = run.choose_threads(most)
         while not run.is_done:
             epoch = len(run.history)
@@ -261,6 +262,18 @@ class _Run:
                 self.history = [replace(e, is_kept=False) for e in self.history]
                 epoch = replace(epoch, is_kept=True)
         self.history.append(epoch)
+
+    def check_through(self) -> None:
+        """See that the network can learn through its integers: better now than in its last epochs.
+
+        Raises:
+            LayerError: A layer has no operator.
+            UsageError: Training would not reach the weights of its integers.
+        """
+        plan = self.recipe.training
+        if self.through and plan.aware_epochs:
+            self.network.eval()
+            self.through(self.network, self.examples.some(1, plan.sequence_length))
 
     def choose_threads(self, most: int) -> int:
         """Time steps that change nothing; return the number of threads that is fastest."""

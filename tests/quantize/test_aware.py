@@ -133,6 +133,17 @@ def test_what_cannot_learn_so_is_refused(tmp_path: Path) -> None:
         load_recipe("ecg-beats-demo", ("training.epochs=3", "training.aware_epochs=4"))
 
 
+@pytest.mark.parametrize("variant", ["lstm", "gru"])
+def test_a_cell_that_cannot_learn_so_is_refused_before_the_first_epoch(
+    variant: str, tmp_path: Path
+) -> None:
+    recipe = short_recipe(3, 1)
+    recipe = replace(recipe, model={**recipe.model, "variant": variant})
+    with pytest.raises(UsageError, match="has other weights in integers than in training"):
+        train(recipe, [invented("a", 120, 1)], (), tmp_path, seed=0, through=ThroughIntegers)
+    assert not list(tmp_path.iterdir())
+
+
 def test_weights_that_training_would_not_reach_are_named(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
