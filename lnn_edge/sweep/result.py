@@ -14,6 +14,7 @@ import tomli_w
 
 from lnn_edge.errors import UsageError
 from lnn_edge.report.drawings.front import Point, draw_front
+from lnn_edge.sweep.alike import alike
 from lnn_edge.sweep.kept import Kept
 from lnn_edge.sweep.outcome import Form, Judged, Outcome
 from lnn_edge.sweep.plan import Plan, Planned, pairs
@@ -35,11 +36,13 @@ class SeedResult:
         seed: It.
         figures: By floats and by integers; empty where a training failed.
         failure: Why it did.
+        alike: Part of the decisions that floats and integers make alike, where that is known.
     """
 
     seed: int
     figures: Mapping[Form, Figures]
     failure: str = ""
+    alike: float | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +176,7 @@ class SweepResult:
                     "note": s.note,
                     "mean": None if s.note else s.mean(self.form),
                     "seeds": [
-                        {"seed": seed.seed, "failure": seed.failure}
+                        {"seed": seed.seed, "failure": seed.failure, "alike": seed.alike}
                         | {form: figures.to_json() for form, figures in seed.figures.items()}
                         for seed in s.seeds
                     ],
@@ -194,7 +197,7 @@ class SweepResult:
                 }
                 at = "" if seed.seed < 0 else seed.seed
                 note = seed.failure or setting.planned.refused
-                yield {**before, "seed": at, **figures, "note": note}
+                yield {**before, "seed": at, **figures, "alike": seed.alike, "note": note}
 
     def _setting_rows(self) -> Iterator[dict[str, object]]:
         """Yield a row for each setting: mean, worst and best seed."""
@@ -239,7 +242,7 @@ def _judged(seed: int, folds: Sequence[Outcome], task: Task) -> SeedResult:
     if failure:
         return SeedResult(seed, {}, failure)
     figures = {form: _together([o.forms[form] for o in folds], task) for form in folds[0].forms}
-    return SeedResult(seed, figures)
+    return SeedResult(seed, figures, alike=alike(folds, task))
 
 
 def _together(parts: Sequence[Judged], task: Task) -> Figures:
