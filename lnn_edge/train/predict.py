@@ -90,7 +90,8 @@ def _differ(folder: Path) -> str:
 def _front(network: AbstractStreamNet, graph: QGraph) -> Pipeline:
     """Return the network's front end; where the model finds beats itself, with its detector."""
     trigger = graph.deciding_trigger
-    if isinstance(trigger, EventTrigger) and trigger.source is not None:
+    is_told = network.front.takes_events
+    if is_told and isinstance(trigger, EventTrigger) and trigger.source is not None:
         assert graph.contract.sample_rate_hz is not None  # since it found them
         return with_detector(network.front, int(graph.contract.sample_rate_hz))
     return network.front

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lnn_edge.data.frame import Frame, FrameChannel
 from lnn_edge.data.record import Channel, Interval, Mark, Record
 from lnn_edge.errors import DataError
-from lnn_edge.tasks.beats import front_end
+from lnn_edge.tasks.beats.front_end import TWO_LEADS
 from lnn_edge.tasks.labelled import NOT_SCORED, Labelled
 from lnn_edge.tasks.recordings import label
 from lnn_edge.tasks.registry import find_task
@@ -35,11 +35,9 @@ def test_a_record_in_the_frame_stays_as_it_is() -> None:
 
 
 def test_the_frame_is_what_the_front_end_is_built_for() -> None:
-    frame = BEATS.frame
-    assert frame.rate_hz == front_end.SAMPLE_RATE_HZ
-    assert [(c.steps_per_unit, c.zero) for c in frame.channels] == [
-        (front_end.ADC_GAIN, front_end.ADC_ZERO)
-    ] * front_end.CHANNELS
+    frame, step = BEATS.frame, (TWO_LEADS.adc_gain, TWO_LEADS.adc_zero)
+    assert frame.rate_hz == TWO_LEADS.rate_hz
+    assert [(c.steps_per_unit, c.zero) for c in frame.channels] == [step] * TWO_LEADS.leads
 
 
 @settings(max_examples=60, deadline=None)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from lnn_edge.tasks.beats.augmentation import BeatAugmentation
-from lnn_edge.tasks.beats.front_end import CHANNELS
 
 
 def augment_beats(inputs: Mapping[str, Tensor], plan: BeatAugmentation) -> dict[str, Tensor]:
@@ -21,11 +20,11 @@ def augment_beats(inputs: Mapping[str, Tensor], plan: BeatAugmentation) -> dict[
     """
     window, rhythm, shape, dt = (inputs[n] for n in ("window", "rhythm", "shape", "dt"))
     batch, steps = window.shape[:2]
-    lead = _lead_faults(batch, plan).to(window.device)
+    lead = _lead_faults(batch, window.shape[-1], plan).to(window.device)
     window = _distort(window, plan) * lead[:, None, None]
     drift = torch.randn_like(shape[:, :1])
     shape = shape + plan.beat_shape * torch.randn_like(shape) + plan.shape * drift
-    lost = (lead == 0).repeat(1, shape.shape[-1] // CHANNELS)[:, None]
+    lost = (lead == 0).repeat(1, shape.shape[-1] // lead.shape[-1])[:, None]
     shape = torch.where(lost, 0.0, shape)
     rhythm = rhythm + plan.rhythm * torch.randn_like(rhythm)
     dt = dt * torch.exp(plan.dt * torch.randn_like(dt[:, :1]))
@@ -53,9 +52,11 @@ def _distort(window: Tensor, plan: BeatAugmentation) -> Tensor:
     return torch.roll(window * torch.exp(gain) + noise + drift, shift, 2)
 
 
-def _lead_faults(batch: int, plan: BeatAugmentation) -> Tensor:
+def _lead_faults(batch: int, leads: int, plan: BeatAugmentation) -> Tensor:
     """Return a factor (B, leads): 0 for a lost second lead, -1 for one upside down."""
-    factor = torch.ones(batch, CHANNELS)
+    factor = torch.ones(batch, leads)
+    if leads == 1:
+        return factor
     factor[torch.rand(batch) < plan.drop_second, 1] = 0
     factor[torch.rand(batch) < plan.flip_second, 1] *= -1
     return factor

@@ -23,19 +23,14 @@ from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.scales import symmetric
 from lnn_edge.graph.stage import EventTrigger, InputTrigger, Ring, Stage, State
 
-SAMPLE_RATE_HZ = 360
-CHANNELS = 2
-ADC_GAIN = 200.0  # steps per mV
-ADC_ZERO = 1024
 FACTOR = 3  # 360 Hz -> 120 Hz
-PRE, POST = 138, 162  # 0.383 s before the R peak, 0.450 s from it on
-LONGEST_WAIT = 540  # 1.5 s
-FIRST_DT = 288  # 0.8 s: 75 beats per minute
-DT_RANGE = (36, 1080)  # 0.1 s to 3 s
+LONGEST_WAIT_S = 1.5
+FIRST_DT_S = 0.8  # 75 beats per minute
+SHORTEST_DT_S, LONGEST_DT_S = 0.1, 3.0
 EVENT_CAPACITY = 8
-SLACK = 36  # an event may be reported 0.1 s late at the longest wait
+SLACK_S = 0.1  # an event may be reported so late at the longest wait
 GAIN = 16  # int8 steps per mean magnitude: the window saturates at 8 times the mean
-AMPLITUDE_FLOOR = 2  # ADC steps: 10 microvolts
+AMPLITUDE_FLOOR_MV = 0.01
 AMPLITUDE_RATE = 1 / 8
 FAST_RATE, SLOW_RATE = 1 / 8, 1 / 48
 CHANGE_RATES = (1 / 16, 1 / 64)
@@ -53,8 +48,62 @@ CHANGE_BIAS = -1.0
 CHANGE_STEPS = (0.01, 0.003)  # octaves a beat
 TEMPLATE_RATE = 1 / 16
 TEMPLATE_MOST = 0.5  # mean magnitudes
-SEGMENTS = (0, 18, 34, 42, 60, 100)  # P wave, PQ, QRS, ST, T wave at 120 Hz, R peak at 46
 DISTANCE_BOUND = 4.0  # mean magnitudes
+
+
+@dataclass(frozen=True)
+class BeatSignal:
+    """The signal that beats are cut from; times in samples.
+
+    Attributes:
+        rate_hz: Samples a second.
+        leads: How many.
+        adc_gain: Steps per mV.
+        adc_zero: Sample that means 0 mV.
+        pre: Of the window, before the R peak.
+        post: Of the window, from the R peak on.
+        segments: Of the window at rate_hz / FACTOR, whose distances to the template are told:
+            first frames, and the end.
+    """
+
+    rate_hz: int
+    leads: int
+    adc_gain: float
+    adc_zero: int
+    pre: int
+    post: int
+    segments: tuple[int, ...]
+
+    def samples(self, seconds: float) -> int:
+        """Return how many a time has."""
+        return round(seconds * self.rate_hz)
+
+    @property
+    def longest_wait(self) -> int:
+        """For the next R peak."""
+        return self.samples(LONGEST_WAIT_S)
+
+    @property
+    def first_dt(self) -> int:
+        """What counts as the interval before the first beat."""
+        return self.samples(FIRST_DT_S)
+
+    @property
+    def dt_range(self) -> tuple[int, int]:
+        """Shortest and longest interval; others saturate."""
+        return self.samples(SHORTEST_DT_S), self.samples(LONGEST_DT_S)
+
+
+TWO_LEADS = BeatSignal(
+    rate_hz=360,
+    leads=2,
+    adc_gain=200.0,
+    adc_zero=1024,
+    pre=138,  # 0.383 s
+    post=162,  # 0.450 s
+    segments=(0, 18, 34, 42, 60, 100),  # P wave, PQ, QRS, ST, T wave; R peak at 46
+)
+LONGEST_WAIT = TWO_LEADS.longest_wait
 
 
 @dataclass(frozen=True)
@@ -82,7 +131,7 @@ class RhythmPlan:
 
     def __post_init__(self) -> None:
         """Refuse an average faster than its longest step, and changes of no size."""
-        shortest = 2 * DT_RANGE[1] / SAMPLE_RATE_HZ
+        shortest = 2 * LONGEST_DT_S
         if self.usual_s and not self.usual_s > shortest:
             raise UsageError(
                 f"[model] usual_s must be 0 or above {shortest:g} s, twice the longest RR, not "
@@ -98,7 +147,9 @@ class RhythmPlan:
 BEATS_ALONE = RhythmPlan()
 
 
-def front_end(wait: int = LONGEST_WAIT, plan: RhythmPlan = BEATS_ALONE) -> Pipeline:
+def front_end(
+    wait: int = LONGEST_WAIT, plan: RhythmPlan = BEATS_ALONE, signal: BeatSignal = TWO_LEADS
+) -> Pipeline:
     """Build the front end: its last stage gives window (T, C), rhythm (F,) and shape (S * C,) int8.
 
     Window: box mean of 3 samples, minus its mean, divided by the leaky average over beats of its
@@ -111,19 +162,22 @@ def front_end(wait: int = LONGEST_WAIT, plan: RhythmPlan = BEATS_ALONE) -> Pipel
     Args:
         wait: Longest wait for the next R peak in samples; 0 decides without it.
         plan: Of the rhythm.
+        signal: What is read.
     """
-    frame = QTensor("adc", (CHANNELS,), "int16", 1 / ADC_GAIN, role="input")
-    ring = Ring("samples", frame, -(-(PRE + max(POST, wait) + SLACK) // 2) * 2)
-    raw = QTensor("raw_window", (PRE + POST, CHANNELS), "int16", 1 / ADC_GAIN, role="input")
-    dt = QTensor("dt", (1,), "uint16", 1 / SAMPLE_RATE_HZ, 0, *DT_RANGE, "input")
-    dt_next = QTensor(
-        "dt_next", (1,), "uint16", 1 / SAMPLE_RATE_HZ, 0, DT_RANGE[0], LONGEST_WAIT, "input"
-    )
-    window = _window(raw)
-    shape = _distances(window.output)
-    rhythm = _rhythm(dt, dt_next if wait else None, plan)
+    leads, step, second = signal.leads, 1 / signal.adc_gain, 1 / signal.rate_hz
+    pre, post, first_dt = signal.pre, signal.post, signal.first_dt
+    frame = QTensor("adc", (leads,), "int16", step, role="input")
+    reach = pre + max(post, wait) + signal.samples(SLACK_S)
+    ring = Ring("samples", frame, -(-reach // 2) * 2)
+    raw = QTensor("raw_window", (pre + post, leads), "int16", step, role="input")
+    dt = QTensor("dt", (1,), "uint16", second, 0, *signal.dt_range, "input")
+    shortest, longest = signal.dt_range[0], signal.longest_wait
+    dt_next = QTensor("dt_next", (1,), "uint16", second, 0, shortest, longest, "input")
+    window = _window(raw, round(AMPLITUDE_FLOOR_MV * signal.adc_gain))
+    shape = _distances(window.output, signal.segments)
+    rhythm = _rhythm(dt, dt_next if wait else None, plan, first_dt)
     trigger = EventTrigger(
-        "samples", raw, dt, dt_next if wait else None, FIRST_DT, PRE, POST, wait, EVENT_CAPACITY
+        "samples", raw, dt, dt_next if wait else None, first_dt, pre, post, wait, EVENT_CAPACITY
     )
     parts = (window, rhythm, shape)
     ops = tuple(op for part in parts for op in part.ops)
@@ -141,15 +195,15 @@ class _Part:
     output: QTensor
 
 
-def _window(raw: QTensor) -> _Part:
-    frames = raw.shape[0] // FACTOR
+def _window(raw: QTensor, floor: int) -> _Part:
+    frames, leads = raw.shape[0] // FACTOR, raw.shape[1]
     adc = raw.scales[0]
-    coarse = QTensor("coarse", (frames, CHANNELS), "int16", adc)
-    centred = QTensor("centred", (frames, CHANNELS), "int16", adc)
-    level = QTensor("level", (CHANNELS,), "int16", adc, qmin=0)
-    average, average_next = _average("amplitude", CHANNELS, adc)
-    amplitude = QTensor("amplitude", (CHANNELS,), "int16", adc)
-    window = QTensor("window", (frames, CHANNELS), "int8", 1 / GAIN)
+    coarse = QTensor("coarse", (frames, leads), "int16", adc)
+    centred = QTensor("centred", (frames, leads), "int16", adc)
+    level = QTensor("level", (leads,), "int16", adc, qmin=0)
+    average, average_next = _average("amplitude", leads, adc)
+    amplitude = QTensor("amplitude", (leads,), "int16", adc)
+    window = QTensor("window", (frames, leads), "int8", 1 / GAIN)
     ops = (
         Decimate.quantize("decimate", raw, coarse, FACTOR),
         Center.quantize("center", coarse, centred),
@@ -157,31 +211,31 @@ def _window(raw: QTensor) -> _Part:
         LeakyAverage.quantize(
             "amplitude_average", level, average, average_next, amplitude, AMPLITUDE_RATE
         ),
-        Normalize("normalize", (centred, amplitude), (window,), GAIN, AMPLITUDE_FLOOR),
+        Normalize("normalize", (centred, amplitude), (window,), GAIN, floor),
     )
     return _Part(ops, (State(average, average_next, EMPTY),), window)
 
 
-def _distances(window: QTensor) -> _Part:
+def _distances(window: QTensor, segments: tuple[int, ...]) -> _Part:
     fine = window.scales[0] / (1 << template.FRACTION_BITS)
     state = QTensor("usual_window", window.shape, "int16", fine, role="state")
     update = QTensor("usual_window_next", window.shape, "int16", fine)
-    size = (len(SEGMENTS) - 1) * CHANNELS
+    size = (len(segments) - 1) * window.shape[1]
     distance = replace(symmetric("shape", (size,), "int8", DISTANCE_BOUND), qmin=0)
     op = TemplateDistance.quantize(
         "template_distance",
         (window, state, update, distance),
-        SEGMENTS,
+        segments,
         TEMPLATE_MOST,
         TEMPLATE_RATE,
     )
     return _Part((op,), (State(state, update, template.EMPTY),), distance)
 
 
-def _rhythm(dt: QTensor, dt_next: QTensor | None, plan: RhythmPlan) -> _Part:
+def _rhythm(dt: QTensor, dt_next: QTensor | None, plan: RhythmPlan, first_dt: int) -> _Part:
     log, before = (symmetric(n, (1,), "int16", LOG_BOUND) for n in ("log_dt", "log_before"))
     table = Lut.quantize("log_dt_table", dt, log, "log2", LOG_STEP_BITS)
-    first = int(table.reference(np.array([FIRST_DT]))[0][0])
+    first = int(table.reference(np.array([first_dt]))[0][0])
     usual = _follow_time("slow", log, dt, plan.usual_s) if plan.usual_s else None
     averages = [_follow("fast", log, FAST_RATE), usual or _follow("slow", log, SLOW_RATE)]
     changes = _changes(log, replace(before, role="state"), plan)

@@ -18,6 +18,8 @@ from lnn_edge.nn.conv_encoder import ConvEncoder, ConvSizes
 from lnn_edge.nn.model import AbstractRecallNet
 from lnn_edge.nn.recurrent import Recurrent, afresh
 from lnn_edge.tasks.beats import front_end as beat_front_end
+from lnn_edge.tasks.beats.find_beats import with_detector
+from lnn_edge.tasks.beats.front_end import TWO_LEADS, BeatSignal
 from lnn_edge.tasks.beats.task import TASK
 from lnn_edge.tasks.registry import facts_of
 from lnn_edge.tasks.task import Task
@@ -117,18 +119,29 @@ class BeatNet(AbstractRecallNet):
 
     Args:
         config: Sizes.
-        task: Of events in the frame of TASK, whose leads may have other names; classes are free.
+        task: Of events or of a record; classes are free. For a record the network finds the beats
+            itself, and the mean over beats is its answer.
+        signal: What is read: the frame of the task.
 
     Raises:
         UsageError: The task decides on something else, or has another frame.
     """
 
-    def __init__(self, config: BeatNetConfig, task: Task = TASK) -> None:
+    def __init__(
+        self, config: BeatNetConfig, task: Task = TASK, signal: BeatSignal = TWO_LEADS
+    ) -> None:
         super().__init__()
-        _check_frame(task)
+        _check_task(task, signal)
+        if config.wait > signal.longest_wait:
+            raise UsageError(
+                f"[model] wait must be 0 to {signal.longest_wait} at {signal.rate_hz} Hz, not "
+                f"{config.wait}"
+            )
         self.classes, self.facts = task.classes, facts_of(task)
         self.config = config
-        self._front = beat_front_end.front_end(config.wait, config.rhythm_plan)
+        front = beat_front_end.front_end(config.wait, config.rhythm_plan, signal)
+        is_told = task.decide == "events"
+        self._front = front if is_told else with_detector(front, signal.rate_hz)
         window, rhythm, shape = self._front.deciding_stage.outputs
         told, width, is_linear = rhythm.size + shape.size, config.context_size, config.is_linear
         self.dropout = nn.Dropout(config.dropout)
@@ -212,14 +225,14 @@ def _keep_from_window(
     head.weight.register_hook(lambda gradient: gradient * told)  # type: ignore[no-untyped-call]
 
 
-def _check_frame(task: Task) -> None:
-    names = {
-        c.name: own.name for c, own in zip(TASK.frame.channels, task.frame.channels, strict=False)
-    }
-    same = len(task.leads) == len(TASK.leads) and TASK.with_channels(names).frame == task.frame
-    if task.decide != "events" or not same:
+def _check_task(task: Task, signal: BeatSignal) -> None:
+    wanted = ("mV", signal.adc_gain, signal.adc_zero)
+    found = [(c.unit, c.steps_per_unit, c.zero) for c in task.frame.channels]
+    is_alike = task.frame.rate_hz == signal.rate_hz and found == [wanted] * signal.leads
+    if task.decide == "frames" or not is_alike:
         raise UsageError(
             f"task {task.name} decides on {task.decide} at {task.frame.rate_hz:g} Hz of "
-            f"{len(task.leads)} channels; networks of beats need events at "
-            f"{TASK.frame.rate_hz:g} Hz of two leads in mV, 200 steps each with zero at 1024"
+            f"{len(task.leads)} channels; networks of beats need events or records at "
+            f"{signal.rate_hz:g} Hz of {signal.leads} in mV, {signal.adc_gain:g} steps each with "
+            f"zero at {signal.adc_zero}"
         )

@@ -14,7 +14,7 @@ from lnn_edge.graph.file import graph_sha256, load_graph
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.sim.queues import MOST_AHEAD, Counters
 from lnn_edge.graph.sim.stream import BLOB_HEAD_BYTES, Decision, Stream, pack, state_layout, unpack
-from lnn_edge.tasks.beats.front_end import DT_RANGE, EVENT_CAPACITY, FIRST_DT
+from lnn_edge.tasks.beats.front_end import EVENT_CAPACITY, TWO_LEADS
 from tests.support.toy import toy_graph
 
 PRE, POST, WAIT, FIRST, LONGEST_DT, RING = 8, 16, 60, 288, 1080, 96  # of the toy
@@ -117,10 +117,11 @@ def test_a_long_dt_saturates_and_is_counted(gap: int, dt: int, counted: int) -> 
 
 def test_a_short_dt_and_a_short_dt_next_saturate_and_are_counted() -> None:
     stream = Stream(load_graph(shipped_graph()))
-    shortest = DT_RANGE[0]
+    shortest = TWO_LEADS.dt_range[0]
     events = np.array([400, 400 + shortest, 400 + 2 * shortest - 1])
     first, second, third = stream.run(np.full((1400, 2), 1024, np.int16), events)
-    assert [value(d, "dt") for d in (first, second, third)] == [FIRST_DT, shortest, shortest]
+    told = [value(d, "dt") for d in (first, second, third)]
+    assert told == [TWO_LEADS.first_dt, shortest, shortest]
     assert [value(d, "dt_next") for d in (first, second)] == [shortest, shortest]
     assert stream.counters == Counters(dt_saturations=2)  # dt_next of the second, dt of the third
 
