@@ -60,6 +60,7 @@ class Network:
         arguments: More of them, by name.
         is_fixed: Whether it reads no frame but its task's, for which its front end was made.
         compressed: Sizes of `train --compress`; empty where there is no smaller front end.
+        augmentation: "module:name" of the table [augmentation] of its recipes; "" is the task's.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Network:
     arguments: Mapping[str, object] = field(default_factory=dict)
     is_fixed: bool = False
     compressed: Mapping[str, object] = field(default_factory=dict)
+    augmentation: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class Task:
         window: Frames of a decision; None leaves it to the recipe.
         hop: Frames from one decision to the next; None leaves it to the recipe.
         networks: Made for it; others can be trained for it where they fit its frame.
-        augmentation: "module:name" of the table [augmentation] of its networks' recipes.
+        augmentation: "module:name" of the table [augmentation] of its networks' recipes, of those
+            that have none of their own.
         words: Of a report.
         shown: Data set without a folder that `verify` and `report` take unless told; "" for none.
 

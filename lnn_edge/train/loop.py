@@ -122,10 +122,12 @@ def train(
         DataError: No recordings, each is shorter than one sequence, or nothing is labelled.
         UsageError: The recipe's network or the device cannot be made, the loss is not finite, the
             folder holds a finished model, another training writes to it, or no recordings are held
-            out and the recipe chooses an epoch by them, or it has aware_epochs and they cannot run.
+            out and the recipe chooses an epoch by them, or it has aware_epochs and they cannot run,
+            or a record_share and its task does not decide on a record.
     """
     _check_device(device)
     _check_aware(recipe, device, through)
+    _check_record_share(recipe, task or task_of_recipe(recipe))
     most = torch.get_num_threads()
     with alone_in(folder, patience_s=0), torch.random.fork_rng(), one_thread():
         _check_unfinished(folder, force)  # better now than after an epoch
@@ -299,8 +301,16 @@ class _Run:
         return judged, {name: value for name, value in metrics.items() if math.isfinite(value)}
 
     def _loss_of(self, held_out: list[DecisionSequence], scores: list[np.ndarray]) -> float:
-        labels = torch.from_numpy(np.concatenate([s.labels for s in held_out]))
-        given = torch.from_numpy(np.concatenate(scores))
+        """Return the loss of all decisions as one sequence, or the mean loss of records."""
+        labels = [s.labels for s in held_out]
+        if not self.recipe.training.record_share:
+            return self._loss_over(np.concatenate(labels), np.concatenate(scores))
+        least = self.recipe.training.burn_in
+        pairs = [(a, b) for a, b in zip(labels, scores, strict=True) if len(b) > least]
+        return sum(self._loss_over(*pair) for pair in pairs) / max(1, len(pairs))
+
+    def _loss_over(self, truth: np.ndarray, said: np.ndarray) -> float:
+        labels, given = torch.from_numpy(truth), torch.from_numpy(said)
         if self.scale is not None:
             labels, given = self.scale.learned(labels), self.scale.learned(given)
         given = given.float()
@@ -402,6 +412,14 @@ def _check_aware(recipe: Recipe, device: str, through: Through | None) -> None:
         raise UsageError("a recipe with aware_epochs needs through=, as le.train gives it")
     if torch.device(device).type != "cpu":
         raise UsageError(f"aware_epochs run on the CPU, not on {device!r}; leave --device out")
+
+
+def _check_record_share(recipe: Recipe, task: Task) -> None:
+    if recipe.training.record_share and task.decide != "record":
+        raise UsageError(
+            f"record_share judges sequences as records are judged, and task {task.name} decides on "
+            f"{task.decide}; it must be 0"
+        )
 
 
 def _check_device(device: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -28,6 +29,21 @@ def make_loss(labels: Tensor, plan: Training, classes: Sequence[str]) -> Loss:
     Raises:
         UsageError: The plan names something else than a class.
     """
+    each = _loss_of_each(labels, plan, classes)
+    if not plan.record_share:
+        return each
+    whole = _loss_of_each(labels, replace(plan, burn_in=0), classes)
+
+    def loss(scores: Tensor, labels: Tensor) -> Tensor:
+        mean = scores[:, plan.burn_in :].mean(1, keepdim=True)
+        share = plan.record_share
+        return (1 - share) * each(scores, labels) + share * whole(mean, labels[:, -1:])
+
+    return loss
+
+
+def _loss_of_each(labels: Tensor, plan: Training, classes: Sequence[str]) -> Loss:
+    """Return the loss of every decision by itself; see make_loss."""
     if labels.is_floating_point():
         return partial(_squared_error, burn_in=plan.burn_in)
     if labels.ndim == 2:

@@ -26,7 +26,7 @@ LARGEST_SIZE = 4096  # of a layer: its weights alone would fill any board
 _RANGES = {  # of numbers that are not just 0 or more
     "epochs": (1, 1 << 20),
     **dict.fromkeys(("batch_size", "sequence_length", "sequences"), (1, 1 << 16)),
-    **dict.fromkeys(("label_smoothing", "average_decay", "splice"), (0, 1)),
+    **dict.fromkeys(("label_smoothing", "average_decay", "splice", "record_share"), (0, 1)),
 }
 
 
@@ -55,6 +55,8 @@ class Training:
         splice: Chance that a sequence goes on, from a random decision on, with another stretch of
             its recording: so the order of a protocol is not learned. The front end's own memory
             is not spliced.
+        record_share: Part of the loss that judges a sequence as a record is judged, by the mean of
+            its scores, and not each decision: a sign that shows now and then need not show always.
     """
 
     epochs: int
@@ -73,6 +75,7 @@ class Training:
     patience: int = 0
     aware_epochs: int = 0
     splice: float = 0.0
+    record_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -194,11 +197,11 @@ def recipe_of(values: object, where: str) -> Recipe:
 
 
 def _with_augmentation(values: object, where: str) -> object:
-    """Return the table with its [augmentation] built as the network's own task has it."""
+    """Return the table with its [augmentation] built as the network or its own task has it."""
     if not isinstance(values, dict) or "network" not in values:
         return values
-    _, task = find_network(str(values["network"]))
-    kind = resolve(task.augmentation)
+    network, task = find_network(str(values["network"]))
+    kind = resolve(network.augmentation or task.augmentation)
     table = values.get("augmentation", {} if not fields(kind) else None)
     if table is None:
         return values
