@@ -19,6 +19,13 @@ TASK = Task(
     map={"N": "normal", "A": "AF", "O": "other", "~": "noise"},
     networks=(
         Network("rhythm-cfc", f"{_ACTIVITY}.har_cfc:HarNet", f"{_ACTIVITY}.har_cfc:HarNetConfig"),
+        Network(
+            "rhythm-beats-cfc",
+            "lnn_edge.tasks.rhythm.network:rhythm_net",
+            "lnn_edge.tasks.beats.network:BeatNetConfig",
+            is_fixed=True,
+            augmentation="lnn_edge.tasks.beats.augmentation:BeatAugmentation",
+        ),
     ),
     augmentation=f"{_ACTIVITY}.augmentation:MotionAugmentation",
     words=Words(
