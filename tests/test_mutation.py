@@ -127,7 +127,8 @@ C_MUTATIONS = [  # maker of operators that must notice, file, line, damage
     ("slice", f"{OPS}/elementwise.c.j2", '"%d + i" % op.first', '"i"'),
     ("loop", f"{OPS}/loop.c.j2", "(t == {{ op.count - 1 }}U)", "(t == 0U)"),
     ("constant", f"{OPS}/constant.c.j2", "{{ c.value }}[i]", "{{ c.value }}[0]"),
-    ("concat", f"{OPS}/concat.c.j2", "ns.offset + part.size", "ns.offset"),
+    ("concat", f"{OPS}/concat.c.j2", "ns.offset + part.shape[-1]", "ns.offset"),
+    ("concat.rows", f"{OPS}/concat.c.j2", "[r * {{ part.shape[-1] }} + i]", "[i]"),
     ("template_distance", f"{OPS}/template_distance.c.j2", "== INT16_MIN", "== INT16_MAX"),
     (
         "gated_sum",
