@@ -107,7 +107,7 @@ class Recipe:
     lead: str = ""
     summary: str = ""
     task: str = ""
-    beside: Beside = Beside()  # noqa: RUF009
+    beside: Beside = field(default_factory=Beside)
 
 
 def compressed(recipe: Recipe) -> Recipe:

@@ -209,6 +209,11 @@ CASES: dict[str, tuple[Callable[[Any, Tensor], Any], str, dict[str, Callable[[],
         "torch.int32 has no operator; leave the conversion out",
         {"lin": lambda: nn.Linear(6, 6)},
     ),
+    "numbers_of_another": (
+        lambda s, x: s.head(s.lin(x).to(torch.ones(1, dtype=torch.int32)).to(x)),
+        "torch.int32 has no operator; leave the conversion out",
+        {"lin": lambda: nn.Linear(6, 6)},
+    ),
     "early_threshold": (
         lambda s, x: s.head(functional.softplus(s.lin(x), 1, 0.5)),
         "threshold must be 20.0 on a device, not 0.5",

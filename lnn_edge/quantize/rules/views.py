@@ -64,9 +64,10 @@ def check_floats(node: fx.Node) -> None:
     Raises:
         LayerError: The node is one.
     """
-    for given in (*node.args[1:], *node.kwargs.values()):
-        if isinstance(given, torch.dtype) and not given.is_floating_point:
-            raise LayerError(f"{where(node)}: {given} has no operator; leave the conversion out")
+    example = node.meta.get("example")
+    kind = example.dtype if isinstance(example, Tensor) else torch.float32
+    if not kind.is_floating_point:
+        raise LayerError(f"{where(node)}: {kind} has no operator; leave the conversion out")
 
 
 def window(lowering: Lowering, node: fx.Node) -> None:
