@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -36,13 +35,11 @@ def test_a_recording_comes_back_decided(port: RemotePort) -> None:
     """Bytes of 255 among the samples, which the protocol has to double."""
     samples = np.random.default_rng(1).integers(-2, 2, (6_000, fake.CHANNELS)).astype(np.int16)
     stamps = list(range(5, 5_900, 40))
-    began = time.monotonic()
     with Link(port.url) as link:
         link.reset(detail=True)
         decided = list(link.stream(samples, stamps))
         assert link.counters.retries == 0
     assert decided == [fake.decide(samples, s, i, True) for i, s in enumerate(stamps)]
-    assert time.monotonic() - began < 10
 
 
 def test_a_rate_is_set_on_the_other_machine(port: RemotePort) -> None:

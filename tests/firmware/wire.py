@@ -18,7 +18,7 @@ from lnn_edge.device.runners.process import BoardProcess
 
 ENVELOPE_BYTES = 8 + 2 + 4 + 7  # head of DATA, type and seq, CRC, COBS with a zero on either side
 STARTED_S = 60.0  # the virtual board compiles its counter once
-REPLY_S = 20.0
+REPLY_S = 60.0
 
 
 class Wire:
@@ -97,7 +97,7 @@ def run_host(program: Path) -> Iterator[str]:
         assert process.poll() is None, "the program ended by itself"
     finally:
         process.terminate()
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
     assert errors == ""
 
 

@@ -22,6 +22,11 @@ LIBRARIES = (
     "torch", "safetensors.torch", "pandas.core.computation.api", "pyarrow.pandas_compat",
 )  # fmt: skip
 
+# What a file of 10 MB may take. Memory is the same on every machine. Two seconds are what an idle
+# processor of today needs at the most; what grows with the square of a file's size takes minutes.
+MEGABYTES = 200.0
+ENDLESS_S = 30.0
+
 
 @dataclass(frozen=True)
 class Cost:

