@@ -26,6 +26,7 @@ from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.ops import OPERATORS
 from lnn_edge.graph.ops.loop import Loop
 from lnn_edge.graph.output import Output
+from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.reference import read_reference, reference_beside
 from lnn_edge.graph.stage import (
@@ -87,6 +88,12 @@ def document_of(graph: QGraph) -> dict[str, Any]:
 def graph_sha256(graph: QGraph) -> str:
     """Return the hash that names a graph: of graph.json, which holds the hash of every constant."""
     return hashlib.sha256(_canonical(document_of(graph))).hexdigest()
+
+
+def pipeline_sha256(pipeline: Pipeline) -> str:
+    """Return the hash of all that a pipeline computes: stages, rings and every constant."""
+    document, _ = _encode_pipeline(pipeline)
+    return hashlib.sha256(_canonical(document)).hexdigest()
 
 
 def load_graph(path: Path) -> QGraph:
@@ -157,22 +164,30 @@ def _canonical(document: dict[str, Any]) -> bytes:
 
 
 def _encode(graph: QGraph) -> tuple[dict[str, Any], dict[str, bytes]]:
-    arrays: dict[str, bytes] = {}
-    tensors: dict[str, QTensor] = {}
-    stages = [_encode_stage(stage, arrays, tensors) for stage in graph.stages]
-    for ring in graph.rings:
-        tensors[ring.frame.name] = ring.frame
+    computed, arrays = _encode_pipeline(graph)
     document = {
         "format": FORMAT if graph.heads else OLDEST_FORMAT,
         "name": graph.name,
         "metadata": graph.metadata,
-        "tensors": {t.name: _encode_tensor(t) for t in tensors.values()},
-        "rings": [_encode_ring(ring) for ring in graph.rings],
-        "stages": stages,
-        "constants": {name: hashlib.sha256(data).hexdigest() for name, data in arrays.items()},
+        **computed,
     }
     if graph.heads:
         document["outputs"] = [{**asdict(o), "scale": float(o.scale)} for o in graph.heads]
+    return document, arrays
+
+
+def _encode_pipeline(pipeline: Pipeline) -> tuple[dict[str, Any], dict[str, bytes]]:
+    arrays: dict[str, bytes] = {}
+    tensors: dict[str, QTensor] = {}
+    stages = [_encode_stage(stage, arrays, tensors) for stage in pipeline.stages]
+    for ring in pipeline.rings:
+        tensors[ring.frame.name] = ring.frame
+    document = {
+        "tensors": {t.name: _encode_tensor(t) for t in tensors.values()},
+        "rings": [_encode_ring(ring) for ring in pipeline.rings],
+        "stages": stages,
+        "constants": {name: hashlib.sha256(data).hexdigest() for name, data in arrays.items()},
+    }
     return document, arrays
 
 

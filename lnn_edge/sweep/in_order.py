@@ -17,5 +17,5 @@ def run_in_order(trials: Sequence[Trial], kept: Kept, on_trial: Callable[[], Non
         on_trial: Called after each.
     """
     for trial in trials:
-        kept.put(trial.key, run(trial).to_bytes())
+        kept.put(trial.key, run(trial, kept.prepared).to_bytes())
         on_trial()

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -52,7 +53,7 @@ class OnRay:
         with _environment(_ENVIRONMENT), _connected(self.address):
             keeper = _keeper(kept)
             with tempfile.TemporaryDirectory() as passing:
-                found = _tuner(trials, keeper, on_trial, passing).fit()
+                found = _tuner(trials, keeper, kept.prepared, on_trial, passing).fit()
             for one in found:
                 _check(one)
         if not all(map(kept.has, trials)):
@@ -96,11 +97,11 @@ class _UntilError(tune.Stopper):  # type: ignore[misc]
         return self._has_failed
 
 
-def _run(config: Mapping[str, int], trials: Sequence[Trial], keeper: Any) -> None:
+def _run(config: Mapping[str, int], trials: Sequence[Trial], keeper: Any, prepared: Path) -> None:
     """Run one of the trials, on a worker."""
     trial = trials[config["trial"]]
     try:
-        data = run(trial).to_bytes()
+        data = run(trial, prepared).to_bytes()
     except LnnEdgeError as error:  # would be so again on another worker
         tune.report({"error": error})
         return
@@ -109,9 +110,13 @@ def _run(config: Mapping[str, int], trials: Sequence[Trial], keeper: Any) -> Non
 
 
 def _tuner(
-    trials: Sequence[Trial], keeper: Any, on_trial: Callable[[], None], folder: str
+    trials: Sequence[Trial],
+    keeper: Any,
+    prepared: Path,
+    on_trial: Callable[[], None],
+    folder: str,
 ) -> tune.Tuner:
-    made = tune.with_parameters(_run, trials=list(trials), keeper=keeper)
+    made = tune.with_parameters(_run, trials=list(trials), keeper=keeper, prepared=prepared)
     return tune.Tuner(
         tune.with_resources(made, {"cpu": 1}),
         param_space={"trial": tune.grid_search(list(range(len(trials))))},

@@ -87,7 +87,8 @@ def run_sweep(
 
         tell()
         if left:
-            engine(left, kept, tell)
+            with kept.preparing():
+                engine(left, kept, tell)
         on_step("judging")
         result = collect(plan, kept)
         publish(folder, result.files(), KIND, last=RESULTS, force=force)

@@ -14,7 +14,7 @@ import torch
 
 from lnn_edge.errors import QuantizationError, UsageError
 from lnn_edge.files.version import VERSION
-from lnn_edge.graph.sim.predict import LabelledSignal
+from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.nn.threads import one_thread
 from lnn_edge.quantize.aware import ThroughIntegers
 from lnn_edge.quantize.trained import calibration_records, quantize
@@ -23,7 +23,8 @@ from lnn_edge.sweep.shuffled import is_shuffled, shuffled
 from lnn_edge.tasks.metrics.single_label import integer_scores
 from lnn_edge.tasks.own_data import Source
 from lnn_edge.tasks.task_file import document_of
-from lnn_edge.train.checkpoint import Trained, float_scores, prepare
+from lnn_edge.train.checkpoint import Preparing, Trained, float_scores, prepare
+from lnn_edge.train.kept_inputs import KeptInputs
 from lnn_edge.train.loop import train
 from lnn_edge.train.own import Asked
 from lnn_edge.train.plan import Plan, plan_training
@@ -89,12 +90,18 @@ class Trial:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def run(trial: Trial) -> Outcome:
+def run(trial: Trial, prepared: Path | None = None) -> Outcome:
     """Train, quantize, and judge what was held out, by floats and integers.
 
     On one thread of one core, and the same bits wherever it runs. A recipe that chooses its epoch
     does so on what is judged. Where dt is shuffled in training it is in the judgement, by floats
     alone.
+
+    Args:
+        trial: What to do.
+        prepared: Folder that keeps inputs from one trial to the next, so that each recording is
+            prepared once; where there is none, it is prepared in every trial. The outcome is the
+            same.
 
     Raises:
         DataError: The recordings cannot be read.
@@ -102,10 +109,13 @@ def run(trial: Trial) -> Outcome:
     """
     plan = trial.recordings.plan(trial.recipe, trial.fold)
     _check_same(trial, plan)
+    preparing: Preparing = prepare
+    if prepared is not None and prepared.is_dir():
+        preparing = KeptInputs(prepared, trial.code)
     with one_thread():
         try:
-            trained = _trained(trial, plan)
-            forms = _forms(trained, plan, trial)
+            trained = _trained(trial, plan, preparing)
+            forms = _forms(trained, plan, trial, preparing)
         except (UsageError, QuantizationError) as error:  # of these settings, and so each time
             return Outcome(failure=str(error))
     return Outcome(forms)
@@ -155,7 +165,7 @@ def _check_same(trial: Trial, plan: Plan) -> None:
         )
 
 
-def _trained(trial: Trial, plan: Plan) -> Trained:
+def _trained(trial: Trial, plan: Plan, preparing: Preparing) -> Trained:
     held_out = plan.held_out if plan.recipe.training.best_by else ()
     with tempfile.TemporaryDirectory() as folder:
         return train(
@@ -168,24 +178,28 @@ def _trained(trial: Trial, plan: Plan) -> Trained:
             data=plan.data,
             through=ThroughIntegers,
             beside=plan.beside,
+            preparing=preparing,
         )
 
 
-def _forms(trained: Trained, plan: Plan, trial: Trial) -> dict[Form, Judged]:
-    forms: dict[Form, Judged] = {"float": _by_floats(trained, plan.held_out, trial)}
+def _forms(trained: Trained, plan: Plan, trial: Trial, preparing: Preparing) -> dict[Form, Judged]:
+    def by_floats(held_out: Sequence[LabelledSignal]) -> Judged:
+        sequences = preparing(trained.network, held_out, plan.recipe.preprocessing)
+        return _by_floats(trained, sequences, trial)
+
+    forms: dict[Form, Judged] = {"float": by_floats(plan.held_out)}
     if plan.held_out_beside:
-        forms["float beside"] = _by_floats(trained, plan.held_out_beside, trial)
+        forms["float beside"] = by_floats(plan.held_out_beside)
     if not is_shuffled(plan.recipe):
-        graph = quantize(trained, calibration_of(plan.training))
+        calibration = calibration_of(plan.training)
+        graph = quantize(trained, calibration, preparing(trained.network, calibration, "causal"))
         forms["integer"] = Judged.of(*integer_scores(graph, plan.held_out))
         if plan.held_out_beside:
             forms["integer beside"] = Judged.of(*integer_scores(graph, plan.held_out_beside))
     return forms
 
 
-def _by_floats(trained: Trained, held_out: Sequence[LabelledSignal], trial: Trial) -> Judged:
-    recipe = trained.card.recipe
-    sequences = prepare(trained.network, held_out, recipe.preprocessing)
-    if is_shuffled(recipe):
+def _by_floats(trained: Trained, sequences: Sequence[DecisionSequence], trial: Trial) -> Judged:
+    if is_shuffled(trained.card.recipe):
         sequences = [shuffled(s, trial.seed) for s in sequences]
     return Judged.of(sequences, float_scores(trained.network, sequences))

@@ -19,7 +19,7 @@ from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, chunks
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.tasks.labelled import is_told
 from lnn_edge.tasks.metrics.single_label import check_classes
-from lnn_edge.train.checkpoint import in_real_units, prepare
+from lnn_edge.train.checkpoint import Preparing, in_real_units, prepare
 from lnn_edge.train.recipe import Recipe
 
 
@@ -94,10 +94,18 @@ def make_examples(
     recordings: Sequence[LabelledSignal],
     recipe: Recipe,
     folder: Path,
+    preparing: Preparing = prepare,
 ) -> Examples:
     """Prepare recordings a few at a time; what they become lies in nameless files in a folder.
 
     So a data set of any size needs the disk and not the memory. The files vanish with the rows.
+
+    Args:
+        network: Whose inputs.
+        recordings: To learn from.
+        recipe: What to train and how.
+        folder: Of the files.
+        preparing: How.
 
     Raises:
         DataError: No recordings, their classes are not the network's, each is shorter than one
@@ -112,7 +120,7 @@ def make_examples(
         spools = {
             t.name: files.enter_context(tempfile.TemporaryFile(dir=folder)) for t in network.inputs
         }
-        for recording, sequence in _prepared(network, recordings, recipe):
+        for recording, sequence in _prepared(network, recordings, recipe, preparing):
             names.append(recording.name)
             patients[recording.patient] = None
             if len(sequence.stamps) >= recipe.training.sequence_length:
@@ -128,11 +136,14 @@ def make_examples(
 
 
 def _prepared(
-    network: AbstractStreamNet, recordings: Sequence[LabelledSignal], recipe: Recipe
+    network: AbstractStreamNet,
+    recordings: Sequence[LabelledSignal],
+    recipe: Recipe,
+    preparing: Preparing,
 ) -> Iterator[tuple[LabelledSignal, DecisionSequence]]:
     for chunk in chunks(recordings):
         check_classes(network.classes, chunk)
-        yield from zip(chunk, prepare(network, chunk, recipe.preprocessing), strict=True)
+        yield from zip(chunk, preparing(network, chunk, recipe.preprocessing), strict=True)
 
 
 def _check_labels(labels: list[np.ndarray], classes: Sequence[str], recipe: Recipe) -> None:

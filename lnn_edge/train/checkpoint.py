@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -27,6 +27,10 @@ from lnn_edge.tasks.task import Task
 from lnn_edge.train.recipe import Preprocessing, Recipe, recipe_of
 
 KIND: Kind = "trained"
+Preparing = Callable[
+    [AbstractStreamNet, Sequence[LabelledSignal], Preprocessing], list[DecisionSequence]
+]
+"""Network, recordings, and by what they are prepared -> its inputs of every decision; prepare."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ from lnn_edge.train.batches import make_examples
 from lnn_edge.train.best_epoch import check_choice, figure_of, is_better, waited
 from lnn_edge.train.checkpoint import (
     ModelCard,
+    Preparing,
     Trained,
     float_scores,
     prepare,
@@ -95,6 +96,7 @@ def train(
     data: Mapping[str, object] = MappingProxyType({}),
     through: Through | None = None,
     beside: Sequence[LabelledSignal] = (),
+    preparing: Preparing = prepare,
 ) -> Trained:
     """Train a network and write it to a folder.
 
@@ -117,6 +119,7 @@ def train(
         data: Of the card: where own recordings are from.
         through: Gives the integers that the recipe's aware_epochs learn from.
         beside: Recordings of the data set that the recipe names beside its own.
+        preparing: How recordings become inputs; one that keeps them, as KeptInputs, gives the same.
 
     Raises:
         DataError: No recordings, each is shorter than one sequence, or nothing is labelled.
@@ -135,12 +138,12 @@ def train(
         torch.manual_seed(seed)
         task = task or task_of_recipe(recipe)
         network = make_network(recipe.network, recipe.model, task).to(device)
-        examples = make_examples(network, training, recipe, folder)
+        examples = make_examples(network, training, recipe, folder, preparing)
         scale = ValueScale.of(examples.labels, network) if task.is_value else None
         if scale is not None:
             examples = replace(examples, labels=scale.learned(examples.labels))
-        mixture = make_mixture(network, examples, beside, recipe, folder)
-        held_out = prepare(network, validation, recipe.preprocessing)
+        mixture = make_mixture(network, examples, beside, recipe, folder, preparing)
+        held_out = preparing(network, validation, recipe.preprocessing)
         names = examples.names, tuple(s.name for s in held_out)
         classes = unlearned(mixture.labels, recipe.training, network.classes)
         told = document_of(task), dict(data)

@@ -13,6 +13,7 @@ from lnn_edge.errors import UsageError
 from lnn_edge.graph.sim.predict import LabelledSignal
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.train.batches import Examples, make_examples
+from lnn_edge.train.checkpoint import Preparing, prepare
 from lnn_edge.train.losses import counted_as
 from lnn_edge.train.recipe import Recipe
 
@@ -60,6 +61,7 @@ def make_mixture(
     beside: Sequence[LabelledSignal],
     recipe: Recipe,
     folder: Path,
+    preparing: Preparing = prepare,
 ) -> Mixture:
     """Prepare what is learned beside a data set.
 
@@ -69,6 +71,7 @@ def make_mixture(
         beside: Recordings of the other one; none where the recipe names none.
         recipe: What to train and how.
         folder: For nameless files; see make_examples.
+        preparing: How recordings are prepared.
 
     Raises:
         DataError: As make_examples has it.
@@ -78,7 +81,7 @@ def make_mixture(
         return Mixture(own, recipe)
     if own.labels.is_floating_point() or own.labels.ndim > 1:
         raise UsageError("[beside] needs a task with one class a decision; leave it out")
-    others = make_examples(network, beside, recipe, folder)
+    others = make_examples(network, beside, recipe, folder, preparing)
     as_which = counted_as(recipe.training, network.classes)
     chances = _chances(as_which, own.labels, others.labels) if recipe.beside.thin else None
     return Mixture(own, recipe, others, chances)

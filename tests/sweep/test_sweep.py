@@ -19,12 +19,13 @@ from lnn_edge.errors import DataError, LnnEdgeError, UsageError
 from lnn_edge.graph.file import graph_bytes
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.sweep.in_order import run_in_order
-from lnn_edge.sweep.kept import Kept
+from lnn_edge.sweep.kept import PREPARED, Kept
 from lnn_edge.sweep.plan import Asked, plan_sweep
 from lnn_edge.sweep.result import SweepResult
 from lnn_edge.sweep.run import run_sweep
 from lnn_edge.sweep.sizes import Limits, Sizes
 from lnn_edge.sweep.trial import Recordings, Trial, run
+from lnn_edge.train.checkpoint import prepare
 from lnn_edge.train.plan import adjusted
 from lnn_edge.train.recipe import load_recipe
 from tests.cli.command import call, call_json, refusal, tree
@@ -54,7 +55,7 @@ def walks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def never(monkeypatch: pytest.MonkeyPatch) -> None:
     """See that nothing is trained."""
 
-    def fail(_trial: Trial) -> None:
+    def fail(_trial: Trial, _prepared: Path) -> None:
         raise AssertionError("something was trained")
 
     monkeypatch.setattr("lnn_edge.sweep.in_order.run", fail)
@@ -140,10 +141,10 @@ def test_nothing_is_trained_twice(
     folder = Path(shutil.copytree(finished, tmp_path / "sweep"))
     before, count = trials(folder), 0
 
-    def counted(trial: Trial) -> Any:
+    def counted(trial: Trial, prepared: Path) -> Any:
         nonlocal count
         count += 1
-        return run(trial)
+        return run(trial, prepared)
 
     monkeypatch.setattr("lnn_edge.sweep.in_order.run", counted)
     told: list[tuple[int, int]] = []
@@ -153,6 +154,30 @@ def test_nothing_is_trained_twice(
     sweep(more, folder)
     assert count == 2  # the other seed in the first fold
     assert before.items() <= trials(folder).items()
+
+
+def test_each_recording_is_prepared_once_for_all_trials(
+    walks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+
+    def counted(network: Any, recordings: Sequence[Any], how: Any) -> Any:
+        names.extend(r.name for r in recordings)
+        return prepare(network, recordings, how)
+
+    def never(*_: object) -> None:
+        raise AssertionError("something was prepared that is not kept")
+
+    monkeypatch.setattr("lnn_edge.train.kept_inputs.prepare", counted)
+    monkeypatch.setattr("lnn_edge.sweep.trial.prepare", never)
+    folder = tmp_path / "sweep"
+    sweep(asked(walks, TWO), folder)
+    assert sorted(names) == ["w0", "w1", "w2", "w3"]
+    assert not (folder / PREPARED).exists()
+    monkeypatch.undo()
+    monkeypatch.setenv("LNN_ARM_GCC", "no-such-compiler")
+    for trial in plan_sweep(asked(walks, TWO)).trials:  # as if nothing had been kept
+        assert run(trial).to_bytes() == Kept(folder).path(trial.key).read_bytes()
 
 
 def test_what_was_finished_before_an_interrupt_stays(
@@ -167,7 +192,9 @@ def test_what_was_finished_before_an_interrupt_stays(
         sweep(asked(walks, TWO), folder, breaks)
     (first,) = trials(folder).items()
     assert not (folder / "results.csv").exists()
+    assert len(list((folder / PREPARED).iterdir())) == 4  # for the next time
     sweep(asked(walks, TWO), folder)
+    assert not (folder / PREPARED).exists()
     assert first in trials(folder).items()
     for name in trials(finished):  # as if it had not been interrupted
         same = finished / "trials" / name, folder / "trials" / name
