@@ -35,6 +35,8 @@ class Prediction:
         is_multi_label: Whether each class is decided by itself.
         values: Integers of the neurons and of what moves them, (D, *shape) by name; none where
             the recording is not shown.
+        flaws: (D, 1 + C) bits of what is wrong with the signal, see graph.flaws; none where the
+            model does not tell.
     """
 
     recording: Labelled
@@ -43,6 +45,7 @@ class Prediction:
     scores: np.ndarray
     is_multi_label: bool = False
     values: Values = field(default_factory=dict)
+    flaws: np.ndarray | None = None
 
     @property
     def is_value(self) -> bool:
@@ -142,7 +145,7 @@ def predict(graph: QGraph, recordings: Sequence[Labelled]) -> tuple[Prediction, 
     part = judged_output(graph).output
     if part is None or not _fits(graph, recordings):
         return ()
-    task, name = task_of(graph.metadata), graph.output.name
+    task, name, flaws = task_of(graph.metadata), graph.output.name, graph.flaws
     wanted = tuple({name: 0, **dict.fromkeys(seen_in(graph))})
     sequences = run_decisions(graph, recordings[:MOST_SHOWN], wanted)
     rest = decide(graph, recordings[MOST_SHOWN:]).sequences
@@ -154,6 +157,7 @@ def predict(graph: QGraph, recordings: Sequence[Labelled]) -> tuple[Prediction, 
             part.dequantize(part.part(s.values[name])),
             task is not None and task.is_multi_label,
             s.values if number < MOST_SHOWN else {},
+            None if flaws is None else flaws.part(s.values[name]).astype(np.int64),
         )
         for number, (recording, s) in enumerate(zip(recordings, [*sequences, *rest], strict=True))
     )

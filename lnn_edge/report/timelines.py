@@ -8,6 +8,7 @@ from itertools import groupby
 import numpy as np
 
 from lnn_edge.data.record import Channel
+from lnn_edge.graph.flaws import SIGNAL, told_flaws
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.report.drawings.timeline import Lane, Rows, Timeline, Word
 from lnn_edge.report.liquid import Layer, Values, activity
@@ -52,6 +53,7 @@ def timeline_of(prediction: Prediction, layers: Sequence[Layer]) -> Timeline:
         tuple(decided),
         spans,
         tuple(_rows(prediction, layers)),
+        signal=tuple(_flawed(prediction.flaws, record.channels, prediction.times_s, spans)),
     )
 
 
@@ -94,7 +96,9 @@ def timeline_of_predicted(
     strip = _strip(record.rate_hz, record.duration_s)
     stop_s = min(record.duration_s, start_s + strips * strip)
     first, stop = (round(time * record.rate_hz) for time in (start_s, stop_s))
-    spans = _spans(times, record.duration_s, centered=False)
+    spans = _spans(times, record.duration_s, centered=events)
+    flaws = predicted.answer.flaws
+    bits = None if flaws is None else flaws.part(predicted.steps).astype(np.int64)
     decided = (
         (Word(time, time, word) for time, word in zip(times.tolist(), said, strict=False))
         if events
@@ -112,14 +116,15 @@ def timeline_of_predicted(
         (),
         tuple(decided),
         first=start_s,
+        signal=tuple(_flawed(bits, record.channels, times, spans)),
     )
 
 
 def _value_lanes(predicted: Predicted, frames: np.ndarray) -> Iterator[Lane]:
-    """Yield a lane for each output other than scores."""
+    """Yield a lane for each output other than scores and flaws."""
     answer, values = predicted.answer, predicted.values
     for output in answer.outputs:
-        if output.kind != "scores" or not answer.classes:
+        if output.kind != "flaws" and (output.kind != "scores" or not answer.classes):
             for column in range(output.first, output.end):
                 curve = _held_curve(predicted.stamps, frames, values[:, column])
                 yield Lane(answer.columns[column], curve[None], False, _PLAIN, ("value",))
@@ -269,6 +274,30 @@ def _stretches(values: np.ndarray) -> Iterator[tuple[int, int]]:
     """Yield first and end of stretches of one value."""
     edges = np.flatnonzero(values[1:] != values[:-1]) + 1
     yield from zip([0, *edges.tolist()], [*edges.tolist(), len(values)], strict=True)
+
+
+def _flawed(
+    bits: np.ndarray | None, channels: Sequence[Channel], times: np.ndarray, spans: np.ndarray
+) -> Iterator[tuple[str, tuple[Word, ...]]]:
+    """Yield name and words of what is wrong with the signal: of decisions, and of each lead.
+
+    Args:
+        bits: (D, 1 + C), see graph.flaws; None where they are not told.
+        channels: The leads.
+        times: (D,) of the decisions.
+        spans: (D, 2) of the decisions; neighbours with the same flaws are one word.
+    """
+    names = (SIGNAL, *(c.name for c in channels))
+    for name, column in zip(names, () if bits is None else bits.T, strict=False):
+        words = tuple(
+            Word(times[start], times[start], told_flaws(int(column[start])))
+            if stop - start == 1  # so that it is said though there is little room
+            else Word(spans[start, 0], spans[stop - 1, 1], told_flaws(int(column[start])))
+            for start, stop in (_stretches(column) if len(column) else ())
+            if column[start]
+        )
+        if words:
+            yield name, words
 
 
 def _rows(prediction: Prediction, layers: Sequence[Layer]) -> Iterator[Rows]:

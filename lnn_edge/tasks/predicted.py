@@ -77,6 +77,25 @@ class Answer:
         parts = [o.dequantize(o.part(steps)) for o in self.outputs]
         return np.concatenate(parts, axis=-1)
 
+    def numbers(self, steps: np.ndarray) -> np.ndarray:
+        """Return the same without flaws, which are no numbers; those of float_columns."""
+        values, flaws = self.real(steps), self.flaws
+        return values if flaws is None else values[..., : flaws.first]
+
+    def signal(self, steps: np.ndarray) -> list[tuple[str, ...]]:
+        """Return what is wrong with the signal in words, of each decision and then of each channel.
+
+        Args:
+            steps: (D, K) integers.
+
+        Returns:
+            Of each row 1 + C words, see flaws.signal_names; () where the signal is not judged.
+        """
+        flaws = self.flaws
+        if flaws is None:
+            return [() for _ in steps]
+        return [tuple(map(told_flaws, b)) for b in flaws.part(steps).astype(np.int64).tolist()]
+
     def decide(self, values: np.ndarray) -> list[str]:
         """Return the class of highest score of each row of outputs, or the findings above 0.
 
@@ -205,14 +224,14 @@ def documents(predicted: Predicted) -> Iterator[dict[str, Any]]:
 
 
 def _cells(answer: Answer, decided_by: np.ndarray, values: np.ndarray) -> list[list[object]]:
-    numbers: list[list[object]] = [
-        [float(f"{v:.{_DIGITS}g}") for v in row] for row in values.tolist()
-    ]
     flaws = answer.flaws
-    if flaws is not None and values.shape[-1] == flaws.end:  # a float model has none
-        bits = flaws.part(decided_by).astype(np.int64).tolist()
-        numbers = [
-            [*n[: flaws.first], *map(told_flaws, b)] for n, b in zip(numbers, bits, strict=True)
-        ]
+    is_told = flaws is not None and values.shape[-1] == flaws.end  # a float model tells none
+    count = len(answer.float_columns)
+    numbers: list[list[object]] = [
+        [float(f"{v:.{_DIGITS}g}") for v in row] for row in values[:, :count].tolist()
+    ]
+    if is_told:
+        signal = answer.signal(decided_by)
+        numbers = [[*n, *words] for n, words in zip(numbers, signal, strict=True)]
     said = answer.decide(decided_by)
     return [[s, *n] for s, n in zip(said, numbers, strict=True)] if said else numbers

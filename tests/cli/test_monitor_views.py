@@ -36,10 +36,10 @@ from lnn_edge.verify.monitor.pace import Pace
 from tests.support.browser import browse
 
 STARTED = Started(
-    "toy", "a board", "virtual", ("MLII", "V5"), ("mV", "mV"), 100.0, ("N", "V"), ("N", "V"),
+    "toy", "a board", "virtual", ("MLII", "V5"), ("mV", "mV"), 100.0, ("N", "V"), (), ("N", "V"),
     "instructions", 216_000_000,
 )  # fmt: skip
-DECIDED = Decided("a <b>record</b>", 150, 1.5, "V", (-300, 1000), (-0.3, 1.0), 61_460)
+DECIDED = Decided("a <b>record</b>", 150, 1.5, "V", (-300, 1000), (-0.3, 1.0), (), 61_460)
 STATUS = BoardStatus(200, 1, 2.0, 91.5, 3, 4, 5, 6, 3736, 7, 8)
 WAVE = np.sin(np.arange(400) / 20).reshape(200, 2)
 EVENTS: list[Event] = [
@@ -83,6 +83,19 @@ def test_json_is_an_object_for_each_event(capsys: pytest.CaptureFixture[str]) ->
     ]  # fmt: skip
     assert found[2]["values"] == WAVE.tolist()
     assert found[3]["steps"] == [-300, 1000]
+
+
+def test_what_is_wrong_with_the_signal_is_said_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    names, words = ("signal", "signal MLII", "signal V5"), ("flat", "flat+saturated", "good")
+    events = [replace(STARTED, signal=names), replace(DECIDED, signal=words)]
+    view = PlainView(as_json=False)
+    for event in events:
+        view.show(event)
+    assert "  V +1.00  signal flat  signal MLII flat+saturated  signal V5 good  61,460" in (
+        capsys.readouterr().out
+    )
+    (row,) = run_app(events).rows
+    assert row[3:] == ["-0.30", "+1.00", *words, "61,460"]
 
 
 # --- the terminal -------------------------------------------------------------------------------

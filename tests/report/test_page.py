@@ -24,6 +24,8 @@ from lnn_edge.report.facts import Report
 from lnn_edge.report.liquid import activity, layers_of
 from lnn_edge.report.sections.operators import kernels_of
 from lnn_edge.report.words import counted
+from lnn_edge.tasks.beats.quality import with_quality
+from lnn_edge.tasks.feed import Wish, load_feed
 from lnn_edge.tasks.metrics.single_label import integer_scores
 from lnn_edge.tasks.registry import find_task
 from tests.report.test_report import RECORDINGS, _Page, add_build, add_verification, model
@@ -111,6 +113,22 @@ def test_scores_of_every_decision_are_those_of_the_simulator(tmp_path: Path) -> 
     assert [row[3] for row in rows] == said
     off = [row[2] != row[3] and row[2] != "not scored" for row in rows]
     assert [bool(row[0]) for row in rows] == off
+
+
+def test_what_is_wrong_with_the_signal_is_said_in_words(tmp_path: Path) -> None:
+    graph = with_quality(le.load("ecg-beats-cfc"), (0, 2047))
+    (recording,) = load_feed(graph.metadata, Wish(names=["200_1490"])).recordings
+    samples = recording.record.samples.copy()
+    samples[len(samples) // 2 :, 1] = 1024
+    broken = replace(recording, record=replace(recording.record, samples=samples))
+    export(graph, load_board("stm32f746"), tmp_path)
+    text = render(collect(tmp_path, [broken]))
+    heads = re.findall(r'<th scope="col" class="number">(signal[^<]*)</th>', text)
+    assert heads == ["signal", *(f"signal {lead}" for lead in recording.leads)]
+    flat = text.count("<td>flat</td><td>good</td><td>flat</td>")
+    assert 20 < flat < 60  # half of the beats
+    assert f"{flat} decisions on a signal with flaws" in text
+    assert ">flat</text>" in text  # in the strips
 
 
 def test_strips_without_a_wrong_decision_can_be_hidden_without_a_script(tmp_path: Path) -> None:

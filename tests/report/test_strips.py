@@ -10,11 +10,12 @@ import pytest
 
 import lnn_edge as le
 from lnn_edge.data.embedded import folder_of_pieces
-from lnn_edge.data.record import Channel, Record
+from lnn_edge.data.record import Channel, Mark, Record
 from lnn_edge.report import strips
 from lnn_edge.report.drawings.timeline import INNER, LEFT
 from lnn_edge.report.strips import draw_predicted
 from tests.support.toy import toy_every_graph, toy_heads_graph
+from tests.tasks.beats.test_find_beats import beats_of, two_leads
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -49,6 +50,23 @@ def test_values_have_lines_of_their_own() -> None:
     root = drawn(50 * 30, toy_heads_graph())
     assert paths(root, "value") == 3
     assert texts(root, "lead")[1:] == ["pose_0", "pose_1", "strides"]
+
+
+def test_what_is_wrong_with_the_signal_stands_in_words_below_the_beats() -> None:
+    frames = two_leads(beats_of(np.arange(400, 6000, 290), 6600))
+    frames[4000:, 1] = 2047
+    channels = (Channel("MLII", "mV", 200.0, 1024), Channel("V1", "mV", 200.0, 1024))
+    marks = tuple(Mark(at, "N") for at in range(400, 6000, 290))
+    record = Record("r", "r", frames, 360.0, channels, marks=marks)
+    (predicted,) = le.predict("ecg-beats-cfc", record, marks=True, quality=(0, 2047))
+    root = ElementTree.fromstring(draw_predicted(predicted, events=True))
+    assert texts(root, "lead") == ["MLII (mV)", "V1 (mV)"] * 2  # no curve of bits
+    rows = [t for t in texts(root, "tick") if t not in ("true", "model")]
+    assert rows == ["signal", "V1"] * 2  # MLII is good throughout
+    words = [t for t in texts(root, "beat") if "+" in t]
+    assert set(words) == {"flat+saturated"}
+    (clean,) = le.predict("ecg-beats-cfc", record, marks=True)
+    assert "flat" not in draw_predicted(clean, events=True)
 
 
 def test_a_long_recording_is_drawn_in_part(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,10 +22,13 @@ from lnn_edge.build.cmake import build
 from lnn_edge.build.project import Project, open_project
 from lnn_edge.codegen.project import export
 from lnn_edge.data.readers.reader import Hints
+from lnn_edge.data.record import Channel, Record
 from lnn_edge.device.board import load_board
 from lnn_edge.errors import DataError, UsageError
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.stream import Decision, Stream
+from lnn_edge.tasks.beats.find_beats import find_beats
+from lnn_edge.tasks.beats.quality import with_quality
 from lnn_edge.tasks.feed import Wish, load_feed
 from lnn_edge.tasks.live import live_frames
 from lnn_edge.verify.monitor.events import (
@@ -47,6 +50,7 @@ from tests.support.bad_line import BadLine, Board, Fault, bad_line
 from tests.support.once import once
 from tests.support.projects import needs_arm_gcc
 from tests.support.toy import motion, toy_every_graph, toy_graph
+from tests.tasks.beats.test_find_beats import beats_of, two_leads
 
 FRAMES = motion(3, 300)
 
@@ -92,6 +96,27 @@ def test_events_are_the_decisions_of_the_simulator(tmp_path: Path) -> None:
     assert steps_of(found) == told(Stream(graph).run(record.frames, record.events))
     said = Counter(e.decision for e in found if isinstance(e, Decided))
     assert said == {"N": 49, "V": 30, "S": 3}
+
+
+def test_what_is_wrong_with_the_signal_is_said_of_each_lead(tmp_path: Path) -> None:
+    graph = with_quality(find_beats(le.load("ecg-beats-cfc")), (0, 2047))
+    project = make_project(graph, tmp_path)
+    channels = (Channel("MLII", "mV", 200.0, 1024), Channel("V1", "mV", 200.0, 1024))
+    frames = two_leads(beats_of(np.arange(400, 6000, 290), 6600))
+    frames[4000:, 1] = 2047
+    record = Record("r", "r", frames, 360.0, channels)
+    found = list(monitor(open_project(project), "host", given(graph, record, None), Pace(math.inf)))
+    (started,) = (e for e in found if isinstance(e, Started))
+    assert started.outputs == ("N", "S", "V", "F")
+    assert started.signal == ("signal", "signal MLII", "signal channel 2")
+    decided = [e for e in found if isinstance(e, Decided)]
+    assert all(len(e.values) == 4 and len(e.steps) == 7 for e in decided)
+    clear = [e for e in decided if 1000 < e.sample < 3700 or e.sample > 4200]
+    said = [(e.sample < 4000, e.signal) for e in clear]
+    assert set(said) == {
+        (True, ("good", "good", "good")),
+        (False, ("flat+saturated", "good", "flat+saturated")),
+    }
 
 
 def test_a_play_is_told_from_beginning_to_end(project: Project) -> None:
@@ -236,9 +261,9 @@ def test_recordings_that_do_not_fit_are_refused(project: Project, tmp_path: Path
 
 
 def test_an_event_is_plain_data() -> None:
-    event = Decided("a", 1, 0.02, "N", (1, 2), (0.1, 0.2), 3)
+    event = Decided("a", 1, 0.02, "N", (1, 2), (0.1, 0.2), (), 3)
     assert list(asdict(event)) == [
-        "recording", "sample", "time_s", "decision", "steps", "values", "cost",
+        "recording", "sample", "time_s", "decision", "steps", "values", "signal", "cost",
     ]  # fmt: skip
     with pytest.raises(AttributeError):
         event.cost = 4  # type: ignore[misc]

@@ -17,7 +17,7 @@ from lnn_edge.verify.monitor.events import (
 
 def columns(started: Started) -> list[str]:
     """Return the names of decision_cells()."""
-    return ["recording", "time", "decision", *started.outputs, started.cost_unit]
+    return ["recording", "time", "decision", *started.outputs, *started.signal, started.cost_unit]
 
 
 def decision_cells(started: Started, decided: Decided) -> list[str]:
@@ -25,13 +25,16 @@ def decision_cells(started: Started, decided: Decided) -> list[str]:
     unit = " s" if started.rate_hz else ""
     values = [f"{value:+.2f}" for value in decided.values]
     cost = f"{decided.cost:,}" if started.cost_unit else ""
-    return [decided.recording, f"{decided.time_s:.3f}{unit}", decided.decision, *values, cost]
+    time = f"{decided.time_s:.3f}{unit}"
+    return [decided.recording, time, decided.decision, *values, *decided.signal, cost]
 
 
 def decision_line(started: Started, decided: Decided) -> str:
     """Return a decision as a line, with the names of its values."""
     recording, time, said, *values, cost = decision_cells(started, decided)
-    named = [f"{name} {v}" for name, v in zip(started.outputs, values, strict=True)]
+    named = [
+        f"{name} {v}" for name, v in zip((*started.outputs, *started.signal), values, strict=True)
+    ]
     cost = f"{cost} {started.cost_unit}" if cost else ""
     return "  ".join(c for c in (recording, time, said, *named, cost) if c)
 

@@ -98,6 +98,7 @@ class Timeline:
         spans: (D, 2) the time of each decision, for the rows.
         rows: Below the decisions.
         first: Where the lanes begin, in that unit.
+        signal: Names and words of rows below the decisions: what is wrong with the signal.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Timeline:
     spans: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
     rows: tuple[Rows, ...] = ()
     first: float = 0.0
+    signal: tuple[tuple[str, tuple[Word, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,10 @@ class _Drawing:
             parts.append(label("tick", 0, 14, "true"))
         if line.decided:
             parts.append(label("tick", 0, bottom - 5, "model"))
+        for name, words in line.signal:
+            bottom += WORD_ROW
+            parts.append(label("tick", 0, bottom - 5, name))
+            parts += self._words(words, bottom - 5)
         for rows in line.rows:
             bottom += 8
             parts.append(self._rows(rows, bottom))

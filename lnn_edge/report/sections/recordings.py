@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lnn_edge.graph.flaws import signal_names, told_flaws
 from lnn_edge.report.drawings.timeline import Strip, draw_timeline
 from lnn_edge.report.facts import Report
 from lnn_edge.report.liquid import layers_of
@@ -77,7 +78,9 @@ def _caption(prediction: Prediction, unit: str) -> str:
         return f"{name}: {len(prediction.stamps)} decisions"
     if recording.task.labels == "record" and len(prediction.scores):
         return f"{name}: {_of_record(prediction)} by the mean of {len(prediction.scores)} decisions"
-    return f"{name}: {judged - wrong} of {judged} {unit} right"
+    flawed = 0 if prediction.flaws is None else int(np.count_nonzero(prediction.flaws[:, 0]))
+    beside = f", {flawed} decisions on a signal with flaws" if flawed else ""
+    return f"{name}: {judged - wrong} of {judged} {unit} right{beside}"
 
 
 def _judged(strips: list[Strip], report: Report, prediction: Prediction) -> list[Strip]:
@@ -114,13 +117,17 @@ def _errors(prediction: Prediction) -> str:
 def _columns(prediction: Prediction) -> list[str]:
     """Return what the last columns of the decisions are."""
     task = prediction.recording.task
+    signal = () if prediction.flaws is None else signal_names(prediction.recording.leads)
     if not prediction.is_value:
-        return list(task.classes[: prediction.scores.shape[1]])
+        return [*task.classes[: prediction.scores.shape[1]], *signal]
     return ["error"] if len(task.classes) == 1 else [f"error of {name}" for name in task.classes]
 
 
 def _decisions(prediction: Prediction) -> list[tuple[float, str, str, bool, list[str]]]:
-    """Return time, truth, decision, whether it is wrong, and probabilities, or errors of values."""
+    """Return time, truth, decision, whether it is wrong, and probabilities, or errors of values.
+
+    Behind them in words what is wrong with the signal, of a model that tells it.
+    """
     true = prediction.true
     if prediction.is_value:
         rows = (prediction.scores - prediction.labels).tolist()
@@ -129,6 +136,9 @@ def _decisions(prediction: Prediction) -> list[tuple[float, str, str, bool, list
         last = [[f"{p:.3f}" for p in row] for row in prediction.probabilities.tolist()]
         if not prediction.is_multi_label:
             true = [t or "not scored" for t in true]
+    if prediction.flaws is not None:
+        words = ([told_flaws(bits) for bits in row] for row in prediction.flaws.tolist())
+        last = [[*numbers, *signal] for numbers, signal in zip(last, words, strict=True)]
     columns = (
         prediction.times_s.tolist(),
         true,

@@ -20,7 +20,8 @@ class Started:
         channels: Name of each channel.
         units: Unit of each channel, "" where the model tells none.
         rate_hz: Samples per second; None if the model tells none.
-        outputs: Name of each output: of a score its class.
+        outputs: Name of each output that is a number: of a score its class.
+        signal: Of what the flaws are, the decision and each channel; () where none are told.
         classes: What is decided between; () where outputs are values.
         cost_unit: "instructions" (exact, emulated), "cycles", or "" where nothing counts.
         core_clock_hz: Of the board.
@@ -33,6 +34,7 @@ class Started:
     units: tuple[str, ...]
     rate_hz: float | None
     outputs: tuple[str, ...]
+    signal: tuple[str, ...]
     classes: tuple[str, ...]
     cost_unit: str
     core_clock_hz: int
@@ -69,7 +71,8 @@ class Decided:
         time_s: The same in seconds; in frames where the model tells no rate.
         decision: Class, or classes joined by "+"; "" where outputs are values.
         steps: Outputs as the board sent them, int16.
-        values: The same in real units; scores are log odds.
+        values: Those that are numbers, in real units; scores are log odds.
+        signal: What is wrong with the signal, in words, in the order of Started.signal.
         cost: What deciding took, in Started.cost_unit; 0 where nothing counts.
     """
 
@@ -79,6 +82,7 @@ class Decided:
     decision: str
     steps: tuple[int, ...]
     values: tuple[float, ...]
+    signal: tuple[str, ...]
     cost: int
 
 

@@ -18,6 +18,7 @@ from lnn_edge.device.protocol import ResultRecord
 from lnn_edge.device.runners import make_runner
 from lnn_edge.errors import UsageError
 from lnn_edge.graph.file import graph_sha256
+from lnn_edge.graph.flaws import signal_names
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.tasks.model_input import live_frame
 from lnn_edge.tasks.predicted import Answer
@@ -120,14 +121,16 @@ class _Player:
     def play(self, link: Link, source: Source) -> Generator[Event, None, None]:
         """Play all that a source has."""
         info = self._ask(lambda: link.hello(bytes.fromhex(graph_sha256(self._graph))))
+        names = [_name(i, c.name) for i, c in enumerate(self._frame.channels, start=1)]
         yield Started(
             self._graph.name,
             info.board_name,
             self._spec,
-            tuple(_name(i, c.name) for i, c in enumerate(self._frame.channels, start=1)),
+            tuple(names),
             tuple(c.unit for c in self._frame.channels),
             self._graph.contract.sample_rate_hz,
-            self._answer.columns,
+            self._answer.float_columns,
+            signal_names(names) if self._answer.flaws is not None else (),
             self._answer.classes,
             unit_of(info),
             info.core_clock_hz,
@@ -175,7 +178,8 @@ class _Player:
             record.stamp / (tape.rate_hz or 1.0),
             said[0] if said else "",
             record.outputs,
-            tuple(self._answer.real(steps)[0].tolist()),
+            tuple(self._answer.numbers(steps)[0].tolist()),
+            self._answer.signal(steps)[0],
             record.cycles,
         )
 
