@@ -126,11 +126,12 @@ def plan_sweep(asked: Asked, on_step: Callable[[str], None] = lambda _: None) ->
     _check_comparable(settings, recipes)
     made = [_made(recipe, data) for recipe in recipes]
     folds = _folds(recipes[0], data, asked.folds)
-    read: dict[tuple[str, ...], _Read] = {}
+    read: dict[tuple[object, ...], _Read] = {}
     sizes: dict[str, Sizes] = {}
     planned = []
     for setting, recipe, (made_recipe, task) in zip(settings, recipes, made, strict=True):
-        which = recipe.network, recipe.lead, recipe.beside.dataset, recipe.beside.lead
+        beside, part = recipe.beside, recipe.training.recordings
+        which = recipe.network, recipe.lead, beside.dataset, beside.lead, part
         if which not in read:
             on_step("reading recordings")
             read[which] = _read(recipe, data, folds)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+import numpy as np
+
 from lnn_edge.data.changes import together
 from lnn_edge.data.lazy_records import LazyRecords
 from lnn_edge.data.registry import find_dataset
@@ -19,6 +21,8 @@ from lnn_edge.tasks.task import Task
 from lnn_edge.train.best_epoch import MAIN
 from lnn_edge.train.own import Asked, plan_own
 from lnn_edge.train.recipe import Preprocessing, Recipe, compressed, load_recipe, task_of_recipe
+
+_PART_SEED = 0  # of a part of the recordings
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,24 @@ def plan_training(
         fold: What to hold out; None learns from all.
 
     Raises:
-        UsageError: Something is asked of own recordings and there are none, or both are given.
+        UsageError: Something is asked of own recordings and there are none, or both are given; or
+            there are fewer recordings than the recipe learns from.
         DataError: The recordings cannot be read, or do not fit the task.
     """
+    plan = _whole(recipe, source, asked, dataset, data_dir, by, fold)
+    count = recipe.training.recordings
+    return _with_some(plan, count) if count else plan
+
+
+def _whole(
+    recipe: Recipe,
+    source: Source | None,
+    asked: Asked,
+    dataset: str | None,
+    data_dir: str | None,
+    by: By,
+    fold: int | None,
+) -> Plan:
     if source is not None and dataset is not None:
         raise UsageError("--dataset and --data both name recordings; give one of them")
     if source is not None:
@@ -119,6 +138,25 @@ def plan_training(
         if value:
             raise UsageError(f"{option} is of own recordings; give --data PATH, or leave it out")
     return _of_dataset(recipe, dataset, asked.lead, fold, data_dir)
+
+
+def _with_some(plan: Plan, count: int) -> Plan:
+    """Return a plan that learns from a random part of its recordings, in their order."""
+    every = len(plan.training)
+    if count > every:
+        raise UsageError(
+            f"[training] recordings is {count}, and there are {every} to learn from; lower it, or "
+            "take 0 for all"
+        )
+    places = np.sort(np.random.default_rng(_PART_SEED).permutation(every)[:count]).tolist()
+    training: Sequence[Labelled]
+    if isinstance(plan.training, LazyRecords):
+        names = tuple(plan.training.names[i] for i in places)
+        training = LazyRecords(names, plan.training.read)
+    else:
+        training = tuple(plan.training[i] for i in places)
+    told = f"learned from: {count} of {every} recordings, drawn at random"
+    return replace(plan, training=training, told=(*plan.told, told))
 
 
 def _of_dataset(

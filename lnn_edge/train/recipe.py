@@ -57,6 +57,8 @@ class Training:
             is not spliced.
         record_share: Part of the loss that judges a sequence as a record is judged, by the mean of
             its scores, and not each decision: a sign that shows now and then need not show always.
+        recordings: How many are learned from, a random part that is the same each time and in
+            which every smaller one lies; 0 is all.
     """
 
     epochs: int
@@ -76,6 +78,7 @@ class Training:
     aware_epochs: int = 0
     splice: float = 0.0
     record_share: float = 0.0
+    recordings: int = 0
 
 
 @dataclass(frozen=True)
