@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from lnn_edge.data.changes import Changes
+from lnn_edge.data.gaps import OverGaps
+from lnn_edge.data.on_disk import parts
 from lnn_edge.data.record import Channel, Record
 from lnn_edge.data.resample import Resampling
 from lnn_edge.data.units import factor
@@ -24,7 +26,6 @@ ABSENT = "absent"
 MOST_CLIPPED = 0.01  # of a channel's samples; where more lie beyond 16 bit, the unit is wrong
 _LIMITS = np.iinfo(np.int16)
 _FAR = 1 << 62  # beyond 16 bit, within 64
-_SPAN = 1 << 18  # samples
 _NAMELESS = re.compile(r"channel_\d+")  # as readers call what has no name
 
 
@@ -239,10 +240,13 @@ def _with_units(record: Record, frame: Frame, places: list[int | None]) -> tuple
 
 
 def _columns(record: Record, places: list[int]) -> Record:
+    """Return a record with channels at ascending places; of values side by side without a copy."""
     if len(places) == len(record.channels):
         return record
     channels = tuple(record.channels[p] for p in places)
-    return replace(record, samples=record.samples[:, places], channels=channels)
+    is_row = places and not record.is_steps and places[-1] - places[0] + 1 == len(places)
+    chosen = slice(places[0], places[-1] + 1) if is_row else places
+    return replace(record, samples=record.samples[:, chosen], channels=channels)
 
 
 def _ratio(unit: str, wanted: str) -> Fraction | None:
@@ -279,15 +283,20 @@ def _to_steps(
     if record.is_steps and moving.ratio == 1:
         clipped = _exact(samples, zero, scale, wanted.zero, steps)
     else:
-        spans, absent = _without_gaps(record, place, moving)
-        detail = f"gaps of {channel.name} by lines"
-        changes = changes.also("filled", detail, absent, "samples", record.name)
+        filled = OverGaps(moving.spans(samples))
         at = clipped = 0
-        for values in spans:
+        for values in filled:
             real = np.floor((values - float(zero)) * float(scale) + (wanted.zero + 0.5))
             steps[at : at + len(values)], beyond = _saturated(real)
             at += len(values)
             clipped += beyond
+        if not filled.there:
+            raise DataError(
+                f"record {record.name}: channel {channel.name} holds no value; take another "
+                "channel, or leave the record out"
+            )
+        detail = f"gaps of {channel.name} by lines"
+        changes = changes.also("filled", detail, filled.absent, "samples", record.name)
     if clipped > MOST_CLIPPED * len(steps):
         raise DataError(
             f"record {record.name}: {clipped / len(steps):.0%} of channel {channel.name} lie "
@@ -314,7 +323,8 @@ def _exact(
     Returns:
         How many of them lay beyond.
     """
-    low, high = int(samples.min()), int(samples.max())
+    low = min(int(part.min()) for part in parts(samples))
+    high = max(int(part.max()) for part in parts(samples))
     offset = zero + Fraction(1, 2) - old_zero * scale
     bottom = scale.denominator * offset.denominator
     top, shift = scale.numerator * offset.denominator, offset.numerator * scale.denominator
@@ -323,32 +333,10 @@ def _exact(
     is_beyond = (table < _LIMITS.min) | (table > _LIMITS.max)
     near, _ = _saturated(table)
     clipped = 0
-    for start in range(0, len(samples), _SPAN):
-        places = samples[start : start + _SPAN].astype(np.int64) - low
-        steps[start : start + _SPAN] = near[places]
+    at = clipped = 0
+    for part in parts(samples):
+        places = part.astype(np.int64) - low
+        steps[at : at + len(part)] = near[places]
         clipped += int(is_beyond[places].sum())
+        at += len(part)
     return clipped
-
-
-def _without_gaps(
-    record: Record, place: int, moving: Resampling
-) -> tuple[Iterable[np.ndarray], int]:
-    """Return one column at the frame's rate, float64 in spans, and how many values were absent.
-
-    Lines go over its gaps.
-    """
-    spans = moving.spans(record.samples[:, place])
-    if record.is_steps:
-        return spans, 0
-    values = np.concatenate(list(spans))
-    there = np.isfinite(values)
-    if not there.any():
-        raise DataError(
-            f"record {record.name}: channel {record.channels[place].name} holds no value; take "
-            "another channel, or leave the record out"
-        )
-    absent = len(values) - int(there.sum())
-    if absent:
-        at = np.arange(len(values))
-        values[~there] = np.interp(at[~there], at[there], values[there])
-    return (values,), absent

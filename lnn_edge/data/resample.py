@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from lnn_edge.data.changes import Changes
+from lnn_edge.data.on_disk import let_go, parts
 from lnn_edge.data.record import MOST_VALUES, Interval, Mark, Record
 from lnn_edge.errors import DataError
 
@@ -78,10 +79,10 @@ class Resampling:
             column: (N,), NaN where a value is absent.
         """
         if self.ratio == 1:
-            for start in range(0, len(column), _SPAN):
-                yield column[start : start + _SPAN].astype(np.float64)
+            for part in parts(column):
+                yield part.astype(np.float64)
             return
-        absent = ~np.isfinite(column) if column.dtype.kind == "f" else None
+        absent = _absent(column)
         bridged = column if absent is None else _bridged(column.astype(np.float64), absent)
         place = 0
         for span in self._filtered(bridged):
@@ -104,6 +105,7 @@ class Resampling:
             out: np.ndarray = resample_poly(seen, up, down, window=taps, padtype="constant")
             first = around * up // down
             yield out[first : first - (start - stop) * up // down]
+            let_go(column)
 
     def _nearest(self, first: int, count: int) -> np.ndarray:
         """Return the old sample nearest to each of some new ones."""
@@ -212,9 +214,15 @@ def _with_ends(column: np.ndarray, first: int, stop: int) -> np.ndarray:
     return np.concatenate((begin + slope * before, inside, end + slope * after))
 
 
+def _absent(column: np.ndarray) -> np.ndarray | None:
+    """Return whether each value is absent, (N,) bool; None where none is."""
+    if column.dtype.kind != "f":
+        return None
+    absent = np.concatenate([~np.isfinite(part) for part in parts(column)])
+    return absent if absent.any() else None
+
+
 def _bridged(column: np.ndarray, absent: np.ndarray) -> np.ndarray:
-    if not absent.any():
-        return column
     if absent.all():
         return np.zeros_like(column)
     places = np.arange(len(column))

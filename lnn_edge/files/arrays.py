@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import math
+import mmap
 import re
 
 import numpy as np
@@ -19,11 +20,11 @@ class StrangeTypeError(ValueError):
     """An array holds something else than numbers, or than numbers and text."""
 
 
-def array_of(data: bytes, *, with_text: bool = False) -> np.ndarray:
+def array_of(data: bytes | mmap.mmap, *, with_text: bool = False) -> np.ndarray:
     """Return the array of numbers in the bytes of a .npy file; it shares their memory.
 
     Args:
-        data: The file.
+        data: The file, in memory or mapped.
         with_text: Whether it may hold text or truth values too.
 
     Raises:

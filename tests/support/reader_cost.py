@@ -1,7 +1,7 @@
 """What a reader takes for a file, in a process of its own: ``python -m tests.support.reader_cost``.
 
-Arguments: kind ("records", "frames", "graph", "import", "toml") and a file. Prints a line of JSON:
-what came of it, seconds of the processor and megabytes beyond those of its libraries.
+Arguments: kind ("records", "fed", "frames", "graph", "import", "toml") and a file. Prints a line of
+JSON: what came of it, seconds of the processor and megabytes beyond those of its libraries.
 """
 
 from __future__ import annotations
@@ -58,6 +58,18 @@ def _records(path: Path) -> object:
     return [len(r.samples) for r in read_records(find_records(path, Hints(rate_hz=100.0)))]
 
 
+def _fed(path: Path) -> object:
+    """Read a record of two leads and bring it to a model's frame."""
+    from lnn_edge.data.frame import Frame, FrameChannel, to_frame
+    from lnn_edge.data.open_records import find_records, read_records
+    from lnn_edge.data.readers.reader import Hints
+
+    frame = Frame(100.0, tuple(FrameChannel(f"channel_{i}", "mV", 200.0) for i in (1, 2)))
+    hints = Hints(rate_hz=100.0, time_column="time_s" if path.name.startswith("timed") else None)
+    (record,) = read_records(find_records(path, hints))
+    return to_frame(record, frame, may_overwrite=True).samples.shape
+
+
 def _frames(path: Path) -> object:
     from lnn_edge.data.npy import load_sequences
 
@@ -84,6 +96,7 @@ def _toml(path: Path) -> object:
 
 READERS: dict[str, Callable[[Path], object]] = {
     "records": _records,
+    "fed": _fed,
     "frames": _frames,
     "graph": _graph,
     "import": _import,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import re
+import tempfile
 import warnings
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import numpy as np
 
 from lnn_edge.data.changes import Changes
+from lnn_edge.data.on_disk import RowsOnDisk
 from lnn_edge.data.readers import words
 from lnn_edge.data.readers.last_row import OpenEnd, open_end
 from lnn_edge.data.readers.reader import MOST_BYTES, Hints, Reader
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 
 _LOOKED_AT = 1 << 16  # bytes
 _SOME_VALUES = 6_000_000  # that a small packed file may hold; one a byte in any other
+_LONG = 1 << 25  # bytes of text; the numbers of a longer one are kept on disk
+_PART = 1 << 16  # rows of it that are read together
+_WHOLE = float(1 << 53)  # beyond it an integer may be no float64
 _DELIMITERS = "\t;,| "
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?$")
@@ -183,39 +190,22 @@ def _read(path: Path, layout: TextLayout) -> tuple[pd.DataFrame, bool]:
     try:
         check_file(path, MOST_BYTES)
         most = min(MOST_VALUES, max(_SOME_VALUES, path.stat().st_size))
-        text = io.BytesIO(_unpacked(path)) if path.suffix == ".gz" else path
-        end = _end(text, layout)
-        if end is not None and end.is_short:
-            raise DataError(
-                f"{path} breaks off in its last row, after {end.cells} of {end.least} cells; copy "
-                "it again, or end the row"
-            )
-        with warnings.catch_warnings():
+        with _text(path) as text, warnings.catch_warnings():
+            end = _end(text, layout)
+            if end is not None and end.is_short:
+                raise DataError(
+                    f"{path} breaks off in its last row, after {end.cells} of {end.least} cells; "
+                    "copy it again, or end the row"
+                )
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of cells that it leaves out
-            frame = pd.read_csv(
-                text,
-                sep=r"\s+" if layout.delimiter == " " else layout.delimiter,
-                decimal=layout.decimal,
-                quotechar=layout.quote,
-                skiprows=layout.skipped,
-                header=None,
-                names=[*names, _BEYOND],
-                index_col=False,
-                encoding=layout.encoding,
-                skipinitialspace=True,
-                nrows=most // len(names) + 1,
-                low_memory=False,
-            )
+            table = _Table(path, text, layout, names, most // len(names) + 1)
+            frame = table.numbers_on_disk() if _size(text) > _LONG else None
+            frame = table.in_memory() if frame is None else frame
     except pd.errors.ParserWarning:
         raise DataError(f"{path}: a row has more than {len(names)} cells; correct it") from None
     except (ValueError, OSError, EOFError, OverflowError, MemoryError, zlib.error) as error:
         reason = reason_of(error)
         raise DataError(f"{path} is damaged or no table ({reason}); export it again") from None
-    beyond = frame.pop(_BEYOND).dropna()
-    if len(beyond):
-        raise DataError(
-            f"{path}: row {beyond.index[0] + 1} has more than {len(names)} cells; correct it"
-        )
     if frame.empty:
         raise DataError(f"{path} holds a header and no row; leave it out")
     if frame.size > most:
@@ -224,26 +214,118 @@ def _read(path: Path, layout: TextLayout) -> tuple[pd.DataFrame, bool]:
     return frame, end is not None
 
 
-def _end(text: io.BytesIO | Path, layout: TextLayout) -> OpenEnd | None:
-    end = open_end(
+@dataclass(frozen=True)
+class _Table:
+    """Rows of text that are still to be parsed.
+
+    Attributes:
+        path: The file, for messages.
+        text: The table.
+        layout: Of it.
+        names: Of its columns; they differ.
+        most: Rows that are read.
+    """
+
+    path: Path
+    text: Path | BinaryIO
+    layout: TextLayout
+    names: tuple[str, ...]
+    most: int
+
+    def in_memory(self) -> pd.DataFrame:
+        """Return the rows; a column is of integers, of numbers or of what else it holds."""
+        return self._without_beyond(self._parsed(low_memory=False))
+
+    def numbers_on_disk(self) -> pd.DataFrame | None:
+        """Return the rows in float64, the same numbers, where they take no memory.
+
+        Returns:
+            None where a column holds something else, or integers that a float column would round
+            otherwise.
+        """
+        import pandas as pd
+
+        floats = np.zeros(len(self.names), bool)  # columns of floats
+        far = np.zeros(len(self.names), bool)  # columns of integers that float64 may round
+        try:
+            with (
+                RowsOnDisk(len(self.names)) as rows,
+                self._parsed(chunksize=_PART, low_memory=False) as parts,
+            ):
+                for part in parts:
+                    frame = self._without_beyond(part)
+                    kinds = np.array([kind.kind for kind in frame.dtypes])
+                    if not np.isin(kinds, ("i", "f")).all():
+                        return None
+                    values = frame.to_numpy(np.float64)
+                    floats |= kinds == "f"
+                    far |= (kinds == "i") & (abs(values) >= _WHOLE).any(axis=0)
+                    rows.add(values)
+                if (floats & far).any() or not len(rows):
+                    return None
+                return pd.DataFrame(rows.mapped(), columns=list(self.names), copy=False)
+        except (ValueError, OverflowError):
+            return None  # in memory they are read again, for what is wrong
+
+    def _parsed(self, **how: Any) -> Any:
+        import pandas as pd
+
+        if not isinstance(self.text, Path):
+            self.text.seek(0)
+        layout = self.layout
+        return pd.read_csv(
+            self.text,
+            sep=r"\s+" if layout.delimiter == " " else layout.delimiter,
+            decimal=layout.decimal,
+            quotechar=layout.quote,
+            skiprows=layout.skipped,
+            header=None,
+            names=[*self.names, _BEYOND],
+            index_col=False,
+            encoding=layout.encoding,
+            skipinitialspace=True,
+            nrows=self.most,
+            **how,
+        )
+
+    def _without_beyond(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns that have a name, where all cells are in one."""
+        beyond = frame.pop(_BEYOND).dropna()
+        if len(beyond):
+            raise DataError(
+                f"{self.path}: row {beyond.index[0] + 1} has more than {len(self.names)} cells; "
+                "correct it"
+            )
+        return frame
+
+
+def _end(text: BinaryIO | Path, layout: TextLayout) -> OpenEnd | None:
+    return open_end(
         text,
         layout.encoding,
         lambda row: _cells(row, layout.delimiter, layout.quote),
         layout.skipped,
     )
-    if isinstance(text, io.BytesIO):
-        text.seek(0)
-    return end
 
 
-def _unpacked(path: Path) -> bytes:
-    """Return the text of a packed file, no longer than its size allows."""
+def _size(text: BinaryIO | Path) -> int:
+    return text.stat().st_size if isinstance(text, Path) else text.seek(0, 2)
+
+
+@contextmanager
+def _text(path: Path) -> Iterator[Path | BinaryIO]:
+    """Give a file, or the text of a packed one, no longer than its size allows."""
+    if path.suffix != ".gz":
+        yield path
+        return
     most = most_unpacked(path.stat().st_size)
-    with gzip.open(path) as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise ValueError(f"it unpacks to over {most:,} bytes; unpack it")
-    return data
+    with tempfile.SpooledTemporaryFile(_LONG) as text:  # a long one on disk
+        with gzip.open(path) as file:
+            while piece := file.read(_LOOKED_AT):
+                if text.tell() + len(piece) > most:
+                    raise ValueError(f"it unpacks to over {most:,} bytes; unpack it")
+                text.write(piece)
+        yield cast(BinaryIO, text)
 
 
 def _refuse_broken_numbers(path: Path, frame: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from lnn_edge.files.arrays import NPY, StrangeTypeError, array_of
 from lnn_edge.files.read import check_file, most_unpacked
 from lnn_edge.files.reason import reason_of
 
+_LONG = 1 << 25  # bytes; a longer array is not copied to memory
+
 
 def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
     """Yield the records of a .npy or .npz file; arrays of Python objects are not unpacked.
@@ -25,11 +28,10 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
         DataError: The file is missing, damaged, too large, or its arrays are no recording.
     """
     try:
-        data = _whole(path)
         if path.suffix.lower() == ".npz":
-            arrays, objects = _members(data)
+            arrays, objects = _members(_whole(path))
         else:
-            arrays, objects = {"samples": array_of(data, with_text=True)}, []
+            arrays, objects = {"samples": array_of(_mapped(path), with_text=True)}, []
     except (OSError, ValueError, MemoryError) as error:
         reason = reason_of(error)
         raise DataError(
@@ -42,12 +44,19 @@ def read(path: Path, name: str, hints: Hints) -> Iterator[Record]:
 
 
 def _whole(path: Path) -> bytes:
-    """Return the bytes of a file; one that does not begin as an array is not read further."""
+    check_file(path, MOST_BYTES)
+    return path.read_bytes()
+
+
+def _mapped(path: Path) -> bytes | mmap.mmap:
+    """Return the bytes of a file, those of a long one where they lie; only if it is an array."""
     check_file(path, MOST_BYTES)
     with path.open("rb") as file:
         begin = file.read(len(NPY))
-        if path.suffix.lower() == ".npy" and begin != NPY:
+        if begin != NPY:
             raise ValueError("it does not begin as one")
+        if path.stat().st_size > _LONG:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return begin + file.read()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lnn_edge.data.changes import Changes
+from lnn_edge.data.on_disk import parts
 from lnn_edge.data.readers import words
 from lnn_edge.data.readers.reader import MOST_RECORDS, Hints
 from lnn_edge.data.readers.spans import SpanFile, label_text, read_spans, spans_of
@@ -120,7 +121,15 @@ def find_roles(where: str, frame: pd.DataFrame, hints: Hints) -> Roles:
 def _is_row_number(name: str, values: np.ndarray) -> bool:
     """Whether a column counts rows; a channel may be called "n" and hold something else."""
     known = words.plain(name) in words.INDEX or name.startswith("Unnamed:")
-    return known and len(values) > 1 and bool((np.diff(values.astype(np.float64)) == 1).all())
+    if not known or len(values) < 2:
+        return False
+    start = float(values[0])
+    for part in parts(values):
+        numbers = part.astype(np.float64)
+        if numbers[0] != start or not (np.diff(numbers) == 1).all():
+            return False
+        start = numbers[-1] + 1
+    return True
 
 
 def _groups(name: str, frame: pd.DataFrame, roles: Roles) -> list[tuple[str, str, pd.DataFrame]]:
@@ -149,8 +158,26 @@ def _said_of_rows(name: str, rows: pd.DataFrame, roles: Roles) -> Changes:
     for key in (roles.subject, roles.record):
         empty = int(rows[key].isna().sum()) if key else 0
         changes = changes.also("assumed", f"{key} unknown where it is empty", empty, "rows", name)
-    apart = int((np.diff(rows.index) != 1).sum()) if roles.time is None else 0
+    apart = _gaps(rows.index) if roles.time is None else 0
     return changes.also("joined", "rows that lie apart and have no times", apart, "places", name)
+
+
+def _gaps(index: pd.Index) -> int:
+    """Return how often a row does not follow the one before it in the file."""
+    import pandas as pd
+
+    if isinstance(index, pd.RangeIndex) and index.step == 1:
+        return 0
+    return int((np.diff(index) != 1).sum())
+
+
+def _values(rows: pd.DataFrame, channels: tuple[str, ...]) -> np.ndarray:
+    """Return the samples of all rows, (N, C) float64; no copy of what lies on disk."""
+    first = rows.columns.get_loc(channels[0])
+    side_by_side = rows.iloc[:, first : first + len(channels)]
+    chosen = side_by_side if tuple(side_by_side.columns) == channels else rows[list(channels)]
+    values: np.ndarray = chosen.to_numpy(np.float64)
+    return values
 
 
 def _records(
@@ -163,7 +190,7 @@ def _records(
     hints: Hints,
     spans: SpanFile | None,
 ) -> Iterator[Record]:
-    values = rows[list(roles.channels)].to_numpy(np.float64)
+    values = _values(rows, roles.channels)
     names = words.unique([words.split_unit(c)[0] for c in roles.channels])
     units = [unit_of[c] or words.split_unit(c)[1] for c in roles.channels]
     channels = tuple(Channel(n, u) for n, u in zip(names, units, strict=True))
@@ -211,8 +238,7 @@ def _axis(
     if roles.time is None or (hints.rate_hz and not hints.time_column):
         if hints.rate_hz is None:
             raise DataError(f"{where} has no column of times; give its rate in Hz")
-        everything = np.arange(len(rows))
-        return TimeAxis(hints.rate_hz, (Stretch(everything, 0, everything),), 0, "")
+        return TimeAxis(hints.rate_hz, (Stretch(range(len(rows)), 0),), 0, "")
     place = f"{where}, column {roles.time!r}"
     times, second = _seconds(place, rows[roles.time], roles.time, unit_of[roles.time])
     return time_axis(place, times, second, hints.rate_hz, len(roles.channels))
@@ -274,16 +300,20 @@ def _said(axis: TimeAxis, stretch: Stretch, name: str, roles: Roles, *, first: b
 
 def _samples(values: np.ndarray, stretch: Stretch) -> np.ndarray:
     """Return the samples of a stretch, (N, C) float64."""
-    if np.array_equal(stretch.rows, np.arange(len(values))):  # as in a file without a hole
-        return values
-    samples: np.ndarray = values[stretch.rows.clip(min=0)]
+    rows = stretch.rows
+    if isinstance(rows, range):  # as in a file without a hole
+        return values[rows.start : rows.stop]
+    samples: np.ndarray = values[rows.clip(min=0)]
     if stretch.places is not None:
         mine = values[stretch.own]
         at = np.arange(len(mine))
         samples = np.stack([np.interp(stretch.places, at, column) for column in mine.T], axis=1)
-    samples[stretch.rows < 0] = np.nan
+    samples[rows < 0] = np.nan
     return samples
 
 
 def _labels(labels: np.ndarray, stretch: Stretch) -> np.ndarray:
-    return np.where(stretch.rows >= 0, labels[stretch.rows], "")
+    rows = stretch.rows
+    if isinstance(rows, range):
+        return labels[rows.start : rows.stop]
+    return np.where(rows >= 0, labels[rows], "")
