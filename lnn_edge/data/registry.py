@@ -18,6 +18,7 @@ from lnn_edge.data import (
     synthetic,
     synthetic_activity,
     synthetic_leads,
+    synthetic_one_lead,
     tnmg,
     uci_har,
 )
@@ -344,5 +345,17 @@ DATASETS = {
         lambda folder: synthetic_leads.names_of("all"),
         is_generated=True,
         task="findings",
+    ),
+    synthetic_one_lead.NAME: DataSet(
+        synthetic_one_lead.NAME,
+        "generated single-lead ECGs of 4 invented hearts, 30 s each: no data of anybody",
+        ("all",),
+        0,
+        _in_any_folder(synthetic_one_lead.names_of),
+        lambda data_dir: Path(),
+        synthetic_one_lead.read,
+        lambda folder: synthetic_one_lead.names_of("all"),
+        is_generated=True,
+        task="rhythm",
     ),
 }

@@ -222,7 +222,7 @@ def test_a_lead_of_what_has_none_is_refused(exported: Path, tmp_path: Path) -> N
         (
             ("--dataset", "mitbih"),
             "no data set 'mitbih'; take one of mitdb, svdb, cpsc2018, ptbxl, tnmg, synthetic, "
-            "excerpts, uci_har, synthetic-activity, synthetic-12lead or",
+            "excerpts, uci_har, synthetic-activity, synthetic-12lead, synthetic-rhythm or",
         ),
         (("--dataset", "mitdb"), "give --data-dir or set LNN_EDGE_DATA, or get the records with"),
         (("--dataset", "mitdb", "--data-dir", "none"), "none holds no WFDB record"),
@@ -251,7 +251,7 @@ def test_what_cannot_be_fetched_is_named(tmp_path: Path) -> None:
 
 def test_data_sets_are_listed_and_described() -> None:
     names = ["mitdb", "svdb", "cpsc2018", "ptbxl", "tnmg", "synthetic", "excerpts", "uci_har"]
-    names += ["synthetic-activity", "synthetic-12lead"]
+    names += ["synthetic-activity", "synthetic-12lead", "synthetic-rhythm"]
     assert [d["name"] for d in call_json("data", "list") if "name" in d] == names
     infos = call_json("data", "info", "excerpts")
     keys = {"name", "patient", "leads", "duration_s", "labels"}

@@ -32,6 +32,12 @@ TASK = Task(
         "recordings",
         "patients",
         "ECG",
+        "The recordings shown are generated and say nothing of accuracy: for figures that stand "
+        "for patients use recordings of patients (`lnn-edge evaluate --data PATH`).",
+        "Above each strip what is known of the recording, below it what the model says from one "
+        "decision to the next; the record is judged by their mean. Thin lines 0.2 s and 0.5 mV, "
+        "strong lines 1 s and 1 mV.",
+        "The ECGs shown are synthetic.",
         classes={
             "normal": "normal sinus rhythm",
             "AF": "atrial fibrillation",
@@ -39,4 +45,5 @@ TASK = Task(
             "noise": "too noisy to tell",
         },
     ),
+    shown="synthetic-rhythm",
 )
