@@ -206,8 +206,8 @@ decision, in integers, from the window that the scores are made of (120 Hz, 0.83
 | noisy | the mean second difference beside the QRS complex exceeds 0.095 of its range | all leads |
 
 A decision with a flaw is unclassifiable: its scores are there, as they were, and mean little.
-`predict` tells the flaws in words, `--to wfdb` writes such beats as Q, `evaluate` counts them and
-judges the others apart.
+`predict`, `monitor` and `report` tell the flaws in words, `--to wfdb` writes such beats as Q,
+`evaluate` counts them and judges the others apart.
 
 The limits were chosen on DS1 and svdb; DS2 was not read. The model learned from DS1, so what counts
 below is the difference between all and the classifiable, not the height.
