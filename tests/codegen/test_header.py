@@ -412,8 +412,8 @@ def test_every_stage_is_accounted_for(name: str) -> None:
 def test_shipped_models_have_whole_contracts() -> None:
     for name in shipped_names():
         contract = shipped(name).contract
-        assert contract.task in ("beats", "findings")
-        assert contract.sample_rate_hz in (360.0, 500.0)
+        assert contract.task in ("beats", "findings", "rhythm")
+        assert contract.sample_rate_hz in (360.0, 500.0, 300.0)
         assert contract.adc_gain in (200.0, 1000.0)
 
 

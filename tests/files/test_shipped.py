@@ -10,7 +10,12 @@ from lnn_edge.errors import UsageError
 from lnn_edge.files.shipped import graph_path, shipped_folder, shipped_graph, shipped_names
 from lnn_edge.graph.file import graph_sha256, load_graph
 
-TASKS = {"ccfc": "findings", "cltc": "findings", "ecg-beats-cfc": "beats"}
+TASKS = {
+    "ccfc": "findings",
+    "cltc": "findings",
+    "ecg-beats-cfc": "beats",
+    "rhythm-beats-cfc": "rhythm",
+}
 
 
 def test_they_are_all_here() -> None:

@@ -162,6 +162,12 @@ def findings(name: str) -> Workload:
     return Workload(load_graph(graph_path(Path(name))), frames)
 
 
+def rhythm(name: str) -> Workload:
+    """Return a shipped model of one lead on a generated record, in which it finds the beats."""
+    record = load_labelled(find_task("rhythm").shown)[0]
+    return Workload(load_graph(graph_path(Path(name))), record.frames[:BEAT_FRAMES])
+
+
 _LTC = partial(fully_connected, 16, 32)
 _AUTO = partial(ncp, 16, auto_ncp(20, 6))
 WORKLOADS: dict[str, Callable[[], Workload]] = {
@@ -181,5 +187,6 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "ecg-beats-cfc": beats,
     "ecg-beats-cfc+find": partial(beats, finds_them=True),
     **{name: partial(findings, name) for name in ("ccfc", "cltc")},
+    "rhythm-beats-cfc": partial(rhythm, "rhythm-beats-cfc"),
 }
 """What makes each workload, by its name."""
