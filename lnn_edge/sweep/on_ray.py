@@ -101,7 +101,7 @@ def _run(config: Mapping[str, int], trials: Sequence[Trial], keeper: Any, prepar
     """Run one of the trials, on a worker."""
     trial = trials[config["trial"]]
     try:
-        data = run(trial, prepared).to_bytes()
+        data = run(trial, prepared, is_shared=True).to_bytes()
     except LnnEdgeError as error:  # would be so again on another worker
         tune.report({"error": error})
         return

@@ -22,6 +22,7 @@ from lnn_edge.sweep.outcome import Form, Judged, Outcome
 from lnn_edge.sweep.shuffled import is_shuffled, shuffled
 from lnn_edge.tasks.metrics.single_label import integer_scores
 from lnn_edge.tasks.own_data import Source
+from lnn_edge.tasks.registry import make_network
 from lnn_edge.tasks.task_file import document_of
 from lnn_edge.train.checkpoint import Preparing, Trained, float_scores, prepare
 from lnn_edge.train.kept_inputs import KeptInputs
@@ -90,7 +91,7 @@ class Trial:
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def run(trial: Trial, prepared: Path | None = None) -> Outcome:
+def run(trial: Trial, prepared: Path | None = None, *, is_shared: bool = False) -> Outcome:
     """Train, quantize, and judge what was held out, by floats and integers.
 
     On one thread of one core, and the same bits wherever it runs. A recipe that chooses its epoch
@@ -102,6 +103,8 @@ def run(trial: Trial, prepared: Path | None = None) -> Outcome:
         prepared: Folder that keeps inputs from one trial to the next, so that each recording is
             prepared once; where there is none, it is prepared in every trial. The outcome is the
             same.
+        is_shared: Whether trials in other processes use the folder at the same time; each then
+            begins with other recordings, so that they do not all prepare the same.
 
     Raises:
         DataError: The recordings cannot be read.
@@ -114,6 +117,8 @@ def run(trial: Trial, prepared: Path | None = None) -> Outcome:
         preparing = KeptInputs(prepared, trial.code)
     with one_thread():
         try:
+            if is_shared and isinstance(preparing, KeptInputs):
+                _prepare_a_part(trial, plan, preparing)
             trained = _trained(trial, plan, preparing)
             forms = _forms(trained, plan, trial, preparing)
         except (UsageError, QuantizationError) as error:  # of these settings, and so each time
@@ -163,6 +168,15 @@ def _check_same(trial: Trial, plan: Plan) -> None:
             f"the recordings of fold {trial.fold} are others than when the sweep began; give every "
             "machine the same, or begin again"
         )
+
+
+def _prepare_a_part(trial: Trial, plan: Plan, kept: KeptInputs) -> None:
+    """Begin with recordings that the trial's hash chooses."""
+    recipe = plan.recipe
+    network = make_network(recipe.network, recipe.model, plan.task or task_of_recipe(recipe))
+    first = int(trial.key, 16)
+    for part in (plan.training, plan.held_out, plan.beside, plan.held_out_beside):
+        kept.ahead(network, part, recipe.preprocessing, first)
 
 
 def _trained(trial: Trial, plan: Plan, preparing: Preparing) -> Trained:

@@ -16,7 +16,7 @@ from lnn_edge.files.read import read_whole
 from lnn_edge.files.write import write_whole
 from lnn_edge.graph.file import pipeline_sha256
 from lnn_edge.graph.sim.interpreter import Values
-from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, chunks
+from lnn_edge.graph.sim.predict import CHUNK, DecisionSequence, LabelledSignal, chunks
 from lnn_edge.nn.model import AbstractStreamNet
 from lnn_edge.train.checkpoint import prepare
 from lnn_edge.train.recipe import Preprocessing
@@ -59,10 +59,10 @@ class KeptInputs:
             OSError: A file cannot be written.
         """
         names = [t.name for t in network.inputs]
-        how = json.dumps([pipeline_sha256(network.front), names, preprocessing, self.code])
+        how = self._how(network, preprocessing)
         sequences: list[DecisionSequence] = []
         for chunk in chunks(recordings):
-            paths = [self.folder / f"{_key(how, recording)}.npz" for recording in chunk]
+            paths = [self._path(how, recording) for recording in chunk]
             found = [_read(path, names) for path in paths]
             missing = [i for i, known in enumerate(found) if known is None]
             made = prepare(network, [chunk[i] for i in missing], preprocessing)
@@ -74,6 +74,36 @@ class KeptInputs:
                 for i, (recording, known) in enumerate(zip(chunk, found, strict=True))
             ]
         return sequences
+
+    def ahead(
+        self,
+        network: AbstractStreamNet,
+        recordings: Sequence[LabelledSignal],
+        preprocessing: Preprocessing,
+        first: int,
+    ) -> None:
+        """Keep what is not kept yet, from one of the recordings on and round.
+
+        Processes that begin at the same time and at different ones each do a part.
+
+        Args:
+            network: See __call__.
+            recordings: Each is read once.
+            preprocessing: See prepare.
+            first: Where to begin, any number.
+        """
+        how, count = self._how(network, preprocessing), len(recordings)
+        order = np.roll(np.arange(count), -(first % count)).tolist() if count else []
+        for start in range(0, count, CHUNK):
+            chunk = [recordings[i] for i in order[start : start + CHUNK]]
+            self(network, [r for r in chunk if not self._path(how, r).is_file()], preprocessing)
+
+    def _how(self, network: AbstractStreamNet, preprocessing: Preprocessing) -> str:
+        names = [t.name for t in network.inputs]
+        return json.dumps([pipeline_sha256(network.front), names, preprocessing, self.code])
+
+    def _path(self, how: str, recording: LabelledSignal) -> Path:
+        return self.folder / f"{_key(how, recording)}.npz"
 
 
 def _key(how: str, recording: LabelledSignal) -> str:

@@ -178,6 +178,9 @@ def test_each_recording_is_prepared_once_for_all_trials(
     monkeypatch.setenv("LNN_ARM_GCC", "no-such-compiler")
     for trial in plan_sweep(asked(walks, TWO)).trials:  # as if nothing had been kept
         assert run(trial).to_bytes() == Kept(folder).path(trial.key).read_bytes()
+    shared = run(trial, tmp_path, is_shared=True)
+    assert shared.to_bytes() == Kept(folder).path(trial.key).read_bytes()
+    assert len(list(tmp_path.glob("*.npz"))) == 4
 
 
 def test_what_was_finished_before_an_interrupt_stays(

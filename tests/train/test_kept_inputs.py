@@ -59,6 +59,19 @@ def test_each_recording_is_prepared_once(
     assert asked == ["a", "b", "c"]
 
 
+def test_processes_that_begin_elsewhere_do_a_part_each(
+    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_inputs, "CHUNK", 2)
+    kept = KeptInputs(tmp_path, "code")
+    kept.ahead(NETWORK, RECORDINGS, "causal", 7)  # the second of three
+    assert asked == ["b", "c", "a"]
+    kept.ahead(NETWORK, RECORDINGS, "causal", 0)
+    kept.ahead(NETWORK, [], "causal", 3)
+    assert_same(kept(NETWORK, RECORDINGS), prepare(NETWORK, RECORDINGS))
+    assert len(asked) == 3
+
+
 def test_the_place_of_a_recording_and_its_labels_are_of_no_account(
     tmp_path: Path, asked: list[str]
 ) -> None:
