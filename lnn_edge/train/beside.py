@@ -15,11 +15,12 @@ class Beside:
         dataset: Name in the data registry; "" is none.
         lead: Of ECGs with beats, the lead that comes first; "" is MLII.
         sequences: Of each batch, beside the batch_size that are of the recipe's own data set.
-        thin: Whether labels are left out of batches at random, so that classes are as frequent as
-            in the recipe's own data set: what is common there alone would be expected everywhere.
+        as_frequent: Whether in the loss its scores move by the logarithm of how much more frequent
+            a class is there than in the recipe's own data set, so that what is common there alone
+            is not expected everywhere and no label is lost.
     """
 
     dataset: str = ""
     lead: str = ""
     sequences: int = 6
-    thin: bool = True
+    as_frequent: bool = True

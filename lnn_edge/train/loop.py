@@ -382,7 +382,8 @@ class _Run:
         inputs, labels = self.mixture.batch()
         inputs = {name: x.to(self.device) for name, x in inputs.items()}
         labels = labels.to(self.device)
-        scores, alone = self.judging(**self.recipe.augmentation.apply(inputs))
+        judged = self.judging(**self.recipe.augmentation.apply(inputs))
+        scores, alone = (self.mixture.moved(each) for each in judged)
         loss = self.loss(scores, labels)
         if plan.auxiliary_weight:
             loss = loss + plan.auxiliary_weight * self.loss(alone, labels)

@@ -1,4 +1,4 @@
-"""Another data set in every batch: its sequences, its labels thinned, its people kept apart."""
+"""Another data set in every batch: its sequences, its scores moved, its people kept apart."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def labelled(examples: Examples, labels: list[int], shares: list[float]) -> Exam
 
 
 def test_sequences_of_the_other_data_set_end_every_batch(tmp_path: Path) -> None:
-    mixture = mixture_of(recipe_with(Beside("svdb", sequences=3, thin=False)), tmp_path)
+    mixture = mixture_of(recipe_with(Beside("svdb", sequences=3, as_frequent=False)), tmp_path)
     assert mixture.beside is not None
     mixture = replace(
         mixture,
@@ -79,25 +79,27 @@ def test_nothing_beside_changes_no_batch(tmp_path: Path) -> None:
     assert all(x.equal(wanted[name]) for name, x in inputs.items())
 
 
-def test_thinned_labels_are_as_frequent_as_in_the_own_data_set(
+def test_scores_of_the_other_data_set_move_by_the_logarithm_of_shares(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S is four times as frequent beside; F counts as N and is thinned as N is."""
-    recipe = recipe_with(Beside("svdb", sequences=400), merge={"F": "N"})
+    """A network that says the shares of its own data set is right about those beside, moved."""
+    recipe = recipe_with(Beside("svdb", sequences=3), merge={"F": "N"})
     network = make_network(recipe.network, recipe.model)
-    own = labelled(make_examples(network, OWN, recipe, tmp_path), [0, 1, 2], [0.85, 0.05, 0.1])
-    others = make_examples(network, OTHERS, recipe, tmp_path)
-    beside = labelled(others, [0, 1, 2, 3, -1], [0.5, 0.2, 0.1, 0.1, 0.1])
+    shares, others = [0.85, 0.05, 0.1], [0.4, 0.27, 0.09, 0.14, 0.1]  # F, and no label, beside
+    own = labelled(make_examples(network, OWN, recipe, tmp_path), [0, 1, 2], shares)
+    beside = make_examples(network, OTHERS, recipe, tmp_path)
+    beside = labelled(beside, [0, 1, 2, 3, -1], others)
     monkeypatch.setattr("lnn_edge.train.mixture.make_examples", lambda *_: beside)
     mixture = make_mixture(network, own, OTHERS, recipe, tmp_path)
-    torch.manual_seed(0)
-    _, labels = mixture.batch()
-    told = torch.bincount(labels[4:][labels[4:] >= 0], minlength=4) / (labels[4:] >= 0).sum()
-    shares = torch.bincount(own.labels, minlength=4) / len(own.labels)
-    assert float(told[0] + told[3]) == pytest.approx(float(shares[0]), abs=0.03)
-    assert told[1:3].tolist() == pytest.approx(shares[1:3].tolist(), abs=0.03)
-    given = torch.bincount(beside.labels[beside.labels >= 0])
-    assert float(told[3] / told[0]) == pytest.approx(float(given[3] / given[0]), abs=0.1)
+    scores = torch.tensor([*shares, 1e-4]).log().expand(8, 5, 4)
+    moved = mixture.moved(scores)
+    assert moved[:4].equal(scores[:4])
+    assert moved[7:].equal(scores[7:])  # copies
+    assert moved[..., 3].equal(scores[..., 3])  # counts as N: nobody says it
+    said = moved[4:7, :, :3].softmax(-1)
+    assert said[0, 0].tolist() == pytest.approx([0.6, 0.3, 0.1], abs=0.06)
+    unmoved = replace(recipe, beside=Beside("svdb", sequences=3, as_frequent=False))
+    assert make_mixture(network, own, OTHERS, unmoved, tmp_path).moved(scores) is scores
 
 
 def test_the_card_keeps_who_was_beside(tmp_path: Path) -> None:
