@@ -94,7 +94,7 @@ def test_tasks_are_listed_with_what_there_is_for_them() -> None:
     said = call("tasks").out
     listed = {t["name"]: t for t in call_json("tasks")}
     assert {"beats", "activity", "findings", "rhythm"} <= set(listed)
-    assert listed["beats"]["models"] == ["ecg-beats-cfc"]
+    assert listed["beats"]["models"] == ["ecg-beats-16k-svdb", "ecg-beats-cfc"]
     assert listed["findings"]["models"] == ["ccfc", "cltc"]
     assert listed["rhythm"]["models"] == ["rhythm-beats-cfc"]
     for task in listed.values():

@@ -192,8 +192,12 @@ def test_real_models_run_in_their_arena_which_is_near_the_least(core: Core, ship
     assert plan.bytes <= 1.15 * least_possible(stage, scratch)
 
 
-ON_HOST = {"ecg-beats-cfc": (861, 880), "rhythm-beats-cfc": (670, 696)}
-"""Bytes alive and taken, 2.2 and 3.9 % above: small tensors begin at multiples of 8."""
+ON_HOST = {
+    "ecg-beats-16k-svdb": (865, 896),
+    "ecg-beats-cfc": (861, 880),
+    "rhythm-beats-cfc": (670, 696),
+}
+"""Bytes alive and taken, 2.2 to 3.9 % above: small tensors begin at multiples of 8."""
 
 
 @pytest.mark.parametrize("core", [HOST, Core("cortex-m7", dsp=True)], ids=["host", "m7"])

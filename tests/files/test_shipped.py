@@ -13,6 +13,7 @@ from lnn_edge.graph.file import graph_sha256, load_graph
 TASKS = {
     "ccfc": "findings",
     "cltc": "findings",
+    "ecg-beats-16k-svdb": "beats",
     "ecg-beats-cfc": "beats",
     "rhythm-beats-cfc": "rhythm",
 }

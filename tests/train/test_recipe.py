@@ -100,7 +100,7 @@ def test_a_wrong_model_table_is_named_when_the_network_is_built(values: dict[str
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("ecg-beats-dmo", "ecg-beats-demo"), ("x", "ecg-beats-context")]
+    ("typed", "meant"), [("ecg-beats-dmo", "ecg-beats-demo"), ("x", "rhythm-cfc")]
 )
 def test_an_unknown_name_is_answered_with_the_known_ones(typed: str, meant: str) -> None:
     with pytest.raises(UsageError, match=rf"no recipe '{typed}'; built in: {meant}.*\.toml file"):
