@@ -40,7 +40,7 @@ ARENAS = """
 
 The arena holds what lives while a step runs. Bound: the most bytes that are alive while one
 operator runs, which no plan can beat; `tests/codegen/test_arena.py` holds each model within
-2 %, and the three of beats, of which little is alive in portable C, at what they take.
+2 %, and those of beats, of which little is alive in portable C, at what they take.
 
 | model | core | arena | bound | above |
 |---|---|---:|---:|---:|"""
