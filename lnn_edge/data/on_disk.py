@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from lnn_edge.errors import DataError
 from lnn_edge.files.reason import reason_of
@@ -17,18 +18,19 @@ _LET_GO = getattr(mmap, "MADV_DONTNEED", None)  # absent on Windows
 
 
 class RowsOnDisk:
-    """A table of float64 that grows at its end, in the folder of temporary files.
+    """A table that grows at its end, in the folder of temporary files.
 
     The file has no name: it is gone with the array that `mapped` returns, or with the process.
     """
 
-    def __init__(self, columns: int) -> None:
+    def __init__(self, columns: int, dtype: npt.DTypeLike = np.float64) -> None:
         """Begin an empty table.
 
         Args:
             columns: Values of a row.
+            dtype: Of each value.
         """
-        self._columns = columns
+        self._columns, self._dtype = columns, dtype
         self._count = 0
         self._file = tempfile.TemporaryFile()
 
@@ -51,18 +53,23 @@ class RowsOnDisk:
             DataError: The disk is full or fails.
         """
         try:
-            self._file.write(np.ascontiguousarray(rows, np.float64).data)
+            self._file.write(np.ascontiguousarray(rows, self._dtype).data)
             self._file.flush()
         except OSError as error:
-            raise DataError(
-                f"the folder of temporary files, {tempfile.gettempdir()}, cannot take a long table "
-                f"({reason_of(error)}); set TMPDIR to a folder with more room"
-            ) from None
+            raise no_room(reason_of(error)) from None
         self._count += len(rows)
 
     def mapped(self) -> np.ndarray:
-        """Return all rows, (N, C) float64, read from the disk where they are used; see let_go."""
-        return np.memmap(self._file, np.float64, "r+", shape=(self._count, self._columns))
+        """Return all rows, (N, C), read from the disk where they are used; see let_go."""
+        return np.memmap(self._file, self._dtype, "r+", shape=(self._count, self._columns))
+
+
+def no_room(reason: str) -> DataError:
+    """Return what to raise where a file without a name cannot be written."""
+    return DataError(
+        f"the folder of temporary files, {tempfile.gettempdir()}, cannot take a long table "
+        f"({reason}); set TMPDIR to a folder with more room"
+    )
 
 
 def let_go(samples: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 from pathlib import Path
 
 from lnn_edge.data.readers.apart import Groups, pack, unpack
@@ -12,7 +13,9 @@ def read_here(module: str, path: Path, *arguments: str) -> Groups:
     """Stand in for `read_apart`."""
     reader = importlib.import_module(module)
     try:
-        return unpack(pack(reader.groups_of(path, *arguments)))
+        passed = io.BytesIO()
+        pack(reader.groups_of(path, *arguments), passed)
+        return unpack(passed)
     except reader.DAMAGE as error:
         raise ValueError(str(error).split("\n")[0]) from None
 

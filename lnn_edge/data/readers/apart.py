@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import mmap
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from lnn_edge.data.on_disk import no_room, parts
 from lnn_edge.errors import DataError
+from lnn_edge.files.reason import reason_of
 
 _SECONDS, _PER_BYTE = 20.0, 4e-7  # 20 s, and 4 s more for 10 MB
-_TOLD = 3  # exit code: a whole sentence is on stdout
+_TOLD, _FULL = 3, 4  # exit codes: a whole sentence is on stdout; no room for what was read
+_LONG = 1 << 25  # bytes; more than these are mapped and not copied to memory
+_PLACE = 64  # bytes; each array begins at a multiple of them
 Groups = dict[str, dict[str, np.ndarray]]
 """Arrays by name, by the group that they are in; numbers and texts, no objects."""
 
@@ -21,48 +29,70 @@ Groups = dict[str, dict[str, np.ndarray]]
 def read_apart(module: str, path: Path, *arguments: str) -> Groups:
     """Return what the `groups_of` of a module returns for a file and more arguments.
 
+    Long arrays lie in a file without a name, see on_disk, and cannot be written to.
+
     Raises:
         ValueError: Its library refuses the file, crashes on it, or does not return.
         DataError: What it says itself, in a sentence.
     """
     command = [sys.executable, "-m", "lnn_edge.data.readers.apart", module, str(path), *arguments]
     size = path.stat().st_size if path.is_file() else 0
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=_SECONDS + _PER_BYTE * size,
-        )
-    except subprocess.TimeoutExpired:
-        raise ValueError("its library does not come to an end with it") from None
-    if done.returncode == _TOLD:
-        raise DataError(done.stdout.decode("utf-8", "replace"))
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        is_told = done.returncode == 1 and said
-        raise ValueError(said[-1] if is_told else "its library crashes on it")
-    return unpack(done.stdout)
+    with tempfile.TemporaryFile() as said:
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.PIPE,
+                check=False,
+                timeout=_SECONDS + _PER_BYTE * size,
+            )
+        except subprocess.TimeoutExpired:
+            raise ValueError("its library does not come to an end with it") from None
+        said.seek(0)
+        if done.returncode == _TOLD:
+            raise DataError(said.read().decode("utf-8", "replace"))
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        if done.returncode == _FULL and lines:
+            raise no_room(lines[-1])
+        if done.returncode:
+            is_told = done.returncode == 1 and lines
+            raise ValueError(lines[-1] if is_told else "its library crashes on it")
+        return unpack(said)
 
 
-def pack(groups: Groups) -> memoryview:
-    """Return the bytes that `unpack` reads."""
-    places = [(group, name) for group, arrays in groups.items() for name in arrays]
-    file = io.BytesIO()
-    values = [groups[group][name] for group, name in places]
-    np.savez(file, np.array(json.dumps(places)), *values)
-    return file.getbuffer()
+def pack(groups: Groups, file: BinaryIO) -> None:
+    """Write what `unpack` reads: a line of JSON that names the arrays, and their bytes."""
+    arrays = [(group, name, a) for group, found in groups.items() for name, a in found.items()]
+    told = json.dumps([(group, name, a.dtype.str, a.shape) for group, name, a in arrays])
+    file.write(_filled(len(told) + 1) + told.encode() + b"\n")
+    for _, _, array in arrays:
+        for part in parts(np.atleast_1d(array)):
+            file.write(np.ascontiguousarray(part).data)
+        file.write(_filled(array.nbytes))
 
 
-def unpack(data: bytes | memoryview) -> Groups:
-    """Return what was packed."""
+def unpack(file: BinaryIO) -> Groups:
+    """Return what was packed into a file, from its begin on."""
+    file.seek(0)
+    told = file.readline()
+    at, size = file.tell(), file.seek(0, io.SEEK_END)
+    file.seek(0)
+    is_long = size > _LONG
+    data = (
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if is_long else bytearray(file.read())
+    )
     groups: Groups = {}
-    with np.load(io.BytesIO(data), allow_pickle=False) as file:
-        places = json.loads(str(file["arr_0"]))
-        for number, (group, name) in enumerate(places, start=1):
-            groups.setdefault(group, {})[name] = file[f"arr_{number}"]
+    for group, name, dtype, shape in json.loads(told):
+        array: np.ndarray = np.ndarray(tuple(shape), dtype, data, at)
+        groups.setdefault(group, {})[name] = array
+        at += array.nbytes + len(_filled(array.nbytes))
     return groups
+
+
+def _filled(size: int) -> bytes:
+    """Return the spaces after `size` bytes up to the next place of an array."""
+    return b" " * (-size % _PLACE)
 
 
 def _main(module: str, path: str, *arguments: str) -> None:
@@ -77,7 +107,13 @@ def _main(module: str, path: str, *arguments: str) -> None:
     except reader.DAMAGE as error:
         sys.stderr.write(str(error).split("\n")[0].strip()[:160] or type(error).__name__)
         raise SystemExit(1) from None
-    sys.stdout.buffer.write(pack(groups))
+    try:
+        pack(groups, sys.stdout.buffer)
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stderr.write(reason_of(error))
+        sys.stderr.flush()
+        os._exit(_FULL)  # not by way of Python, which would try to write the rest
 
 
 if __name__ == "__main__":

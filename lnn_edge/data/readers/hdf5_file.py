@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lnn_edge.data.changes import Changes
+from lnn_edge.data.on_disk import RowsOnDisk
 from lnn_edge.data.readers.apart import Groups, read_apart
 from lnn_edge.data.readers.arrays import records_of_arrays
 from lnn_edge.data.readers.reader import Hints, Reader
@@ -23,6 +24,8 @@ DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeEr
 _MOST_ITEMS = 1000  # groups and arrays
 _TEXT_BYTES = 64  # that a text takes in Python, besides its own
 _MOST_PACKED = 1100  # times: deflate packs no more than 1,032 bytes into one
+_LONG = 1 << 25  # bytes; a longer dataset is not copied to memory
+_PART = 1 << 22  # bytes of it that are read together
 _REFERENCES = "#refs#"  # of MATLAB: cells that other arrays point to
 
 
@@ -100,10 +103,21 @@ def groups_of(path: Path) -> Groups:
 def _array(item: Any) -> np.ndarray | None:
     """Return a dataset, texts as str; text that MATLAB keeps as numbers stays numbers."""
     if item.dtype.kind in "fiub":
-        return np.asarray(item[()])
+        is_long = item.ndim and item.size * item.dtype.itemsize > _LONG
+        return _on_disk(item) if is_long else np.asarray(item[()])
     if item.dtype.kind in "OS":
         return np.asarray(_texts(item[()]))
     return None
+
+
+def _on_disk(item: Any) -> np.ndarray:
+    """Return a dataset that takes no memory; it is copied part after part."""
+    width = item.size // len(item)
+    rows = max(1, _PART // (width * item.dtype.itemsize))
+    with RowsOnDisk(width, item.dtype) as table:
+        for start in range(0, len(item), rows):
+            table.add(item[start : start + rows])
+        return table.mapped().reshape(item.shape)
 
 
 def _attributes(item: Any) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from pathlib import Path
@@ -33,7 +34,9 @@ def groups_of(path: Path) -> dict[str, dict[str, np.ndarray]]:
 def test_groups_come_back_as_they_were() -> None:
     groups = {"": {"x": np.arange(6.0).reshape(3, 2), "label": np.array(["ä", "b"])}, "a/b": {}}
     groups["a/b"]["fs"] = np.asarray(250)
-    found = unpack(pack(groups))
+    file = io.BytesIO()
+    pack(groups, file)
+    found = unpack(file)
     assert {g: sorted(arrays) for g, arrays in found.items()} == {"": ["label", "x"], "a/b": ["fs"]}
     for group, arrays in groups.items():
         for name, array in arrays.items():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +20,15 @@ from hypothesis import strategies as st
 from lnn_edge.data import on_disk
 from lnn_edge.data.on_disk import RowsOnDisk, let_go, parts
 from lnn_edge.data.open_records import find_records, read_records
-from lnn_edge.data.readers import csv_file, long_times, npy_file, parquet_file, time_axis
+from lnn_edge.data.readers import (
+    apart,
+    csv_file,
+    hdf5_file,
+    long_times,
+    npy_file,
+    parquet_file,
+    time_axis,
+)
 from lnn_edge.data.readers.long_times import LongTimes
 from lnn_edge.data.readers.reader import Hints
 from lnn_edge.data.record import Record
@@ -190,6 +199,31 @@ def test_an_array_stays_in_its_file(
     assert is_mapped(found[0].samples) == (dtype is not np.int32)  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("dtype", [np.int16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(ROWS, 2), (2, ROWS), (3, ROWS, 2), (ROWS,)])
+def test_hdf5_is_read_alike_in_parts(
+    dtype: type, shape: tuple[int, ...], tmp_path: Path, monkeypatch: Patch
+) -> None:
+    """What the other process copies, and what comes from it, lie on disk."""
+    array = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    path = tmp_path / "r.h5"
+    with h5py.File(path, "w") as file:
+        file["samples"], file["fs"], file["label"] = array, 50.0, "walk"
+    short = facts(read(path))
+    for module, name, value in ((hdf5_file, "_LONG", 0), (hdf5_file, "_PART", 100)):
+        monkeypatch.setattr(module, name, value)
+    copied = hdf5_file.groups_of(path)
+    assert is_mapped(copied[""]["samples"])
+    monkeypatch.setattr(apart, "_LONG", 0)
+    with (tmp_path / "passed").open("w+b") as file:
+        apart.pack(copied, file)
+        passed = apart.unpack(file)
+    assert is_mapped(passed[""]["samples"])
+    np.testing.assert_array_equal(passed[""]["samples"], array, strict=True)
+    assert (passed[""]["fs"], passed[""]["label"]) == (50.0, "walk")
+    assert facts(read(path)) == short
+
+
 @given(st.lists(st.floats(1e-9, 1e9, exclude_min=True), min_size=1, max_size=40))
 def test_the_median_of_steps_is_that_of_numpy(steps: list[float]) -> None:
     times = np.concatenate(([0.0], np.cumsum(steps)))
@@ -245,6 +279,12 @@ def _values() -> np.ndarray:
     return np.stack((steps / 200, -steps / 200), axis=1)
 
 
+def _hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["samples"], file["units"] = _values(), ["mV", "mV"]
+        file["channels"] = ["MLII", "V1"]
+
+
 LARGE: dict[str, Callable[[Path], None]] = {
     "plain.csv": lambda path: _csv(
         path, lambda i: f"{i % 1_000 / 200:.3f},-{i % 1_000 / 200:.3f}\n", "MLII (mV),V1 (mV)\n"
@@ -258,6 +298,7 @@ LARGE: dict[str, Callable[[Path], None]] = {
         _values(), columns=["MLII (mV)", "V1 (mV)"]
     ).to_parquet(path, compression=None, use_dictionary=False),
     "rows.npy": lambda path: np.save(path, _values()),
+    "rows.h5": _hdf5,
 }
 
 
