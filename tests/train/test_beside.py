@@ -102,6 +102,21 @@ def test_scores_of_the_other_data_set_move_by_the_logarithm_of_shares(
     assert make_mixture(network, own, OTHERS, unmoved, tmp_path).moved(scores) is scores
 
 
+def test_scores_move_while_training(tmp_path: Path) -> None:
+    hashes = {
+        train(
+            recipe_with(Beside("svdb", sequences=2, as_frequent=moves)),
+            OWN,
+            (),
+            tmp_path / str(moves),
+            seed=0,
+            beside=OTHERS,
+        ).card.weights_sha256
+        for moves in (False, True)
+    }
+    assert len(hashes) == 2
+
+
 def test_the_card_keeps_who_was_beside(tmp_path: Path) -> None:
     recipe = recipe_with(Beside("svdb", lead="ECG1", sequences=2))
     trained = train(recipe, OWN, (), tmp_path / "run", seed=0, beside=OTHERS)
