@@ -26,6 +26,7 @@ LARGEST_SIZE = 4096  # of a layer: its weights alone would fill any board
 _RANGES = {  # of numbers that are not just 0 or more
     "epochs": (1, 1 << 20),
     **dict.fromkeys(("batch_size", "sequence_length", "sequences"), (1, 1 << 16)),
+    "fibrillating": (0, 1 << 16),
     **dict.fromkeys(("label_smoothing", "average_decay", "splice", "record_share"), (0, 1)),
 }
 

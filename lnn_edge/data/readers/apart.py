@@ -67,8 +67,8 @@ def pack(groups: Groups, file: BinaryIO) -> None:
     told = json.dumps([(group, name, a.dtype.str, a.shape) for group, name, a in arrays])
     file.write(_filled(len(told) + 1) + told.encode() + b"\n")
     for _, _, array in arrays:
-        for part in parts(np.atleast_1d(array)):
-            file.write(np.ascontiguousarray(part).data)
+        for part in parts(np.ascontiguousarray(array).reshape(-1)):
+            file.write(part.data)
         file.write(_filled(array.nbytes))
 
 

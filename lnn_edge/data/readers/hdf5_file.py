@@ -112,12 +112,27 @@ def _array(item: Any) -> np.ndarray | None:
 
 def _on_disk(item: Any) -> np.ndarray:
     """Return a dataset that takes no memory; it is copied part after part."""
-    width = item.size // len(item)
-    rows = max(1, _PART // (width * item.dtype.itemsize))
-    with RowsOnDisk(width, item.dtype) as table:
-        for start in range(0, len(item), rows):
-            table.add(item[start : start + rows])
+    axis, count = _parts(item)
+    with RowsOnDisk(math.prod(item.shape[axis + 1 :]), item.dtype) as table:
+        for outer in np.ndindex(item.shape[:axis]):
+            for start in range(0, item.shape[axis], count):
+                part = item[(*outer, slice(start, start + count))]
+                table.add(part.reshape(len(part), -1))
         return table.mapped().reshape(item.shape)
+
+
+def _parts(item: Any) -> tuple[int, int]:
+    """Return along which axis a dataset is read part after part, and how much of it in each.
+
+    A chunk is unpacked whole, so each lies in one part alone.
+    """
+    chunk, shape, axis = item.chunks or (1,) * item.ndim, item.shape, 0
+    while axis + 1 < item.ndim and chunk[axis] == 1:
+        if math.prod(shape[axis + 1 :]) * item.dtype.itemsize <= _PART:
+            break
+        axis += 1
+    inner = math.prod(shape[axis + 1 :]) * item.dtype.itemsize
+    return axis, max(1, _PART // (inner * chunk[axis])) * chunk[axis]
 
 
 def _attributes(item: Any) -> dict[str, np.ndarray]:

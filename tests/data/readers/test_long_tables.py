@@ -224,6 +224,52 @@ def test_hdf5_is_read_alike_in_parts(
     assert facts(read(path)) == short
 
 
+class Watched:
+    """A dataset that counts how often each of its chunks is read."""
+
+    def __init__(self, array: np.ndarray, chunks: tuple[int, ...] | None) -> None:
+        self._array, self.chunks = array, chunks
+        self.shape, self.ndim, self.dtype = array.shape, array.ndim, array.dtype
+        sizes = zip(array.shape, chunks or (1,) * array.ndim, strict=True)
+        self.reads = np.zeros([-(-n // c) for n, c in sizes], int)
+        self.most = 0
+
+    def __getitem__(self, places: tuple[int | slice, ...]) -> np.ndarray:
+        touched = np.zeros(self.shape, bool)
+        touched[places] = True
+        at = np.argwhere(touched) // np.array(self.chunks or 1)
+        self.reads[tuple(np.unique(at, axis=0).T)] += 1
+        part: np.ndarray = self._array[places]
+        self.most = max(self.most, part.nbytes)
+        return part
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunks", "most"),
+    [
+        ((ROWS, 2), None, 96),
+        ((ROWS, 2), (7, 2), 112),  # more than a part, since it is unpacked whole
+        ((ROWS, 2), (3, 1), 96),
+        ((ROWS, 2), (ROWS, 2), 960),
+        ((2, ROWS), None, 100),
+        ((2, ROWS), (1, 5), 100),
+        ((3, ROWS, 2), None, 100),
+        ((3, ROWS, 2), (1, 4, 2), 100),
+        ((3, ROWS, 2), (2, 4, 2), 1_920),
+        ((ROWS,), (9,), 100),
+    ],
+)
+def test_each_chunk_of_hdf5_is_read_once_and_few_at_a_time(
+    shape: tuple[int, ...], chunks: tuple[int, ...] | None, most: int, monkeypatch: Patch
+) -> None:
+    monkeypatch.setattr(hdf5_file, "_PART", 100)
+    array = np.random.default_rng(0).normal(size=shape)
+    item = Watched(array, chunks)
+    np.testing.assert_array_equal(hdf5_file._on_disk(item), array, strict=True)
+    assert (item.reads == 1).all()
+    assert item.most <= most
+
+
 @given(st.lists(st.floats(1e-9, 1e9, exclude_min=True), min_size=1, max_size=40))
 def test_the_median_of_steps_is_that_of_numpy(steps: list[float]) -> None:
     times = np.concatenate(([0.0], np.cumsum(steps)))

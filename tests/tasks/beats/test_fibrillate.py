@@ -119,3 +119,10 @@ def test_other_classes_cannot_fibrillate() -> None:
     network = network_of()
     with pytest.raises(UsageError, match="fibrillating needs beats of the classes N and S, not of"):
         fibrillating(network.front, ("A", "O"), prepared(network), 0)
+
+
+@pytest.mark.parametrize("count", [-1, 65_537])
+def test_copies_of_a_batch_are_bounded(count: int) -> None:
+    said = f"augmentation: fibrillating must be 0 to 65536, not {count}"
+    with pytest.raises(UsageError, match=said):
+        load_recipe("ecg-beats-16k", [f"augmentation.fibrillating={count}"])
