@@ -11,7 +11,13 @@ import numpy as np
 from lnn_edge.build.native import CModel, load_native
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.interpreter import Values
-from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal, chunks, run_records
+from lnn_edge.graph.sim.predict import (
+    DecisionSequence,
+    LabelledSignal,
+    chunks,
+    labelled,
+    run_records,
+)
 
 Engine = Literal["c", "simulator"]
 WORDS: dict[Engine, str] = {"c": "generated C, compiled for this machine", "simulator": "simulator"}
@@ -85,7 +91,7 @@ def decide(graph: QGraph, recordings: Sequence[LabelledSignal]) -> Decisions:
     for chunk in chunks(recordings):
         runs = runner.run([(r.frames, r.events) for r in chunk])
         sequences += [
-            DecisionSequence(r.name, r.patient, stamps, r.labels_at(stamps), {name: outputs})
+            labelled(graph, r, stamps, {name: outputs})
             for r, (stamps, outputs) in zip(chunk, runs, strict=True)
         ]
     return Decisions(sequences, runner.engine)

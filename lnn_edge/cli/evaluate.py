@@ -77,8 +77,9 @@ def command(
 
     The first line, and "trained_on" in JSON, tells which of the recordings the model learned from.
     With --find-beats an integer model of beats finds them itself, as `export --find-beats` has it;
-    beats that it misses are not judged. With --quality decisions on a signal that is flat,
-    saturated or noisy are unclassifiable: they are counted, and the others judged apart.
+    beats that it misses count as decided wrongly, and decisions where no beat is against their
+    class, but in ventricular flutter. With --quality decisions on a signal that is flat, saturated
+    or noisy are unclassifiable: they are counted, and the others judged apart.
 
     \b
     Example: lnn-edge evaluate runs/beats/model.qgraph --dataset mitdb --split test
@@ -234,17 +235,26 @@ def show_evaluation(title: str, judged: Evaluation) -> None:
     for name, f in judged.classes.items():
         shown = shown_or_dash(f.se, f.ppv, f.f1)
         rows.append((name, f.n, *shown, _range(judged, f"{name} f1")))
-    columns = ("class", "judged", "Se", "PPV", "F1", "95 % over patients")
-    out.print(table(title, columns, rows))
+    out.print(table(title, ("class", "judged", "Se", "PPV", "F1", "95 % over patients"), rows))
     out.print(
         f"accuracy {judged.accuracy:.4f}, {main_figure(judged)}, "
         f"of all classes that occur {judged.macro_f1:.4f}"
     )
     names = list(judged.classes)
-    matrix = [(n, *row) for n, row in zip(names, judged.confusion, strict=True)]
-    out.print(table("true (rows) and predicted", ("", *names), matrix))
-    per = [(r.name, r.patient, r.n, r.accuracy) for r in judged.records]
-    out.print(table("recordings", ("record", "patient", "judged", "accuracy"), per))
+    heads, columns = ["record", "patient", "judged", "accuracy"], ["", *names]
+    matrix: list[tuple[object, ...]] = list(
+        zip(names, *zip(*judged.confusion, strict=True), strict=True)
+    )
+    per: list[tuple[object, ...]] = [(r.name, r.patient, r.n, r.accuracy) for r in judged.records]
+    if judged.is_found:
+        columns.append("missed")
+        matrix = [(*row, n) for row, n in zip(matrix, judged.missed, strict=True)]
+        matrix.append(("none", *judged.false, ""))
+        heads += ["missed", "false"]
+        each = [(sum(r.missed), sum(r.false)) for r in judged.records]
+        per = [(*row, *counts) for row, counts in zip(per, each, strict=True)]
+    out.print(table("true (rows) and predicted", columns, matrix))
+    out.print(table("recordings", heads, per))
 
 
 def shown_or_dash(*figures: float | None) -> list[object]:

@@ -10,3 +10,5 @@ _SYMBOLS = {"N": "NLRBejn", "S": "AaJS", "V": "VEr", "F": "F"}
 CLASS_OF = {symbol: name for name, symbols in _SYMBOLS.items() for symbol in symbols}
 UNSCORED = tuple("/fQ?")
 """Beats of no class."""
+FLUTTER = "[", "]"
+"""Marks around ventricular flutter, in which EC57 compares no beats."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lnn_edge.data.aami import FLUTTER
 from lnn_edge.errors import DataError
 from lnn_edge.files.read import LARGEST_ARRAYS, read_whole
 
@@ -52,7 +53,7 @@ class Annotation:
 
 @dataclass(frozen=True)
 class BeatMarks:
-    """The beats of an annotation file.
+    """The beats of an annotation file, and the marks around ventricular flutter.
 
     Attributes:
         samples: Sample index of each, in file order.
@@ -66,14 +67,15 @@ class BeatMarks:
 
 
 def read_beat_marks(path: Path) -> BeatMarks:
-    """Read the beats of an annotation file.
+    """Read the beats of an annotation file, and the marks around ventricular flutter.
 
     Raises:
         DataError: The file is truncated or damaged.
     """
     everything, rate_hz = read_annotations(path)
-    beats = [a for a in everything if a.symbol in BEAT_SYMBOLS.values()]
-    return BeatMarks(tuple(a.sample for a in beats), tuple(a.symbol for a in beats), rate_hz)
+    wanted = {*BEAT_SYMBOLS.values(), *FLUTTER}
+    marks = [a for a in everything if a.symbol in wanted]
+    return BeatMarks(tuple(a.sample for a in marks), tuple(a.symbol for a in marks), rate_hz)
 
 
 def read_annotations(path: Path) -> tuple[tuple[Annotation, ...], float | None]:

@@ -205,6 +205,10 @@ class EventTrigger:
         """What the stage reads of rings."""
         return (Window(self.ring, self.window, self.pre + self.post),)
 
+    def surely_decided(self, frames: int) -> range:
+        """Return the stamps at which an event leads to a decision, whatever follows it."""
+        return range(frames - max(self.post, self.wait) + 1)
+
     @property
     def inputs(self) -> tuple[QTensor, ...]:
         """Tensors that the run time writes before the stage runs."""

@@ -14,7 +14,7 @@ from lnn_edge.report.liquid import Values, layers_of
 from lnn_edge.report.wiring import wiring_of
 from lnn_edge.tasks.judge import Figures, judge
 from lnn_edge.tasks.judged_output import judged_output
-from lnn_edge.tasks.labelled import Labelled, is_told
+from lnn_edge.tasks.labelled import FALSE, Labelled, is_told
 from lnn_edge.tasks.recordings import chosen_lead
 from lnn_edge.tasks.registry import task_of
 
@@ -37,6 +37,7 @@ class Prediction:
             the recording is not shown.
         flaws: (D, 1 + C) bits of what is wrong with the signal, see graph.flaws; none where the
             model does not tell.
+        missed: Classes of events that were not found, see DecisionSequence.
     """
 
     recording: Labelled
@@ -46,6 +47,7 @@ class Prediction:
     is_multi_label: bool = False
     values: Values = field(default_factory=dict)
     flaws: np.ndarray | None = None
+    missed: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def is_value(self) -> bool:
@@ -97,10 +99,10 @@ class Prediction:
 
     @property
     def is_judged(self) -> np.ndarray:
-        """Whether a decision has a label, (D,); none of several labels has."""
+        """Whether a decision has a label or stands for no event, (D,); none of several labels."""
         if self.is_multi_label:
             return np.zeros(len(self.stamps), bool)
-        told = is_told(self.labels)
+        told = is_told(self.labels) | (self.labels == FALSE)
         return np.asarray(told.any(1) if self.is_value else told)
 
     @property
@@ -158,6 +160,7 @@ def predict(graph: QGraph, recordings: Sequence[Labelled]) -> tuple[Prediction, 
             task is not None and task.is_multi_label,
             s.values if number < MOST_SHOWN else {},
             None if flaws is None else flaws.part(s.values[name]).astype(np.int64),
+            s.missed,
         )
         for number, (recording, s) in enumerate(zip(recordings, [*sequences, *rest], strict=True))
     )
@@ -185,7 +188,7 @@ def evaluation_of(graph: QGraph, predictions: Sequence[Prediction]) -> Figures |
     if not predictions or predictions[0].is_multi_label:
         return None
     sequences = [
-        DecisionSequence(p.recording.name, p.recording.patient, p.stamps, p.labels, {})
+        DecisionSequence(p.recording.name, p.recording.patient, p.stamps, p.labels, {}, p.missed)
         for p in predictions
     ]
     scores = [p.scores for p in predictions]

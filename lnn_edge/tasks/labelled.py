@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
+from lnn_edge.data.aami import FLUTTER
 from lnn_edge.data.record import Mark, Record
 from lnn_edge.errors import DataError
 from lnn_edge.tasks.task import Task
 
 NOT_SCORED = -1  # a label of no class
+FALSE = -2  # of a decision that stands for no event
 
 
 def is_told(labels: np.ndarray) -> np.ndarray:
@@ -149,13 +152,15 @@ class Labelled:
         """Return the labels by which decisions at ascending stamps are judged, int64 or float64.
 
         Of events, a stamp belongs to the nearest one within the task's tolerance, and to each
-        event its nearest stamp. Of samples, a mark of a class stands for the stretch before it and
+        event its nearest stamp; what stands for none is FALSE, but in ventricular flutter, in which
+        EC57 compares no beats. Of samples, a mark of a class stands for the stretch before it and
         is judged by the last decision in it; without such marks every decision is judged as it is
         learned. Of values, those that hold at the stamp, (D, values). What stands for nothing is
         NOT_SCORED, or NaN.
         """
         if self.task.labels == "event":
-            return self._of_nearest(stamps, np.full(len(stamps), NOT_SCORED, np.int64))
+            lost = np.where(self.in_flutter(stamps), NOT_SCORED, FALSE).astype(np.int64)
+            return self._of_nearest(stamps, lost)
         if self.task.labels == "sample":
             return self._of_stretches(stamps) if self._stretches else self.targets_at(stamps)
         if self.task.is_value and self.task.decide == "events":
@@ -164,6 +169,19 @@ class Labelled:
             return np.asarray(self.labels[stamps])
         whole = self.labels if self.task.is_value else self.labels.astype(np.int64)
         return np.tile(whole, (len(stamps), *(1,) * whole.ndim))
+
+    def missed_at(self, stamps: np.ndarray, places: range) -> np.ndarray:
+        """Return the classes of events at places for which none of ascending stamps stands, int64.
+
+        Where labels are not those of events, none is missed.
+        """
+        if self.task.labels != "event":
+            return np.zeros(0, np.int64)
+        _, found = match_events(self.events, stamps, self._tolerance)
+        is_missed = (self.events >= places.start) & (self.events < places.stop)
+        is_missed &= (self.labels != NOT_SCORED) & ~self.in_flutter(self.events)
+        is_missed[found] = False
+        return self.labels[is_missed].astype(np.int64)
 
     def targets_at(self, stamps: np.ndarray) -> np.ndarray:
         """Return the labels to learn: of samples, only what has held for a while."""
@@ -204,6 +222,28 @@ class Labelled:
         if task.decide == "frames":
             names += [i.label for i in record.intervals]
         return dict(Counter(name for name in names if not task.tells(name)))
+
+    @property
+    def _tolerance(self) -> int:
+        """Largest distance in samples between an event and what stands for it."""
+        return round(self.task.tolerance_s * self.record.rate_hz)
+
+    def in_flutter(self, stamps: np.ndarray) -> np.ndarray:
+        """Return which stamps lie between the marks of ventricular flutter, or near enough."""
+        is_inside = np.zeros(len(stamps), bool)
+        for first, last in self._flutter:
+            is_inside |= (stamps >= first - self._tolerance) & (stamps <= last + self._tolerance)
+        return is_inside
+
+    @cached_property
+    def _flutter(self) -> list[tuple[int, int]]:
+        """Return first and last sample of each flutter; one that is cut ends with the record."""
+        marks = [m for m in self.record.marks if m.symbol in FLUTTER]
+        if marks and marks[0].symbol == FLUTTER[1]:
+            marks.insert(0, Mark(0, FLUTTER[0]))
+        marks.append(Mark(len(self.frames) - 1, FLUTTER[1]))
+        pairs = pairwise(marks)
+        return [(a.sample, b.sample) for a, b in pairs if (a.symbol, b.symbol) == FLUTTER]
 
     @cached_property
     def _marks(self) -> list[Mark]:
@@ -259,8 +299,7 @@ class Labelled:
 
     def _of_nearest(self, stamps: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return `labels` with those of the event that each stamp stands for."""
-        tolerance = round(self.task.tolerance_s * self.record.rate_hz)
-        stamp, event = match_events(self.events, stamps, tolerance)
+        stamp, event = match_events(self.events, stamps, self._tolerance)
         labels[stamp] = self.labels[event]
         return labels
 

@@ -22,7 +22,7 @@ from lnn_edge.graph.file import graph_sha256
 from lnn_edge.graph.ir import AbstractOp
 from lnn_edge.graph.output import Output
 from lnn_edge.graph.qgraph import QGraph
-from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
+from lnn_edge.graph.sim.predict import LabelledSignal, labelled
 from lnn_edge.graph.stage import EventTrigger
 from lnn_edge.tasks.feed import Feed
 from lnn_edge.tasks.judge import Figures
@@ -278,9 +278,7 @@ def label_judge(graph: QGraph, recordings: Sequence[LabelledSignal]) -> Judge:
         sequences, scores = [], []
         for recording, run in zip(recordings, runs, strict=True):
             stamps = np.array([r.stamp for r in run], np.int64)
-            labels = recording.labels_at(stamps)
-            name, patient = recording.name, recording.patient
-            sequences.append(DecisionSequence(name, patient, stamps, labels, {}))
+            sequences.append(labelled(graph, recording, stamps, {}))
             shape = (len(run), graph.output.size)
             outputs = np.array([r.outputs for r in run], np.int64).reshape(shape)
             scores.append(output.part(outputs))

@@ -15,7 +15,7 @@ from lnn_edge.data.frame import Frame, FrameChannel
 from lnn_edge.data.record import Channel, Interval, Mark, Record
 from lnn_edge.errors import DataError
 from lnn_edge.tasks.beats.front_end import TWO_LEADS
-from lnn_edge.tasks.labelled import NOT_SCORED, Labelled
+from lnn_edge.tasks.labelled import FALSE, NOT_SCORED, Labelled
 from lnn_edge.tasks.recordings import label
 from lnn_edge.tasks.registry import find_task
 from lnn_edge.tasks.task import Task
@@ -155,3 +155,45 @@ def test_findings_are_present_absent_or_unknown() -> None:
     assert ecg.labels.tolist() == [1, 0, -1, 0, 1, 0]
     assert ecg.labels_at(np.array([1, 2])).tolist() == [[1, 0, -1, 0, 1, 0]] * 2
     assert ecg.count() == {"1dAVb": 1, "RBBB": 0, "LBBB": 0, "SB": 0, "AF": 1, "ST": 0}
+
+
+def heart(*marks: Mark) -> Labelled:
+    """Return 5,000 samples of two leads with these marks; beats match within 54 samples."""
+    return label(make(samples=np.zeros((5000, 2), np.int16), marks=marks), BEATS)
+
+
+def test_a_decision_that_stands_for_no_event_is_false() -> None:
+    ecg = heart(Mark(1000, "V"), Mark(1300, "Q"), Mark(1600, "N"))
+    stamps = np.array([946, 1060, 1300, 1545, 1600])
+    assert ecg.labels_at(stamps).tolist() == [2, FALSE, NOT_SCORED, FALSE, 0]
+
+
+def test_events_that_nothing_stands_for_are_missed_unless_they_have_no_class() -> None:
+    ecg = heart(Mark(100, "N"), Mark(1000, "V"), Mark(1300, "Q"), Mark(1600, "A"), Mark(4900, "N"))
+    everywhere = range(5000)
+    assert ecg.missed_at(np.array([1054]), everywhere).tolist() == [0, 1, 0]
+    assert ecg.missed_at(np.array([1055]), everywhere).tolist() == [0, 2, 1, 0]
+    assert ecg.missed_at(np.array([1054]), range(101, 4900)).tolist() == [1]
+    assert ecg.missed_at(np.zeros(0, np.int64), range(100, 4901)).tolist() == [0, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("marks", "inside"),
+    [
+        ((Mark(1000, "["), Mark(2000, "]")), [946, 1500, 2054]),
+        ((Mark(2000, "]"),), [0, 1500, 2054]),
+        ((Mark(4000, "["),), [3946, 4999]),
+        ((Mark(100, "["), Mark(200, "]"), Mark(900, "["), Mark(950, "]")), [100, 254, 846, 1004]),
+    ],
+)
+def test_in_ventricular_flutter_nothing_is_false_or_missed(
+    marks: tuple[Mark, ...], inside: list[int]
+) -> None:
+    """As EC57 has it; a flutter without begin or end goes on to that of the recording."""
+    stamps = np.array(inside)
+    assert heart(*marks).labels_at(stamps).tolist() == [NOT_SCORED] * len(stamps)
+    beats = tuple(Mark(at, "N") for at in inside)
+    told = heart(*sorted(marks + beats))
+    assert told.missed_at(np.zeros(0, np.int64), range(5000)).tolist() == []
+    assert heart(*marks).labels_at(np.array([300, 2055, 3945])).tolist().count(FALSE) >= 2
+    assert told.labels_at(stamps).tolist() == [0] * len(stamps)  # what is annotated is judged

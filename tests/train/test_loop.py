@@ -139,7 +139,7 @@ def test_training_ends_when_nothing_gets_better(
     figures = iter([0.5, 0.7, 0.6, 0.7, 0.9] * 2)
 
     def judge(run: loop._Run, _held_out: object) -> object:
-        return Evaluation(1, 0, 0, value := next(figures), (), (), {}, (), {}, ()), {
+        return Evaluation(1, 0, 0, value := next(figures), (), (), {}, (), (), (), {}, ()), {
             "main_f1": value
         }
 

@@ -6,7 +6,7 @@ Training, calibration and evaluation take their inputs from here, so there is on
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim import interpreter
 from lnn_edge.graph.sim.batch import decision_inputs, pad
 from lnn_edge.graph.sim.interpreter import Values
+from lnn_edge.graph.stage import EventTrigger
 
 CHUNK = 64  # recordings
 
@@ -45,7 +46,13 @@ class LabelledSignal(Protocol):
         """Stamps of the events, (M,) int64 ascending; none where frames decide."""
 
     def labels_at(self, stamps: np.ndarray) -> np.ndarray:
-        """Return the classes by which decisions at ascending stamps are judged, -1 if by none."""
+        """Return the classes by which decisions at ascending stamps are judged, -1 if by none.
+
+        -2 where a decision on an event stands for none.
+        """
+
+    def missed_at(self, stamps: np.ndarray, places: range) -> np.ndarray:
+        """Return the classes of events at places for which none of ascending stamps stands."""
 
     def targets_at(self, stamps: np.ndarray) -> np.ndarray:
         """Return the target class of the decision at each stamp, ascending; -1 if none."""
@@ -59,9 +66,11 @@ class DecisionSequence:
         name: Name of the recording.
         patient: Who was recorded.
         stamps: (D,) int64 sample indices.
-        labels: (D,) int64 class indices, -1 where a decision is not scored; or (D, classes) int64
-            findings, 1 present, 0 absent, -1 unknown; or (D, values) float64, NaN where unknown.
+        labels: (D,) int64 class indices, -1 where a decision is not scored, -2 where it stands for
+            no event; or (D, classes) int64 findings, 1 present, 0 absent, -1 unknown; or
+            (D, values) float64, NaN where unknown.
         values: Wanted tensors by name, (D, *shape) integers.
+        missed: (M,) int64 class indices of events that were not found.
     """
 
     name: str
@@ -69,6 +78,29 @@ class DecisionSequence:
     stamps: np.ndarray
     labels: np.ndarray
     values: Values
+    missed: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+def labelled(
+    pipeline: Pipeline, recording: LabelledSignal, stamps: np.ndarray, values: Values
+) -> DecisionSequence:
+    """Return decisions of a pipeline with their labels.
+
+    Where it finds its events itself, those that it could have decided on and did not find are
+    missed.
+
+    Args:
+        pipeline: Whose decisions.
+        recording: On which.
+        stamps: (D,) of them, ascending.
+        values: Of them by name, (D, *shape).
+    """
+    labels, trigger = recording.labels_at(stamps), pipeline.deciding_stage.trigger
+    found = DecisionSequence(recording.name, recording.patient, stamps, labels, values)
+    if not isinstance(trigger, EventTrigger) or trigger.source is None:
+        return found
+    places = trigger.surely_decided(len(recording.frames))
+    return replace(found, missed=recording.missed_at(stamps, places))
 
 
 def run_decisions(
@@ -95,7 +127,7 @@ def _run_chunk(
 ) -> list[DecisionSequence]:
     runs = run_records(pipeline, [(r.frames, r.events) for r in recordings], wanted)
     return [
-        DecisionSequence(r.name, r.patient, stamps, r.labels_at(stamps), values)
+        labelled(pipeline, r, stamps, values)
         for r, (stamps, values) in zip(recordings, runs, strict=True)
     ]
 

@@ -12,6 +12,7 @@ from lnn_edge.errors import DataError
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.sim.predict import DecisionSequence, LabelledSignal
 from lnn_edge.tasks.judged_output import judged_output
+from lnn_edge.tasks.labelled import FALSE
 
 RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)
@@ -36,21 +37,26 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class RecordFigures:
-    """Figures of one recording; confusion rows are true classes, columns predicted ones."""
+    """Figures of one recording; see Evaluation."""
 
     name: str
     patient: str
     n: int
     accuracy: float
     confusion: tuple[tuple[int, ...], ...]
+    missed: tuple[int, ...]
+    false: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Figures over all scored decisions.
 
+    Of a model that finds its events itself those that it missed count as decided wrongly, and its
+    decisions where no event is count against the class that was decided; as in EC57.
+
     Attributes:
-        n: Scored decisions.
+        n: Scored decisions, and events that were missed.
         accuracy: Part of them that is right.
         macro_f1: Mean F1 of the classes that occur.
         main_f1: Mean F1 of the main classes.
@@ -58,6 +64,8 @@ class Evaluation:
         absent_classes: The classes that do not occur.
         classes: Figures by class name.
         confusion: Rows are true classes, columns predicted ones.
+        missed: Events of each class that were not found.
+        false: Decisions of each class where no event is.
         intervals: 95 % bootstrap intervals over patients by figure name, empty unless asked for.
         records: Figures of each recording.
     """
@@ -70,12 +78,19 @@ class Evaluation:
     absent_classes: tuple[str, ...]
     classes: dict[str, ClassFigures]
     confusion: tuple[tuple[int, ...], ...]
+    missed: tuple[int, ...]
+    false: tuple[int, ...]
     intervals: dict[str, tuple[float, float]]
     records: tuple[RecordFigures, ...]
 
     def to_json(self) -> dict[str, object]:
         """Return JSON values."""
         return asdict(self)
+
+    @property
+    def is_found(self) -> bool:
+        """Whether events were missed, or decided on where none is."""
+        return any(self.missed) or any(self.false)
 
     @property
     def main(self) -> tuple[str, float]:
@@ -133,7 +148,7 @@ def evaluate_scores(
     """Compare the classes of highest score with the labels.
 
     Args:
-        sequences: Decisions with labels; -1 is not scored.
+        sequences: Decisions with labels, below 0 not scored, or FALSE; and what was missed.
         scores: (D, classes) of each sequence.
         classes: Names.
         resamples: Bootstrap samples of patients for the intervals.
@@ -142,54 +157,65 @@ def evaluate_scores(
     Raises:
         DataError: No decision is scored.
     """
-    count = len(classes)
     records = []
     for sequence, score in zip(sequences, scores, strict=True):
-        records.append((sequence, _confusion(sequence.labels, score, count)))
-    total = sum((table for _, table in records), np.zeros((count, count), int))
-    if total.sum() == 0:
+        records.append((sequence, _tally(sequence, score, len(classes))))
+    total = sum((tally for _, tally in records), np.zeros((len(classes) + 1,) * 2, int))
+    if total[:-1].sum() == 0:
         raise DataError(f"no decision has a label of {', '.join(classes)}; nothing to evaluate")
-    rows = tuple(
-        RecordFigures(s.name, s.patient, int(t.sum()), _ratio(np.trace(t), t.sum()), _rows(t))
-        for s, t in records
-    )
     figures = dict(zip(classes, _figures(total), strict=True))
     f1 = {name: f.f1 for name, f in figures.items() if f.f1 is not None}
     main = tuple(c for c in f1 if c not in rare) or tuple(f1)
     return Evaluation(
-        int(total.sum()),
-        _ratio(np.trace(total), total.sum()),
+        int(total[:-1].sum()),
+        _accuracy(total),
         float(np.mean(list(f1.values()))),
         float(np.mean([f1[c] for c in main])),
         main,
         tuple(c for c in classes if c not in f1),
         figures,
-        _rows(total),
+        *_parts(total),
         _intervals(_by_patient(records), classes, main, resamples),
-        rows,
+        tuple(
+            RecordFigures(s.name, s.patient, int(t[:-1].sum()), _accuracy(t), *_parts(t))
+            for s, t in records
+        ),
     )
 
 
-def _confusion(labels: np.ndarray, score: np.ndarray, count: int) -> np.ndarray:
-    """Return decisions by true class (rows) and by class of highest score; others don't count."""
-    scored = (labels >= 0) & (labels < count)
-    if not scored.any():
-        return np.zeros((count, count), int)
-    places = labels[scored] * count + score.argmax(1)[scored]
-    return np.bincount(places, minlength=count * count).reshape(count, count)
+def _tally(sequence: DecisionSequence, score: np.ndarray, count: int) -> np.ndarray:
+    """Return decisions by true class (rows) and by class of highest score; others don't count.
+
+    The last row are decisions where no event is, the last column events that were missed.
+    """
+    is_false = sequence.labels == FALSE
+    scored = is_false | ((sequence.labels >= 0) & (sequence.labels < count))
+    labels = np.where(is_false, count, sequence.labels)
+    missed, columns = sequence.missed[sequence.missed < count], count + 1
+    said = score[scored].argmax(1) if scored.any() else np.zeros(0, np.int64)
+    places = np.concatenate((labels[scored] * columns + said, missed * columns + count))
+    return np.bincount(places, minlength=columns * columns).reshape(columns, columns)
 
 
 def _ratio(part: float, whole: float) -> float:
     return float(part / whole) if whole else 0.0
 
 
-def _rows(table: np.ndarray) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(row) for row in table.tolist())
+def _accuracy(tally: np.ndarray) -> float:
+    return _ratio(np.trace(tally), tally[:-1].sum())
 
 
-def _figures(table: np.ndarray) -> list[ClassFigures]:
-    """Return the figures of each class of a confusion matrix."""
-    hits, true, predicted = table.diagonal(), table.sum(1), table.sum(0)
+def _parts(
+    tally: np.ndarray,
+) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...], tuple[int, ...]]:
+    """Return confusion, missed and false."""
+    rows = tuple(tuple(row) for row in tally[:-1, :-1].tolist())
+    return rows, tuple(tally[:-1, -1].tolist()), tuple(tally[-1, :-1].tolist())
+
+
+def _figures(tally: np.ndarray) -> list[ClassFigures]:
+    """Return the figures of each class."""
+    hits, true, predicted = tally.diagonal()[:-1], tally[:-1].sum(1), tally[:, :-1].sum(0)
     return [
         ClassFigures(n, _ratio(hit, n), _ratio(hit, told), _ratio(2 * hit, n + told))
         if n
@@ -216,11 +242,11 @@ def _intervals(
     rng = np.random.default_rng(0)
     picks = rng.integers(len(tables), size=(resamples, len(tables)))
     totals = tables[picks].sum(1)
-    hits = np.diagonal(totals, axis1=1, axis2=2)
-    true, predicted = totals.sum(2), totals.sum(1)
+    hits = np.diagonal(totals, axis1=1, axis2=2)[:, :-1]
+    true, predicted = totals[:, :-1].sum(2), totals[:, :, :-1].sum(1)
     with np.errstate(invalid="ignore"):
         se, ppv, f1 = hits / true, hits / predicted, 2 * hits / (true + predicted)
-        accuracy = hits.sum(1) / totals.sum((1, 2))
+        accuracy = hits.sum(1) / true.sum(1)
     ppv = np.where(true > 0, np.nan_to_num(ppv), np.nan)  # never decided: 0
     f1 = np.where(true > 0, f1, np.nan)
     samples = {

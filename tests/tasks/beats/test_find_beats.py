@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from textwrap import dedent
 
@@ -15,6 +15,7 @@ from scipy import signal
 from lnn_edge.codegen.kernels import Core
 from lnn_edge.codegen.plan import generate
 from lnn_edge.codegen.render import render_model
+from lnn_edge.data.readers.wfdb_record import wfdb_library
 from lnn_edge.errors import UsageError
 from lnn_edge.files import resources
 from lnn_edge.files.shipped import shipped_graph
@@ -22,9 +23,9 @@ from lnn_edge.graph.file import load_graph, save_graph
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.r_peak_rules import RPeakTimes
 from lnn_edge.graph.pipeline import Pipeline
-from lnn_edge.graph.sim.batch import run_input_stage, stamps_of_events
+from lnn_edge.graph.sim.batch import decision_inputs, run_input_stage, stamps_of_events
 from lnn_edge.graph.sim.stream import Stream
-from lnn_edge.graph.stage import EventTrigger, InputTrigger, Ring, Stage
+from lnn_edge.graph.stage import EventTrigger, InputTrigger, Ring, Stage, event_trigger
 from lnn_edge.tasks.beats.find_beats import (
     BANDS_HZ,
     detector_stage,
@@ -33,6 +34,8 @@ from lnn_edge.tasks.beats.find_beats import (
     first_order_band,
 )
 from lnn_edge.tasks.labelled import Labelled, match_events
+from lnn_edge.tasks.metrics.single_label import evaluate_scores, integer_scores
+from lnn_edge.tasks.recordings import load_labelled
 from tests.support import arm_core
 from tests.support.host_c import compile_model, record_items, run_c, run_reference
 from tests.support.once import once
@@ -294,3 +297,48 @@ def test_the_shipped_model_finds_its_beats() -> None:
 def test_a_model_without_events_from_outside_is_refused(make: object) -> None:
     with pytest.raises(UsageError, match="it takes no events"):
         find_beats(make())  # type: ignore[operator]
+
+
+def silenced(recording: Labelled) -> Labelled:
+    """Return a recording whose leads are lost for ten seconds."""
+    samples = recording.frames.copy()
+    samples[20 * 360 : 30 * 360] = 1024
+    return replace(recording, record=replace(recording.record, samples=samples))
+
+
+def test_what_is_missed_and_false_counts_as_wfdb_counts_it() -> None:
+    graph = find_beats(load_graph(shipped_graph()))
+    recordings = [silenced(recording) for recording in load_labelled("excerpts")]
+    trigger = event_trigger(graph.deciding_stage)
+    sequences, scores = integer_scores(graph, recordings)
+    judged = {r.name: r for r in evaluate_scores(sequences, scores, graph.classes).records}
+    with wfdb_library():
+        from wfdb.processing import compare_annotations
+    missed = false = 0
+    for recording, sequence in zip(recordings, sequences, strict=True):
+        told = compare_annotations(recording.events, sequence.stamps, 54)
+        places = trigger.surely_decided(len(recording.frames))
+        unfound = [at for at in recording.events[told.unmatched_ref_inds] if at in places]
+        assert sum(judged[recording.name].missed) == len(unfound)
+        assert sum(judged[recording.name].false) == told.fp
+        missed, false = missed + len(unfound), false + told.fp
+    assert missed > 30
+    assert false > 0
+
+
+def test_a_model_that_is_told_of_beats_misses_none() -> None:
+    graph, recordings = load_graph(shipped_graph()), load_labelled("excerpts")
+    sequences, scores = integer_scores(graph, recordings)
+    judged = evaluate_scores(sequences, scores, graph.classes)
+    assert not judged.is_found
+    places = event_trigger(graph.deciding_stage).surely_decided(len(recordings[0].frames))
+    for recording, sequence in zip(recordings, sequences, strict=True):
+        assert {at for at in recording.events.tolist() if at in places} <= set(sequence.stamps)
+
+
+def test_a_beat_is_decided_on_where_it_is_said_whatever_follows() -> None:
+    graph, frames = toy_graph(), np.full((3000, 2), 1024, np.int16)
+    places = event_trigger(graph.deciding_stage).surely_decided(len(frames))
+    for at in (0, 1, places.stop - 1, places.stop, 2999):
+        run, _ = decision_inputs(graph, [(frames, np.array([at]))])[0]
+        assert len(run) == (at in places)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import (
@@ -13,6 +15,7 @@ from sklearn.metrics import (
 
 from lnn_edge.errors import DataError
 from lnn_edge.graph.sim.predict import DecisionSequence
+from lnn_edge.tasks.labelled import FALSE
 from lnn_edge.tasks.metrics.single_label import ClassFigures, evaluate_scores
 
 CLASSES = ("N", "S", "V", "F")
@@ -47,6 +50,32 @@ def test_figures_equal_scikit_learn_on_random_beats() -> None:
     judged = evaluate_scores([beats("p", labels.tolist())], [scores(said.tolist())], CLASSES)
     assert judged.accuracy == pytest.approx(accuracy_score(labels, said))
     assert judged.macro_f1 == pytest.approx(f1_score(labels, said, average="macro"))
+
+
+def test_missed_and_false_events_count_as_scikit_learn_counts_another_class() -> None:
+    rng = np.random.default_rng(2)
+    labels, said, missed = rng.choice([FALSE, -1, 0, 1, 2], 500), rng.integers(0, 4, 500), [0, 2, 2]
+    found = replace(beats("p", labels.tolist()), missed=np.array(missed))
+    judged = evaluate_scores([found], [scores(said.tolist())], CLASSES, resamples=20)
+    kept = labels != -1
+    none = 4
+    truth = np.concatenate((np.where(labels == FALSE, none, labels)[kept], missed))
+    told = np.concatenate((said[kept], [none] * len(missed)))
+    table = confusion_matrix(truth, told, labels=np.arange(5))
+    assert judged.confusion == tuple(map(tuple, table[:4, :4].tolist()))
+    assert judged.missed == tuple(table[:4, none].tolist()) == (1, 0, 2, 0)
+    assert judged.false == tuple(table[none, :4].tolist())
+    assert judged.n == (labels >= 0).sum() + len(missed)
+    ppv, se, f1, _ = precision_recall_fscore_support(
+        truth, told, labels=np.arange(3), zero_division=0
+    )
+    for i, name in enumerate("NSV"):
+        figures = judged.classes[name]
+        assert (figures.se, figures.ppv, figures.f1) == pytest.approx((se[i], ppv[i], f1[i]))
+        assert judged.intervals[f"{name} f1"] == pytest.approx((f1[i], f1[i]))  # of one patient
+        assert judged.intervals[f"{name} ppv"] == pytest.approx((ppv[i], ppv[i]))
+    (record,) = judged.records
+    assert (record.n, record.missed, record.false) == (judged.n, judged.missed, judged.false)
 
 
 def test_figures_equal_scikit_learn_where_classes_lack_or_are_not_the_models() -> None:
