@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnn_edge.data.aami import CLASS_OF, UNSCORED
+from lnn_edge.data.aami import CLASS_OF, FLUTTER, UNSCORED
 from lnn_edge.data.annotation_file import BEAT_SYMBOLS, read_beat_marks
 from lnn_edge.data.embedded import folder_of_pieces
 from lnn_edge.data.readers.wfdb_record import wfdb_library
@@ -17,12 +17,13 @@ from tests.support.wfdb_files import needs_mitdb, write_small
 
 
 def beats_by_wfdb(path: Path) -> tuple[list[int], list[str]]:
+    """Return beats, and the marks around ventricular flutter."""
     with wfdb_library() as wfdb:
         marks = wfdb.rdann(str(path.with_suffix("")), "atr")
     pairs = [
         (int(at), symbol)
         for at, symbol in zip(marks.sample, marks.symbol, strict=True)
-        if symbol in {*CLASS_OF, *UNSCORED}
+        if symbol in {*CLASS_OF, *UNSCORED, *FLUTTER}
     ]
     return [at for at, _ in pairs], [symbol for _, symbol in pairs]
 
