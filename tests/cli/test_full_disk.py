@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -30,6 +31,10 @@ MADE = {  # name -> command, what of the folder lies on the small disk before
     "annotations": ("predict {all}/model {all}/in.csv --to wfdb -o out", ()),
     "compare": ("compare {all}/model -o out.svg", ()),
     "fetch": ("data fetch synthetic --data-dir out", ()),
+}
+GOES_ON = {  # commands of many steps, which keep what is finished
+    "demo": "demo --out out --link host",
+    "sweep": "sweep {all}/tiny.toml --data-dir {all}/data --folds 1 -o out",
 }
 ROOM = 1 << 26  # enough for any of them
 PAGES = (0, 1, 2, 8, 38, 90, 256, 1024, 4096)  # free; few are enough for a file, many for a build
@@ -68,6 +73,27 @@ def test_a_disk_that_fills_is_named_and_left_as_it_was(
         assert outcome.code == 0, outcome
         assert refused
         assert not [path for path in disk.rglob("*") if path.name in KEPT]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GOES_ON)
+def test_a_command_of_many_steps_goes_on_once_there_is_room(
+    name: str, everything: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without Ray, whose sockets need a shorter path than that of a test."""
+    hidden = tmp_path / "sitecustomize.py"
+    hidden.write_text("import sys\nsys.modules['ray'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    command = tuple(GOES_ON[name].format(all=everything).split())
+    with small_disk(tmp_path / "disk", ROOM) as disk:
+        for pages in (0, 2, 8, 38):
+            outcome = with_room(disk, pages, command)
+            said = outcome.err.splitlines()[-1]  # before it is what was finished
+            assert outcome.code == 2
+            assert said.startswith("error: ")
+            assert any(words in said for words in FULL), said
+        outcome = with_room(disk, shutil.disk_usage(disk).free // 4096, command)
+        assert outcome.code == 0, outcome
 
 
 def with_room(disk: Path, pages: int, command: tuple[str, ...]) -> Outcome:

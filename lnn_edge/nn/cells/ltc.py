@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -47,6 +47,7 @@ class LtcConfig:
         unfolds: Steps of the solver in one step of the cell.
         positivity: What makes w, sensory_w, cm and gleak positive: "softplus" (ncps LTC), or
             "clip" (values below zero count as zero; ncps LTCCell after its weight constraints).
+            A value below zero still learns, if what it learns is to rise.
         epsilon: Added to the denominator; integers do without, theirs is proved positive.
     """
 
@@ -236,7 +237,7 @@ class Ltc(nn.Module):
     def _positive(self, value: Tensor) -> Tensor:
         if self.config.positivity == "softplus":
             return functional.softplus(value)
-        return value.clamp(min=0)
+        return cast("Tensor", _Clip.apply(value))  # type: ignore[no-untyped-call]
 
     def _synapses(self, prefix: str) -> SynapseTensors:
         w, erev, sigma, mu, mask = (
@@ -255,6 +256,25 @@ class Ltc(nn.Module):
             numerator = capacity * v + dt * (currents + current)
             v = numerator / (capacity + dt * (conductances + conductance))
         return v[..., : self.output_size] * self.output_w + self.output_b, v
+
+
+class _Clip(torch.autograd.Function):
+    """max(x, 0), whose gradient is that of x, but for one that would lower what is below 0.
+
+    So gradient steps are those of projected gradient descent: nothing is stuck at 0.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Clip."""
+        ctx.save_for_backward(x)
+        return x.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """Return the gradient of x."""
+        (x,) = ctx.saved_tensors
+        return torch.where((x >= 0) | (gradient < 0), gradient, 0)
 
 
 def _wires(synapses: SynapseTensors, mask: Tensor) -> tuple[Tensor, ...]:

@@ -132,6 +132,31 @@ def test_weights_below_zero_are_clipped_as_the_librarys_constraints_do() -> None
             assert float((outputs[:, t] - wanted).abs().max()) < 1e-10
 
 
+def test_weights_below_zero_learn_what_the_librarys_learn_at_zero_if_it_is_to_rise() -> None:
+    cell = make_cell("full", LtcConfig(positivity="clip"))
+    with torch.no_grad():
+        for parameter in (cell.w, cell.sensory_w):
+            parameter -= 0.5
+    theirs, (x, dt) = published("full", cell), sequences(4, 30)
+    theirs.apply_weight_constraints()
+    outputs, _ = cell(x, dt, cell.initial_state(BATCH))
+    outputs.square().sum().backward()
+    v, wanted = cell.initial_state(BATCH), torch.zeros(())
+    for t in range(30):
+        output, v = theirs(x[:, t], v, dt[:, t])
+        wanted = wanted + output.square().sum()
+    wanted.backward()
+    rises = 0
+    for name in ("w", "sensory_w"):
+        ours, gradient = getattr(cell, name), getattr(theirs, name).grad
+        stuck = (ours < 0) & (gradient > 0)
+        assert stuck.any()
+        assert not ours.grad[stuck].any()
+        assert torch.allclose(ours.grad[~stuck], gradient[~stuck], rtol=1e-9, atol=1e-12)
+        rises += int(((ours < 0) & (gradient < 0)).sum())
+    assert rises > 5
+
+
 def test_as_many_sequences_as_neurons_keep_their_own_elapsed_time() -> None:
     """ncps LTC and CfC mix them up there without a word: (B,) elapsed times meet (B, N) states."""
     cell = make_cell("full")
