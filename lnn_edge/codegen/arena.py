@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lnn_edge.graph.ir import AbstractOp, QTensor
 from lnn_edge.graph.stage import Stage
 
-ALIGNMENT = 8
+ALIGNMENT = 4  # bytes: kernels read words, or two by LDRD, which needs no more
 
 
 @dataclass(frozen=True)

@@ -179,8 +179,8 @@ class ModelCode:
 
     @property
     def context_bytes(self) -> int:
-        """Bytes of the state with what a blob on its way needs, and of the arena, aligned to 8."""
-        return _padded(self.state_bytes + LOADING_BYTES, 8) + _padded(self.arena_bytes, 8)
+        """Bytes of the state with what a blob on its way needs, and of the arena."""
+        return self.state_bytes + LOADING_BYTES + self.arena_bytes
 
     @property
     def probe_bytes(self) -> int:

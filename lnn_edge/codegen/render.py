@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lnn_edge.codegen.arena import ALIGNMENT
 from lnn_edge.codegen.codetext import Code, Templates
 from lnn_edge.codegen.header import Header, state_formula
 from lnn_edge.codegen.kernels.reach import stays_inside
@@ -41,6 +42,7 @@ def render_model(code: ModelCode) -> dict[str, str]:
     name = code.graph.name
     states = [s.tensor for s in state_layout(code.graph)]
     context: dict[str, Any] = {"code": code, "graph": code.graph, "states": states}
+    context["alignment"] = ALIGNMENT
     context |= {"version": VERSION, "runtime_version": RUNTIME_VERSION}
     context["verbs"] = VERBS + (("trace",) if code.trace else ())
     context["about"] = Header(code.graph, code.unlearned)

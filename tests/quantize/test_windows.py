@@ -194,7 +194,7 @@ class CLink(FakeLink):
         built = ["gcc", "-shared", "-fPIC", "-O1", f"-I{folder}", f"-I{runtime}", *sources]
         subprocess.run([*built, "-o", str(folder / "net.so")], check=True)
         self._c = ctypes.CDLL(str(folder / "net.so"))
-        self._context = (ctypes.c_uint64 * (code.context_bytes // 8))()
+        self._context = (ctypes.c_uint32 * (code.context_bytes // 4))()
 
     def trace(self, operator: int, state: bytes) -> bytes:
         """Return what an operator of the step gives that the signal leads to."""

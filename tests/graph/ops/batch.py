@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lnn_edge.codegen.arena import ALIGNMENT
 from lnn_edge.codegen.codetext import Code
 from lnn_edge.codegen.kernels import Kernel
 from lnn_edge.codegen.operator_code import C_TYPES, Weights, operator_code
@@ -31,6 +32,12 @@ HEAD = """#include <stdint.h>
 #define APART __attribute__((noinline))
 #else
 #define APART __attribute__((noipa))
+#endif
+
+#ifdef __arm__
+#define BEHIND 8U /* guarded bytes behind what an operator writes; a host has sanitizers */
+#else
+#define BEHIND 0U
 #endif
 
 #ifdef __cplusplus
@@ -56,6 +63,16 @@ static void spoil(uint8_t *to, const uint32_t count)
     {
         to[i] = 0xA5U; /* every element of an output must be written */
     }
+}
+
+static uint8_t is_spoiled(const uint8_t *from, const uint32_t count)
+{
+    uint8_t same = 1;
+    for (uint32_t i = 0; i != count; i++)
+    {
+        same &= from[i] == 0xA5U;
+    }
+    return same;
 }
 
 static void give(const uint8_t *from, const uint32_t count)
@@ -180,17 +197,21 @@ def _case_source(index: int, case: Case) -> str:
         own = ", ".join(str(declaration) for declaration, _ in inner.arguments)
         lines.append(f"static LNN_NOINLINE void {inner.symbol}({own})\n{{")
         lines += [render_operator(inner).strip(), "}"]
+    written = [(f"{name}_{index}", size) for ctype, name, size in memory if "const" not in ctype]
     for ctype, name, size in memory:
-        lines.append(f"LNN_ALIGN(8) static {ctype.removeprefix('const ')} {name}_{index}[{size}];")
+        place = f"{name}_{index}[{size} + BEHIND]"
+        lines.append(f"LNN_ALIGN({ALIGNMENT}) static {ctype.removeprefix('const ')} {place};")
     lines.append(f"static APART void case_{index}({parameters})\n{{")
     lines += [body.strip(), "}", f"static LNN_NOINLINE void trial_{index}(void)\n{{"]
-    for name in (f"x{i}_{index}" for i in range(len(op.inputs))):
-        lines.append(f"    take((uint8_t *) {name}, sizeof {name});")
-    outputs = [f"y{i}_{index}" for i in range(len(op.outputs))]
-    lines += [f"    spoil((uint8_t *) {name}, sizeof {name});" for name in outputs]
+    for i, tensor in enumerate(op.inputs):
+        lines.append(f"    take((uint8_t *) x{i}_{index}, {tensor.bytes}U);")
+    lines += [f"    spoil((uint8_t *) {name}, sizeof {name});" for name, _ in written]
     lines.append(f"    case_{index}({arguments});")
-    for name in outputs:
-        lines.append(f"    give((const uint8_t *) {name}, sizeof {name});")
+    for name, size in written:
+        lines.append(f"    if (!is_spoiled((const uint8_t *) &{name}[{size}], BEHIND))")
+        lines.append(f"    {{\n        y0_{index}[0] ^= 1;\n    }}")
+    for i, tensor in enumerate(op.outputs):
+        lines.append(f"    give((const uint8_t *) y{i}_{index}, {tensor.bytes}U);")
     return "\n".join([*lines, "}"])
 
 
