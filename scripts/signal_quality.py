@@ -259,8 +259,8 @@ A beat is marked only where it reaches a rail, so that those left are the lower 
 
 | | without | with |
 |---|---|---|
-| flash, bytes | 24,052 | 24,380 |
-| RAM, bytes | 7,352 | 7,376 |
+| flash, bytes | 24,052 | 24,388 |
+| RAM, bytes | 7,344 | 7,368 |
 | stack, bytes | 936 | 952 |
 | instructions a decision | 64,922 | 69,247 |
 
