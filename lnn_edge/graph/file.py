@@ -250,7 +250,7 @@ def _encode_trigger(trigger: InputTrigger | DecidingTrigger) -> dict[str, Any]:
 
 def _encode_op(op: AbstractOp, prefix: str, arrays: dict[str, bytes]) -> dict[str, Any]:
     attributes, constants = {}, {}
-    for f in fields(op):
+    for f in (f for f in fields(op) if f.compare):
         value = getattr(op, f.name)
         if isinstance(value, np.ndarray):
             constants[f.name] = f"constants/{prefix}.{f.name}.npy"

@@ -18,9 +18,11 @@ from lnn_edge.graph.passes.run_all import run_all
 from lnn_edge.graph.pipeline import Pipeline
 from lnn_edge.graph.qgraph import QGraph
 from lnn_edge.graph.scales import Ranges
+from lnn_edge.graph.sim.interpreter import Values
 from lnn_edge.graph.stage import EveryTrigger, InputTrigger, Ring, Stage, Window
 from lnn_edge.nn.plan import Plan, PlannedStage
 from lnn_edge.quantize.lowering import Lowering, Value
+from lnn_edge.quantize.rounding import rounded_together
 from lnn_edge.quantize.rules import RULES
 
 Facts = Mapping[str, object]
@@ -58,7 +60,12 @@ def lower(
 
 
 def lower_behind(
-    plan: Plan, ranges: Ranges, front: Pipeline, name: str, facts: Facts
+    plan: Plan,
+    ranges: Ranges,
+    front: Pipeline,
+    name: str,
+    facts: Facts,
+    read: Sequence[Values] = (),
 ) -> tuple[QGraph, Mapping[str, Any]]:
     """Return the integer graph of a plan that reads an integer front end, and as lower its values.
 
@@ -68,16 +75,19 @@ def lower_behind(
         front: Stages that need no training.
         name: C prefix.
         facts: Metadata.
+        read: Integers that the plan's inputs hold, by which weights are rounded together; see
+            rounding.rounded_together. None rounds each to the nearest.
 
     Raises:
         LayerError: As lower, or an input has another name, or a layer reads several elements.
     """
     lowering, deciding = lowering_behind(plan, ranges, front), front.deciding_stage
-    outputs = (_output(lowering),)
+    outputs, states = (_output(lowering),), tuple(lowering.states)
+    own = replace(deciding, ops=tuple(lowering.ops), states=states, outputs=(), probes=())
     stage = replace(
         deciding,
-        ops=(*deciding.ops, *lowering.ops),
-        states=(*deciding.states, *lowering.states),
+        ops=(*deciding.ops, *rounded_together(own, read).ops),
+        states=(*deciding.states, *states),
         outputs=outputs,
         probes=deciding.outputs,
     )

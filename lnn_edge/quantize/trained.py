@@ -217,11 +217,20 @@ def _quantize(
     plan = plan_of(network)
     calibration = calibrated(plan, network.front, sequences_of(network, sequences))
     ranges = calibration.ranges()
-    graph, values = lower_behind(plan, ranges, network.front, card.recipe.name, metadata)
+    read = _read(trained, sequences)
+    graph, values = lower_behind(plan, ranges, network.front, card.recipe.name, metadata, read)
     compared = _compared(graph, network, recordings, sequences)
     facts = facts_behind(plan, values, graph, compared) if compared else {}
     resolutions = (*_of_time(graph, sequences), *_of_tensors(graph, calibration))
     return replace(graph, reference=Reference((), (), facts) if facts else None), resolutions
+
+
+def _read(trained: Trained, prepared: Sequence[DecisionSequence]) -> list[Values]:
+    """Return what weights are rounded by; nothing where a network learned from its integers."""
+    if trained.card.recipe.training.aware_epochs:
+        return []
+    names = [tensor.name for tensor in trained.network.inputs]
+    return [{name: s.values[name] for name in names} for s in prepared if len(s.stamps)]
 
 
 def _compared(

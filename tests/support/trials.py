@@ -92,7 +92,7 @@ def meaning(op: AbstractOp) -> tuple[str, list[tuple[Any, ...]], list[tuple[str,
         (t.shape, t.dtype, t.scales, t.zero_points, t.qmin, t.qmax)
         for t in (*op.inputs, *op.outputs)
     ]
-    names = {f.name for f in fields(op)} - {"name", "inputs", "outputs"}
+    names = {f.name for f in fields(op) if f.compare} - {"name", "inputs", "outputs"}
     return op.kind, tensors, [(name, getattr(op, name)) for name in sorted(names)]
 
 

@@ -48,9 +48,9 @@ class Conv1d(AbstractConvolution):
         groups: int = 1,
     ) -> Conv1d:
         """Quantize real weight (O, C / groups, kernel_size), torch's layout, and bias (O,)."""
-        quantized = quantize_taps(x, y, weight.transpose(0, 2, 1), bias, groups)
+        rows = quantize_taps(x, y, weight.transpose(0, 2, 1), bias, groups)
         way = weight.shape[2], stride, before, dilation
-        return cls(name, (x,), (y,), *quantized, *way, groups=groups)
+        return cls(name, (x,), (y,), *rows[:4], *way, groups=groups, exact=rows[4])
 
     @cached_property
     def walk(self) -> Walk:

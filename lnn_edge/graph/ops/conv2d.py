@@ -48,9 +48,9 @@ class Conv2d(AbstractConvolution):
     ) -> Conv2d:
         """Quantize real weight (rows, columns, I / groups, O), Keras' layout, and bias (O,)."""
         taps = np.moveaxis(weight, -1, 0).reshape(weight.shape[-1], -1, weight.shape[2])
-        quantized = quantize_taps(x, y, taps, bias, groups)
+        rows = quantize_taps(x, y, taps, bias, groups)
         way = geometry.kernel_size, geometry.strides, geometry.before, geometry.dilation
-        return cls(name, (x,), (y,), *quantized, *way, groups=groups)
+        return cls(name, (x,), (y,), *rows[:4], *way, groups=groups, exact=rows[4])
 
     @property
     def image(self) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from lnn_edge.graph.fixed import Array
 from lnn_edge.graph.ir import QTensor
 from lnn_edge.graph.ops.geometry import Walk
-from lnn_edge.graph.ops.rows import AbstractRowOp, quantize_rows
+from lnn_edge.graph.ops.rows import AbstractRowOp, Quantized, quantize_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +95,12 @@ def spread(taps: np.ndarray, groups: int) -> np.ndarray:
 
 def quantize_taps(
     x: QTensor, y: QTensor, taps: np.ndarray, bias: np.ndarray, groups: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Quantize real weights (O, elements, I / groups): see quantize_rows."""
+) -> Quantized:
+    """Quantize real weights (O, elements, I / groups): see quantize_rows; groups forget them."""
     if groups == 1:
         return quantize_rows(x, y, taps.reshape(len(taps), -1), bias)
     wide = spread(taps, groups).reshape(len(taps), -1)
-    rows, *rest = quantize_rows(x, y, wide, bias)
+    rows, *rest, _ = quantize_rows(x, y, wide, bias)
     shape = (groups, len(taps) // groups, taps.shape[1], groups, -1)
     own = np.stack([part[:, :, group] for group, part in enumerate(rows.reshape(shape))])
-    return own.reshape(len(taps), -1), rest[0], rest[1], rest[2]
+    return own.reshape(len(taps), -1), rest[0], rest[1], rest[2], None

@@ -26,7 +26,8 @@ class Linear(AbstractRowOp):
         cls, name: str, x: QTensor, y: QTensor, weight: np.ndarray, bias: np.ndarray
     ) -> Linear:
         """Quantize real weight (O, I) and bias (O,)."""
-        return cls(name, (x,), (y,), *quantize_rows(x, y, weight, bias))
+        rows = quantize_rows(x, y, weight, bias)
+        return cls(name, (x,), (y,), *rows[:4], exact=rows[4])
 
     def check(self) -> None:
         """Check shapes and formats, prove the accumulators."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import abc
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
@@ -11,6 +12,11 @@ import numpy as np
 from lnn_edge.graph import fixed
 from lnn_edge.graph.fixed import Array
 from lnn_edge.graph.ir import AbstractOp, QTensor
+
+Exact = tuple[np.ndarray, np.ndarray]
+"""Weight (O, K) and bias (O,) before they are rounded to integers."""
+Quantized = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Exact | None]
+"""Weight, bias, multiplier and shift of rows, and what they were rounded from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +32,8 @@ class AbstractRowOp(AbstractOp):
         weight: (O, K) int8 in [-127, 127], symmetric per output channel.
         bias: (O,) int32, in units of input scale times weight scale.
         multiplier: (O,) int32, shift: (O,) int8: the factor x.scale * w_scale / y.scale.
+        exact: What weight and bias were rounded from, where the operator was made of real ones. It
+            is no part of the graph and of its file.
     """
 
     channel_scales: ClassVar[tuple[str, ...]] = ("x0",)
@@ -34,6 +42,11 @@ class AbstractRowOp(AbstractOp):
     bias: np.ndarray
     multiplier: np.ndarray
     shift: np.ndarray
+    exact: Exact | None = field(default=None, kw_only=True, compare=False, repr=False)
+
+    @abc.abstractmethod
+    def columns(self, x: Array) -> Array:
+        """Return what the rows multiply, (..., K), of x (..., *shape), zero points still in."""
 
     @property
     def rows(self) -> np.ndarray:
@@ -104,9 +117,7 @@ class AbstractRowOp(AbstractOp):
         return fixed.saturate(q + y.zero_points[0], y.qmin, y.qmax)
 
 
-def quantize_rows(
-    x: QTensor, y: QTensor, weight: np.ndarray, bias: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def quantize_rows(x: QTensor, y: QTensor, weight: np.ndarray, bias: np.ndarray) -> Quantized:
     """Quantize real rows, the scales of the input's channels folded into the columns.
 
     Args:
@@ -116,7 +127,8 @@ def quantize_rows(
         bias: (O,) real.
 
     Returns:
-        weight (O, K) int8, bias (O,) int32, multiplier (O,) int32, shift (O,) int8.
+        weight (O, K) int8, bias (O,) int32, multiplier (O,) int32, shift (O,) int8, and both before
+        they are rounded.
     """
     scales = np.broadcast_to(np.asarray(x.scales), (x.shape[-1],))
     folded = weight * np.tile(scales, weight.shape[1] // scales.size)
@@ -127,6 +139,7 @@ def quantize_rows(
     multiplier, shift = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     # The integers mean the rounded multiplier: weights and biases are rounded against it.
     unit = fixed.real_multiplier(multiplier.astype(float), shift.astype(float)) * y.scales[0]
-    rows = np.clip(np.floor(folded / unit[:, None] + 0.5), -127, 127).astype(np.int8)
-    offset = np.floor(bias / unit + 0.5).astype(np.int32)
-    return rows, offset, multiplier.astype(np.int32), shift.astype(np.int8)
+    exact = folded / unit[:, None], bias / unit
+    rows = np.clip(np.floor(exact[0] + 0.5), -127, 127).astype(np.int8)
+    offset = np.floor(exact[1] + 0.5).astype(np.int32)
+    return rows, offset, multiplier.astype(np.int32), shift.astype(np.int8), exact

@@ -141,7 +141,8 @@ class _Folding:
         bias = op.bias + columns @ (x.value - op.column_zero_points)[~x.varies]
         op.require_bound(int(np.abs(bias).max()), "bias with constants folded in")
         weight = op.weight[:, x.varies]
-        return (replace(op, inputs=(x.tensor,), weight=weight, bias=bias.astype(np.int32)),)
+        offset = bias.astype(np.int32)
+        return (replace(op, inputs=(x.tensor,), weight=weight, bias=offset, exact=None),)
 
     def _skip_sum(self, op: AbstractOp) -> Rewritten | None:
         """Leave out a term that is zero."""

@@ -39,6 +39,7 @@ def crop_kernel(op: AbstractOp) -> AbstractOp:
         weight=np.ascontiguousarray(weight.reshape(len(weight), -1)),
         kernel_size=sizes,
         before=(op.before[0] - spans[0].start, op.before[1] - spans[1].start),
+        exact=None,
     )
 
 
