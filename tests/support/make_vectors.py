@@ -38,9 +38,9 @@ def pack(op: AbstractOp, inputs: tuple[np.ndarray, ...], prefix: str) -> Arrays:
 
 
 def _pack_operator(op: AbstractOp, prefix: str) -> Arrays:
-    values = {f.name: getattr(op, f.name) for f in fields(op)}
+    values = {f.name: getattr(op, f.name) for f in fields(op) if f.compare}
     constants = {k: v for k, v in values.items() if isinstance(v, np.ndarray)}
-    defaults = {f.name: f.default for f in fields(op)}
+    defaults = {f.name: f.default for f in fields(op) if f.compare}
     plain = {k: v for k, v in values.items() if k not in constants and v != defaults[k]}
     for key in ("inputs", "outputs"):
         plain[key] = [asdict(t) for t in plain[key]]
